@@ -1,0 +1,1 @@
+"""Detectors: one file per kind of trouble; each is a deterministic fold from ticks to evidence."""

@@ -1,0 +1,33 @@
+"""Alert: an incident as receivers know it: labels are identity, annotations are words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert to fire or to resolve.
+
+    Parameters
+    ----------
+    labels : mapping of str to str
+        Exactly ``alertname``, ``cluster``, ``incident``, ``severity``.
+    annotations : mapping of str to str
+        Everything else: summary, subject, place, mode, value, expected, peers, since, left.
+    starts : int
+        Microseconds.
+    ends : int or None
+        None while it fires.
+    """
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    starts: int
+    ends: int | None = None
+
+    @property
+    def firing(self) -> bool:
+        """Whether it still holds."""
+        return self.ends is None

@@ -1,0 +1,1 @@
+"""Brokers: carry messages from collectors to the engine, in memory, on disk or through Kafka."""

@@ -1,0 +1,119 @@
+"""Roster: who exists, since when, and with which keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Keys whose change means another physical part: nothing of the past is inherited.
+IDENTITY = ("serial", "uuid")
+
+
+@dataclass(frozen=True, slots=True)
+class RosterRow:
+    """One validity of one subject: ``since <= time < until`` (None is open)."""
+
+    subject: str
+    table: str
+    since: int | None = None
+    until: int | None = None
+    keys: Mapping[str, str] = field(default_factory=dict)
+    crosses: tuple[str, ...] = ()
+
+    def covers(self, time: int) -> bool:
+        """Say whether this row holds at `time` (microseconds)."""
+        return (self.since is None or self.since <= time) and (self.until is None or time < self.until)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The roster as it stood at one moment: at most one row per subject."""
+
+    version: int
+    rows: Mapping[str, RosterRow]
+
+    @cached_property
+    def tables(self) -> dict[str, tuple[str, ...]]:
+        """Expected subjects of each table, sorted."""
+        found: dict[str, list[str]] = {}
+        for row in self.rows.values():
+            found.setdefault(row.table, []).append(row.subject)
+        return {table: tuple(sorted(names)) for table, names in found.items()}
+
+    def key(self, subject: str, name: str) -> str:
+        """Return a key of a subject, ``""`` where unknown.
+
+        ``node`` falls back to the first component of the name.
+
+        Examples
+        --------
+        >>> View(0, {}).key("n017/gpu3", "node")
+        'n017'
+        """
+        row = self.rows.get(subject)
+        value = row.keys.get(name, "") if row else ""
+        if not value and name == "node":
+            return subject.split("/", 1)[0]
+        return value
+
+    def identity(self, subject: str) -> tuple[str, ...]:
+        """Return what tells one physical part from its replacement."""
+        return tuple(self.key(subject, name) for name in IDENTITY)
+
+    def labels(self, subjects: tuple[str, ...], keys: tuple[str, ...]) -> tuple[NDArray[np.int32], tuple[tuple[str, ...], ...]]:
+        """Group `subjects` by equal `keys`.
+
+        Returns
+        -------
+        labels : ndarray of int32, shape [S]
+            Group of each subject, numbered in sorted order of the groups' keys.
+        groups : tuple of tuple of str
+            The key values of each group.
+
+        Examples
+        --------
+        >>> labels, groups = View(0, {}).labels(("a/x", "b/x", "a/y"), ("node",))
+        >>> labels.tolist(), groups
+        ([0, 1, 0], (('a',), ('b',)))
+        """
+        found = [tuple(self.key(s, k) for k in keys) for s in subjects]
+        groups = tuple(sorted(set(found)))
+        number = {g: i for i, g in enumerate(groups)}
+        return np.array([number[g] for g in found], np.int32), groups
+
+
+class Roster:
+    """All validities of all subjects; immutable, each change makes the next version.
+
+    Examples
+    --------
+    >>> r = Roster([RosterRow("n1/gpu0", "gpu", until=100), RosterRow("n1/gpu0", "gpu", since=100, keys={"serial": "B"})])
+    >>> r.at(50).key("n1/gpu0", "serial"), r.at(100).key("n1/gpu0", "serial")
+    ('', 'B')
+    """
+
+    def __init__(self, rows: Iterable[RosterRow] = (), version: int = 0) -> None:
+        unique = {(r.subject, r.table, r.since if r.since is not None else -(2**63)): r for r in rows}
+        self.rows: tuple[RosterRow, ...] = tuple(unique[k] for k in sorted(unique))
+        self.version = version
+        moments = {t for r in self.rows for t in (r.since, r.until) if t is not None}
+        self._changes = np.array(sorted(moments), np.int64)
+        self._views: dict[int, View] = {}
+
+    def with_rows(self, rows: Iterable[RosterRow]) -> Roster:
+        """Return the next version; a row with the same subject, table and since replaces the old one."""
+        return Roster((*self.rows, *rows), self.version + 1)
+
+    def at(self, time: int) -> View:
+        """Return who exists at `time`; the same object as long as nothing changes."""
+        era = int(np.searchsorted(self._changes, time, side="right"))
+        view = self._views.get(era)
+        if view is None:
+            # Sorted by since: where two rows of a subject hold at once, the younger one speaks.
+            holding = {r.subject: r for r in self.rows if r.covers(time)}
+            view = self._views[era] = View(self.version * 1_000_003 + era, holding)
+        return view

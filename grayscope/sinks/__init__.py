@@ -1,0 +1,1 @@
+"""Sinks: send alerts and incidents to where people look."""

@@ -1,0 +1,1 @@
+"""Pipelines: the commands, each a short walk along the line."""
