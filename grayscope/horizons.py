@@ -1,0 +1,148 @@
+"""Horizons: running means over short and long spans, and how surprising the worst of them are.
+
+A weak but lasting excess shows only in a long mean, a strong one already in a short one; so each cell keeps the mean of
+its scaled residual over 4, 16, 64, 256, 1024 and 4096 ticks. What a mean is worth is read off the fleet: at each
+horizon the spread of the means over all subjects is measured, and with it come autocorrelation and the offsets that
+healthy parts keep for ever. Beyond that spread the tail is taken to be Laplace's, which is heavier than normal.
+
+Strength = -ln(expected false alarms of one subject in a week), over all metrics, horizons and looks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grayscope import kernels
+from grayscope.columns import Columns, Field, Memory
+from grayscope.detector import State
+from grayscope.evidence import NOTHING, Evidence, Finding
+from grayscope.standing import Standing
+from grayscope.tick import Tick
+
+WEEK = 7 * 24 * 3600 * 1_000_000
+BLOCK = 16
+FAST = (4, 16)
+SLOW = (64, 256, 1024, 4096)
+HORIZONS = FAST + SLOW
+#: Slope of ln p in the Laplace tail, per robust sigma (the median of |x| is b ln 2, a robust sigma 1.4826 times that).
+TAIL = 1.4142
+#: Evidence is reported from so many nats below the configured level on, so that it can also be seen to fade.
+MARGIN = 4.6
+
+
+def threshold(false_pages: float) -> float:
+    """Return the strength at which the configured rate of false pages per 1,000 subject-weeks is met.
+
+    Examples
+    --------
+    >>> round(threshold(1.0), 2), round(threshold(1000.0), 2)
+    (6.91, 0.0)
+    """
+    return math.log(1000.0 / false_pages)
+
+
+def looks(horizon: int, period: int) -> float:
+    """Return how many independent looks a week holds at a horizon (ticks) and period (microseconds).
+
+    Examples
+    --------
+    >>> looks(60, 10_000_000)
+    2016.0
+    """
+    return 2.0 * WEEK / (horizon * period)
+
+
+def strength(z: float, horizon: int, period: int, tests: int) -> float:
+    """Return the strength of a mean that stands out by z robust sigmas, when `tests` series are watched."""
+    return TAIL * z - math.log(0.5 * tests * looks(horizon, period))
+
+
+def needed(level: float, horizon: int, period: int, tests: int) -> float:
+    """Return the z at which `strength` reaches `level`."""
+    return max((level + math.log(0.5 * tests * looks(horizon, period))) / TAIL, 2.0)
+
+
+Explain = Callable[[Tick, Standing, int, int, float, int], Finding]
+
+
+class Horizons:
+    """The running means of one detector.
+
+    Parameters
+    ----------
+    false_pages : float
+        Configured false pages per 1,000 subject-weeks.
+    longest : int
+        Horizons above this many ticks are not watched.
+    """
+
+    def __init__(self, false_pages: float, longest: int = HORIZONS[-1]) -> None:
+        self.level = threshold(false_pages) - MARGIN
+        self.horizons = tuple(h for h in HORIZONS if h <= longest)
+        self.steps = np.array([h if h in FAST else h // BLOCK for h in self.horizons], np.float32)
+        n = len(self.horizons)
+        self.memory = Memory(
+            {
+                "mean": Field(np.float32, 0.0, (n,)), "seen": Field(np.int32, 0, (n,)),
+                "block": Field(np.float32, 0.0), "filled": Field(np.int32, 0),
+                # The fleet's spread of means: a first guess for an exact search, kept per metric in the first column.
+                "width": Field(np.float32, 0.0, (n,)),
+            }
+        )  # fmt: skip
+
+    def step(self, tick: Tick, standing: Standing, residual: NDArray[np.float32], explain: Explain) -> Evidence:
+        """Add one tick of residuals and return what stands out, each cell at its strongest horizon."""
+        columns = self.memory.of(tick)
+        moved = standing.moved_cells()
+        if moved is not None:
+            for array in columns.arrays.values():
+                array[..., moved] = 0
+        close = columns.ticks % BLOCK == 0
+        a = columns.arrays
+        kernels.accumulate(residual, standing.scale, standing.sign, a["mean"], a["seen"], a["block"], a["filled"], len(FAST), close, self.steps)
+        if not (close or columns.ticks % 4 == 0 or columns.ticks < BLOCK):
+            return NOTHING
+        best = self._best(tick, standing, columns, close)
+        if not best:
+            return NOTHING
+        return Evidence(explain(tick, standing, m, s, level, h) for (m, s), (level, h) in sorted(best.items()))
+
+    def _best(self, tick: Tick, standing: Standing, columns: Columns, close: bool) -> dict[tuple[int, int], tuple[float, int]]:
+        """Return the strongest (strength, horizon) of every cell that stands out."""
+        judged = int((standing.sign != 0).sum())
+        tests = max(judged * len(self.horizons), 1)
+        best: dict[tuple[int, int], tuple[float, int]] = {}
+        for i, horizon in enumerate(self.horizons if close else FAST):
+            for m, s, z in self._outstanding(i, horizon, tick.period, tests, standing, columns):
+                level = strength(z, horizon, tick.period, tests)
+                if level > best.get((m, s), (-math.inf, 0))[0]:
+                    best[m, s] = (level, horizon)
+        return best
+
+    def _outstanding(self, i: int, horizon: int, period: int, tests: int, standing: Standing, columns: Columns) -> list[tuple[int, int, float]]:
+        a = columns.arrays
+        size = standing.residual.size
+        rows, cols, z = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32)
+        width = np.ascontiguousarray(a["width"][i, :, 0])
+        unit = 1.0 if horizon in FAST else float(BLOCK)
+        least = max(3, int(self.steps[i]) // 2)
+        cut = needed(self.level, horizon, period, tests)
+        n = kernels.outstanding(a["mean"][i], a["seen"][i], standing.sign, self.steps[i], least, unit, cut, width, rows, cols, z)
+        a["width"][i] = width[:, None]
+        return list(zip(rows[:n].tolist(), cols[:n].tolist(), z[:n].tolist(), strict=True))
+
+    def mean(self, tick: Tick, m: int, s: int, horizon: int) -> float:
+        """Return the running mean of a cell, in usual spreads."""
+        return float(self.memory.tables[tick.table].arrays["mean"][self.horizons.index(horizon), m, s])
+
+    def snapshot(self) -> State:
+        """Return the whole state."""
+        return self.memory.snapshot()
+
+    def restore(self, state: State) -> None:
+        """Become what `snapshot` returned."""
+        self.memory.restore(state)

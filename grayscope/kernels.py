@@ -1,0 +1,327 @@
+"""Kernels: exact medians and running means over dense matrices, compiled once with fixed signatures.
+
+No fastmath and no reordering of sums, so the same rows give the same bits on every machine. All scalars that touch
+float32 data are float32 themselves: a silent widening would compare rounded numbers with unrounded ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+F = np.float32
+LINEAR, LOG, COUNT = 0, 1, 2
+#: Robust sigma from the median absolute deviation of normal data.
+SIGMA = F(1.4826)
+
+
+@njit("float32(int32)", cache=True)  # type: ignore[untyped-decorator]
+def _log(bits: Any) -> Any:  # pragma: no cover - compiled
+    """Natural logarithm of a positive float32 given as its bits; own series, so that no libm decides the last bit."""
+    exponent = (bits >> np.int32(23)) - np.int32(127)
+    m = F(1.0) + F(bits & np.int32(0x7FFFFF)) * F(1.1920929e-07)
+    if m > F(1.4142135):
+        m = m * F(0.5)
+        exponent = exponent + np.int32(1)
+    s = (m - F(1.0)) / (m + F(1.0))
+    q = s * s
+    series = F(1.0) + q * (F(0.33333334) + q * (F(0.2) + q * (F(0.14285715) + q * F(0.11111111))))
+    return F(exponent) * F(0.6931472) + F(2.0) * s * series
+
+
+@njit("float32(float32[::1], int64, int64)", cache=True)  # type: ignore[untyped-decorator]
+def _select(x: Any, n: Any, k: Any) -> Any:  # pragma: no cover - compiled
+    """Return the k-th smallest of x[:n] (from 0); afterwards everything right of k is at least as large."""
+    left, right = 0, n - 1
+    while left < right:
+        middle = (left + right) >> 1
+        a, b, c = x[left], x[middle], x[right]
+        pivot = max(min(a, b), min(max(a, b), c))
+        i, j = left, right
+        while i <= j:
+            while x[i] < pivot:
+                i += 1
+            while x[j] > pivot:
+                j -= 1
+            if i <= j:
+                x[i], x[j] = x[j], x[i]
+                i += 1
+                j -= 1
+        if k <= j:
+            right = j
+        elif k >= i:
+            left = i
+        else:
+            break
+    return x[k]
+
+
+@njit("float32(float32[::1], int64, float32, float32, float32[::1])", cache=True)  # type: ignore[untyped-decorator]
+def median_near(x: Any, n: Any, guess: Any, width: Any, scratch: Any) -> Any:  # pragma: no cover - compiled
+    """Return the exact midpoint median of x[:n]; a good guess (last tick's) makes it cheap, a bad one only slower.
+
+    One branch-free pass keeps what lies within ``guess +- width``; the order statistic is searched among those.
+    `scratch` holds at least n + 1 values.
+    """
+    low, high = (n - 1) // 2, n // 2
+    skipped, kept = 0, 0
+    if n > 24 and width > F(0.0):
+        bottom, top = guess - width, guess + width
+        for i in range(n):
+            v = x[i]
+            skipped += v < bottom
+            scratch[kept] = v
+            kept += (v >= bottom) & (v <= top)
+    if not (skipped <= low and high < skipped + kept):
+        skipped, kept = 0, n
+        for i in range(n):
+            scratch[i] = x[i]
+    a = _select(scratch, kept, low - skipped)
+    if high == low:
+        return a
+    b = scratch[high - skipped]
+    for i in range(high - skipped + 1, kept):
+        b = min(b, scratch[i])
+    return (a + b) * F(0.5)
+
+
+@njit(
+    "void(float32[:,::1], int32[:,::1], int8[::1], int64, float32, float32[::1], int32[::1], int64, float32[::1], float32[::1], float32[::1])",
+    cache=True,
+)  # type: ignore[untyped-decorator]
+def _unload(
+    values: Any, bits: Any, kind: Any, row: Any, slope: Any, x: Any, who: Any, n: Any, u: Any, d: Any, scratch: Any
+) -> None:  # pragma: no cover - compiled
+    """Take the part that the load explains out of x[:n]; leave each member's load above the peers' median in u[:n]."""
+    known = 0
+    for i in range(n):
+        s = who[i]
+        v = values[row, s]
+        if kind[row] == LOG:
+            v = _log(bits[row, s]) if v > F(1e-30) else F(np.nan)
+        u[i] = v
+        if np.isfinite(v):
+            d[known] = v
+            known += 1
+    if known == 0:
+        for i in range(n):
+            u[i] = F(0.0)
+        return
+    mid = median_near(d, known, F(0.0), F(0.0), scratch)
+    for i in range(n):
+        u[i] = u[i] - mid if np.isfinite(u[i]) else F(0.0)
+        x[i] -= slope * u[i]
+
+
+@njit(
+    "void(float32[:,::1], int32[:,::1], int8[::1], int8[::1], int32[::1], float64[::1], int32[::1], int32[:,::1], int32[:,::1], int32[::1],"
+    " boolean[::1], float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1], float64[:,::1])",
+    cache=True,
+)  # type: ignore[untyped-decorator]
+def compare(
+    values: Any, bits: Any, kind: Any, sign: Any, load: Any, slope: Any, layout: Any, order: Any, starts: Any, groups: Any,
+    doubted: Any, residual: Any, centre: Any, spread: Any, count: Any, sums: Any,
+) -> None:  # fmt: skip  # pragma: no cover - compiled
+    """Compare every cell with the median of its role-matched peers.
+
+    Parameters
+    ----------
+    values, bits : [M, S]
+        The tick, and the same memory as int32.
+    kind, sign, load, layout : [M]
+        Scale of each metric (LINEAR, LOG, COUNT), direction of worse (+1, -1, 0 = not judged), row of its load or -1,
+        row of its peer layout.
+    slope : [M] float64
+        Change of the (scaled) metric per unit of (scaled) load.
+    order, starts, groups : [L, S], [L, G + 1], [L]
+        Subjects sorted by group, where each group begins, how many groups.
+    doubted : [S]
+        Subjects that nothing is learned from.
+    residual : [M, S], out
+        Distance from the peers' median on the metric's scale; larger is worse; NaN where not reported or not judged.
+    centre, spread : [M, G], in and out
+        Median and median absolute deviation per group; last tick's values are the first guess.
+    count : [M, G], out
+        Members that reported.
+    sums : [M, 2], out
+        Sums of load x metric and load x load over all peers, for the slope.
+    """
+    n_subjects = values.shape[1]
+    x = np.empty(n_subjects, np.float32)
+    u = np.empty(n_subjects, np.float32)
+    d = np.empty(n_subjects, np.float32)
+    who = np.empty(n_subjects, np.int32)
+    scratch = np.empty(n_subjects + 1, np.float32)
+    nan = F(np.nan)
+    for m in range(values.shape[0]):
+        sums[m, 0] = 0.0
+        sums[m, 1] = 0.0
+        if sign[m] == 0:
+            for s in range(n_subjects):
+                residual[m, s] = nan
+            continue
+        k, direction, by = kind[m], F(sign[m]), layout[m]
+        for g in range(groups[by]):
+            n = 0
+            for i in range(starts[by, g], starts[by, g + 1]):
+                s = order[by, i]
+                v = values[m, s]
+                residual[m, s] = nan
+                if k == LOG:
+                    if not (v > F(1e-30)):
+                        continue
+                    v = _log(bits[m, s])
+                elif k == COUNT:
+                    if not (v >= F(0.0)):
+                        continue
+                    v = F(2.0) * np.sqrt(v + F(0.375))
+                elif not np.isfinite(v):
+                    continue
+                x[n] = v
+                who[n] = s
+                n += 1
+            count[m, g] = n
+            if n < 4:  # three are no crowd
+                continue
+            if load[m] >= 0:
+                _unload(values, bits, kind, load[m], F(slope[m]), x, who, n, u, d, scratch)
+            width = F(0.5) * spread[m, g]
+            mid = median_near(x, n, centre[m, g], width, scratch)
+            for i in range(n):
+                d[i] = abs(x[i] - mid)
+            mad = median_near(d, n, spread[m, g], F(0.3) * spread[m, g], scratch)
+            centre[m, g] = mid
+            spread[m, g] = mad
+            for i in range(n):
+                residual[m, who[i]] = direction * (x[i] - mid)
+            if load[m] >= 0:
+                edge = F(3.0) * SIGMA * mad
+                for i in range(n):
+                    if not doubted[who[i]]:
+                        e = min(max(x[i] - mid, -edge), edge) + F(slope[m]) * u[i]
+                        sums[m, 0] += np.float64(u[i]) * np.float64(e)
+                        sums[m, 1] += np.float64(u[i]) * np.float64(u[i])
+
+
+@njit(
+    "void(float32[:,::1], float32[:,::1], int32[:,::1], int32[::1], int8[::1], float32[:,::1], float32[::1], boolean[::1],"
+    " float32[:,::1], float32[:,::1], int32[:,::1], float32[:,::1], int64)",
+    cache=True,
+)  # type: ignore[untyped-decorator]
+def remember(
+    residual: Any, spread: Any, label: Any, layout: Any, sign: Any, floor: Any, pooled: Any, doubted: Any, scale: Any, base: Any, age: Any, past: Any, horizon: Any
+) -> None:  # pragma: no cover - compiled
+    """Follow the usual spread of each cell's group and each cell's own offset; write its distance from that offset.
+
+    `scale`, `base` and `age` [M, S] are memory. The offset is a running mean of clipped residuals over `horizon` ticks
+    and stands still for what is doubted; `past` is NaN until it has been learned from 64 ticks. `floor` [M, G] and
+    `pooled` [M] bound the spread from below.
+    """
+    for m in range(residual.shape[0]):
+        if sign[m] == 0:
+            for s in range(residual.shape[1]):
+                past[m, s] = F(np.nan)
+            continue
+        by = layout[m]
+        least = F(0.3) * pooled[m]
+        for s in range(residual.shape[1]):
+            r = residual[m, s]
+            if not np.isfinite(r):
+                past[m, s] = F(np.nan)
+                continue
+            g = label[by, s]
+            now = max(max(SIGMA * spread[m, g], least), floor[m, g])
+            n = age[m, s]
+            if n == 0:
+                scale[m, s] = now
+            else:
+                scale[m, s] += (now - scale[m, s]) * max(F(1.0) / F(n + 1), F(0.03125))
+            offset = base[m, s]
+            past[m, s] = r - offset if n >= 64 else F(np.nan)
+            if not doubted[s]:
+                edge = F(3.0) * scale[m, s]
+                step = r - offset if n < 16 else min(max(r - offset, -edge), edge)
+                base[m, s] = offset + step / F(min(n + 1, horizon))
+                age[m, s] = n + 1
+            elif n == 0:
+                age[m, s] = 1
+
+
+@njit(
+    "void(float32[:,::1], float32[:,::1], int8[::1], float32[:,:,::1], int32[:,:,::1], float32[:,::1], int32[:,::1], int64, boolean, float32[::1])",
+    cache=True,
+)  # type: ignore[untyped-decorator]
+def accumulate(
+    residual: Any, scale: Any, sign: Any, mean: Any, seen: Any, block: Any, filled: Any, fast: Any, close: Any, length: Any
+) -> None:  # pragma: no cover - compiled
+    """Add one tick to the running means of clipped, scaled residuals over several horizons.
+
+    The first `fast` horizons move every tick; the others move when a block is closed, by the block's mean.
+    `length` gives each horizon in its own steps; until so many steps were seen the mean is a plain mean.
+    """
+    horizons = mean.shape[0]
+    for m in range(residual.shape[0]):
+        if sign[m] == 0:
+            continue
+        for s in range(residual.shape[1]):
+            r = residual[m, s]
+            if np.isfinite(r):
+                v = min(max(r / scale[m, s], F(-6.0)), F(6.0))
+                for h in range(fast):
+                    seen[h, m, s] += 1
+                    mean[h, m, s] += (v - mean[h, m, s]) / min(F(seen[h, m, s]), length[h])
+                block[m, s] += v
+                filled[m, s] += 1
+            if close and filled[m, s] > 0:
+                v = block[m, s] / F(filled[m, s])
+                for h in range(fast, horizons):
+                    seen[h, m, s] += 1
+                    mean[h, m, s] += (v - mean[h, m, s]) / min(F(seen[h, m, s]), length[h])
+                block[m, s] = F(0.0)
+                filled[m, s] = 0
+
+
+@njit(
+    "int64(float32[:,::1], int32[:,::1], int8[::1], float32, int64, float32, float32, float32[::1], int32[::1], int32[::1], float32[::1])",
+    cache=True,
+)  # type: ignore[untyped-decorator]
+def outstanding(
+    mean: Any, seen: Any, sign: Any, length: Any, least: Any, unit: Any, cut: Any, width: Any, rows: Any, cols: Any, z: Any
+) -> Any:  # pragma: no cover - compiled
+    """Find the cells whose running mean stands out from all others' of the same metric; return how many.
+
+    A mean of n independent unit residuals has a spread of 1/sqrt(n); what the fleet shows beyond that (autocorrelation,
+    offsets that never go away) is measured: `width` [M] is the robust spread of ``mean * sqrt(n)`` over all subjects,
+    kept between calls as the next first guess. Cells with ``z > cut`` are written to `rows`, `cols`, `z`.
+    """
+    n_subjects = mean.shape[1]
+    w = np.empty(n_subjects, np.float32)
+    d = np.empty(n_subjects, np.float32)
+    scratch = np.empty(n_subjects + 1, np.float32)
+    found = 0
+    for m in range(mean.shape[0]):
+        if sign[m] == 0:
+            continue
+        n = 0
+        for s in range(n_subjects):
+            steps = seen[m, s]
+            if steps >= least:
+                w[s] = mean[m, s] * np.sqrt(unit * min(F(steps), F(2.0) * length - F(1.0)))
+                d[n] = abs(w[s])
+                n += 1
+            else:
+                w[s] = F(0.0)
+        if n < 4:
+            continue
+        middle = median_near(d, n, width[m] / SIGMA, F(0.3) * width[m] / SIGMA, scratch)
+        width[m] = SIGMA * middle
+        usual = max(width[m], F(0.7)) * (F(1.0) + F(6.0) / F(n))
+        for s in range(n_subjects):
+            if w[s] > cut * usual:
+                rows[found] = m
+                cols[found] = s
+                z[found] = w[s] / usual
+                found += 1
+    return found

@@ -1,0 +1,239 @@
+"""Stand: compare every cell of a tick with its role-matched peers, after load, and with its own past."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grayscope import kernels
+from grayscope.catalogue import Catalogue, Metric
+from grayscope.columns import Columns, Field, Memory
+from grayscope.roster import View
+from grayscope.standing import Standing
+from grayscope.tick import Tick
+
+#: Ticks over which a cell's own usual residual is learned.
+PAST = 2048
+#: Units that are compared by ratio.
+RATIO_UNITS = frozenset({"s", "By/s", "Hz", "1/s", "By", "J", "us"})
+#: Smallest spread that means anything, per unit, where peers are all alike.
+QUANTUM = {"Cel": 0.5, "W": 1.0, "1": 0.005, "rpm": 20.0, "lanes": 0.05, "links": 0.05}
+JUDGED_SIDES = frozenset({"service", "redundancy", "condition"})
+
+
+#: Who stood in which group: subjects, and for each choice of keys the group of each subject.
+Placed = tuple[tuple[str, ...], dict[str, NDArray[np.object_]]]
+
+
+@dataclass(slots=True, eq=False)
+class Layout:
+    """The peer groups of one table under one view of the roster, and what each row means."""
+
+    view: View
+    subjects: tuple[str, ...]
+    names: tuple[str, ...]
+    metrics: tuple[Metric | None, ...]
+    kind: NDArray[np.int8]
+    sign: NDArray[np.int8]
+    load: NDArray[np.int32]
+    quantum: NDArray[np.float32]
+    layout: NDArray[np.int32]
+    label: NDArray[np.int32]
+    order: NDArray[np.int32]
+    starts: NDArray[np.int32]
+    groups: NDArray[np.int32]
+    of: dict[str, NDArray[np.object_]]
+    centre: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    count: NDArray[np.int32]
+
+
+class Stand:
+    """The station: one `Standing` per tick. Remembers spread, own past and the effect of load.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        Says what each metric means.
+    disabled : set of str
+        Metrics that are not judged.
+    """
+
+    def __init__(self, catalogue: Catalogue, disabled: frozenset[str] = frozenset()) -> None:
+        self.catalogue = catalogue
+        self.disabled = disabled
+        self.memory = Memory({"scale": Field(np.float32, 0.0), "base": Field(np.float32, 0.0), "age": Field(np.int32, 0)})
+        self.layouts: dict[str, Layout] = {}
+        self.sums: dict[str, dict[str, NDArray[np.float64]]] = {}
+        self.placed: dict[str, Placed] = {}
+
+    def step(self, tick: Tick, doubted: frozenset[str] = frozenset()) -> Standing:
+        """Compare one tick; nothing is learned from subjects that are `doubted`."""
+        memory = self.memory.of(tick)
+        lay, moved = self._layout(tick)
+        values = np.require(tick.values, np.float32, ["C", "A"])
+        residual, past = np.empty_like(values), np.empty_like(values)
+        doubt = np.array([s in doubted for s in tick.subjects], bool) if doubted else np.zeros(len(tick.subjects), bool)
+        slope, sums = self._slopes(tick.table, lay)
+        kernels.compare(
+            values, values.view(np.int32), lay.kind, lay.sign, lay.load, slope, lay.layout, lay.order, lay.starts, lay.groups,
+            doubt, residual, lay.centre, lay.spread, lay.count, sums,
+        )  # fmt: skip
+        self._learn_slopes(tick.table, lay, sums)
+        _forget_moved(memory, moved[lay.layout] if moved.any() else None)
+        kernels.remember(
+            residual, lay.spread, lay.label, lay.layout, lay.sign, _floor(lay), _pooled(lay), doubt,
+            memory.arrays["scale"], memory.arrays["base"], memory.arrays["age"], past, PAST,
+        )  # fmt: skip
+        return Standing(lay.metrics, lay.kind, lay.sign, residual, past, memory.arrays["scale"], lay.centre, lay.count, lay.layout, lay.label, moved)
+
+    # -- load -------------------------------------------------------------------------------------------------------
+
+    def _slopes(self, table: str, lay: Layout) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the slope of every metric on its load, pooled over the fleet, and room for this tick's sums."""
+        slope = np.zeros(len(lay.names))
+        learned = self.sums.get(table, {})
+        for m, name in enumerate(lay.names):
+            if name in learned and learned[name][2] >= 1000:
+                xy, xx, _ = learned[name]
+                slope[m] = xy / xx if xx > 0 else 0.0
+        return slope, np.zeros((len(lay.names), 2))
+
+    def _learn_slopes(self, table: str, lay: Layout, sums: NDArray[np.float64]) -> None:
+        learned = self.sums.setdefault(table, {})
+        for m in np.flatnonzero((lay.load >= 0) & (lay.sign != 0)).tolist():
+            total = learned.setdefault(lay.names[m], np.zeros(3))
+            total *= 1 - 1 / 4096
+            total += (sums[m, 0], sums[m, 1], lay.count[m].sum())
+
+    # -- peers ------------------------------------------------------------------------------------------------------
+
+    def _layout(self, tick: Tick) -> tuple[Layout, NDArray[np.bool_]]:
+        old = self.layouts.get(tick.table)
+        if old is not None and old.view is tick.roster and old.subjects is tick.subjects and old.names is tick.metrics:
+            return old, np.zeros((len(old.label), len(tick.subjects)), bool)
+        new = self.layouts[tick.table] = build_layout(self.catalogue, self.disabled, tick)
+        moved = _moved(self.placed.get(tick.table), new)
+        self.placed[tick.table] = (new.subjects, new.of)
+        return new, moved
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return all memory as arrays."""
+        out = self.memory.snapshot()
+        for table, learned in self.sums.items():
+            for name, total in learned.items():
+                out[f"{table}|slope|{name}"] = total.copy()
+        for table, (_, groups) in self.placed.items():
+            out |= {f"{table}|groups|{keys}": of.astype(np.str_) for keys, of in groups.items()}
+        return out
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Become what `snapshot` returned; the peer groups are rebuilt from the next tick's roster."""
+        self.layouts, self.sums, self.placed = {}, {}, {}
+        self.memory.restore({k: v for k, v in state.items() if "|slope|" not in k and "|groups|" not in k})
+        for key, total in state.items():
+            table, _, rest = key.partition("|slope|")
+            if rest:
+                self.sums.setdefault(table, {})[rest] = np.array(total, np.float64)
+            table, _, keys = key.partition("|groups|")
+            if "|groups|" in key:
+                subjects = self.memory.tables[table].subjects
+                self.placed.setdefault(table, (subjects, {}))[1][keys] = total.astype(object)
+
+
+def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> Layout:
+    """Work out who is compared with whom: subjects that are equal in the keys that the metric names."""
+    metrics = tuple(_meaning(catalogue, disabled, tick.table, name) for name in tick.metrics)
+    keys = sorted({m.peers if m else () for m in metrics})
+    row = {k: i for i, k in enumerate(keys)}
+    labels, names = zip(*(tick.roster.labels(tick.subjects, k) for k in keys), strict=True) if keys else ((), ())
+    width = max((len(n) for n in names), default=1) or 1
+    label = np.array(labels, np.int32).reshape(len(keys), len(tick.subjects))
+    starts = np.zeros((len(keys), width + 1), np.int32)
+    for i, (of, groups) in enumerate(zip(label, names, strict=True)):
+        starts[i, 1:] = np.cumsum(np.bincount(of, minlength=width)) if len(groups) else 0
+    where = {name: m for m, name in enumerate(tick.metrics)}
+    shape = (len(metrics), width)
+    return Layout(
+        tick.roster, tick.subjects, tick.metrics, metrics,
+        kind=np.array([_kind(m) for m in metrics], np.int8),
+        sign=np.array([_sign(m) for m in metrics], np.int8),
+        load=np.array([where.get(m.load, -1) if m and m.load else -1 for m in metrics], np.int32),
+        quantum=np.array([_quantum(m, tick.period) for m in metrics], np.float32),
+        layout=np.array([row[m.peers if m else ()] for m in metrics], np.int32),
+        label=label,
+        order=np.argsort(label, axis=1, kind="stable").astype(np.int32),
+        starts=starts,
+        groups=np.array([len(n) for n in names], np.int32),
+        of={"".join(f"{k}|" for k in ks): np.array([*map(repr, n)], object)[of] if len(n) else np.array([], object)
+            for ks, n, of in zip(keys, names, label, strict=True)},
+        centre=np.zeros(shape, np.float32), spread=np.zeros(shape, np.float32), count=np.zeros(shape, np.int32),
+    )  # fmt: skip
+
+
+def _meaning(catalogue: Catalogue, disabled: frozenset[str], table: str, name: str) -> Metric | None:
+    metric = catalogue.get(name)
+    return metric if metric and metric.table == table and name not in disabled else None
+
+
+def _kind(metric: Metric | None) -> int:
+    if metric is None:
+        return kernels.LINEAR
+    if metric.type == "counter":
+        return kernels.LINEAR if metric.unit in RATIO_UNITS else kernels.COUNT
+    return kernels.LOG if metric.type == "gauge" and metric.unit in RATIO_UNITS else kernels.LINEAR
+
+
+def _sign(metric: Metric | None) -> int:
+    """Return which direction is judged. Whoever waits least is the one that the others wait for."""
+    if metric is None or metric.side not in JUDGED_SIDES:
+        return 0
+    if metric.waits:
+        return -1
+    return {"higher": 1, "lower": -1}.get(metric.worse, 0)
+
+
+def _quantum(metric: Metric | None, period: int) -> float:
+    if metric is None:
+        return 1.0
+    if metric.type == "counter" and metric.unit == "s":
+        return 0.01 * period / 1e6
+    return QUANTUM.get(metric.unit, 0.01)
+
+
+def _floor(lay: Layout) -> NDArray[np.float32]:
+    """Return the least spread [M, G]: half a percent, one unit of a count's scale, or the unit's own grain."""
+    linear = np.maximum(np.abs(lay.centre) * np.float32(0.005), lay.quantum[:, None])
+    other = np.where(lay.kind == kernels.LOG, np.float32(0.005), np.float32(1.0))[:, None]
+    return np.where((lay.kind == kernels.LINEAR)[:, None], linear, other).astype(np.float32)
+
+
+def _pooled(lay: Layout) -> NDArray[np.float32]:
+    """Return the mean spread [M] over the groups that are large enough to have one."""
+    full = lay.count >= 4
+    total = np.where(full, lay.spread, 0).sum(axis=1, dtype=np.float64) / np.maximum(full.sum(axis=1), 1)
+    return (total * kernels.SIGMA).astype(np.float32)
+
+
+def _moved(old: Placed | None, new: Layout) -> NDArray[np.bool_]:
+    """Say which subjects [L, S] stand in another group than before."""
+    moved = np.zeros(new.label.shape, bool)
+    if old is None:
+        return moved
+    subjects, before = old
+    where = {s: i for i, s in enumerate(subjects)}
+    pairs = np.array([(where[s], i) for i, s in enumerate(new.subjects) if s in where], np.intp).reshape(-1, 2)
+    for row, (keys, groups) in enumerate(new.of.items()):
+        if keys in before:
+            moved[row, pairs[:, 1]] = before[keys][pairs[:, 0]] != groups[pairs[:, 1]]
+    return moved
+
+
+def _forget_moved(memory: Columns, cells: NDArray[np.bool_] | None) -> None:
+    if cells is not None:
+        for array in memory.arrays.values():
+            array[cells] = 0

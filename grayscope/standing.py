@@ -1,0 +1,84 @@
+"""Standing: how every cell of a tick stands beside its load, its peers and its own past."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grayscope.catalogue import Metric
+from grayscope.kernels import COUNT, LOG
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing:
+    """Comparison of one tick; cells are (metric m, subject s), groups are g.
+
+    Parameters
+    ----------
+    metrics : tuple of Metric or None, length M
+        What each row of the tick means; None where nobody knows, which is not judged.
+    kind, sign : ndarray of int8, shape [M]
+        Scale of comparison (`kernels.LINEAR`, `LOG`, `COUNT`) and direction: +1 higher is worse, -1 lower, 0 not judged.
+    residual : ndarray of float32, shape [M, S]
+        Distance from the role-matched peers' median after load, on the metric's scale, larger is worse; NaN if unknown.
+    past : ndarray of float32, shape [M, S]
+        The residual less the cell's own usual one; NaN until that is learned.
+    scale : ndarray of float32, shape [M, S]
+        Usual robust spread (one sigma) within the cell's group, on the metric's scale.
+    centre : ndarray of float32, shape [M, G]
+        The peers' median, on the metric's scale.
+    count : ndarray of int32, shape [M, G]
+        Members that reported.
+    layout : ndarray of int32, shape [M]
+        Row of `label` that groups the metric's subjects.
+    label : ndarray of int32, shape [L, S]
+    moved : ndarray of bool, shape [L, S]
+        Subjects that have just changed their group, whose past there counts no more.
+    """
+
+    metrics: tuple[Metric | None, ...]
+    kind: NDArray[np.int8]
+    sign: NDArray[np.int8]
+    residual: NDArray[np.float32]
+    past: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    centre: NDArray[np.float32]
+    count: NDArray[np.int32]
+    layout: NDArray[np.int32]
+    label: NDArray[np.int32]
+    moved: NDArray[np.bool_]
+
+    def moved_cells(self) -> NDArray[np.bool_] | None:
+        """Return which cells [M, S] have changed their peers, None when nobody has (the usual case)."""
+        return self.moved[self.layout] if self.moved.any() else None
+
+    def peers(self, m: int, s: int) -> int:
+        """Return how many others the cell was compared with."""
+        return max(int(self.count[m, self.label[self.layout[m], s]]) - 1, 0)
+
+    def expected(self, m: int, s: int) -> float:
+        """Return the peers' median in the metric's own unit."""
+        return unscale(int(self.kind[m]), float(self.centre[m, self.label[self.layout[m], s]]))
+
+    def effect(self, m: int, s: int, sigmas: float) -> float:
+        """Return the value that lies `sigmas` usual spreads on the worse side of the peers' median."""
+        centre = float(self.centre[m, self.label[self.layout[m], s]])
+        return unscale(int(self.kind[m]), centre + int(self.sign[m]) * sigmas * float(self.scale[m, s]))
+
+
+def unscale(kind: int, x: float) -> float:
+    """Return from a metric's scale of comparison to its own unit.
+
+    Examples
+    --------
+    >>> unscale(LOG, 0.0), round(unscale(COUNT, 2 * (7 + 0.375) ** 0.5), 6)
+    (1.0, 7.0)
+    """
+    if kind == LOG:
+        return math.exp(min(x, 700.0))
+    if kind == COUNT:
+        return max(x * x / 4 - 0.375, 0.0)
+    return x
