@@ -89,10 +89,10 @@ class Horizons:
             {
                 "mean": Field(np.float32, 0.0, (n,)), "seen": Field(np.int32, 0, (n,)),
                 "block": Field(np.float32, 0.0), "filled": Field(np.int32, 0),
-                # The fleet's spread of means: a first guess for an exact search, kept per metric in the first column.
-                "width": Field(np.float32, 0.0, (n,)),
             }
         )  # fmt: skip
+        # The fleet's last spread of means: first guesses of an exact search, so no part of the state.
+        self._guess: dict[tuple[str, int], NDArray[np.float32]] = {}
 
     def step(self, tick: Tick, standing: Standing, residual: NDArray[np.float32], explain: Explain) -> Evidence:
         """Add one tick of residuals and return what stands out, each cell at its strongest horizon."""
@@ -117,22 +117,23 @@ class Horizons:
         tests = max(judged * len(self.horizons), 1)
         best: dict[tuple[int, int], tuple[float, int]] = {}
         for i, horizon in enumerate(self.horizons if close else FAST):
-            for m, s, z in self._outstanding(i, horizon, tick.period, tests, standing, columns):
+            for m, s, z in self._outstanding(i, tick, tests, standing, columns):
                 level = strength(z, horizon, tick.period, tests)
                 if level > best.get((m, s), (-math.inf, 0))[0]:
                     best[m, s] = (level, horizon)
         return best
 
-    def _outstanding(self, i: int, horizon: int, period: int, tests: int, standing: Standing, columns: Columns) -> list[tuple[int, int, float]]:
-        a = columns.arrays
+    def _outstanding(self, i: int, tick: Tick, tests: int, standing: Standing, columns: Columns) -> list[tuple[int, int, float]]:
+        a, horizon = columns.arrays, self.horizons[i]
         size = standing.residual.size
         rows, cols, z = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32)
-        width = np.ascontiguousarray(a["width"][i, :, 0])
+        width = self._guess.get((tick.table, i))
+        if width is None or len(width) != len(tick.metrics):
+            width = self._guess[tick.table, i] = np.zeros(len(tick.metrics), np.float32)
         unit = 1.0 if horizon in FAST else float(BLOCK)
         least = max(3, int(self.steps[i]) // 2)
-        cut = needed(self.level, horizon, period, tests)
+        cut = needed(self.level, horizon, tick.period, tests)
         n = kernels.outstanding(a["mean"][i], a["seen"][i], standing.sign, self.steps[i], least, unit, cut, width, rows, cols, z)
-        a["width"][i] = width[:, None]
         return list(zip(rows[:n].tolist(), cols[:n].tolist(), z[:n].tolist(), strict=True))
 
     def mean(self, tick: Tick, m: int, s: int, horizon: int) -> float:

@@ -1,0 +1,57 @@
+"""Slower: a component that is worse than its role-matched peers, however long it has been so.
+
+Born-slow parts count. Where a metric contains waiting for peers the order turns round: whoever waits least is late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from grayscope.evidence import Evidence, Finding
+from grayscope.horizons import Horizons
+from grayscope.standing import Standing
+from grayscope.tick import Tick
+from grayscope.wording import why
+
+
+class Slower:
+    """Accumulate each cell's distance from its peers' median over several horizons.
+
+    Not for: changes smaller than the offsets that healthy parts keep for ever (`became` sees those), groups of fewer
+    than four, groups of which half is bad.
+
+    Parameters
+    ----------
+    false_pages : float
+        Accepted false pages per 1,000 subject-weeks.
+    """
+
+    rival: ClassVar[bool] = False
+
+    def __init__(self, *, false_pages: float = 1.0) -> None:
+        self.horizons = Horizons(false_pages)
+
+    def step(self, tick: Tick, standing: Standing) -> Evidence:
+        """Return the cells that stand out from their peers."""
+        return self.horizons.step(tick, standing, standing.residual, self._explain)
+
+    def _explain(self, tick: Tick, standing: Standing, m: int, s: int, level: float, horizon: int) -> Finding:
+        metric = standing.metrics[m]
+        assert metric is not None
+        usual = self.horizons.mean(tick, m, s, horizon)
+        found = Finding(
+            tick.time, tick.subjects[s], metric.side, "slower", round(level, 4), metric.mode or "slow_component", metric.mechanism or "",
+            tick.metrics[m], standing.effect(m, s, usual), standing.expected(m, s), standing.peers(m, s),
+        )  # fmt: skip
+        return found._replace(why=why(found, metric.unit, "its peers"))
+
+    def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the whole state."""
+        return self.horizons.snapshot()
+
+    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Become what `snapshot` returned."""
+        self.horizons.restore(dict(state))

@@ -1,0 +1,40 @@
+"""Announce: incidents as alerts: labels are identity, words are annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from grayscope.alert import Alert
+from grayscope.incident import Incident
+
+NAMES = {"gray": "GrayFailure", "masked": "MaskedRedundancy", "failed": "Failed", "unknown": "CoverageLost"}
+
+
+class Announce:
+    """The station. An escalation resolves the ticket and fires the page, for severity is part of the identity."""
+
+    def __init__(self, cluster: str) -> None:
+        self.cluster = cluster
+        self.firing: dict[str, Alert] = {}
+
+    def step(self, incidents: Iterable[Incident]) -> Iterator[Alert]:
+        """Yield the alerts to send, resolutions first."""
+        for incident in incidents:
+            new, old = self._alert(incident), self.firing.get(incident.id)
+            last = incident.ended or (incident.history[-1][0] if incident.history else incident.noticed)
+            if old is not None and (old.labels != new.labels or incident.ended is not None):
+                yield Alert(old.labels, old.annotations, old.starts, last)
+                del self.firing[incident.id]
+            if incident.ended is None:
+                self.firing[incident.id] = new
+                yield new
+
+    def _alert(self, i: Incident) -> Alert:
+        labels = {"alertname": NAMES[i.state], "cluster": self.cluster, "incident": i.id, "severity": i.severity}
+        why = str(i.evidence[-1]["why"]) if i.evidence else ""
+        words = {"summary": i.summary, "subject": i.subject, "place": i.place, "state": i.state, "mode": i.mode, "why": why}
+        return Alert(labels, words, i.history[-1][0] if i.history else i.noticed)
+
+    def restore(self, incidents: Iterable[Incident]) -> None:
+        """Know again what fires, from the open incidents."""
+        self.firing = {i.id: self._alert(i) for i in incidents}

@@ -1,0 +1,127 @@
+"""Desk: file verdicts as incidents; one fault is one incident from the first notice to its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from grayscope.incident import SEVERITIES, Incident, incident_id
+from grayscope.verdict import Verdict
+
+SEVERITY = {"gray": "page", "masked": "ticket", "failed": "ticket", "unknown": "notice"}
+#: Pieces of evidence that an incident keeps.
+KEEP = 20
+
+
+class Desk:
+    """The station. A verdict joins the open incident of its subject, or of something that contains it or lies in it.
+
+    Parameters
+    ----------
+    cluster : str
+        Part of every incident's identity.
+    """
+
+    def __init__(self, cluster: str) -> None:
+        self.cluster = cluster
+        self.open: dict[str, Incident] = {}
+        self.members: dict[str, dict[str, str]] = {}  # incident -> subject -> state
+
+    def step(self, verdicts: Iterable[Verdict]) -> Iterator[Incident]:
+        """Yield every incident that a verdict opened, changed or ended."""
+        for verdict in verdicts:
+            incident = self._find(verdict.subject)
+            if incident is not None:
+                yield self._change(incident, verdict)
+            elif verdict.state != "normal":
+                yield self._new(verdict)
+
+    def _find(self, subject: str) -> Incident | None:
+        for key, members in self.members.items():
+            if any(subject == m or subject.startswith(f"{m}/") or m.startswith(f"{subject}/") for m in members):
+                return self.open[key]
+        return None
+
+    def _new(self, v: Verdict) -> Incident:
+        severity = SEVERITY[v.state]
+        key = incident_id(self.cluster, v.subject, v.time)
+        incident = Incident(
+            key, v.subject, v.subject, v.state, severity, v.mode, min(v.since, v.time), v.time,
+            history=((v.time, v.state, severity),), summary=_summary(v), evidence=(_piece(v),),
+        )  # fmt: skip
+        self.open[key], self.members[key] = incident, {v.subject: v.state}
+        return incident
+
+    def _change(self, old: Incident, v: Verdict) -> Incident:
+        members = self.members[old.id]
+        if v.state == "normal":
+            members.pop(v.subject, None)
+            if not members:
+                return self._end(old, v.time)
+            return old
+        members[v.subject] = v.state
+        severity = "page" if v.state == "failed" and old.severity == "page" else SEVERITY[v.state]
+        graver = SEVERITIES.index(severity) > SEVERITIES.index(old.severity) or (severity == old.severity and v.subject == old.subject)
+        new = replace(
+            old, place=_common(old.place, v.subject), evidence=(*old.evidence, _piece(v))[-KEEP:],
+            began=min(old.began, v.since), rivals=_rivals(old.subject, members),
+        )  # fmt: skip
+        if graver or v.subject == old.subject:
+            new = replace(
+                new, subject=v.subject, state=v.state, severity=severity, mode=v.mode or old.mode, summary=_summary(v),
+                history=(*old.history, (v.time, v.state, severity)), rivals=_rivals(v.subject, members),
+                escalated=v.time if severity == "page" and old.severity != "page" and old.escalated is None else old.escalated,
+            )  # fmt: skip
+        self.open[old.id] = new
+        return new
+
+    def _end(self, old: Incident, time: int) -> Incident:
+        del self.open[old.id], self.members[old.id]
+        _, state, severity = max(old.history, key=lambda h: SEVERITIES.index(h[2]))
+        return replace(old, state=state, severity=severity, ended=time)
+
+    def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return all open incidents as one JSON text in an array."""
+        return {"desk": np.array(json.dumps([[asdict(i) for i in self.open.values()], self.members]))}
+
+    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Become what `snapshot` returned."""
+        incidents, self.members = json.loads(str(state["desk"]))
+        self.open = {}
+        for fields in incidents:
+            fields["history"] = tuple(map(tuple, fields["history"]))
+            fields["rivals"] = tuple(map(tuple, fields["rivals"]))
+            fields["evidence"] = tuple(fields["evidence"])
+            self.open[fields["id"]] = Incident(**fields)
+
+
+def _summary(v: Verdict) -> str:
+    return f"{v.subject} is {v.state}: {v.why}"
+
+
+def _piece(v: Verdict) -> dict[str, object]:
+    return {"time": v.time, "subject": v.subject, "state": v.state, "side": v.side, "metric": v.metric, "strength": v.strength, "why": v.why}
+
+
+def _rivals(subject: str, members: Mapping[str, str]) -> tuple[tuple[str, float], ...]:
+    return tuple((m, 1.0 / len(members)) for m in sorted(members) if m != subject)
+
+
+def _common(a: str, b: str) -> str:
+    """Return the smallest place that contains both.
+
+    Examples
+    --------
+    >>> _common("n1/gpu0", "n1/gpu0/pcie"), _common("n1/gpu0", "n1/gpu3"), _common("n1", "n2")
+    ('n1/gpu0', 'n1', 'site')
+    """
+    shared = []
+    for x, y in zip(a.split("/"), b.split("/"), strict=False):
+        if x != y:
+            break
+        shared.append(x)
+    return "/".join(shared) or "site"

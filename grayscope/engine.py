@@ -1,0 +1,167 @@
+"""Engine: the line from message to alert; no clock, no broker, no sink, no file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from grayscope.alert import Alert
+from grayscope.align import Align, AlignSettings
+from grayscope.announce import Announce
+from grayscope.blame import Blame
+from grayscope.catalogue import Catalogue
+from grayscope.desk import Desk
+from grayscope.detector import Detector
+from grayscope.errors import UsageError
+from grayscope.evidence import NOTHING, Evidence
+from grayscope.incident import Incident
+from grayscope.judge import Judge
+from grayscope.message import Message
+from grayscope.stand import Stand
+from grayscope.tick import Tick
+from grayscope.verdict import Verdict
+
+
+class Output(NamedTuple):
+    """What one message brought about; usually nothing."""
+
+    evidence: Evidence = NOTHING
+    verdicts: tuple[Verdict, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What the engine may be told.
+
+    Parameters
+    ----------
+    false_pages : float
+        Accepted false pages per 1,000 subject-weeks.
+    periods : mapping of str to int
+        Period of each table in microseconds.
+    disabled : frozenset of str
+        Metrics that are not judged.
+    align : AlignSettings
+    """
+
+    false_pages: float = 1.0
+    periods: Mapping[str, int] = field(default_factory=dict)
+    disabled: frozenset[str] = frozenset()
+    align: AlignSettings = field(default_factory=AlignSettings)
+
+
+class Engine:
+    """One cell's line, live or in replay: `step` takes a message, `flush` ends the stream.
+
+    Parameters
+    ----------
+    detectors : iterable of Detector
+        Stepped in the given order.
+    catalogue : Catalogue, optional
+        The packaged one by default.
+    settings : EngineSettings, optional
+    cluster : str
+        Name in alerts and in incident ids.
+    """
+
+    def __init__(
+        self, detectors: Iterable[Detector], catalogue: Catalogue | None = None, settings: EngineSettings | None = None, cluster: str = "cluster"
+    ) -> None:
+        self.settings = settings or EngineSettings()
+        self.catalogue = catalogue or Catalogue.load()
+        self.detectors = tuple(detectors)
+        if not self.detectors:
+            raise UsageError("no detector is enabled: name at least one")
+        self.align = Align(self._is_counter, self.settings.periods, self.settings.align)
+        self.stand = Stand(self.catalogue, self.settings.disabled)
+        self.blame = Blame()
+        self.judge = Judge(self.settings.false_pages)
+        self.desk = Desk(cluster)
+        self.announce = Announce(cluster)
+        self.coverage: dict[tuple[str, str], Coverage] = {}
+        self.ticks = 0
+
+    def _is_counter(self, name: str) -> bool:
+        metric = self.catalogue.get(name)
+        return metric is not None and metric.type == "counter"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows read, late, duplicate and refused, and ticks judged."""
+        return {**self.align.counts, "ticks": self.ticks}
+
+    def step(self, message: Message) -> Output:
+        """Take one message and return what it brought about."""
+        return self._run(self.align.step(message))
+
+    def flush(self) -> Output:
+        """Close what is open: the stream has ended."""
+        return self._run(self.align.flush())
+
+    def _run(self, ticks: Iterable[Tick]) -> Output:
+        outputs = [self._tick(tick) for tick in ticks]
+        if not outputs:
+            return Output()
+        return Output(
+            Evidence.join(o.evidence for o in outputs),
+            tuple(v for o in outputs for v in o.verdicts),
+            tuple(i for o in outputs for i in o.incidents),
+            tuple(a for o in outputs for a in o.alerts),
+        )
+
+    def _tick(self, tick: Tick) -> Output:
+        self.ticks += 1
+        self._cover(tick)
+        standing = self.stand.step(tick, self.judge.doubted)
+        evidence = self.blame.step(Evidence.join([d.step(tick, standing) for d in self.detectors]), tick)
+        verdicts = tuple(self.judge.step(tick, evidence))
+        incidents = tuple(self.desk.step(verdicts))
+        return Output(evidence, verdicts, incidents, tuple(self.announce.step(incidents)))
+
+    def _cover(self, tick: Tick) -> None:
+        reported = np.count_nonzero(np.isfinite(tick.values), axis=1).tolist()
+        for name, n in zip(tick.metrics, reported, strict=True):
+            self.coverage.setdefault((tick.table, name), Coverage()).add(tick.time, len(tick.subjects), n)
+
+    def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the state after align as plain arrays; open ticks are replayed from the broker instead."""
+        parts: dict[str, Mapping[str, np.ndarray[Any, Any]]] = {"stand": self.stand.snapshot(), "judge": self.judge.snapshot(), "desk": self.desk.snapshot()}
+        parts |= {f"detector{i}": d.snapshot() for i, d in enumerate(self.detectors)}
+        return {f"{part}:{key}": array for part, state in parts.items() for key, array in state.items()}
+
+    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Become what `snapshot` returned, with the same detectors."""
+        self.stand.restore(_part(state, "stand"))
+        self.judge.restore(_part(state, "judge"))
+        self.desk.restore(_part(state, "desk"))
+        self.announce.restore(self.desk.open.values())
+        for i, detector in enumerate(self.detectors):
+            detector.restore(_part(state, f"detector{i}"))
+
+
+@dataclass(slots=True)
+class Coverage:
+    """How much of one metric was there."""
+
+    expected: int = 0
+    reported: int = 0
+    subjects: int = 0
+    reporting: int = 0
+    first: int = 0
+    last: int = 0
+
+    def add(self, time: int, subjects: int, reported: int) -> None:
+        """Count one tick."""
+        self.expected += subjects
+        self.reported += reported
+        self.subjects, self.reporting = max(self.subjects, subjects), max(self.reporting, reported)
+        self.first, self.last = self.first or time, time
+
+
+def _part(state: Mapping[str, np.ndarray[Any, Any]], name: str) -> dict[str, np.ndarray[Any, Any]]:
+    return {key.partition(":")[2]: array for key, array in state.items() if key.partition(":")[0] == name}

@@ -1,0 +1,142 @@
+"""Judge: from evidence to the state of each subject; patience in, hysteresis out, and silence unless it changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from grayscope.evidence import Evidence, Finding
+from grayscope.horizons import threshold
+from grayscope.tick import Tick
+from grayscope.verdict import Verdict
+
+#: A finding holds for so many ticks of its table without being seen again.
+HOLD = 40
+#: A state is left only when nothing has supported it for so many ticks.
+CALM = 120
+#: Hysteresis: a state once entered is kept by evidence this many nats weaker (a tenth of the rate).
+SLACK = 2.3
+
+
+@dataclass(slots=True)
+class Track:
+    """One finding of one detector about one metric of one subject, as long as it holds."""
+
+    finding: Finding
+    seen: int
+    since: int
+
+
+@dataclass(slots=True)
+class Case:
+    """All that is held about one subject."""
+
+    table: str
+    state: str = "normal"
+    supported: int = 0
+    tracks: dict[tuple[str, str], Track] = field(default_factory=dict)
+
+
+def state_of(finding: Finding) -> str:
+    """Return the state that a finding of this side argues for, ``normal`` where it only explains.
+
+    Examples
+    --------
+    >>> state_of(Finding(0, "a", "service", "slower", 9.0)), state_of(Finding(0, "a", "condition", "slower", 9.0))
+    ('gray', 'normal')
+    """
+    if finding.side == "condition":
+        return "masked" if finding.mechanism else "normal"
+    return {"health": "failed", "service": "gray", "redundancy": "masked", "coverage": "unknown"}.get(finding.side, "normal")
+
+
+RANK = {"normal": 0, "unknown": 1, "masked": 2, "gray": 3, "failed": 4}
+
+
+class Judge:
+    """The station. Knows nothing of metrics: only sides, strengths and time in ticks.
+
+    Parameters
+    ----------
+    false_pages : float
+        Accepted false pages per 1,000 subject-weeks; decides the strength at which a state is entered.
+    """
+
+    def __init__(self, false_pages: float = 1.0) -> None:
+        self.enter = threshold(false_pages)
+        self.cases: dict[str, Case] = {}
+        self.ticks: dict[str, int] = {}
+
+    @property
+    def doubted(self) -> frozenset[str]:
+        """Subjects whose measurements nothing is learned from."""
+        return frozenset(s for s, c in self.cases.items() if c.state in ("masked", "gray", "failed"))
+
+    def step(self, tick: Tick, evidence: Evidence) -> Iterator[Verdict]:
+        """Take the evidence of one tick; yield the verdicts that changed, by subject."""
+        now = self.ticks[tick.table] = self.ticks.get(tick.table, 0) + 1
+        for finding in evidence:
+            self._hear(finding, tick.table, now)
+        for subject in sorted(s for s, c in self.cases.items() if c.table == tick.table):
+            verdict = self._decide(subject, self.cases[subject], tick.time, now)
+            if verdict is not None:
+                yield verdict
+
+    def _hear(self, finding: Finding, table: str, now: int) -> None:
+        # A subject of one table may be accused from another (a GPU by its rank): one case per subject, timed by its first.
+        case = self.cases.setdefault(finding.subject, Case(table))
+        key = (finding.detector, finding.metric)
+        track = case.tracks.get(key)
+        since = track.since if track else finding.since or finding.time
+        case.tracks[key] = Track(finding, self.ticks.get(case.table, now), since)
+
+    def _decide(self, subject: str, case: Case, time: int, now: int) -> Verdict | None:
+        case.tracks = {k: t for k, t in case.tracks.items() if now - t.seen <= HOLD}
+        state, best = self._argued(case)
+        if RANK[state] >= RANK[case.state] and state != "normal":
+            case.supported = now
+        if state == case.state or (RANK[state] < RANK[case.state] and now - case.supported < CALM):
+            return None
+        previous, case.state, case.supported = case.state, state, now
+        if state == "normal" and not case.tracks:
+            del self.cases[subject]
+        return _verdict(subject, case.table, state, previous, time, best)
+
+    def _argued(self, case: Case) -> tuple[str, Track | None]:
+        """Return the gravest state that the tracks support, and the strongest track for it."""
+        best: tuple[int, float] = (0, 0.0)
+        chosen = None
+        for track in case.tracks.values():
+            state = state_of(track.finding)
+            level = self.enter - (SLACK if RANK[state] <= RANK[case.state] else 0.0)
+            if track.finding.strength >= level and (RANK[state], track.finding.strength) > best and state != "normal":
+                best, chosen = (RANK[state], track.finding.strength), track
+        return (state_of(chosen.finding), chosen) if chosen else ("normal", None)
+
+    def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return all cases as one JSON text in an array."""
+        cases = {
+            s: [c.table, c.state, c.supported, [[*k, list(t.finding), t.seen, t.since] for k, t in c.tracks.items()]] for s, c in self.cases.items()
+        }
+        return {"judge": np.array(json.dumps([self.ticks, cases]))}
+
+    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Become what `snapshot` returned."""
+        self.ticks, cases = json.loads(str(state["judge"]))
+        self.cases = {
+            s: Case(table, name, supported, {(d, m): Track(Finding(*f), seen, since) for d, m, f, seen, since in tracks})
+            for s, (table, name, supported, tracks) in cases.items()
+        }
+
+
+def _verdict(subject: str, table: str, state: str, previous: str, time: int, best: Track | None) -> Verdict:
+    if best is None:
+        return Verdict(time, subject, state, previous, 0.0, "nothing speaks against it any more", time, table=table)
+    f = best.finding
+    return Verdict(
+        time, subject, state, previous, f.strength, f.why, best.since, f.mode, f.mechanism, f.metric, f.side, f.left, f.exhausted_at or None, table
+    )
