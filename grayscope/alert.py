@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +32,15 @@ class Alert:
     def firing(self) -> bool:
         """Whether it still holds."""
         return self.ends is None
+
+
+class Sink(Protocol):
+    """A receiver of alerts. Delivery is at least once; identity is stable, so receivers drop repeats."""
+
+    def send(self, alerts: Sequence[Alert]) -> None:
+        """Hand alerts over; must not block detection for long and must not raise when the receiver is down."""
+        ...
+
+    def close(self) -> None:
+        """Deliver what can be delivered within the sink's time limit; safe to call twice."""
+        ...

@@ -1,0 +1,36 @@
+# Two targets matter: `make demo` shows the line at work, `make test` proves it. A bare `make` prints this help.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.installed
+
+.PHONY: help demo test check bench clean
+help:
+	@echo "make demo    a generated fleet with planted faults through the whole line (makes .venv first)"
+	@echo "make test    style, types, import contracts, doctests and all tests"
+	@echo "make check   the fast part of it: style, types, import contracts"
+	@echo "make bench   speed and memory against polars"
+	@echo "make clean   remove .venv and caches"
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/grayscope demo
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m slow
+
+bench: $(READY)
+	$(BIN)/python benchmarks/replay_against_polars.py
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

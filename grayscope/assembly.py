@@ -1,0 +1,24 @@
+"""Assembly: an engine made from settings, for every pipeline and notebook alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from grayscope import plugins
+from grayscope.align import AlignSettings
+from grayscope.catalogue import Catalogue
+from grayscope.engine import Engine, EngineSettings
+from grayscope.settings import Settings
+
+
+def engine(settings: Settings, *, catalogue: Catalogue | None = None, periods: Mapping[str, int] | None = None, eager: bool = True) -> Engine:
+    """Return an engine with the detectors that the settings name (all but rivals by default)."""
+    names = list(settings.detectors) or plugins.default_detectors()
+    accepted = settings.false_pages_per_1000_gpu_weeks
+    told = EngineSettings(
+        false_pages=accepted,
+        periods=dict(periods or {}),
+        disabled=frozenset(settings.disabled_metrics),
+        align=AlignSettings(lateness=round(settings.lateness * 1e6), period=round(settings.period * 1e6), eager=eager),
+    )
+    return Engine([plugins.detector(name, false_pages=accepted) for name in names], catalogue, told, settings.cluster)

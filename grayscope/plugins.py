@@ -1,0 +1,108 @@
+"""Plugins: find and load what is one file in a wing; the file's name is the plugin's name."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from grayscope.errors import MissingPackage, UsageError
+
+#: Wings and what a plugin file there holds: a class named like the file, or a click command named ``command``.
+WINGS = ("collectors", "detectors", "pipelines", "brokers", "sinks")
+
+
+def names(wing: str) -> list[str]:
+    """Return the plugins of a wing, sorted; folders appended to the wing's ``__path__`` count too.
+
+    Examples
+    --------
+    >>> "kafka" in names("detectors")
+    False
+    """
+    return sorted(p.stem.rstrip("_") for p in _files(wing))
+
+
+def load(wing: str, name: str) -> Any:
+    """Import one plugin and return its class (its command, for a pipeline).
+
+    Raises
+    ------
+    UsageError
+        No such plugin; names the nearest.
+    MissingPackage
+        It needs a package that is not installed.
+    """
+    path = _file(wing, name)
+    try:
+        module = importlib.import_module(f"grayscope.{wing}.{path.stem}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("grayscope"):
+            raise
+        raise MissingPackage(f"{wing[:-1]} {name} needs {error.name}: pip install {error.name}") from error
+    return module.command if wing == "pipelines" else getattr(module, _class_name(path.stem))
+
+
+def detector(name: str, **settings: Any) -> Any:
+    """Make a detector by name."""
+    return load("detectors", name)(**settings)
+
+
+def collector(name: str, *args: Any, **settings: Any) -> Any:
+    """Make a collector by name."""
+    return load("collectors", name)(*args, **settings)
+
+
+def broker(name: str, *args: Any, **settings: Any) -> Any:
+    """Make a broker by name."""
+    return load("brokers", name)(*args, **settings)
+
+
+def sink(name: str, *args: Any, **settings: Any) -> Any:
+    """Make a sink by name."""
+    return load("sinks", name)(*args, **settings)
+
+
+def default_detectors() -> list[str]:
+    """Return the detectors that are on by default: all that are not rivals."""
+    return [name for name in names("detectors") if not load("detectors", name).rival]
+
+
+def summary(wing: str, name: str) -> str:
+    """Return the first line of a plugin's module docstring, without importing it."""
+    doc = ast.get_docstring(ast.parse(_file(wing, name).read_text("utf-8"))) or ""
+    return doc.partition("\n")[0].partition(": ")[2] or doc.partition("\n")[0]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a hint that names the nearest known word, or all of them.
+
+    Examples
+    --------
+    >>> nearest("sloer", ["slower", "became"])
+    "did you mean 'slower'?"
+    """
+    choices = sorted(known)
+    close = difflib.get_close_matches(word, choices, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(choices)}"
+
+
+def _files(wing: str) -> list[Path]:
+    if wing not in WINGS:
+        raise UsageError(f"no wing is called {wing!r}: {nearest(wing, WINGS)}")
+    package = importlib.import_module(f"grayscope.{wing}")
+    return [p for folder in package.__path__ for p in Path(folder).glob("*.py") if not p.stem.startswith("_")]
+
+
+def _file(wing: str, name: str) -> Path:
+    for path in _files(wing):
+        if path.stem.rstrip("_") == name:
+            return path
+    raise UsageError(f"no {wing[:-1]} is called {name!r}: {nearest(name, names(wing))}")
+
+
+def _class_name(stem: str) -> str:
+    return "".join(part.capitalize() for part in stem.split("_"))

@@ -1,0 +1,124 @@
+"""Replaying: run a recorded trace through the very engine that runs live."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grayscope import __version__, assembly
+from grayscope.brokers.parquet import Parquet
+from grayscope.engine import Engine, Output
+from grayscope.results import ResultsWriter, tables
+from grayscope.settings import Settings, load_settings
+from grayscope.trace import Trace
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from grayscope.evidence import Evidence
+    from grayscope.incident import Incident
+    from grayscope.verdict import Verdict
+
+#: Told after every message: event time reached (microseconds), rows read.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(slots=True)
+class Run:
+    """What a run said, as polars frames and as records."""
+
+    verdicts: pl.DataFrame
+    incidents: pl.DataFrame
+    scores: pl.DataFrame
+    coverage: pl.DataFrame
+    counts: dict[str, int]
+    found: list[Incident]
+
+
+def replay(
+    path: str | Path, *, settings: Settings | None = None, out: str | Path | None = None, detectors: Sequence[str] | None = None,
+    scores: bool = False, progress: Progress | None = None,
+) -> Run:  # fmt: skip
+    """Replay a trace and return verdicts, incidents and scores; the same rows always give the same bits.
+
+    Parameters
+    ----------
+    path : path
+        A trace directory.
+    settings : Settings, optional
+        Default: environment and built-in defaults.
+    out : path, optional
+        Also write a results directory there.
+    detectors : sequence of str, optional
+        By name; overrides the settings.
+    scores : bool
+        Keep the evidence stream.
+
+    Raises
+    ------
+    InputError
+        The trace is wrong: names file, row or key.
+    """
+    import polars as pl
+
+    settings = settings or load_settings()
+    if detectors:
+        settings = replace(settings, detectors=tuple(detectors))
+    trace = Trace.open(path)
+    engine = assembly.engine(settings, catalogue=trace.catalogue, periods=trace.periods, eager=False)
+    broker = Parquet(path)
+    outputs = Collected(scores)
+    began = time.perf_counter()
+    for message in broker.receive():
+        outputs.add(engine.step(message))
+        if progress is not None and engine.align.now is not None:
+            progress(engine.align.now, engine.align.counts["rows"])
+    outputs.add(engine.flush())
+    counts = {**broker.counts, **engine.counts}
+    run = {"version": __version__, "trace": trace.cluster, "counts": counts, "settings": _plain(settings), "seconds": round(time.perf_counter() - began, 3)}
+    if out is not None:
+        outputs.write(Path(out), engine, run)
+    frames = tables(outputs.verdicts, outputs.latest(), outputs.evidence, engine.coverage)
+    return Run(*(_frame(pl, frames[k]) for k in ("verdicts", "incidents", "scores", "coverage")), counts, outputs.latest())
+
+
+class Collected:
+    """The outputs of a run: verdicts in order, the latest of each incident, the evidence if asked for."""
+
+    def __init__(self, scores: bool = False) -> None:
+        self.keep_scores = scores
+        self.verdicts: list[Verdict] = []
+        self.incidents: dict[str, Incident] = {}
+        self.evidence: list[Evidence] = []
+
+    def add(self, output: Output) -> None:
+        """Take one output."""
+        self.verdicts += output.verdicts
+        self.incidents |= {i.id: i for i in output.incidents}
+        if self.keep_scores and len(output.evidence):
+            self.evidence.append(output.evidence)
+
+    def latest(self) -> list[Incident]:
+        """Return every incident as it stands, by time noticed."""
+        return sorted(self.incidents.values(), key=lambda i: (i.noticed, i.id))
+
+    def write(self, out: Path, engine: Engine, run: dict[str, Any]) -> None:
+        """Write a results directory."""
+        writer = ResultsWriter(out, scores=self.keep_scores)
+        writer.verdicts(self.verdicts)
+        writer.incidents(self.latest())
+        for evidence in self.evidence:
+            writer.evidence(evidence)
+        writer.close(engine.coverage, run)
+
+
+def _plain(settings: Settings) -> dict[str, Any]:
+    # Receivers may carry passwords in their URLs.
+    return {f: getattr(settings, f) for f in settings.__slots__ if f != "webhook_urls"}
+
+
+def _frame(pl: Any, table: Any) -> Any:
+    return pl.from_arrow(table)
