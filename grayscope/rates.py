@@ -1,0 +1,184 @@
+"""Rates: counters become increments here, and nowhere else; a reset never looks like a burst, a wrap never like silence.
+
+What a source gives is a running total that may wrap at its width, stick at its largest value, start again with the
+driver, or be cleared by a stranger. Compared are 64-bit values in the source's own unit, before any scaling:
+
+- it grew: the difference;
+- it stands at the largest value of a clamping counter: unknown, for it may have gone on (`saturated`);
+- it fell from the upper half of a wrapping counter to a point less than half the range ahead: the way round (`wrapped`);
+- it fell otherwise: it started again (`reset`). What it shows was counted since then, so that is the increment, if the
+  cell has counted as much between two rows before; else it may be another part's total, and is unknown;
+- first sight, or not reported: unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grayscope.batch import Batch
+from grayscope.catalogue import Catalogue
+from grayscope.errors import InputError
+
+Floats = NDArray[np.float64]
+#: What exporters print for "blank" begins here (formats: 2**63 less 16, and the 64-bit float blank).
+BLANK, BLANK_FLOAT = 9.2e18, (140737488355328.0, 140737488355332.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Raw:
+    """Rows as a source gives them: like `Batch`, but counters are totals and units are the source's.
+
+    Parameters
+    ----------
+    table : str
+    times : ndarray of int64, shape [T]
+        Microseconds, strictly increasing.
+    subjects : tuple of str, length S
+    metrics : tuple of str, length M
+        Canonical names.
+    factors : ndarray of float64, shape [M]
+        From the source's unit to ours.
+    values : ndarray of float64 (or float32), shape [T, M, S]
+        NaN means not reported.
+    arrived : ndarray of int64, shape [T, S], optional
+    """
+
+    table: str
+    times: NDArray[np.int64]
+    subjects: tuple[str, ...]
+    metrics: tuple[str, ...]
+    factors: Floats
+    values: NDArray[np.floating[Any]]
+    arrived: NDArray[np.int64] | None = None
+
+
+class Rates:
+    """Turns `Raw` into `Batch`; remembers the last total of every counter.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        Says which metrics are counters, how wide they are and whether they wrap or clamp.
+    cumulative : bool
+        False: counters are increments already, only units are scaled.
+
+    Examples
+    --------
+    >>> from grayscope.catalogue import Catalogue
+    >>> rates = Rates(Catalogue.load())
+    >>> totals = np.array([10, 12, 3], np.float64).reshape(3, 1, 1)
+    >>> raw = Raw("pcie", np.array([0, 10, 20]), ("n1/gpu0/pcie",), ("pcie_replays_total",), np.ones(1), totals)
+    >>> rates.batch(raw).values.ravel().tolist(), rates.counts["reset"]
+    ([nan, 2.0, nan], 1)
+    """
+
+    def __init__(self, catalogue: Catalogue, *, cumulative: bool = True) -> None:
+        self.catalogue, self.cumulative = catalogue, cumulative
+        self.counts = dict.fromkeys(("reset", "wrapped", "saturated", "blank", "not_finite"), 0)
+        self._last: dict[tuple[str, str], _Totals] = {}
+        self._width: dict[str, tuple[float, bool] | None] = {}
+
+    def batch(self, raw: Raw) -> Batch:
+        """Return the same rows with counters as increments since the subject's previous row, in our units."""
+        values = self._finite(raw.values)
+        out = np.empty(values.shape, np.float32)
+        for m, name in enumerate(raw.metrics):
+            column = values[:, m, :]
+            if self.cumulative and self._is_counter(name):
+                column = self._increments((raw.table, name), raw.subjects, np.asarray(column, np.float64))
+            with np.errstate(over="ignore"):
+                out[:, m, :] = column * raw.factors[m] if raw.factors[m] != 1.0 else column
+        overflow = np.isinf(out)
+        if overflow.any():
+            self.counts["not_finite"] += int(overflow.sum())
+            out[overflow] = np.nan
+        return Batch(raw.table, raw.times, raw.subjects, raw.metrics, out, raw.arrived)
+
+    def _finite(self, values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        """Drop infinities and the exporters' signs for blank, counted."""
+        with np.errstate(invalid="ignore"):
+            odd = np.abs(values) >= BLANK_FLOAT[0]
+        if not odd.any():
+            return values
+        infinite = np.isinf(values)
+        blank = odd & ((np.abs(values) >= BLANK) | ((values >= BLANK_FLOAT[0]) & (values < BLANK_FLOAT[1]))) & ~infinite
+        self.counts["not_finite"] += int(infinite.sum())
+        self.counts["blank"] += int(blank.sum())
+        return np.where(infinite | blank, np.nan, values)
+
+    def _is_counter(self, name: str) -> bool:
+        if name not in self._width:
+            metric = self.catalogue.get(name)
+            counts = metric is not None and metric.type == "counter"
+            bits = metric.bits if metric is not None else None
+            self._width[name] = (2.0 ** (bits or 64), metric.overflow == "clamp") if counts and metric is not None else None
+        return self._width[name] is not None
+
+    def _increments(self, key: tuple[str, str], subjects: tuple[str, ...], totals: Floats) -> Floats:
+        memory = self._last.setdefault(key, _Totals())
+        where = memory.places(subjects)
+        modulus, clamps = self._width[key[1]] or (2.0**64, False)
+        last, peak = memory.last[where], memory.peak[where]
+        out = np.empty_like(totals)
+        for t in range(len(totals)):
+            now = totals[t]
+            step = now - last
+            fell = np.flatnonzero(step < 0)
+            if fell.size:
+                self._fallen(step, fell, now, last, peak, modulus, clamps)
+            if clamps:
+                full = (now == modulus - 1) & np.isfinite(step)
+                self.counts["saturated"] += int(full.sum())
+                step[full] = np.nan
+            out[t] = step
+            np.fmax(peak, step, out=peak)
+            last = np.where(np.isfinite(now), now, last)
+        memory.last[where], memory.peak[where] = last, peak
+        return out
+
+    def _fallen(self, step: Floats, fell: NDArray[np.intp], now: Floats, last: Floats, peak: Floats, modulus: float, clamps: bool) -> None:
+        """Settle in place the cells whose total is smaller than before."""
+        round_trip = step[fell] + modulus
+        around = (last[fell] >= modulus / 2) & (last[fell] < modulus) & (round_trip < modulus / 2)
+        around &= (not clamps) & (modulus < 2.0**64)
+        since = np.where((now[fell] >= 0) & (now[fell] <= np.fmax(peak[fell], 0)), now[fell], np.nan)
+        step[fell] = np.where(around, round_trip, since)
+        self.counts["wrapped"] += int(around.sum())
+        self.counts["reset"] += int((~around).sum())
+
+    def forget(self, subjects: set[str]) -> None:
+        """Forget the totals of parts that were replaced: the new part's totals are not theirs."""
+        for memory in self._last.values():
+            memory.forget(subjects)
+
+
+class _Totals:
+    """The last total and the largest increment of one counter, per subject."""
+
+    def __init__(self) -> None:
+        self.where: dict[str, int] = {}
+        self.last: Floats = np.empty(0)
+        self.peak: Floats = np.empty(0)
+        self._asked: tuple[tuple[str, ...], NDArray[np.intp]] | None = None
+
+    def places(self, subjects: tuple[str, ...]) -> NDArray[np.intp]:
+        if self._asked is not None and self._asked[0] is subjects:
+            return self._asked[1]
+        for s in subjects:
+            self.where.setdefault(s, len(self.where))
+        if len(self.where) > 1 << 20:
+            raise InputError.at("counters", "subjects of one table", f"at most {1 << 20}", len(self.where))
+        grown = len(self.where) - len(self.last)
+        self.last = np.concatenate([self.last, np.full(grown, np.nan)])
+        self.peak = np.concatenate([self.peak, np.full(grown, np.nan)])
+        places = np.array([self.where[s] for s in subjects], np.intp)
+        self._asked = (subjects, places)
+        return places
+
+    def forget(self, subjects: set[str]) -> None:
+        for s in subjects & self.where.keys():
+            self.last[self.where[s]] = self.peak[self.where[s]] = np.nan
