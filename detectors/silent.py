@@ -31,19 +31,22 @@ class Silent:
         Unused: silence never pages.
     silent_after : int
         Ticks without a row before a regular reporter counts as silent.
+    hole_after : int
+        Ticks without one metric of a subject that reports others.
     frozen_after : int
         Ticks without any change.
     """
 
     rival: ClassVar[bool] = False
 
-    def __init__(self, *, false_pages: float = 1.0, silent_after: int = 5, frozen_after: int = 240) -> None:
+    def __init__(self, *, false_pages: float = 1.0, silent_after: int = 5, hole_after: int = 60, frozen_after: int = 240) -> None:
         del false_pages
-        self.silent_after, self.frozen_after = silent_after, frozen_after
+        self.silent_after, self.hole_after, self.frozen_after = silent_after, hole_after, frozen_after
         self.memory = Memory(
             {
                 "habit": Field(np.float32, 0.0),  # running share of ticks in which the cell was reported
-                "absent": Field(np.int32, 0),
+                "absent": Field(np.int32, 0),  # ticks without the cell in which others of the table did report
+                "gap": Field(np.int32, 0, per_metric=False),  # ticks in which most of the table was silent, for all alike
                 "last": Field(np.float32, np.nan),
                 "still": Field(np.int32, 0),
                 "lively": Field(np.bool_, False),  # has changed from one tick to the next more often than not
@@ -56,29 +59,38 @@ class Silent:
         a = columns.arrays
         came = np.isfinite(tick.values)
         regular = a["habit"] > 0.5
+        usual = regular.any(axis=0)
+        mute = usual & ~came.any(axis=0)
+        if int(mute.sum()) > max(SITE * int(usual.sum()), 1):
+            return self._gap(tick, columns, usual, mute)
+        a["gap"][:] = 0
         a["absent"] = np.where(came, 0, a["absent"] + 1).astype(np.int32)
         a["habit"] += (came - a["habit"]) * np.float32(0.05)
         a["habit"][regular & ~came] = np.maximum(a["habit"][regular & ~came], 0.51)  # a habit survives the silence itself
         self._watch_change(tick, a, came)
-        findings = [*self._missing(tick, columns, regular), *self._frozen(tick, a, standing)]
+        findings = [*self._missing(tick, columns, regular, usual), *self._frozen(tick, a, standing)]
         return Evidence(findings) if findings else NOTHING
+
+    def _gap(self, tick: Tick, columns: Columns, usual: NDArray[np.bool_], mute: NDArray[np.bool_]) -> Evidence:
+        """Count a tick in which most are silent: nobody's silence, and no time for anybody's absence or habit."""
+        columns.arrays["gap"] += 1
+        ticks = int(columns.arrays["gap"].max())
+        if ticks < self.silent_after:
+            return NOTHING
+        share = f"{int(mute.sum())} of {int(usual.sum())} subjects of table {tick.table} stopped reporting together"
+        return Evidence([_finding(tick, "site", "monitoring_gap", tick.time - ticks * tick.period, share)])
 
     # -- missing ----------------------------------------------------------------------------------------------------
 
-    def _missing(self, tick: Tick, columns: Columns, regular: NDArray[np.bool_]) -> Iterator[Finding]:
-        gone = (columns.arrays["absent"] >= self.silent_after) & regular
-        if not gone.any():
-            return
-        usual = regular.any(axis=0)
-        silent = usual & ~(regular & ~gone).any(axis=0)
-        since = tick.time - int(columns.arrays["absent"][gone].min()) * tick.period
-        if usual.any() and silent.sum() > SITE * usual.sum() and silent.sum() > 1:
-            share = f"{int(silent.sum())} of {int(usual.sum())} subjects of table {tick.table} stopped reporting together"
-            yield _finding(tick, "site", "monitoring_gap", since, share)
-            return
-        yield from self._silent_places(tick, silent, usual, since)
-        for m, s in np.argwhere(gone & ~silent).tolist():
+    def _missing(self, tick: Tick, columns: Columns, regular: NDArray[np.bool_], usual: NDArray[np.bool_]) -> Iterator[Finding]:
+        absent = columns.arrays["absent"]
+        silent = usual & (np.where(regular, absent, self.silent_after).min(axis=0, initial=self.silent_after) >= self.silent_after)
+        if silent.any():
+            since = tick.time - int(absent[:, silent].max(initial=0)) * tick.period
+            yield from self._silent_places(tick, silent, usual, since)
+        for m, s in np.argwhere((absent >= self.hole_after) & regular & ~silent).tolist():
             text = f"{tick.metrics[m]} is no longer reported, other metrics are"
+            since = tick.time - int(absent[m, s]) * tick.period
             yield _finding(tick, tick.subjects[s], "coverage_hole", since, text)._replace(metric=tick.metrics[m])
 
     def _silent_places(self, tick: Tick, silent: NDArray[np.bool_], usual: NDArray[np.bool_], since: int) -> Iterator[Finding]:

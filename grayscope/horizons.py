@@ -3,7 +3,7 @@
 A weak but lasting excess shows only in a long mean, a strong one already in a short one; so each cell keeps the mean of
 its scaled residual over 4, 16, 64, 256, 1024 and 4096 ticks. What a mean is worth is read off the fleet: at each
 horizon the spread of the means over all subjects is measured, and with it come autocorrelation and the offsets that
-healthy parts keep for ever. Beyond that spread the tail is taken to be Laplace's, which is heavier than normal.
+healthy parts keep for ever. Beyond two such spreads the tail is exponential, which is far heavier than normal.
 
 Strength = -ln(expected false alarms of one subject in a week), over all metrics, horizons and looks.
 """
@@ -28,8 +28,9 @@ BLOCK = 16
 FAST = (4, 16)
 SLOW = (64, 256, 1024, 4096)
 HORIZONS = FAST + SLOW
-#: Slope of ln p in the Laplace tail, per robust sigma (the median of |x| is b ln 2, a robust sigma 1.4826 times that).
-TAIL = 1.4142
+#: Where the tail leaves the normal curve, in robust sigmas: -ln p = z**2 / 2 up to here and its tangent beyond. Huber's
+#: least favourable distribution: normal in the middle, exponential outside, as healthy parts of one fleet are.
+KNEE = 2.0
 #: Evidence is reported from so many nats below the configured level on, so that it can also be seen to fade.
 MARGIN = 4.6
 
@@ -58,12 +59,12 @@ def looks(horizon: int, period: int) -> float:
 
 def strength(z: float, horizon: int, period: int, tests: int) -> float:
     """Return the strength of a mean that stands out by z robust sigmas, when `tests` series are watched."""
-    return TAIL * z - math.log(0.5 * tests * looks(horizon, period))
+    return KNEE * z - KNEE * KNEE / 2 - math.log(tests * looks(horizon, period))
 
 
 def needed(level: float, horizon: int, period: int, tests: int) -> float:
     """Return the z at which `strength` reaches `level`."""
-    return max((level + math.log(0.5 * tests * looks(horizon, period))) / TAIL, 2.0)
+    return max((level + math.log(tests * looks(horizon, period))) / KNEE + KNEE / 2, KNEE)
 
 
 Explain = Callable[[Tick, Standing, int, int, float, int], Finding]
