@@ -59,8 +59,8 @@ class Silent:
         a = columns.arrays
         came = np.isfinite(tick.values)
         regular = a["habit"] > 0.5
-        usual = regular.any(axis=0)
-        mute = usual & ~came.any(axis=0)
+        usual: NDArray[np.bool_] = np.asarray(regular.any(axis=0))
+        mute: NDArray[np.bool_] = usual & ~np.asarray(came.any(axis=0))
         if int(mute.sum()) > max(SITE * int(usual.sum()), 1):
             return self._gap(tick, columns, usual, mute)
         a["gap"][:] = 0

@@ -34,8 +34,7 @@ class Batch:
 
     Examples
     --------
-    >>> b = Batch("gpu", np.array([0]), ("n1/gpu0",), ("gpu_power_watts",),
-    ...           np.full((1, 1, 1), 300, np.float32))
+    >>> b = Batch("gpu", np.array([0]), ("n1/gpu0",), ("gpu_power_watts",), np.full((1, 1, 1), 300, np.float32))
     >>> b.rows
     1
     """

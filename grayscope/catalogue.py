@@ -18,6 +18,8 @@ TYPES = ("gauge", "counter", "state")
 WORSE = ("higher", "lower", "both", "none")
 SIDES = ("health", "redundancy", "service", "condition", "load", "coverage")
 OVERFLOW = ("wrap", "clamp")
+#: What a value must be, where it is not checked otherwise.
+KINDS: dict[str, type] = {**dict.fromkeys(("unit", "type", "worse", "side", "load", "mechanism", "mode"), str), "waits": bool, "bits": int}
 KEYS = ("table", "unit", "type", "worse", "waits", "side", "peers", "load", "budget", "mechanism", "mode", "aliases", "bits", "overflow")
 
 
@@ -143,9 +145,9 @@ def _metric(name: str, given: Mapping[str, Any], where: str) -> Metric:
     values = {k: v for k, v in given.items() if k in KEYS and v is not None}
     if not isinstance(values.get("table"), str):
         raise InputError.at(label, "table", "the name of a table", values.get("table"))
-    for key, kinds in (("unit", str), ("type", str), ("worse", str), ("side", str), ("load", str), ("waits", bool), ("mechanism", str), ("mode", str), ("bits", int)):
-        if key in values and not isinstance(values[key], kinds):
-            raise InputError.at(label, key, kinds.__name__, values[key])
+    for key, kind in KINDS.items():
+        if key in values and not isinstance(values[key], kind):
+            raise InputError.at(label, key, kind.__name__, values[key])
     if not isinstance(values.get("peers", []), list) or not all(isinstance(p, str) for p in values.get("peers", [])):
         raise InputError.at(label, "peers", "a list of roster keys", values["peers"])
     values["peers"] = tuple(values.get("peers", ()))

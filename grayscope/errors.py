@@ -1,11 +1,11 @@
 """Errors: every way grayscope says no, in one tree.
 
-    GrayscopeError
-    ├── UsageError        the command or a setting is wrong (exit 2)
-    ├── InputError        a file, row or message is wrong (exit 2)
-    ├── Unsupported       this machine cannot have this source
-    ├── MissingPackage    an optional dependency is not installed
-    └── Retry             a receiver asks to wait; carries ``retry_after`` seconds
+GrayscopeError
+├── UsageError        the command or a setting is wrong (exit 2)
+├── InputError        a file, row or message is wrong (exit 2)
+├── Unsupported       this machine cannot have this source
+├── MissingPackage    an optional dependency is not installed
+└── Retry             a receiver asks to wait; carries ``retry_after`` seconds
 """
 
 from __future__ import annotations

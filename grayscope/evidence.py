@@ -60,7 +60,7 @@ class Evidence:
     2
     """
 
-    __slots__ = ("columns", "_length")
+    __slots__ = ("_length", "columns")
 
     def __init__(self, findings: Iterable[Finding] = ()) -> None:
         rows = list(findings)

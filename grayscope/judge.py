@@ -119,9 +119,7 @@ class Judge:
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return all cases as one JSON text in an array."""
-        cases = {
-            s: [c.table, c.state, c.supported, [[*k, list(t.finding), t.seen, t.since] for k, t in c.tracks.items()]] for s, c in self.cases.items()
-        }
+        cases = {s: [c.table, c.state, c.supported, [[*k, list(t.finding), t.seen, t.since] for k, t in c.tracks.items()]] for s, c in self.cases.items()}
         return {"judge": np.array(json.dumps([self.ticks, cases]))}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
@@ -137,6 +135,4 @@ def _verdict(subject: str, table: str, state: str, previous: str, time: int, bes
     if best is None:
         return Verdict(time, subject, state, previous, 0.0, "nothing speaks against it any more", time, table=table)
     f = best.finding
-    return Verdict(
-        time, subject, state, previous, f.strength, f.why, best.since, f.mode, f.mechanism, f.metric, f.side, f.left, f.exhausted_at or None, table
-    )
+    return Verdict(time, subject, state, previous, f.strength, f.why, best.since, f.mode, f.mechanism, f.metric, f.side, f.left, f.exhausted_at or None, table)

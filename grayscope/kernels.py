@@ -17,7 +17,7 @@ LINEAR, LOG, COUNT = 0, 1, 2
 SIGMA = F(1.4826)
 
 
-@njit("float32(int32)", cache=True)  # type: ignore[untyped-decorator]
+@njit("float32(int32)", cache=True)
 def _log(bits: Any) -> Any:  # pragma: no cover - compiled
     """Natural logarithm of a positive float32 given as its bits; own series, so that no libm decides the last bit."""
     exponent = (bits >> np.int32(23)) - np.int32(127)
@@ -31,7 +31,7 @@ def _log(bits: Any) -> Any:  # pragma: no cover - compiled
     return F(exponent) * F(0.6931472) + F(2.0) * s * series
 
 
-@njit("float32(float32[::1], int64, int64)", cache=True)  # type: ignore[untyped-decorator]
+@njit("float32(float32[::1], int64, int64)", cache=True)
 def _select(x: Any, n: Any, k: Any) -> Any:  # pragma: no cover - compiled
     """Return the k-th smallest of x[:n] (from 0); afterwards everything right of k is at least as large."""
     left, right = 0, n - 1
@@ -58,7 +58,7 @@ def _select(x: Any, n: Any, k: Any) -> Any:  # pragma: no cover - compiled
     return x[k]
 
 
-@njit("float32(float32[::1], int64, float32, float32, float32[::1])", cache=True)  # type: ignore[untyped-decorator]
+@njit("float32(float32[::1], int64, float32, float32, float32[::1])", cache=True)
 def median_near(x: Any, n: Any, guess: Any, width: Any, scratch: Any) -> Any:  # pragma: no cover - compiled
     """Return the exact midpoint median of x[:n]; a good guess (last tick's) makes it cheap, a bad one only slower.
 
@@ -90,7 +90,7 @@ def median_near(x: Any, n: Any, guess: Any, width: Any, scratch: Any) -> Any:  #
 @njit(
     "void(float32[:,::1], int32[:,::1], int8[::1], int64, float32, float32[::1], int32[::1], int64, float32[::1], float32[::1], float32[::1])",
     cache=True,
-)  # type: ignore[untyped-decorator]
+)
 def _unload(
     values: Any, bits: Any, kind: Any, row: Any, slope: Any, x: Any, who: Any, n: Any, u: Any, d: Any, scratch: Any
 ) -> None:  # pragma: no cover - compiled
@@ -119,7 +119,7 @@ def _unload(
     "void(float32[:,::1], int32[:,::1], int8[::1], int8[::1], int32[::1], float64[::1], int32[::1], int32[:,::1], int32[:,::1], int32[::1],"
     " boolean[::1], float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1], float64[:,::1])",
     cache=True,
-)  # type: ignore[untyped-decorator]
+)
 def compare(
     values: Any, bits: Any, kind: Any, sign: Any, load: Any, slope: Any, layout: Any, order: Any, starts: Any, groups: Any,
     doubted: Any, residual: Any, centre: Any, spread: Any, count: Any, sums: Any,
@@ -209,10 +209,11 @@ def compare(
     "void(float32[:,::1], float32[:,::1], int32[:,::1], int32[::1], int8[::1], float32[:,::1], float32[::1], boolean[::1],"
     " float32[:,::1], float32[:,::1], int32[:,::1], float32[:,::1], int64)",
     cache=True,
-)  # type: ignore[untyped-decorator]
+)
 def remember(
-    residual: Any, spread: Any, label: Any, layout: Any, sign: Any, floor: Any, pooled: Any, doubted: Any, scale: Any, base: Any, age: Any, past: Any, horizon: Any
-) -> None:  # pragma: no cover - compiled
+    residual: Any, spread: Any, label: Any, layout: Any, sign: Any, floor: Any, pooled: Any, doubted: Any,
+    scale: Any, base: Any, age: Any, past: Any, horizon: Any,
+) -> None:  # fmt: skip  # pragma: no cover - compiled
     """Follow the usual spread of each cell's group and each cell's own offset; write its distance from that offset.
 
     `scale`, `base` and `age` [M, S] are memory. The offset is a running mean of clipped residuals over `horizon` ticks
@@ -252,7 +253,7 @@ def remember(
 @njit(
     "void(float32[:,::1], float32[:,::1], int8[::1], float32[:,:,::1], int32[:,:,::1], float32[:,::1], int32[:,::1], int64, boolean, float32[::1])",
     cache=True,
-)  # type: ignore[untyped-decorator]
+)
 def accumulate(
     residual: Any, scale: Any, sign: Any, mean: Any, seen: Any, block: Any, filled: Any, fast: Any, close: Any, length: Any
 ) -> None:  # pragma: no cover - compiled
@@ -286,7 +287,7 @@ def accumulate(
 @njit(
     "int64(float32[:,::1], int32[:,::1], int8[::1], float32, int64, float32, float32, float32[::1], int32[::1], int32[::1], float32[::1])",
     cache=True,
-)  # type: ignore[untyped-decorator]
+)
 def outstanding(
     mean: Any, seen: Any, sign: Any, length: Any, least: Any, unit: Any, cut: Any, width: Any, rows: Any, cols: Any, z: Any
 ) -> Any:  # pragma: no cover - compiled

@@ -82,7 +82,8 @@ def replay(
     if out is not None:
         outputs.write(Path(out), engine, run)
     frames = tables(outputs.verdicts, outputs.latest(), outputs.evidence, engine.coverage)
-    return Run(*(_frame(pl, frames[k]) for k in ("verdicts", "incidents", "scores", "coverage")), counts, outputs.latest())
+    verdicts, incidents, evidence, coverage = (_frame(pl, frames[k]) for k in ("verdicts", "incidents", "scores", "coverage"))
+    return Run(verdicts, incidents, evidence, coverage, counts, outputs.latest())
 
 
 class Collected:

@@ -43,8 +43,9 @@ INCIDENTS = pa.schema(
 )  # fmt: skip
 SCORES = pa.schema([f for f in EVIDENCE if f.name in ("time", "subject", "side", "detector", "strength")])
 COVERAGE = pa.schema(
-    [("table", pa.string()), ("metric", pa.string()), ("expected", pa.int64()), ("reporting", pa.int64()), ("share", pa.float64()), ("first", TIME), ("last", TIME)]
-)
+    [("table", pa.string()), ("metric", pa.string()), ("expected", pa.int64()), ("reporting", pa.int64()), ("share", pa.float64()), ("first", TIME),
+     ("last", TIME)]
+)  # fmt: skip
 
 
 def incident_dict(incident: Incident) -> dict[str, Any]:

@@ -89,7 +89,8 @@ class Stand:
             residual, lay.spread, lay.label, lay.layout, lay.sign, _floor(lay), _pooled(lay), doubt,
             memory.arrays["scale"], memory.arrays["base"], memory.arrays["age"], past, PAST,
         )  # fmt: skip
-        return Standing(lay.metrics, lay.kind, lay.sign, residual, past, memory.arrays["scale"], lay.centre, lay.count, lay.layout, lay.label, moved)
+        scale = memory.arrays["scale"]
+        return Standing(lay.metrics, lay.kind, lay.sign, residual, past, scale, lay.centre, lay.spread, lay.count, lay.layout, lay.label, moved)
 
     # -- load -------------------------------------------------------------------------------------------------------
 
@@ -216,7 +217,8 @@ def _pooled(lay: Layout) -> NDArray[np.float32]:
     """Return the mean spread [M] over the groups that are large enough to have one."""
     full = lay.count >= 4
     total = np.where(full, lay.spread, 0).sum(axis=1, dtype=np.float64) / np.maximum(full.sum(axis=1), 1)
-    return (total * kernels.SIGMA).astype(np.float32)
+    pooled: NDArray[np.float32] = (total * kernels.SIGMA).astype(np.float32)
+    return pooled
 
 
 def _moved(old: Placed | None, new: Layout) -> NDArray[np.bool_]:

@@ -30,6 +30,8 @@ class Standing:
         Usual robust spread (one sigma) within the cell's group, on the metric's scale.
     centre : ndarray of float32, shape [M, G]
         The peers' median, on the metric's scale.
+    spread : ndarray of float32, shape [M, G]
+        The peers' median absolute deviation at this tick, on the metric's scale.
     count : ndarray of int32, shape [M, G]
         Members that reported.
     layout : ndarray of int32, shape [M]
@@ -46,6 +48,7 @@ class Standing:
     past: NDArray[np.float32]
     scale: NDArray[np.float32]
     centre: NDArray[np.float32]
+    spread: NDArray[np.float32]
     count: NDArray[np.int32]
     layout: NDArray[np.int32]
     label: NDArray[np.int32]

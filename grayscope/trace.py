@@ -15,10 +15,9 @@ import pyarrow as pa
 from grayscope.catalogue import Catalogue
 from grayscope.errors import InputError, shorten
 from grayscope.event import Event
-from grayscope.modes import Modes
 from grayscope.plugins import nearest
 from grayscope.roster import Roster, RosterRow
-from grayscope.tracefiles import Rows, TableFiles, read_table, table_paths, times_of
+from grayscope.tracefiles import TableFiles, read_table, table_paths, times_of
 from grayscope.wording import utc
 
 VERSION = 1
@@ -129,84 +128,6 @@ class Trace:
         return TableFiles(table, self.files[table], self.catalogue, self.counts)
 
 
-def info(path: str | Path) -> dict[str, Any]:
-    """Return a summary of a trace: tables with rows, subjects, metrics, period and times."""
-    trace = Trace.open(path)
-    tables = {}
-    for table in trace.tables:
-        files = trace.open_table(table)
-        first, last = 2**63 - 1, -(2**63)
-        for rows in _all(files):
-            if len(rows.time):
-                first, last = min(first, int(rows.time.min())), max(last, int(rows.time.max()))
-        tables[table] = {
-            "rows": files.rows, "subjects": len(files.names), "metrics": len(files.metrics), "period_s": trace.periods[table] / 1e6,
-            "counters": trace.counters[table], "first": utc(first) if files.names else None, "last": utc(last) if files.names else None,
-            "not judged": [m for m in files.metrics if trace.catalogue.get(m) is None],
-        }  # fmt: skip
-    truth = trace.truth()
-    return {
-        "cluster": trace.cluster, "note": shorten(trace.note, 400), "tables": tables, "roster rows": len(trace.roster.rows),
-        "events": len(trace.events()), "truth rows": truth.num_rows if truth is not None else None,
-    }  # fmt: skip
-
-
-def validate(path: str | Path) -> list[str]:
-    """Return every problem of a trace, one line each; an empty list is a valid trace."""
-    try:
-        trace = Trace.open(path)
-    except InputError as error:
-        return str(error).splitlines()
-    problems: list[str] = []
-    for what in (lambda: trace.roster, trace.events, trace.truth, lambda: trace.periods):
-        problems += _caught(what)
-    for table in trace.tables:
-        problems += _caught(lambda table=table: problems.extend(_table_problems(trace, table)))  # type: ignore[misc]
-    problems += [f"{trace.path}: {n} rows rejected: {reason}" for reason, n in sorted(trace.counts.items())]
-    truth = None if problems else trace.truth()
-    if truth is not None:
-        known = Modes.load().modes
-        problems += [f"truth.parquet: unknown mode {m!r}: {nearest(m, known)}" for m in sorted({*truth["mode"].to_pylist()} - {*known})]
-    return problems
-
-
-def _caught(what: Any) -> list[str]:
-    try:
-        what()
-    except InputError as error:
-        return str(error).splitlines()
-    return []
-
-
-def _table_problems(trace: Trace, table: str) -> Iterator[str]:
-    files = trace.open_table(table)
-    doubled = unsorted = 0
-    last = -(2**63)
-    for rows in _all(files):
-        order = np.lexsort((rows.subject, rows.time))
-        time, subject = rows.time[order], rows.subject[order]
-        doubled += int(((np.diff(time) == 0) & (np.diff(subject) == 0)).sum())
-        unsorted += int((np.diff(rows.time) < 0).sum() + (len(time) > 0 and time[0] < last))
-        last = int(time[-1]) if len(time) else last
-    if not files.names:
-        yield f"{table}: no rows"
-    if doubled:
-        yield f"{table}: {doubled} rows repeat a time of the same subject"
-    if unsorted:
-        yield f"{table}: not sorted by time ({unsorted} steps back)"
-    elsewhere = {r.subject: r.table for r in trace.roster.rows if r.table != table and r.subject in files.names}
-    for subject, other in sorted(elsewhere.items())[:20]:
-        yield f"{table}: subject {subject} belongs to table {other} by the roster"
-    for name in files.metrics:
-        metric = trace.catalogue.get(name)
-        if metric is not None and metric.table != table:
-            yield f"{table}: column {name} is a metric of table {metric.table}, it will not be judged"
-
-
-def _all(files: TableFiles) -> Iterator[Rows]:
-    return (files.read(i, g) for _, i, g in files.groups("time"))
-
-
 def _document(file: Path) -> dict[str, Any]:
     if not file.exists():
         raise InputError(f"{file.parent}: not a trace: trace.json is missing")
@@ -246,7 +167,7 @@ def _known(file: Path, where: str, entry: Mapping[str, Any], known: tuple[str, .
 
 def _period(files: TableFiles) -> int:
     """Return the median distance between rows of one subject in the first row group that shows one."""
-    for rows in _all(files):
+    for rows in files.all():
         order = np.lexsort((rows.time, rows.subject))
         step, same = np.diff(rows.time[order]), np.diff(rows.subject[order]) == 0
         if (same & (step > 0)).any():
@@ -261,8 +182,8 @@ def _roster(table: pa.Table, file: Path) -> Iterator[tuple[RosterRow, int]]:
     moments = {}
     for name in ("since", "until"):
         if name in table.column_names and not pa.types.is_null(table[name].type):
-            time, valid = times_of(table[name], f"{file}: {name}")
-            moments[name] = [int(t) if v else None for t, v in zip(time.tolist(), valid.tolist(), strict=True)]
+            stamp, valid = times_of(table[name], f"{file}: {name}")
+            moments[name] = [int(t) if v else None for t, v in zip(stamp.tolist(), valid.tolist(), strict=True)]
     keys = [c for c in table.column_names if c not in ROSTER_COLUMNS]
     for key in keys:
         if not (pa.types.is_string(table[key].type) or pa.types.is_large_string(table[key].type) or pa.types.is_null(table[key].type)):

@@ -118,10 +118,13 @@ class TableFiles:
         """Return (smallest key, file, row group) of every row group, in that order; `key` is ``time`` or ``arrived``."""
         found = []
         for i, (path, file) in enumerate(self.files):
-            for g in range(file.num_row_groups):
-                if file.metadata.row_group(g).num_rows:
-                    found.append((_least(path, file, g, key), i, g))
+            full = (g for g in range(file.num_row_groups) if file.metadata.row_group(g).num_rows)
+            found += [(_least(path, file, g, key), i, g) for g in full]
         return sorted(found)
+
+    def all(self) -> Iterator[Rows]:
+        """Yield the rows of every row group by time."""
+        return (self.read(i, g) for _, i, g in self.groups("time"))
 
     def read(self, i: int, g: int) -> Rows:
         """Return the good rows of one row group; the others are counted."""
@@ -151,7 +154,8 @@ class TableFiles:
         coded = coded if pa.types.is_dictionary(coded.type) else coded.dictionary_encode()
         codes = [self._code(name) for name in coded.dictionary.to_pylist()]
         index = np.asarray(pc.fill_null(coded.indices, len(codes)))
-        return np.array([*codes, -1], np.int32)[index]
+        numbers: NDArray[np.int32] = np.array([*codes, -1], np.int32)[index]
+        return numbers
 
     def _code(self, name: str | None) -> int:
         if not name or len(name) > LONGEST or not name.isprintable():

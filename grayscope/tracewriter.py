@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -227,10 +227,8 @@ class _Table:
 
     def abandon(self) -> None:
         if self.writer is not None:
-            try:
+            with suppress(OSError, pa.ArrowException):  # it is thrown away in any case
                 self.writer.close()
-            except (OSError, pa.ArrowException):
-                pass  # it is thrown away in any case
             self.writer = None
 
 

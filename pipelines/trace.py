@@ -24,7 +24,7 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def info(trace: Path, as_json: bool) -> None:
     """Show tables, subjects, metrics and times of TRACE."""
-    from grayscope import trace as reading
+    from grayscope import tracecheck as reading
 
     found = reading.info(trace)
     if as_json:
@@ -42,7 +42,7 @@ def info(trace: Path, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def validate(trace: Path, as_json: bool) -> int:
     """List every problem of TRACE; exit 1 if there is one."""
-    from grayscope import trace as reading
+    from grayscope import tracecheck as reading
 
     problems = reading.validate(trace)
     if as_json:

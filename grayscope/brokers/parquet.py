@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+from grayscope.batch import Batch
 from grayscope.brokers._slices import slices
 from grayscope.event import Event
-from grayscope.message import Batch, Message
+from grayscope.message import Message
 from grayscope.rates import Rates
 from grayscope.roster import IDENTITY, Roster
 from grayscope.trace import Trace

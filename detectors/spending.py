@@ -1,0 +1,133 @@
+"""Spending: redundancy that is used up more often than the peers explain: remapped rows, replays, corrected errors.
+
+Counts are zero nearly everywhere, so distances in sigmas mean nothing, and they come in bursts: one bad row gives
+thousands of corrected errors. So not the errors are counted but the ticks in which there were any, over a short and a
+long past, and compared with a negative binomial law whose mean and spread are those of all the others. Where healthy
+parts differ much among each other the law is wide by itself, and one that differs as they do is nothing special.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grayscope.columns import Columns, Field, Memory
+from grayscope.evidence import NOTHING, Evidence, Finding
+from grayscope.horizons import MARGIN, looks, threshold
+from grayscope.standing import Standing
+from grayscope.tick import Tick
+
+#: Ticks over which the past fades.
+PASTS = (256, 4096)
+#: Events that make a series at all: one is chance.
+LEAST = 3.0
+
+
+class Spending:
+    """Watch the counters of side ``redundancy``.
+
+    Not for: gauges and states (`slower` sees those), and parts that all spend alike (a ledger of what is left does).
+
+    Parameters
+    ----------
+    false_pages : float
+        Accepted false alarms per 1,000 subject-weeks.
+    """
+
+    rival: ClassVar[bool] = False
+
+    def __init__(self, *, false_pages: float = 1.0) -> None:
+        self.level = threshold(false_pages) - MARGIN
+        self.memory = Memory({"events": Field(np.float64, 0.0, (len(PASTS),)), "ticks": Field(np.float64, 0.0, (len(PASTS),))})
+
+    def step(self, tick: Tick, standing: Standing) -> Evidence:
+        """Return the subjects that spend more often than the others explain."""
+        columns = self.memory.of(tick)
+        rows = [m for m, metric in enumerate(standing.metrics) if metric and metric.type == "counter" and metric.side == "redundancy" and standing.sign[m]]
+        if not rows:
+            return NOTHING
+        events, ticks = columns.arrays["events"], columns.arrays["ticks"]
+        values = tick.values[rows]
+        for h, past in enumerate(PASTS):
+            events[h, rows] = events[h, rows] * (1 - 1 / past) + (values > 0)
+            ticks[h, rows] = ticks[h, rows] * (1 - 1 / past) + np.isfinite(values)
+        if columns.ticks % 4:
+            return NOTHING
+        findings = list(self._findings(tick, standing, columns, rows))
+        return Evidence(findings) if findings else NOTHING
+
+    def _findings(self, tick: Tick, standing: Standing, columns: Columns, rows: list[int]) -> Iterator[Finding]:
+        tests = len(rows) * len(PASTS)
+        for m in rows:
+            label = standing.label[standing.layout[m]]
+            best: dict[int, tuple[float, float, float]] = {}
+            for h, past in enumerate(PASTS):
+                for s, tail, expected in _unlikely(columns.arrays["events"][h, m], columns.arrays["ticks"][h, m], label):
+                    strength = -tail - math.log(tests * looks(past, tick.period))
+                    if strength >= self.level and strength > best.get(s, (-math.inf,))[0]:
+                        best[s] = (strength, float(columns.arrays["events"][h, m, s]), expected)
+            for s, (strength, seen, expected) in sorted(best.items()):
+                yield self._finding(tick, standing, m, s, strength, seen, expected)
+
+    @staticmethod
+    def _finding(tick: Tick, standing: Standing, m: int, s: int, strength: float, seen: float, expected: float) -> Finding:
+        metric = standing.metrics[m]
+        assert metric is not None
+        n = standing.peers(m, s)
+        text = f"{tick.metrics[m]} rose in {seen:.0f} of the last ticks, {expected:.2g} would be usual among its {n} peers"
+        mode, mechanism = metric.mode or "", metric.mechanism or ""
+        return Finding(tick.time, tick.subjects[s], "redundancy", "spending", round(strength, 4), mode, mechanism, tick.metrics[m], seen, expected, n, why=text)
+
+    def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the whole state."""
+        return self.memory.snapshot()
+
+    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Become what `snapshot` returned."""
+        self.memory.restore(state)
+
+
+def _unlikely(events: NDArray[np.float64], ticks: NDArray[np.float64], label: NDArray[np.int32]) -> Iterator[tuple[int, float, float]]:
+    """Yield (subject, ln of the tail probability, expected events) for everybody with some events, against its own group."""
+    for s in np.flatnonzero(events >= LEAST).tolist():
+        others = (label == label[s]) & (ticks > 0)
+        others[s] = False
+        if int(others.sum()) < 3:
+            continue
+        seen, watched = events[others], ticks[others]
+        # Half an event more than was seen: that nobody else had any does not make it impossible.
+        mean = (float(seen.sum()) + 0.5) / float(watched.sum()) * float(ticks[s])
+        spread = float(np.var(seen / watched)) * float(ticks[s]) ** 2
+        yield s, log_tail(math.floor(events[s]), mean, spread), mean
+
+
+def log_tail(n: int, mean: float, variance: float) -> float:
+    """Return ln P(X >= n) of a negative binomial X; Poisson where the variance is no larger than the mean.
+
+    Examples
+    --------
+    >>> round(log_tail(1, 0.01, 0.0), 3), round(log_tail(3, 2.0, 2.0), 3), log_tail(9, 2.0, 8.0) > log_tail(9, 2.0, 2.0)
+    (-4.61, -1.129, True)
+    """
+    if n <= mean:
+        return 0.0
+    size = mean * mean / (variance - mean) if variance > mean * 1.001 else math.inf
+    term = _log_pmf(n, mean, size)
+    total, x, peak = 0.0, n, term
+    while term > peak - 40 and x < n + 100_000:
+        total += math.exp(term - peak)
+        step = mean / (x + 1) if math.isinf(size) else (x + size) / (x + 1) * mean / (mean + size)
+        term += math.log(step)
+        x += 1
+    return peak + math.log(total)
+
+
+def _log_pmf(n: int, mean: float, size: float) -> float:
+    if math.isinf(size):
+        return n * math.log(mean) - mean - math.lgamma(n + 1)
+    part = math.lgamma(n + size) - math.lgamma(size) - math.lgamma(n + 1)
+    return part + size * math.log(size / (size + mean)) + n * math.log(mean / (size + mean))
