@@ -67,7 +67,8 @@ class Spending:
             best: dict[int, tuple[float, float, float]] = {}
             for h, past in enumerate(PASTS):
                 for s, tail, expected in _unlikely(columns.arrays["events"][h, m], columns.arrays["ticks"][h, m], label):
-                    strength = -tail - math.log(tests * looks(past, tick.period))
+                    # A fading past is a new look with every event: twice as many as a running mean has.
+                    strength = -tail - math.log(2 * tests * looks(past, tick.period))
                     if strength >= self.level and strength > best.get(s, (-math.inf,))[0]:
                         best[s] = (strength, float(columns.arrays["events"][h, m, s]), expected)
             for s, (strength, seen, expected) in sorted(best.items()):

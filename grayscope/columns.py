@@ -87,7 +87,7 @@ class Memory:
         for table, c in self.tables.items():
             out[f"{table}|subjects"] = np.array(c.subjects, dtype=np.str_)
             out[f"{table}|metrics"] = np.array(c.metrics, dtype=np.str_)
-            out[f"{table}|ticks"] = np.array(c.ticks)
+            out[f"{table}|#ticks"] = np.array(c.ticks)
             out |= {f"{table}|{name}": array.copy() for name, array in c.arrays.items()}
         return out
 
@@ -98,7 +98,7 @@ class Memory:
             c = self.tables[table] = Columns(self.fields)
             c.subjects = tuple(state[f"{table}|subjects"].tolist())
             c.metrics = tuple(state[f"{table}|metrics"].tolist())
-            c.ticks = int(state[f"{table}|ticks"])
+            c.ticks = int(state[f"{table}|#ticks"])
             c.arrays = {name: np.array(state[f"{table}|{name}"], f.dtype) for name, f in self.fields.items()}
 
 

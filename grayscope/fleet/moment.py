@@ -1,0 +1,35 @@
+"""Moment: what all parts of the fleet share in one hour: when it is, who works, how hard, and whose driver came back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grayscope.fleet.noise import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One hour of the fleet.
+
+    Parameters
+    ----------
+    seconds : ndarray, shape [T]
+        Since the fleet's first moment.
+    working : ndarray of bool, shape [T, G]
+        GPUs that have a rank.
+    busy : ndarray, shape [T, G]
+        Share of a step in which the GPU has work of its own; the rest is waiting for others.
+    traffic : ndarray, shape [T, G]
+        Steps per second, 0 without a rank.
+    resets : sequence of (tick, GPUs)
+        Drivers that came back at that tick.
+    """
+
+    seconds: Floats
+    working: NDArray[np.bool_]
+    busy: Floats
+    traffic: Floats
+    resets: tuple[tuple[int, NDArray[np.intp]], ...] = ()

@@ -1,0 +1,93 @@
+"""Noise: how numbers wander: one stream of randomness per idea, noise with a memory, and waves of load."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def stream(seed: int, idea: str) -> np.random.Generator:
+    """Return the random stream of one idea; adding an idea leaves the others' numbers as they are.
+
+    Examples
+    --------
+    >>> stream(1, "heat").random() == stream(1, "heat").random(), stream(1, "heat").random() == stream(2, "heat").random()
+    (True, False)
+    """
+    key = hashlib.blake2b(f"{seed}/{idea}".encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
+
+
+class Drift:
+    """First-order autoregressive noise around 0 that goes on from call to call.
+
+    Parameters
+    ----------
+    rng : Generator
+        A stream of its own, so that the numbers do not depend on how time is cut.
+    size : int
+        Number of series S.
+    sd : float
+        Standard deviation of each.
+    memory : float
+        Ticks after which the correlation has fallen to 1/e.
+
+    Examples
+    --------
+    >>> whole = Drift(stream(1, "x"), 3, 1.0, 10.0).next(6)
+    >>> parts = Drift(stream(1, "x"), 3, 1.0, 10.0)
+    >>> bool((whole == np.concatenate([parts.next(2), parts.next(4)])).all())
+    True
+    """
+
+    def __init__(self, rng: np.random.Generator, size: int, sd: float, memory: float) -> None:
+        self.rng, self.size, self.sd = rng, size, sd
+        self.keep = float(np.exp(-1.0 / memory))
+        self.last = rng.standard_normal(size) * sd
+
+    def next(self, ticks: int) -> Floats:
+        """Return the next values, shape [ticks, S]."""
+        out = self.rng.standard_normal((ticks, self.size)) * (self.sd * np.sqrt(1 - self.keep**2))
+        for t in range(ticks):
+            out[t] += self.keep * self.last
+            self.last = out[t].copy()
+        return out
+
+
+class Lag:
+    """A quantity that follows its target slowly, as a temperature follows power; goes on from call to call.
+
+    Parameters
+    ----------
+    ticks : float
+        Time constant.
+    """
+
+    def __init__(self, ticks: float) -> None:
+        self.gain = 1.0 - float(np.exp(-1.0 / ticks))
+        self.last: Floats | None = None
+
+    def next(self, target: Floats) -> Floats:
+        """Return the followed target, shape [T, S]; the first value is settled."""
+        out = np.empty_like(target)
+        last = target[0] if self.last is None else self.last
+        for t in range(len(target)):
+            last = last + self.gain * (target[t] - last)
+            out[t] = last
+        self.last = last
+        return out
+
+
+def wave(seconds: Floats, period: float, phase: float = 0.0) -> Floats:
+    """Return a sine of `seconds`, shape [T], with a period in seconds and a phase in turns.
+
+    Examples
+    --------
+    >>> wave(np.array([0.0, 900.0]), 3600.0).round(6).tolist()
+    [0.0, 1.0]
+    """
+    return np.asarray(np.sin(2 * np.pi * (seconds / period + phase)), np.float64)

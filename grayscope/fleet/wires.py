@@ -1,0 +1,67 @@
+"""Wires: what NVLinks and NICs would print."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from grayscope.fleet.counters import Total
+from grayscope.fleet.devices import Columns
+from grayscope.fleet.moment import Moment
+from grayscope.fleet.noise import stream
+from grayscope.fleet.topology import LINKS, Topology
+
+#: Bytes that a GPU sends per step within the node (over all its links) and to other nodes.
+INSIDE, OUTSIDE = 6.0e11, 2.4e10
+#: NICs of 400 Gb/s.
+RATE = 5.0e10
+
+
+class Nvlinks:
+    """Table nvlink, sampled every `every` ticks: healthy links are all but silent; now and then one has a CRC error."""
+
+    def __init__(self, topology: Topology, seed: int, period: float, every: int) -> None:
+        n = len(topology.nvlink_names)
+        self.every, self.period = every, period * every
+        self.gpu = np.repeat(np.arange(len(topology.gpu_names)), LINKS)
+        self.rng = stream(seed, "nvlink")
+        self.share = np.exp(self.rng.normal(0, 0.01, n)) / LINKS
+        self.totals = [Total(np.floor(self.rng.exponential(3.0, n))) for _ in range(3)]
+        self.bytes = Total(self.rng.uniform(0, 1e15, n))
+
+    def hour(self, now: Moment, first: int) -> tuple[np.ndarray[tuple[int], np.dtype[np.intp]], Columns]:
+        """Return which ticks of the hour are sampled, and the columns [t, L]; `first` is the number of the hour's first tick."""
+        at = np.flatnonzero((first + np.arange(len(now.seconds))) % self.every == 0)
+        traffic = np.add.reduceat(now.traffic, at, axis=0)[:, self.gpu] * (self.period / self.every)
+        resets = [(int(np.searchsorted(at, tick)), np.flatnonzero(np.isin(self.gpu, gpus))) for tick, gpus in now.resets]
+        resets = [r for r in resets if r[0] < len(at)]
+        crc = self.rng.poisson(5e-7 * self.period, (len(at), len(self.gpu))).astype(np.float64)
+        return at, {
+            "nvlink_replays_total": self.totals[0].next(crc, resets),
+            'nvlink_crc_errors_total{class="data"}': self.totals[1].next(np.zeros_like(crc), resets),
+            'nvlink_crc_errors_total{class="flit"}': self.totals[2].next(crc, resets),
+            'nvlink_transferred_bytes_total{direction="transmit"}': self.bytes.next(INSIDE * self.share * traffic, resets),
+        }
+
+
+class Nics:
+    """Table nic: bytes follow the steps of the job; symbol errors and retransmits are rare and do not."""
+
+    def __init__(self, topology: Topology, seed: int, period: float) -> None:
+        n = len(topology.nic_names)
+        self.period = period
+        self.rng = stream(seed, "nic")
+        self.share = np.exp(self.rng.normal(0, 0.01, n))
+        self.rate = self.rng.gamma(0.5, 1.0, n) / 3600
+        self.symbols, self.retransmits = Total(self.rng.poisson(20.0, n).astype(np.float64)), Total(self.rng.poisson(5.0, n).astype(np.float64))
+        self.sent = Total(self.rng.uniform(0, 1e16, n))
+
+    def hour(self, now: Moment) -> Columns:
+        """Return the columns [T, N * G] of table nic; a GPU's driver does not touch them."""
+        shape = now.traffic.shape
+        sent = OUTSIDE * self.share * now.traffic * self.period * (1 + self.rng.normal(0, 0.005, shape))
+        return {
+            "nic_port_symbol_errors_total": self.symbols.next(self.rng.poisson(2e-6 * self.period, shape).astype(np.float64)),
+            'nic_port_transferred_bytes_total{direction="transmit"}': self.sent.next(sent),
+            'nic_port_retransmits_total{cause="ack_timeout"}': self.retransmits.next(self.rng.poisson(self.rate * self.period * now.working, shape).astype(np.float64)),
+            "nic_port_rate_bytes_per_second": np.full(shape, RATE),
+        }
