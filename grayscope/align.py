@@ -11,10 +11,11 @@ it first appeared (its first row might otherwise come just before or just after 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from grayscope.alignclock import Clock
 from grayscope.aligntable import Table
 from grayscope.batch import Batch
 from grayscope.event import Event
@@ -24,6 +25,8 @@ from grayscope.tick import Tick
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
+#: Events that wait for a tick at one time; beyond, those from the future and then the oldest are dropped, counted.
+EVENTS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +72,20 @@ class Align:
         self.roster = Roster()
         self.tables: dict[str, Table] = {}
         self.events: set[Event] = set()
-        self.now: int | None = None
-        self.held: list[Batch] = []
-        self.dry = True
-        self.counts = dict.fromkeys(("rows", "late", "duplicate", "conflicting", "wrong_table", "too_many", "clock_ahead", "events", "late_events"), 0)
+        names = ("rows", "late", "duplicate", "conflicting", "wrong_table", "too_many", "clock_ahead", "events", "late_events", "events_dropped")
+        self.counts = dict.fromkeys(names, 0)
+        self.clock = Clock(self.settings.ahead, self.counts)
+
+    @property
+    def now(self) -> int | None:
+        """The latest event time that is believed, microseconds."""
+        return self.clock.now
 
     def step(self, message: Message) -> Iterator[Tick]:
         """Take one message; yield closed ticks in order of (time, table)."""
         if isinstance(message, Batch):
-            for batch in self._trusted(message):
+            self._overrule(self.clock.overruled(message))
+            for batch in self.clock.trusted(_finite(message), (s for t in self.tables.values() for s in t.subjects)):
                 self._take(batch)
         elif isinstance(message, Event):
             self._event(message)
@@ -87,9 +95,9 @@ class Align:
 
     def flush(self) -> Iterator[Tick]:
         """Yield everything that is still open: the stream has ended."""
-        held, self.held = self.held, []
+        held, self.clock.held = self.clock.held, []
         for batch in held:
-            if self.dry:
+            if self.clock.dry:
                 self._take(batch)
             else:
                 self.counts["clock_ahead"] += batch.rows
@@ -104,7 +112,8 @@ class Align:
             table = self.tables[batch.table] = Table(batch.table, period, self.settings, self.counter, self.counts)
         for k, time in enumerate(batch.times.tolist()):
             table.take(time, batch, k)
-        self._advance(int(batch.times[-1]) if len(batch.times) else None)
+        if len(batch.times):
+            self.clock.advance(int(batch.times[-1]))
 
     def _event(self, event: Event) -> None:
         if event.source != "clock":
@@ -114,40 +123,25 @@ class Align:
                 self.counts["late_events"] += event.count
             else:
                 self.events.add(event)
-        if self.now is None or event.time <= self.now + self.settings.ahead:
-            self._advance(event.time)
+        self.clock.event(event.time, event.subject)
+        if len(self.events) > EVENTS:
+            self._drop_events()
 
-    def _advance(self, time: int | None) -> None:
-        if time is not None and (self.now is None or time > self.now):
-            self.now = time
+    def _drop_events(self) -> None:
+        """Make room for a quarter: a table that died must not keep events for ever."""
+        assert self.now is not None
+        edge = self.now + self.settings.ahead
+        ordered = sorted(self.events, key=lambda e: (e.time <= edge, e))
+        gone = max(EVENTS // 4, len(ordered) - EVENTS)
+        self.counts["events_dropped"] += sum(e.count for e in ordered[:gone])
+        self.events = set(ordered[gone:])
 
-    # -- clocks that jump -------------------------------------------------------------------------------------------
-
-    def _trusted(self, batch: Batch) -> Iterator[Batch]:
-        """Hold back rows from the far future until most nodes agree with them or nobody says otherwise."""
-        if not len(batch.times):
-            return
-        if self.now is None or int(batch.times[-1]) <= self.now + self.settings.ahead:
-            self.dry = False
-            yield batch
-            return
-        cut = int(np.searchsorted(batch.times, self.now + self.settings.ahead, side="right"))
-        if cut:
-            self.dry = False
-            yield _slice(batch, 0, cut)
-        if not self.held:
-            self.dry = True
-        self.held.append(_slice(batch, cut, len(batch.times)))
-        if self._agreed():
-            held, self.held, self.dry = self.held, [], False
-            yield from sorted(held, key=lambda b: int(b.times[0]))
-        elif len(self.held) > 4096:
-            self.counts["clock_ahead"] += self.held.pop(0).rows
-
-    def _agreed(self) -> bool:
-        roots = {s.split("/", 1)[0] for b in self.held for s in b.subjects}
-        known = {s.split("/", 1)[0] for t in self.tables.values() for s in t.subjects}
-        return 2 * len(roots & known) >= len(known) or (self.dry and len(self.held) >= 32)
+    def _overrule(self, edge: int | None) -> None:
+        """Take back what the first clock said beyond `edge`: it was far ahead of the others."""
+        if edge is not None:
+            for table in self.tables.values():
+                for batch in table.withdraw(edge):
+                    self.clock.hold(batch)
 
     # -- closing ----------------------------------------------------------------------------------------------------
 
@@ -183,5 +177,7 @@ class Align:
                 self.events = {e for e in self.events if e.time > oldest - self.settings.lateness}
 
 
-def _slice(batch: Batch, start: int, stop: int) -> Batch:
-    return Batch(batch.table, batch.times[start:stop], batch.subjects, batch.metrics, batch.values[start:stop])
+def _finite(batch: Batch) -> Batch:
+    """Return the batch with infinities as what they are: not reported."""
+    infinite = np.isinf(batch.values)
+    return replace(batch, values=np.where(infinite, np.float32(np.nan), batch.values)) if infinite.any() else batch

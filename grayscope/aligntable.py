@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 #: More names than this in one table are refused: names come from outside.
 LIMIT = 1 << 20
+#: A name that the roster does not expect is forgotten after a day of silence; looked for at every full hour.
+FORGET, SWEEP = 86400 * 1_000_000, 3600 * 1_000_000
+#: Names whose places are remembered, summed over all messages' name lists.
+PLACED = 1 << 20
 NEVER = np.iinfo(np.int64).max
 Part = tuple[int, tuple[str, ...], tuple[str, ...], NDArray[np.float32]]
 
@@ -30,6 +34,8 @@ class Table:
         self.subjects: tuple[str, ...] = ()
         self.metrics: tuple[str, ...] = ()
         self.first: NDArray[np.int64] = np.empty((0, 0), np.int64)  # tick at which a cell was first reported
+        self.heard: NDArray[np.int64] = np.empty(0, np.int64)  # tick of each subject's last row
+        self.crowded = False  # subjects report several times a tick, so no tick is complete before its time
         self.who: dict[str, tuple[str, ...]] = {}  # identity of the part behind each name
         self.adds: NDArray[np.bool_] = np.empty(0, bool)  # metrics whose values add up within a tick
         self.pending: dict[int, list[Part]] = {}
@@ -40,6 +46,11 @@ class Table:
         self._view: View | None = None
         self._alien: frozenset[str] = frozenset()
         self._place: dict[tuple[int, int], tuple[Any, Any, Any]] = {}
+        self._placed = 0
+        self.shown: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())  # subjects and metrics of the last tick
+        self._hidden: tuple[Any, ...] | None = None  # rows and columns to leave out of a tick, if any
+        self._young: NDArray[np.bool_] | None = None  # cells to blank, if any
+        self._stale = True
 
     # -- taking -----------------------------------------------------------------------------------------------------
 
@@ -47,7 +58,7 @@ class Table:
         """Put the k-th rows of a batch, stamped `time`, into their open tick."""
         tick = -(-time // self.period) * self.period
         values = batch.values[k]
-        self.counts["rows"] += len(batch.subjects)
+        self.counts["rows"] += int(np.isfinite(values).any(axis=0).sum())
         if self.last is not None and tick <= self.last:
             reported = np.isfinite(values)
             self.counts["late"] += int(reported.any(axis=0).sum())
@@ -61,9 +72,19 @@ class Table:
         if tick in self.missing:
             self._tick_off(tick, batch.subjects, batch.metrics, values)
 
+    def withdraw(self, edge: int) -> Iterator[Batch]:
+        """Yield, and forget, the rows after `edge`."""
+        for tick in sorted(t for t in self.pending if t > edge):
+            for time, subjects, metrics, values in self.pending.pop(tick):
+                yield Batch(self.name, np.array([time]), subjects, metrics, values[None])
+            self.missing.pop(tick, None)
+        self.start = min(self.pending, default=None) if self.last is None else self.start
+
     def _tick_off(self, tick: int, subjects: tuple[str, ...], metrics: tuple[str, ...], values: NDArray[np.float32]) -> None:
         if not self._known(subjects, metrics):
-            return
+            s = [i for i, name in enumerate(subjects) if name in self._names_s]
+            m = [i for i, name in enumerate(metrics) if name in self._names_m]
+            subjects, metrics, values = tuple(subjects[i] for i in s), tuple(metrics[i] for i in m), values[np.ix_(m, s)]
         cells = self._index(subjects, metrics)
         self.missing[tick][cells] &= ~np.isfinite(values)
 
@@ -79,7 +100,7 @@ class Table:
     def complete(self, time: int, now: int, roster: Roster) -> bool:
         """Say whether all that is expected at `time` has come, so that nothing can change the tick any more."""
         started = self.start is not None and time > self.start + self.settings.lateness
-        if not (self.settings.eager and started and time in self.pending and now >= time):
+        if not (self.settings.eager and started and time in self.pending and now >= time) or self.crowded:
             return False
         view = roster.at(time)
         expected = view.tables.get(self.name, self.subjects)
@@ -109,12 +130,15 @@ class Table:
             parts = [self._admitted(p) for p in parts]
         for _, subjects, metrics, _ in parts:
             self._meet(subjects, metrics)
-        values = self._settle(parts)
-        values = self._admit(time, values)
+        values = self._admit(time, self._settle(parts))
+        for _, subjects, metrics, _ in parts:
+            self.heard[self._index(subjects, metrics)[1]] = time
+        subjects, metrics = self.shown
         fresh = self._fresh(view)
-        if not self.subjects:
+        self._sweep(time)
+        if not (subjects and metrics):
             return None
-        return Tick(self.name, time, self.period, view, self.subjects, self.metrics, values, fresh, events)
+        return Tick(self.name, time, self.period, view, subjects, metrics, values, fresh, events)
 
     def _settle(self, parts: list[Part]) -> NDArray[np.float32]:
         """Merge the parts of one tick, oldest first: gauges replace, increments add, equal stamps are one row."""
@@ -124,65 +148,83 @@ class Table:
         if len(parts) == 1:
             self._put(values, parts[0])
             return values
-        stamp = np.full(values.shape, np.iinfo(np.int64).min, np.int64)
-        for part in parts:
-            self._merge(values, stamp, part)
+        merging = _Merging(values)
+        for time, subjects, metrics, new in parts:
+            cells = self._index(subjects, metrics)
+            duplicate, conflicting, several = merging.add(time, cells, self.adds[cells[0].ravel()][:, None], new)
+            self.counts["duplicate"] += duplicate
+            self.counts["conflicting"] += conflicting
+            self.crowded |= several
         return values
 
     def _put(self, values: NDArray[np.float32], part: Part) -> None:
         _, subjects, metrics, new = part
         values[self._index(subjects, metrics)] = new
 
-    def _merge(self, values: NDArray[np.float32], stamp: NDArray[np.int64], part: Part) -> None:
-        time, subjects, metrics, new = part
-        cells = self._index(subjects, metrics)
-        old, when, came = values[cells], stamp[cells], np.isfinite(new)
-        again = came & np.isfinite(old) & (when == time)
-        if again.any():
-            self.counts["duplicate"] += int(again.any(axis=0).sum())
-            self.counts["conflicting"] += int((again & (old != new)).any(axis=0).sum())
-        adds = self.adds[cells[0].ravel()][:, None] & np.isfinite(old) & came & ~again
-        # Of two rows with one stamp the larger value counts, so that the order of arrival does not.
-        merged = np.where(again, np.fmax(old, new), np.where(adds, old + new, np.where(came, new, old)))
-        values[cells] = merged
-        stamp[cells] = np.where(came, time, when)
-
     def _admit(self, time: int, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Blank the cells that are too young to be the same in every order of arrival."""
+        """Blank the cells, and leave out the names, that are too young to be the same in every order of arrival."""
         if self._unseen:
             self._note_first(time, (slice(None), slice(None)), np.isfinite(values))
+        if self._stale or self._young is not None:
+            self._show(time)
+        if self._young is not None:
+            values = np.where(self._young, np.float32(np.nan), values)  # a copy: the matrix may be the message's own
+        return values if self._hidden is None else values[self._hidden]
+
+    def _show(self, time: int) -> None:
+        """Work out which cells are old enough, and from them which names a tick shows: theirs and the roster's."""
         assert self.start is not None
         warm = self.start + self.settings.lateness
-        if warm < self._youngest and time <= self._youngest + self.settings.lateness:
-            known = self.first < NEVER
-            young = known & (self.first > warm) & (np.where(known, self.first, 0) + self.settings.lateness >= time)
-            return np.where(young, np.float32(np.nan), values)  # a copy: the matrix may be the message's own
-        return values
+        known = self.first < NEVER
+        young = known & (self.first > warm) & (np.where(known, self.first, 0) + self.settings.lateness >= time)
+        old = known & ~young
+        columns = old.any(axis=0) | np.array([s in self._members for s in self.subjects], bool)
+        rows = old.any(axis=1)
+        self._hidden = None if rows.all() and columns.all() else np.ix_(np.flatnonzero(rows), np.flatnonzero(columns))
+        self._young = young if young.any() else None
+        self._stale = False
+        subjects, metrics = _those(self.subjects, columns), _those(self.metrics, rows)
+        # The same objects as long as nothing changes: later stations look for that.
+        self.shown = (self.shown[0] if self.shown[0] == subjects else subjects, self.shown[1] if self.shown[1] == metrics else metrics)
 
     def _note_first(self, time: int, cells: tuple[Any, Any], reported: NDArray[np.bool_]) -> None:
-        self.first[cells] = np.where(reported, np.minimum(self.first[cells], time), self.first[cells])
-        self._age()
+        earlier = reported & (self.first[cells] > time)
+        if earlier.any():
+            self.first[cells] = np.where(earlier, time, self.first[cells])
+            self._age()
 
     def _age(self) -> None:
-        known = self.first[self.first < NEVER]
-        self._unseen = known.size < self.first.size
-        self._youngest = int(known.max()) if known.size else -NEVER
+        self._unseen = bool((self.first == NEVER).any())
+        self._stale = True
 
     _unseen = False
-    _youngest = -NEVER
+
+    def _sweep(self, time: int) -> None:
+        """At full hours, forget the names that nobody expects and that have been silent for a day."""
+        if time // SWEEP == self._swept // SWEEP:
+            return
+        self._swept = time
+        gone = {s for s, heard in zip(self.subjects, self.heard.tolist(), strict=True) if heard < time - FORGET and s not in self._members}
+        if gone:
+            for name in gone & set(self.who):
+                del self.who[name]
+            self._lay_out(tuple(s for s in self.subjects if s not in gone), self.metrics)
+
+    _swept = 0
 
     # -- who is there -----------------------------------------------------------------------------------------------
 
     def _fresh(self, view: View) -> NDArray[np.bool_]:
         """Say which subjects are another physical part than at the previous tick."""
-        if view is self._fresh_view and self.subjects is self._fresh_subjects:
+        subjects = self.shown[0]
+        if view is self._fresh_view and subjects is self._fresh_subjects:
             return self._no_fresh
-        fresh = np.zeros(len(self.subjects), bool)
-        for i, subject in enumerate(self.subjects):
+        fresh = np.zeros(len(subjects), bool)
+        for i, subject in enumerate(subjects):
             identity = view.identity(subject)
             fresh[i] = subject in self.who and any(a and b and a != b for a, b in zip(self.who[subject], identity, strict=True))
             self.who[subject] = tuple(b or a for a, b in zip(self.who.get(subject, identity), identity, strict=True))
-        self._fresh_view, self._fresh_subjects, self._no_fresh = view, self.subjects, np.zeros(len(self.subjects), bool)
+        self._fresh_view, self._fresh_subjects, self._no_fresh = view, subjects, np.zeros(len(subjects), bool)
         return fresh
 
     _fresh_view: View | None = None
@@ -198,6 +240,7 @@ class Table:
         keep = (set(self.subjects) | self._members) - gone - self._alien
         for name in set(self.who) - keep:
             del self.who[name]
+        self._stale = True
         self._lay_out(tuple(sorted(keep)), self.metrics)
 
     _members: frozenset[str] = frozenset()
@@ -224,13 +267,16 @@ class Table:
         old_s = [where_s[subjects[i]] for i in kept_s]
         old_m = [where_m[metrics[i]] for i in kept_m]
         first[np.ix_(kept_m, kept_s)] = self.first[np.ix_(old_m, old_s)]
-        self.first = first
+        heard = np.full(len(subjects), self.last if self.last is not None else 0, np.int64)
+        heard[kept_s] = self.heard[old_s]
+        self.first, self.heard = first, heard
         self._age()
         self.subjects, self.metrics = subjects, metrics
         self._names_s, self._names_m = frozenset(subjects), frozenset(metrics)
         self.adds = np.array([self.counter(m) for m in metrics], bool)
         self.missing.clear()
         self._place.clear()
+        self._placed = 0
 
     def _index(self, subjects: tuple[str, ...], metrics: tuple[str, ...]) -> tuple[Any, Any]:
         """Return the cells of a part as an index pair; cached, as the same tuples come again and again."""
@@ -241,8 +287,10 @@ class Table:
         where_s = {s: i for i, s in enumerate(self.subjects)}
         where_m = {m: i for i, m in enumerate(self.metrics)}
         cells = (np.array([where_m[m] for m in metrics], np.intp)[:, None], np.array([where_s[s] for s in subjects], np.intp)[None, :])
-        if len(self._place) > 4096:
+        self._placed += len(subjects) + len(metrics) + 16
+        if self._placed > PLACED:
             self._place.clear()
+            self._placed = 0
         self._place[key] = (*cells, (subjects, metrics))
         return cells
 
@@ -260,3 +308,33 @@ class Table:
         self.counts["too_many"] += int((reported & beyond).sum())
         keep = ~(alien | beyond)
         return time, tuple(s for s, k in zip(subjects, keep.tolist(), strict=True) if k), metrics, values[:, keep]
+
+
+class _Merging:
+    """Merge rows of one tick, oldest first: gauges replace, increments add, rows with equal stamps are one row.
+
+    Of equal stamps the larger value counts, so that the order of arrival does not.
+    """
+
+    def __init__(self, values: NDArray[np.float32]) -> None:
+        self.values = values
+        self.stamp = np.full(values.shape, np.iinfo(np.int64).min, np.int64)
+        self.row = np.full(values.shape, np.nan, np.float32)  # the youngest row alone
+        self.before = np.full(values.shape, np.nan, np.float32)  # all rows before it
+
+    def add(self, time: int, cells: tuple[Any, Any], adds: NDArray[np.bool_], new: NDArray[np.float32]) -> tuple[int, int, bool]:
+        """Add one part and return how many rows came again, how many of them differ, and whether one followed another."""
+        old, row = self.values[cells], self.row[cells]
+        came = np.isfinite(new)
+        again = came & (self.stamp[cells] == time)
+        after = came & ~again & np.isfinite(old)
+        before = np.where(after, old, self.before[cells])
+        latest = np.where(again, np.fmax(row, new), np.where(came, new, row))
+        self.values[cells] = np.where(came, np.where(adds & np.isfinite(before), before + latest, latest), old)
+        self.stamp[cells] = np.where(came, time, self.stamp[cells])
+        self.row[cells], self.before[cells] = latest, before
+        return int(again.any(axis=0).sum()), int((again & (row != new)).any(axis=0).sum()), bool(after.any())
+
+
+def _those(names: tuple[str, ...], keep: NDArray[np.bool_]) -> tuple[str, ...]:
+    return names if keep.all() else tuple(n for n, k in zip(names, keep.tolist(), strict=True) if k)

@@ -65,6 +65,8 @@ class Rates:
         Says which metrics are counters, how wide they are and whether they wrap or clamp.
     cumulative : bool
         False: counters are increments already, only units are scaled.
+    counts : dict, optional
+        Where resets, wraps and the like are counted.
 
     Examples
     --------
@@ -76,9 +78,11 @@ class Rates:
     ([nan, 2.0, nan], 1)
     """
 
-    def __init__(self, catalogue: Catalogue, *, cumulative: bool = True) -> None:
+    def __init__(self, catalogue: Catalogue, *, cumulative: bool = True, counts: dict[str, int] | None = None) -> None:
         self.catalogue, self.cumulative = catalogue, cumulative
-        self.counts = dict.fromkeys(("reset", "wrapped", "saturated", "blank", "not_finite"), 0)
+        self.counts = {} if counts is None else counts
+        for what in ("reset", "wrapped", "saturated", "blank", "not_finite"):
+            self.counts.setdefault(what, 0)
         self._last: dict[tuple[str, str], _Totals] = {}
         self._width: dict[str, tuple[float, bool] | None] = {}
 

@@ -97,15 +97,21 @@ class Roster:
     """
 
     def __init__(self, rows: Iterable[RosterRow] = (), version: int = 0) -> None:
-        unique = {(r.subject, r.table, r.since if r.since is not None else -(2**63)): r for r in rows}
-        self.rows: tuple[RosterRow, ...] = tuple(unique[k] for k in sorted(unique))
+        self._known = {_place(r): r for r in rows}
+        self.rows: tuple[RosterRow, ...] = tuple(self._known[k] for k in sorted(self._known))
         self.version = version
         moments = {t for r in self.rows for t in (r.since, r.until) if t is not None}
         self._changes = np.array(sorted(moments), np.int64)
         self._views: dict[int, View] = {}
 
     def with_rows(self, rows: Iterable[RosterRow]) -> Roster:
-        """Return the next version; a row with the same subject, table and since replaces the old one."""
+        """Return the next version; a row with the same subject, table and since replaces the old one.
+
+        Agents repeat themselves: rows that are all known already make no new version.
+        """
+        rows = tuple(rows)
+        if all(self._known.get(_place(r)) == r for r in rows):
+            return self
         return Roster((*self.rows, *rows), self.version + 1)
 
     def at(self, time: int) -> View:
@@ -117,3 +123,7 @@ class Roster:
             holding = {r.subject: r for r in self.rows if r.covers(time)}
             view = self._views[era] = View(self.version * 1_000_003 + era, holding)
         return view
+
+
+def _place(row: RosterRow) -> tuple[str, str, int]:
+    return row.subject, row.table, row.since if row.since is not None else -(2**63)

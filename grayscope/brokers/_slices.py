@@ -58,10 +58,11 @@ def _deliver(files: TableFiles, rows: Rows, period: int, recorded: bool, rates: 
     new = np.flatnonzero((np.diff(key) != 0) | (np.diff(stamp) != 0) | (np.diff(again) != 0)) + 1
     edges = np.concatenate([[0], new, [len(key)]])
     names = np.array(list(files.names), object)
-    for start in range(0, len(edges) - 1, WINDOW):
-        stop = min(start + WINDOW, len(edges) - 1)
+    cuts = {int(np.searchsorted(stamp[edges[:-1]], time)) for time, _ in swaps}
+    starts = sorted({*range(0, len(edges) - 1, WINDOW), *(c for c in cuts if c < len(edges) - 1)})
+    for start, stop in zip(starts, [*starts[1:], len(edges) - 1], strict=True):
         low, high = int(edges[start]), int(edges[stop])
-        while swaps and swaps[0][0] <= int(stamp[low:high].max()):
+        while swaps and swaps[0][0] <= int(stamp[low]):
             rates.forget({swaps.pop(0)[1]})
         yield from _dense(files, rows.take(slice(low, high)), edges[start : stop + 1] - low, key[low:high], stamp[low:high], names, rates)
 

@@ -66,7 +66,7 @@ class Parquet:
         events = sorted(trace.arrived_events(), key=lambda e: (e[1] if recorded else e[0].time, e[0]))
         streams.append((a if recorded else e.time, 1, i, e) for i, (e, a) in enumerate(events))
         for i, (table, rows) in enumerate(files.items()):
-            rates = Rates(trace.catalogue, cumulative=trace.counters[table] == "cumulative")
+            rates = Rates(trace.catalogue, cumulative=trace.counters[table] == "cumulative", counts=self.counts)
             batches = slices(rows, trace.periods[table], recorded, rates, swaps)
             streams.append(_numbered(batches, i + 2))
         for _, _, _, message in heapq.merge(*streams, key=lambda s: s[:3]):

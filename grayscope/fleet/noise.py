@@ -51,7 +51,7 @@ class Drift:
 
     def next(self, ticks: int) -> Floats:
         """Return the next values, shape [ticks, S]."""
-        out = self.rng.standard_normal((ticks, self.size)) * (self.sd * np.sqrt(1 - self.keep**2))
+        out: Floats = self.rng.standard_normal((ticks, self.size)) * (self.sd * np.sqrt(1 - self.keep**2))
         for t in range(ticks):
             out[t] += self.keep * self.last
             self.last = out[t].copy()
@@ -80,6 +80,17 @@ class Lag:
             out[t] = last
         self.last = last
         return out
+
+
+def ticking(first: int, ticks: int, period: float) -> Floats:
+    """Return the moments, in seconds, of `ticks` ticks from number `first` on.
+
+    Examples
+    --------
+    >>> ticking(3, 2, 10.0).tolist()
+    [30.0, 40.0]
+    """
+    return np.arange(first, first + ticks, dtype=np.float64) * period
 
 
 def wave(seconds: Floats, period: float, phase: float = 0.0) -> Floats:

@@ -27,12 +27,15 @@ class Nvlinks:
         self.share = np.exp(self.rng.normal(0, 0.01, n)) / LINKS
         self.totals = [Total(np.floor(self.rng.exponential(3.0, n))) for _ in range(3)]
         self.bytes = Total(self.rng.uniform(0, 1e15, n))
+        self.late: list[np.ndarray[tuple[int], np.dtype[np.intp]]] = []  # resets after the last sample of an hour
 
     def hour(self, now: Moment, first: int) -> tuple[np.ndarray[tuple[int], np.dtype[np.intp]], Columns]:
         """Return which ticks of the hour are sampled, and the columns [t, L]; `first` is the number of the hour's first tick."""
         at = np.flatnonzero((first + np.arange(len(now.seconds))) % self.every == 0)
         traffic = np.add.reduceat(now.traffic, at, axis=0)[:, self.gpu] * (self.period / self.every)
-        resets = [(int(np.searchsorted(at, tick)), np.flatnonzero(np.isin(self.gpu, gpus))) for tick, gpus in now.resets]
+        resets = [(0, links) for links in self.late]
+        resets += [(int(np.searchsorted(at, tick)), np.flatnonzero(np.isin(self.gpu, gpus))) for tick, gpus in now.resets]
+        self.late = [links for tick, links in resets if tick >= len(at)]
         resets = [r for r in resets if r[0] < len(at)]
         crc = self.rng.poisson(5e-7 * self.period, (len(at), len(self.gpu))).astype(np.float64)
         return at, {
@@ -59,9 +62,10 @@ class Nics:
         """Return the columns [T, N * G] of table nic; a GPU's driver does not touch them."""
         shape = now.traffic.shape
         sent = OUTSIDE * self.share * now.traffic * self.period * (1 + self.rng.normal(0, 0.005, shape))
+        again = self.rng.poisson(self.rate * self.period * now.working, shape).astype(np.float64)
         return {
             "nic_port_symbol_errors_total": self.symbols.next(self.rng.poisson(2e-6 * self.period, shape).astype(np.float64)),
             'nic_port_transferred_bytes_total{direction="transmit"}': self.sent.next(sent),
-            'nic_port_retransmits_total{cause="ack_timeout"}': self.retransmits.next(self.rng.poisson(self.rate * self.period * now.working, shape).astype(np.float64)),
+            'nic_port_retransmits_total{cause="ack_timeout"}': self.retransmits.next(again),
             "nic_port_rate_bytes_per_second": np.full(shape, RATE),
         }

@@ -1,0 +1,98 @@
+"""Counters: growth, wrap, clamp, reset, first sight, replacement."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grayscope.catalogue import Catalogue
+from grayscope.rates import Rates, Raw
+
+REPLAYS = "pcie_replays_total"  # 32 bit, wraps
+NARROW = 'pcie_correctable_errors_total{type="bad_tlp"}'  # 16 bit, wraps
+TINY = "pcie_uncorrectable_errors_total"  # 8 bit, wraps
+SYMBOLS = "nic_port_symbol_errors_total"  # 16 bit, clamps
+DOWNS = "nic_port_link_downs_total"  # 8 bit, clamps
+ECC = 'gpu_ecc_corrected_errors_total{location="total",retention="volatile"}'  # 64 bit
+CLOCK = 'gpu_clock_hertz{domain="sm"}'
+
+
+def increments(metric: str, totals: list[float], factor: float = 1.0, rates: Rates | None = None) -> list[float]:
+    rates = rates or Rates(Catalogue.load())
+    raw = Raw("t", np.arange(len(totals)), ("a",), (metric,), np.array([factor]), np.array(totals, np.float64).reshape(-1, 1, 1))
+    return [float(v) for v in rates.batch(raw).values.ravel()]
+
+
+def same(found: list[float], expected: list[float]) -> bool:
+    return bool(np.array_equal(found, expected, equal_nan=True))
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("metric", "totals", "expected"),
+    [
+        (REPLAYS, [5, 5, 9], [NAN, 0, 4]),
+        (REPLAYS, [2**32 - 3, 2], [NAN, 5]),  # round, not silent
+        (NARROW, [2**16 - 1, 4], [NAN, 5]),
+        (TINY, [250, 3], [NAN, 9]),
+        (TINY, [250, 251, 3], [NAN, 1, 8]),
+        (REPLAYS, [100, 110, 4], [NAN, 10, 4]),  # started again: what it shows came since
+        (REPLAYS, [100, 101, 90], [NAN, 1, NAN]),  # another part's total is no burst
+        (ECC, [2.0**40, 2.0**40 + 3, 0], [NAN, 3, 0]),  # driver reload
+        (SYMBOLS, [65530, 65535, 65535, 65535], [NAN, NAN, NAN, NAN]),  # full: nobody knows
+        (SYMBOLS, [65535, 3], [NAN, NAN]),  # cleared after it was full: nothing is known of a first row
+        (DOWNS, [254, 255], [NAN, NAN]),
+        (DOWNS, [255, 300, 310], [NAN, 45, 10]),  # a wider source than the narrowest
+        (SYMBOLS, [60000, 10], [NAN, NAN]),  # clamping counters never wrap
+        (REPLAYS, [5, NAN, 9], [NAN, NAN, 4]),  # since the previous row that was there
+        (CLOCK, [1.0, 2.0], [1.0, 2.0]),  # a gauge is left alone
+    ],
+)
+def test_increment(metric: str, totals: list[float], expected: list[float]) -> None:
+    assert same(increments(metric, totals), expected)
+
+
+def test_scaling_comes_after_the_way_round() -> None:
+    assert same(increments(REPLAYS, [2**32 - 2, 2], factor=0.5), [NAN, 2.0])
+
+
+def test_what_happened_is_counted() -> None:
+    rates = Rates(Catalogue.load())
+    increments(REPLAYS, [2**32 - 3, 2, 1], rates=rates)
+    increments(SYMBOLS, [65535, 65535], rates=rates)
+    increments(CLOCK, [np.inf, 9223372036854775794.0, 140737488355329.0, 5.0], rates=rates)
+    assert rates.counts == {"reset": 1, "wrapped": 1, "saturated": 1, "blank": 2, "not_finite": 1}
+
+
+def test_a_replaced_part_inherits_no_total() -> None:
+    rates = Rates(Catalogue.load())
+    increments(ECC, [100, 101], rates=rates)
+    rates.forget({"a", "b"})
+    assert same(increments(ECC, [5000, 5001], rates=rates), [NAN, 1])
+
+
+def test_increments_stay_increments() -> None:
+    rates = Rates(Catalogue.load(), cumulative=False)
+    assert increments(REPLAYS, [5, 5, 1], rates=rates) == [5, 5, 1]
+
+
+@given(st.lists(st.integers(0, 2**31), min_size=1, max_size=30), st.integers(0, 2**32 - 1))
+def test_a_wrapping_counter_loses_nothing(steps: list[int], start: int) -> None:
+    """Whatever the start, increments below half the range come back as they were, unless a fall looked like a reset."""
+    totals = np.cumsum([start, *(s // 2 for s in steps)]) % 2**32
+    found = increments(REPLAYS, totals.tolist())[1:]
+    assert all(f == np.float32(s // 2) or (f != f) for f, s in zip(found, steps, strict=True))
+    rolled = [f for f, a, b in zip(found, totals[:-1], totals[1:], strict=True) if b < a and a >= 2**31]
+    assert all(f == f for f in rolled)
+
+
+@given(st.lists(st.integers(0, 1000), min_size=2, max_size=20), st.integers(1, 19))
+def test_splitting_rows_changes_nothing(steps: list[int], cut: int) -> None:
+    totals = np.cumsum(steps).astype(float).tolist()
+    rates = Rates(Catalogue.load())
+    cut = min(cut, len(totals) - 1)
+    assert same(increments(ECC, totals[:cut], rates=rates) + increments(ECC, totals[cut:], rates=rates), increments(ECC, totals))
