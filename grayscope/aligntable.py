@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from grayscope.alignmerge import Merging
 from grayscope.batch import Batch
 from grayscope.event import Event
 from grayscope.roster import Roster, View
@@ -66,6 +67,8 @@ class Table:
             self._meet(subjects, metrics)
             self._note_first(tick, self._index(subjects, metrics), np.isfinite(values))
             return
+        if not values.size or (np.isnan(values.flat[0]) and np.isnan(values).all()):
+            return  # nothing was reported, which is the same as no row
         if self.start is None or tick < self.start:
             self.start = tick
         self.pending.setdefault(tick, []).append((time, batch.subjects, batch.metrics, values))
@@ -148,7 +151,7 @@ class Table:
         if len(parts) == 1:
             self._put(values, parts[0])
             return values
-        merging = _Merging(values)
+        merging = Merging(values)
         for time, subjects, metrics, new in parts:
             cells = self._index(subjects, metrics)
             duplicate, conflicting, several = merging.add(time, cells, self.adds[cells[0].ravel()][:, None], new)
@@ -310,31 +313,5 @@ class Table:
         return time, tuple(s for s, k in zip(subjects, keep.tolist(), strict=True) if k), metrics, values[:, keep]
 
 
-class _Merging:
-    """Merge rows of one tick, oldest first: gauges replace, increments add, rows with equal stamps are one row.
-
-    Of equal stamps the larger value counts, so that the order of arrival does not.
-    """
-
-    def __init__(self, values: NDArray[np.float32]) -> None:
-        self.values = values
-        self.stamp = np.full(values.shape, np.iinfo(np.int64).min, np.int64)
-        self.row = np.full(values.shape, np.nan, np.float32)  # the youngest row alone
-        self.before = np.full(values.shape, np.nan, np.float32)  # all rows before it
-
-    def add(self, time: int, cells: tuple[Any, Any], adds: NDArray[np.bool_], new: NDArray[np.float32]) -> tuple[int, int, bool]:
-        """Add one part and return how many rows came again, how many of them differ, and whether one followed another."""
-        old, row = self.values[cells], self.row[cells]
-        came = np.isfinite(new)
-        again = came & (self.stamp[cells] == time)
-        after = came & ~again & np.isfinite(old)
-        before = np.where(after, old, self.before[cells])
-        latest = np.where(again, np.fmax(row, new), np.where(came, new, row))
-        self.values[cells] = np.where(came, np.where(adds & np.isfinite(before), before + latest, latest), old)
-        self.stamp[cells] = np.where(came, time, self.stamp[cells])
-        self.row[cells], self.before[cells] = latest, before
-        return int(again.any(axis=0).sum()), int((again & (row != new)).any(axis=0).sum()), bool(after.any())
-
-
-def _those(names: tuple[str, ...], keep: NDArray[np.bool_]) -> tuple[str, ...]:
+def _those(names: tuple[str, ...], keep: Any) -> tuple[str, ...]:
     return names if keep.all() else tuple(n for n, k in zip(names, keep.tolist(), strict=True) if k)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from grayscope.evidence import Evidence, Finding
 from grayscope.horizons import threshold
+from grayscope.modes import Modes
 from grayscope.tick import Tick
 from grayscope.verdict import Verdict
 
@@ -44,14 +46,24 @@ class Case:
 def state_of(finding: Finding) -> str:
     """Return the state that a finding of this side argues for, ``normal`` where it only explains.
 
+    A named look-alike (congestion, a whole group that moved, …) accuses nobody: somebody suffers, the culprit is unknown.
+
     Examples
     --------
     >>> state_of(Finding(0, "a", "service", "slower", 9.0)), state_of(Finding(0, "a", "condition", "slower", 9.0))
     ('gray', 'normal')
     """
+    if finding.mode in look_alikes():
+        return "unknown"
     if finding.side == "condition":
         return "masked" if finding.mechanism else "normal"
     return {"health": "failed", "service": "gray", "redundancy": "masked", "coverage": "unknown"}.get(finding.side, "normal")
+
+
+@cache
+def look_alikes() -> frozenset[str]:
+    """Return the modes that are never more than a notice."""
+    return frozenset(m.name for m in Modes.load().modes.values() if m.severity == "notice")
 
 
 RANK = {"normal": 0, "unknown": 1, "masked": 2, "gray": 3, "failed": 4}

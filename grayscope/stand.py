@@ -13,6 +13,7 @@ from grayscope import kernels
 from grayscope.catalogue import Catalogue, Metric
 from grayscope.columns import Columns, Field, Memory
 from grayscope.roster import View
+from grayscope.shifts import Names, Shifts
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 
@@ -47,6 +48,7 @@ class Layout:
     starts: NDArray[np.int32]
     groups: NDArray[np.int32]
     of: dict[str, NDArray[np.object_]]
+    called: tuple[Names, ...]
     centre: NDArray[np.float32]
     spread: NDArray[np.float32]
     count: NDArray[np.int32]
@@ -67,6 +69,7 @@ class Stand:
         self.catalogue = catalogue
         self.disabled = disabled
         self.memory = Memory({"scale": Field(np.float32, 0.0), "base": Field(np.float32, 0.0), "age": Field(np.int32, 0)})
+        self.shifts = Shifts()
         self.layouts: dict[str, Layout] = {}
         self.sums: dict[str, dict[str, NDArray[np.float64]]] = {}
         self.placed: dict[str, Placed] = {}
@@ -84,13 +87,16 @@ class Stand:
             doubt, residual, lay.centre, lay.spread, lay.count, sums,
         )  # fmt: skip
         self._learn_slopes(tick.table, lay, sums)
+        floor = _floor(lay)
+        shift, before = self.shifts.step(tick.table, lay.centre, floor, lay.count >= 4, lay.sign)
         _forget_moved(memory, moved[lay.layout] if moved.any() else None)
         kernels.remember(
-            residual, lay.spread, lay.label, lay.layout, lay.sign, _floor(lay), _pooled(lay), doubt,
+            residual, lay.spread, lay.label, lay.layout, lay.sign, floor, _pooled(lay), doubt,
             memory.arrays["scale"], memory.arrays["base"], memory.arrays["age"], past, PAST,
         )  # fmt: skip
         scale = memory.arrays["scale"]
-        return Standing(lay.metrics, lay.kind, lay.sign, residual, past, scale, lay.centre, lay.spread, lay.count, lay.layout, lay.label, moved)
+        compared = (scale, lay.centre, lay.spread, lay.count, shift, before, lay.layout, lay.label, moved, lay.called)
+        return Standing(lay.metrics, lay.kind, lay.sign, residual, past, *compared)
 
     # -- load -------------------------------------------------------------------------------------------------------
 
@@ -120,11 +126,12 @@ class Stand:
         new = self.layouts[tick.table] = build_layout(self.catalogue, self.disabled, tick)
         moved = _moved(self.placed.get(tick.table), new)
         self.placed[tick.table] = (new.subjects, new.of)
+        self.shifts.lay_out(tick.table, tick.metrics, new.called, new.layout, new.centre.shape[1])
         return new, moved
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return all memory as arrays."""
-        out = self.memory.snapshot()
+        out = {**self.memory.snapshot(), **self.shifts.snapshot()}
         for table, learned in self.sums.items():
             for name, total in learned.items():
                 out[f"{table}|slope|{name}"] = total.copy()
@@ -135,7 +142,8 @@ class Stand:
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Become what `snapshot` returned; the peer groups are rebuilt from the next tick's roster."""
         self.layouts, self.sums, self.placed = {}, {}, {}
-        self.memory.restore({k: v for k, v in state.items() if "|slope|" not in k and "|groups|" not in k})
+        self.shifts.restore(state)
+        self.memory.restore({k: v for k, v in state.items() if not any(part in k for part in ("|slope|", "|groups|", "|shift|"))})
         for key, total in state.items():
             table, _, rest = key.partition("|slope|")
             if rest:
@@ -172,6 +180,7 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
         groups=np.array([len(n) for n in names], np.int32),
         of={"".join(f"{k}|" for k in ks): np.array([*map(repr, n)], object)[of] if len(n) else np.array([], object)
             for ks, n, of in zip(keys, names, label, strict=True)},
+        called=names,
         centre=np.zeros(shape, np.float32), spread=np.zeros(shape, np.float32), count=np.zeros(shape, np.int32),
     )  # fmt: skip
 

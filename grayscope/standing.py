@@ -34,11 +34,17 @@ class Standing:
         The peers' median absolute deviation at this tick, on the metric's scale.
     count : ndarray of int32, shape [M, G]
         Members that reported.
+    shift : ndarray of float32, shape [M, G]
+        How far the peers' median has left its own past, in its usual spreads, larger is worse; 0 while unknown.
+    before : ndarray of float32, shape [M, G]
+        The peers' usual median, on the metric's scale.
     layout : ndarray of int32, shape [M]
         Row of `label` that groups the metric's subjects.
     label : ndarray of int32, shape [L, S]
     moved : ndarray of bool, shape [L, S]
         Subjects that have just changed their group, whose past there counts no more.
+    called : tuple, length L
+        The key values of each group, in the order of the metric's peers.
     """
 
     metrics: tuple[Metric | None, ...]
@@ -50,9 +56,12 @@ class Standing:
     centre: NDArray[np.float32]
     spread: NDArray[np.float32]
     count: NDArray[np.int32]
+    shift: NDArray[np.float32]
+    before: NDArray[np.float32]
     layout: NDArray[np.int32]
     label: NDArray[np.int32]
     moved: NDArray[np.bool_]
+    called: tuple[tuple[tuple[str, ...], ...], ...]
 
     def moved_cells(self) -> NDArray[np.bool_] | None:
         """Return which cells [M, S] have changed their peers, None when nobody has (the usual case)."""

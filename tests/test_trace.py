@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,12 @@ from grayscope.tracewriter import TraceWriter
 SECOND = 1_000_000
 
 
-def write(path: Path, ticks: int = 30, subjects: int = 4, **extra: Any) -> Path:
+def write(path: Path, ticks: int = 30, subjects: int = 4, extra: dict[str, Any] | None = None) -> Path:
     names = [f"n{i}/gpu0" for i in range(subjects)]
     with TraceWriter(path, tables={"gpu": {"period_s": 10}}) as out:
         times = np.repeat(np.arange(1, ticks + 1) * 10 * SECOND, subjects)
         power = np.arange(ticks * subjects, dtype=np.float32)
-        out.rows("gpu", times, names * ticks, {"gpu_power_watts": power, "DCGM_FI_DEV_SM_CLOCK": power + 1000, **extra})
+        out.rows("gpu", times, names * ticks, {"gpu_power_watts": power, "DCGM_FI_DEV_SM_CLOCK": power + 1000, **(extra or {})})
         out.roster(RosterRow(n, "gpu", keys={"sku": "A"}) for n in names)
         out.event(Event(15 * SECOND, "n0/gpu0", "xid", "94", "text", 2))
         out.truth([{"subject": "n0/gpu0", "mode": "thermal_throttle", "state": "gray", "began": 0, "also": ["x"]}])
@@ -103,10 +104,10 @@ def test_every_subject_may_have_its_own_clock(tmp_path: Path) -> None:
 def test_an_alias_and_its_name_in_one_file(tmp_path: Path) -> None:
     values = np.full(120, np.nan, np.float32)
     values[::4] = 7
-    path = write(tmp_path / "mixed", **{"gpu_temperature_celsius{sensor=\"gpu\"}": values, "DCGM_FI_DEV_GPU_TEMP": np.where(np.isnan(values), 50, np.nan)})
+    path = write(tmp_path / "mixed", extra={'gpu_temperature_celsius{sensor="gpu"}': values, "DCGM_FI_DEV_GPU_TEMP": np.where(np.isnan(values), 50, np.nan)})
     temperature = batches(path)[0].values[0, 2].tolist()
     assert temperature == [7, 50, 50, 50]
-    both = write(tmp_path / "both", **{"DCGM_FI_DEV_GPU_TEMP_CELSIUS": values, "DCGM_FI_DEV_GPU_TEMP": values})
+    both = write(tmp_path / "both", extra={"DCGM_FI_DEV_GPU_TEMP_CELSIUS": values, "DCGM_FI_DEV_GPU_TEMP": values})
     with pytest.raises(InputError, match=r"columns DCGM_FI_DEV_GPU_TEMP_CELSIUS and DCGM_FI_DEV_GPU_TEMP: expected one value.*n0/gpu0"):
         batches(both)
 
@@ -212,7 +213,7 @@ def test_bad_rows_are_counted_and_the_rest_goes_on(tmp_path: Path) -> None:
     path = write(tmp_path / "t")
     names = ["n0/gpu0", "n1/gpu0", "n2/gpu0", "n3/gpu0"] * 30
     names[5], names[6], names[7] = "new\nline", "x" * 10_000_000, ""
-    times: list[int | None] = np.repeat(np.arange(1, 31) * 10 * SECOND, 4).tolist()
+    times: list[int | None] = list(np.repeat(np.arange(1, 31) * 10 * SECOND, 4).tolist())
     times[9] = None
     replace_table(path, subject=pa.array(names), time=pa.array(times, pa.timestamp("us")))
     run = replay(path)
@@ -235,14 +236,14 @@ def test_doubled_and_unsorted_rows(tmp_path: Path) -> None:
 def test_infinite_and_blank_values_are_not_reported(tmp_path: Path) -> None:
     values = np.full(120, 50.0)
     values[:3] = np.inf, -np.inf, 9223372036854775794.0
-    path = write(tmp_path / "t", **{"DCGM_FI_DEV_GPU_TEMP": values})
+    path = write(tmp_path / "t", extra={"DCGM_FI_DEV_GPU_TEMP": values})
     run = replay(path)
     assert (run.counts["not_finite"], run.counts["blank"]) == (2, 1)
     assert np.isnan(batches(path)[0].values[0, 2, :3]).all()
 
 
 def test_a_metric_of_another_table_is_kept_and_not_judged(tmp_path: Path) -> None:
-    path = write(tmp_path / "t", nic_port_symbol_errors_total=np.arange(120.0))
+    path = write(tmp_path / "t", extra={"nic_port_symbol_errors_total": np.arange(120.0)})
     assert "gpu: column nic_port_symbol_errors_total is a metric of table nic, it will not be judged" in validate(path)
     assert "nic_port_symbol_errors_total" in replay(path).coverage["metric"].to_list()
 
@@ -279,7 +280,7 @@ def test_a_replaced_part_is_no_burst(tmp_path: Path) -> None:
 
 
 def test_writers_leave_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), TraceWriter(tmp_path / "t") as out:
+    with suppress(RuntimeError), TraceWriter(tmp_path / "t") as out:
         out.rows("gpu", np.array([0]), ["n0"], {"x": np.array([1.0])})
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []

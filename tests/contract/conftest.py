@@ -32,7 +32,8 @@ Rename = Callable[[str], str]
 
 
 def fleet(ticks: int = 700, rename: Rename = str, subjects: tuple[str, ...] = SUBJECTS, seed: int = 5) -> Iterator[Message]:
-    """Yield a roster and one batch per tick: a slow clock, spent rows, an uncorrected error, a hot part, one that falls silent."""
+    """Yield a roster and one batch per tick: a slow clock, spent rows, an uncorrected error, a hot part,
+    one that falls silent, and late a clock that is lower everywhere."""
     rng = np.random.default_rng(seed)
     yield tuple(RosterRow(rename(s), "gpu", keys={"sku": "A", "slot": s[-1], "job": "j1"}) for s in subjects)
     names = tuple(rename(s) for s in subjects)
@@ -59,6 +60,8 @@ def fleet(ticks: int = 700, rename: Rename = str, subjects: tuple[str, ...] = SU
             values[2, 2] = t == 300
         if t > 400:
             values[:, last] = np.nan
+        if t > 600:
+            values[1] *= 0.95
         yield Batch("gpu", np.array([(t + 1) * PERIOD]), names, METRICS, values[None])
 
 
@@ -92,5 +95,6 @@ def walked() -> list[tuple[Tick, Standing]]:
 
 def frozen(standing: Standing) -> Standing:
     """Return a copy: the stand goes on writing into its arrays."""
-    fields: dict[str, Any] = {name: getattr(standing, name) for name in standing.__slots__}
-    return Standing(**{k: v.copy() if isinstance(v, np.ndarray) else v for k, v in fields.items()})
+    fields = {name: getattr(standing, name) for name in standing.__slots__}
+    copies: dict[str, Any] = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in fields.items()}
+    return Standing(**copies)

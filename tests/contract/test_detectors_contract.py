@@ -33,7 +33,7 @@ def rival(name: str) -> bool:
 
 
 def test_evidence_follows_the_schema(name: str, walked: Walked) -> None:
-    modes, places = Modes.load().modes, {s for s in walked[0][0].subjects} | {"n0", "n1", "n2", "site"}
+    modes, places = Modes.load().modes, set(walked[0][0].subjects) | {"n0", "n1", "n2", "site", "job:j1"}
     findings = said(plugins.detector(name), walked)
     for f in findings:
         assert f.detector == name

@@ -1,0 +1,163 @@
+"""Score: what a run said beside what was really wrong: found, how soon, how exactly, and what was false."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from grayscope.matching import COUNTED, FOREVER, Find, Row, Said, micros, row_of, rows_of, said_of, settle
+
+#: Times since onset, seconds, at which recall is reported.
+SINCE_ONSET = (60, 300, 600, 1800, 3600, 6 * 3600, 86_400, 3 * 86_400, 7 * 86_400)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The figures of all modes or of one; a share of nothing is None.
+
+    Parameters
+    ----------
+    finds : sequence of Find
+        One per row of truth.
+    matched : int
+        Incidents that found something first.
+    false, repeats : sequence of Said
+    gpu_weeks : float
+    """
+
+    finds: Sequence[Find]
+    matched: int
+    false: Sequence[Said]
+    repeats: Sequence[Said]
+    gpu_weeks: float
+
+    @cached_property
+    def found(self) -> list[Find]:
+        """Return the rows that were found."""
+        return [f for f in self.finds if f.incident is not None]
+
+    @property
+    def precision(self) -> float | None:
+        """Return matched incidents over matched and false ones."""
+        return _share(self.matched, self.matched + len(self.false))
+
+    @property
+    def recall(self) -> float | None:
+        """Return the share of rows found."""
+        return _share(len(self.found), len(self.finds))
+
+    @property
+    def f1(self) -> float | None:
+        """Return the harmonic mean of precision and recall."""
+        p, r = self.precision, self.recall
+        return None if p is None or r is None else 2 * p * r / (p + r) if p + r else 0.0
+
+    def recall_after(self, seconds: float) -> float | None:
+        """Return the share of rows found within so many seconds of their onset."""
+        return _share(sum(f.delay <= seconds * 1e6 for f in self.found), len(self.finds))
+
+    def false_rate(self, severity: str) -> float | None:
+        """Return false pages (or tickets) per 1,000 GPU-weeks."""
+        return _share(1000 * sum(i.severity == severity for i in self.false), self.gpu_weeks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all figures as JSON would have them; times in seconds."""
+        delays = [f.delay / 1e6 for f in self.found]
+        return {
+            "rows": len(self.finds), "found": len(self.found), "precision": self.precision, "recall": self.recall, "f1": self.f1,
+            "exact_share": _share(sum(f.exact for f in self.found), len(self.found)),
+            "state_right_share": _share(sum(f.right for f in self.found), len(self.found)),
+            "delay_median_s": float(np.median(delays)) if delays else None, "delay_p90_s": float(np.quantile(delays, 0.9)) if delays else None,
+            "matched": self.matched, "false": len(self.false), "repeats": len(self.repeats),
+            "false_pages_per_1000_gpu_weeks": self.false_rate("page"), "false_tickets_per_1000_gpu_weeks": self.false_rate("ticket"),
+            "recall_after_s": {str(s): self.recall_after(s) for s in SINCE_ONSET},
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Score:
+    """The figures of a run.
+
+    Parameters
+    ----------
+    overall : Part
+    modes : mapping of str to Part
+        By the truth's mode; a false incident counts under the mode it gave itself (``""`` if none).
+    intervals : float or None
+        Share of the ledger's intervals that contain the true moment of exhaustion.
+    """
+
+    overall: Part
+    modes: Mapping[str, Part]
+    intervals: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all figures as JSON would have them."""
+        return {"overall": self.overall.to_dict(), "modes": {m: p.to_dict() for m, p in self.modes.items()}, "ledger_intervals_share": self.intervals}
+
+
+def score(
+    truth: pa.Table | Iterable[Mapping[str, Any]], incidents: pa.Table | Iterable[Mapping[str, Any]], gpu_weeks: float, *,
+    since: int | None = None, until: int | None = None, ledger: pa.Table | None = None,
+) -> Score:  # fmt: skip
+    """Score incidents against truth by the rules of the trace format.
+
+    Parameters
+    ----------
+    truth, incidents : table or rows
+        As in ``truth.parquet`` and ``incidents.parquet``; times as microseconds, datetimes or RFC 3339.
+    gpu_weeks : float
+        Exposure: GPUs (or other subjects) times weeks.
+    since, until : int, optional
+        Microseconds: leave out rows over and incidents noticed before `since`; leave out what was said after `until`, and rows that
+        had not begun by then.
+    ledger : table, optional
+        As in ``ledger.parquet``.
+
+    Examples
+    --------
+    >>> truth = [{"subject": "n1/gpu0", "mode": "slow_rank", "state": "gray", "began": 0, "ended": None}]
+    >>> said = {"id": "a", "subject": "n1", "severity": "page", "history": [(60_000_000, "gray", "page")]}
+    >>> part = score(truth, [said], 1.0).overall
+    >>> part.precision, part.recall, part.found[0].delay, part.found[0].exact
+    (1.0, 1.0, 60000000, False)
+    """
+    first, last = -FOREVER if since is None else since, FOREVER if until is None else until
+    rows = [r for r in map(row_of, rows_of(truth)) if r is not None and r.ended >= first and r.began <= last]
+    said = [s for s in (said_of(i, last) for i in rows_of(incidents)) if s.severity in COUNTED and s.history and s.history[0][0] >= first]
+    said.sort(key=lambda s: (s.history[0][0], s.id))
+    finds, repeats, false = settle(rows, said)
+    names = {r.mode for r in rows} | {i.mode for i in false}
+    modes = {m: _part([f for f in finds if f.row.mode == m], [i for i in false if i.mode == m], _of(repeats, m), gpu_weeks) for m in sorted(names)}
+    overall = _part(finds, false, [i for i, _ in repeats], gpu_weeks)
+    return Score(overall, modes, _intervals(rows, ledger))
+
+
+def _part(finds: Sequence[Find], false: Sequence[Said], repeats: Sequence[Said], gpu_weeks: float) -> Part:
+    return Part(finds, len({id(f.incident) for f in finds if f.incident is not None}), false, repeats, gpu_weeks)
+
+
+def _of(repeats: Iterable[tuple[Said, Row]], mode: str) -> list[Said]:
+    return [incident for incident, row in repeats if row.mode == mode]
+
+
+def _intervals(rows: Sequence[Row], ledger: pa.Table | None) -> float | None:
+    """Return the share of intervals, said while a row held, that contain its true exhaustion (never: no upper end)."""
+    inside = []
+    for entry in rows_of(ledger) if ledger is not None else ():
+        time, low, high = (micros(entry.get(k)) for k in ("time", "exhausted_low", "exhausted_high"))
+        for row in rows:
+            same = entry["subject"] in (row.subject, *row.also) and row.mechanism is not None and entry["mechanism"] == row.mechanism
+            if same and time is not None and row.began <= time <= row.ended and (low, high) != (None, None):
+                end = FOREVER if high is None else high
+                inside.append((low or -FOREVER) <= (FOREVER if row.exhausted_at is None else row.exhausted_at) <= end)
+    return _share(sum(inside), len(inside))
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
