@@ -62,7 +62,8 @@ class Silent:
         usual: NDArray[np.bool_] = np.asarray(regular.any(axis=0))
         mute: NDArray[np.bool_] = usual & ~np.asarray(came.any(axis=0))
         if int(mute.sum()) > max(SITE * int(usual.sum()), 1):
-            return self._gap(tick, columns, usual, mute)
+            # Those that were silent before go on being so.
+            return Evidence([*self._missing(tick, columns, regular, usual), *self._gap(tick, columns, usual, mute)])
         a["gap"][:] = 0
         a["absent"] = np.where(came, 0, a["absent"] + 1).astype(np.int32)
         a["habit"] += (came - a["habit"]) * np.float32(0.05)
@@ -71,14 +72,14 @@ class Silent:
         findings = [*self._missing(tick, columns, regular, usual), *self._frozen(tick, a, standing)]
         return Evidence(findings) if findings else NOTHING
 
-    def _gap(self, tick: Tick, columns: Columns, usual: NDArray[np.bool_], mute: NDArray[np.bool_]) -> Evidence:
+    def _gap(self, tick: Tick, columns: Columns, usual: NDArray[np.bool_], mute: NDArray[np.bool_]) -> Iterator[Finding]:
         """Count a tick in which most are silent: nobody's silence, and no time for anybody's absence or habit."""
         columns.arrays["gap"] += 1
         ticks = int(columns.arrays["gap"].max())
         if ticks < self.silent_after:
-            return NOTHING
+            return
         share = f"{int(mute.sum())} of {int(usual.sum())} subjects of table {tick.table} stopped reporting together"
-        return Evidence([_finding(tick, "site", "monitoring_gap", tick.time - ticks * tick.period, share)])
+        yield _finding(tick, "site", "monitoring_gap", tick.time - ticks * tick.period, share)
 
     # -- missing ----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,129 @@
+"""What every collector, broker and sink promises; each new file must say here how it is made."""
+
+from __future__ import annotations
+
+import inspect
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from grayscope import plugins
+from grayscope.alert import Alert
+from grayscope.batch import Batch
+from grayscope.errors import GrayscopeError
+from grayscope.event import Event
+from grayscope.message import Message
+from grayscope.roster import RosterRow
+from grayscope.tracewriter import TraceWriter
+
+Fleet = Callable[..., Iterator[Message]]
+
+BROKERS: dict[str, Callable[[Path], Any]] = {
+    "memory": lambda path: plugins.broker("memory"),
+    "parquet": lambda path: plugins.broker("parquet", path / "trace"),
+}
+SINKS: dict[str, Callable[[], Any]] = {
+    "listing": lambda: plugins.sink("listing", io.StringIO()),
+    # Nobody listens on the discard port: a dead receiver.
+    "webhook": lambda: plugins.sink("webhook", "http://127.0.0.1:9/", pauses=(0.0,), timeout=0.2),
+}
+#: Collectors whose source is not there.
+COLLECTORS: dict[str, Callable[[Path], Any]] = {
+    "exporter": lambda path: plugins.collector("exporter", "http://127.0.0.1:9/metrics"),
+    "openmetrics": lambda path: plugins.collector("openmetrics", [path / "none.txt"]),
+    "prometheus": lambda path: plugins.collector("prometheus", "http://127.0.0.1:9", start=0, end=10_000_000, step=1_000_000),
+    "table": lambda path: plugins.collector("table", path / "none.csv", path / "none.toml"),
+}
+
+
+def test_every_plugin_is_held_to_its_contract() -> None:
+    assert {*plugins.names("brokers")} == {*BROKERS}
+    assert {*plugins.names("sinks")} == {*SINKS}
+    assert {*plugins.names("collectors")} == {*COLLECTORS}
+
+
+@pytest.mark.parametrize("wing", plugins.WINGS)
+def test_every_plugin_says_what_it_is(wing: str) -> None:
+    for name in plugins.names(wing):
+        line = plugins.summary(wing, name)
+        assert 10 < len(line) < 130, (wing, name, line)
+        assert plugins.load(wing, name) is not None
+
+
+@pytest.mark.parametrize("name", sorted(BROKERS))
+def test_a_broker_carries_everything_in_order(name: str, tmp_path: Path) -> None:
+    values = np.array([[[1.0, np.nan]]], np.float32)
+    sent: list[Message] = [
+        (RosterRow("a", "gpu", keys={"sku": "X"}), RosterRow("b", "gpu")),
+        Batch("gpu", np.array([20_000_000]), ("a", "b"), ("gpu_power_watts",), values),
+        Event(15_000_000, "a", "xid", "94", "one\ntwo"),
+        Batch("gpu", np.array([10_000_000]), ("a", "b"), ("gpu_power_watts",), values + 1),
+    ]
+    broker = BROKERS[name](tmp_path)
+    for message in sent:
+        broker.send(message)
+    if name != "memory":
+        broker.close()
+    received = list((broker if name == "memory" else BROKERS[name](tmp_path)).receive())
+    rows = [r for m in received if isinstance(m, tuple) for r in m]
+    assert {(r.subject, r.keys.get("sku")) for r in rows} == {("a", "X"), ("b", None)}
+    rest = [m for m in received if not isinstance(m, tuple)]
+    assert [int(m.times[0]) if isinstance(m, Batch) else m.time for m in rest] == [20_000_000, 15_000_000, 10_000_000]
+    told = [float(m.values[0, 0, m.subjects.index("a")]) for m in rest if isinstance(m, Batch)]
+    assert told == [1.0, 2.0]
+    assert sent[2] in rest
+    broker.close()
+    broker.close()
+
+
+@pytest.mark.parametrize("name", sorted(SINKS))
+def test_a_sink_never_raises_and_never_blocks(name: str) -> None:
+    sink = SINKS[name]()
+    labels = {"alertname": "GrayFailure", "cluster": "c\n", "incident": "ab", "severity": "page"}
+    alerts = [Alert(labels, {"summary": "x" * 100_000 + "\x1b[2J\n"}, 0), Alert(labels, {}, 0, 5)]
+    sink.send([])
+    for _ in range(3):
+        sink.send(alerts)
+    sink.close()
+    sink.close()
+    if name == "listing":
+        text = sink.stream.getvalue()
+        assert text.count("\n") == 6
+        assert "\x1b" not in text
+    else:
+        assert sink.lost == 6
+
+
+@pytest.mark.parametrize("name", sorted(COLLECTORS))
+def test_a_collector_without_its_source_says_so_in_one_line(name: str, tmp_path: Path) -> None:
+    """One look at what is not there is either counted or one clear error, at once."""
+    said = ""
+    try:
+        counted = _look(COLLECTORS[name](tmp_path), tmp_path)
+    except GrayscopeError as error:
+        counted, said = 0, str(error)
+    assert counted > 0 or 10 < len(said) < 500
+    assert "\n" not in said
+
+
+def _look(collector: Any, path: Path) -> int:
+    """Look once; return how much was rejected."""
+    if hasattr(collector, "collect"):
+        assert list(collector.collect()) == []
+        return int(sum(collector.rejected.values()))
+    with TraceWriter(path / "out") as writer:
+        collector.write(writer)
+    return 0
+
+
+@pytest.mark.parametrize("wing", ["collectors", "brokers", "sinks", "detectors"])
+def test_constructors_are_documented_and_typed(wing: str) -> None:
+    for name in plugins.names(wing):
+        made = plugins.load(wing, name)
+        assert inspect.getdoc(made), (wing, name)
+        for parameter in list(inspect.signature(made.__init__).parameters.values())[1:]:
+            assert parameter.annotation is not inspect.Parameter.empty, (wing, name, parameter.name)
