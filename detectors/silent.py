@@ -97,7 +97,9 @@ class Silent:
     def _silent_places(self, tick: Tick, silent: NDArray[np.bool_], usual: NDArray[np.bool_], since: int) -> Iterator[Finding]:
         members: dict[str, list[int]] = {}
         for s in np.flatnonzero(usual).tolist():
-            members.setdefault(tick.subjects[s].split("/", 1)[0], []).append(s)
+            # A rank lives on the node of its GPU, whatever its name begins with.
+            place = tick.roster.key(tick.subjects[s], "gpu") or tick.subjects[s]
+            members.setdefault(place.split("/", 1)[0], []).append(s)
         for node, all_of_it in sorted(members.items()):
             mute = [s for s in all_of_it if silent[s]]
             if len(mute) == len(all_of_it) > 1:
@@ -118,7 +120,7 @@ class Silent:
         stuck = (a["still"] >= self.frozen_after) & a["lively"]
         for m in np.flatnonzero(stuck.any(axis=1)).tolist():
             metric = standing.metrics[m]
-            if metric is None or metric.type != "gauge" or 2 * int(stuck[m].sum()) > int(np.isfinite(tick.values[m]).sum()):
+            if metric is None or metric.type != "gauge" or metric.waits or 2 * int(stuck[m].sum()) > int(np.isfinite(tick.values[m]).sum()):
                 continue  # many that stand still together are idle, not broken
             for s in np.flatnonzero(stuck[m]).tolist():
                 since = tick.time - int(a["still"][m, s]) * tick.period

@@ -130,13 +130,15 @@ class Engine:
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state after align as plain arrays; open ticks are replayed from the broker instead."""
-        parts: dict[str, Mapping[str, np.ndarray[Any, Any]]] = {"stand": self.stand.snapshot(), "judge": self.judge.snapshot(), "desk": self.desk.snapshot()}
+        parts: dict[str, Mapping[str, np.ndarray[Any, Any]]] = {"stand": self.stand.snapshot(), "blame": self.blame.snapshot()}
+        parts |= {"judge": self.judge.snapshot(), "desk": self.desk.snapshot()}
         parts |= {f"detector{i}": d.snapshot() for i, d in enumerate(self.detectors)}
         return {f"{part}:{key}": array for part, state in parts.items() for key, array in state.items()}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned, with the same detectors."""
         self.stand.restore(_part(state, "stand"))
+        self.blame.restore(_part(state, "blame"))
         self.judge.restore(_part(state, "judge"))
         self.desk.restore(_part(state, "desk"))
         self.announce.restore(self.desk.open.values())

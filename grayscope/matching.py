@@ -98,7 +98,7 @@ def moment(row: Row, incident: Said) -> tuple[int, bool] | None:
 
 def _names(row: Row, name: str) -> bool:
     """Say whether a name is the row's subject or other name, its parent or its direct child."""
-    return name in (row.subject, *row.also) or name == row.subject.rpartition("/")[0] or name.rpartition("/")[0] == row.subject
+    return bool(name) and (name in (row.subject, *row.also) or name == row.subject.rpartition("/")[0] or name.rpartition("/")[0] == row.subject)
 
 
 # -- reading --------------------------------------------------------------------------------------------------------

@@ -60,6 +60,11 @@ class View:
             return subject.split("/", 1)[0]
         return value
 
+    def crosses(self, subject: str) -> tuple[str, ...]:
+        """Return what the traffic of a path, rank or communicator crosses; nothing where unknown."""
+        row = self.rows.get(subject)
+        return row.crosses if row else ()
+
     def identity(self, subject: str) -> tuple[str, ...]:
         """Return what tells one physical part from its replacement."""
         return tuple(self.key(subject, name) for name in IDENTITY)

@@ -22,7 +22,7 @@ PAST = 2048
 #: Units that are compared by ratio.
 RATIO_UNITS = frozenset({"s", "By/s", "Hz", "1/s", "By", "J", "us"})
 #: Smallest spread that means anything, per unit, where peers are all alike.
-QUANTUM = {"Cel": 0.5, "W": 1.0, "1": 0.005, "rpm": 20.0, "lanes": 0.05, "links": 0.05}
+QUANTUM = {"s": 1e-6, "Cel": 0.5, "W": 1.0, "1": 0.005, "rpm": 20.0, "lanes": 0.05, "links": 0.05}
 JUDGED_SIDES = frozenset({"service", "redundancy", "condition"})
 
 
@@ -42,6 +42,7 @@ class Layout:
     sign: NDArray[np.int8]
     load: NDArray[np.int32]
     quantum: NDArray[np.float32]
+    counts: NDArray[np.bool_]
     layout: NDArray[np.int32]
     label: NDArray[np.int32]
     order: NDArray[np.int32]
@@ -68,7 +69,8 @@ class Stand:
     def __init__(self, catalogue: Catalogue, disabled: frozenset[str] = frozenset()) -> None:
         self.catalogue = catalogue
         self.disabled = disabled
-        self.memory = Memory({"scale": Field(np.float32, 0.0), "base": Field(np.float32, 0.0), "age": Field(np.int32, 0)})
+        fields = {"scale": Field(np.float32, 0.0), "base": Field(np.float32, 0.0), "age": Field(np.int32, 0), "missed": Field(np.int32, 0)}
+        self.memory = Memory(fields)
         self.shifts = Shifts()
         self.layouts: dict[str, Layout] = {}
         self.sums: dict[str, dict[str, NDArray[np.float64]]] = {}
@@ -78,7 +80,7 @@ class Stand:
         """Compare one tick; nothing is learned from subjects that are `doubted`."""
         memory = self.memory.of(tick)
         lay, moved = self._layout(tick)
-        values = np.require(tick.values, np.float32, ["C", "A"])
+        values = np.require(_per_tick(tick.values, lay, memory), np.float32, ["C", "A"])
         residual, past = np.empty_like(values), np.empty_like(values)
         doubt = np.array([s in doubted for s in tick.subjects], bool) if doubted else np.zeros(len(tick.subjects), bool)
         slope, sums = self._slopes(tick.table, lay)
@@ -173,6 +175,7 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
         sign=np.array([_sign(m) for m in metrics], np.int8),
         load=np.array([where.get(m.load, -1) if m and m.load else -1 for m in metrics], np.int32),
         quantum=np.array([_quantum(m, tick.period) for m in metrics], np.float32),
+        counts=np.array([m is not None and m.type == "counter" for m in metrics], bool),
         layout=np.array([row[m.peers if m else ()] for m in metrics], np.int32),
         label=label,
         order=np.argsort(label, axis=1, kind="stable").astype(np.int32),
@@ -195,6 +198,8 @@ def _kind(metric: Metric | None) -> int:
         return kernels.LINEAR
     if metric.type == "counter":
         return kernels.LINEAR if metric.unit in RATIO_UNITS else kernels.COUNT
+    if metric.waits:
+        return kernels.LINEAR  # whoever is last waits for nobody: near zero a ratio says nothing
     return kernels.LOG if metric.type == "gauge" and metric.unit in RATIO_UNITS else kernels.LINEAR
 
 
@@ -213,6 +218,17 @@ def _quantum(metric: Metric | None, period: int) -> float:
     if metric.type == "counter" and metric.unit == "s":
         return 0.01 * period / 1e6
     return QUANTUM.get(metric.unit, 0.01)
+
+
+def _per_tick(values: NDArray[np.float32], lay: Layout, memory: Columns) -> NDArray[np.float32]:
+    """Spread what a counter gained over the ticks in which the subject was not heard: a pause is no burst."""
+    missed = memory.arrays["missed"]
+    came = np.isfinite(values)
+    late = came & (missed > 0) & lay.counts[:, None]
+    if late.any():
+        values = np.where(late, values / (missed + 1), values).astype(np.float32)
+    memory.arrays["missed"] = np.where(came, 0, missed + 1).astype(np.int32)
+    return values
 
 
 def _floor(lay: Layout) -> NDArray[np.float32]:

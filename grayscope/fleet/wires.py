@@ -54,7 +54,7 @@ class Nics:
         self.period = period
         self.rng = stream(seed, "nic")
         self.share = np.exp(self.rng.normal(0, 0.01, n))
-        self.rate = self.rng.gamma(0.5, 1.0, n) / 3600
+        self.rate = np.minimum(self.rng.gamma(0.5, 1.0, n), 1.0) / 3600  # up to one retransmit an hour is healthy
         self.symbols, self.retransmits = Total(self.rng.poisson(20.0, n).astype(np.float64)), Total(self.rng.poisson(5.0, n).astype(np.float64))
         self.sent = Total(self.rng.uniform(0, 1e16, n))
 

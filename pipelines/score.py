@@ -1,0 +1,110 @@
+"""Score: what did a run say beside what was really wrong?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from grayscope.results import Results
+    from grayscope.score import Part
+    from grayscope.trace import Trace
+
+DAY = 86_400_000_000
+#: Figure and its heading.
+COLUMNS = (
+    ("rows", "rows"), ("found", "found"), ("precision", "precision"), ("recall", "recall"), ("f1", "   F1"), ("exact_share", "exact"),
+    ("state_right_share", "state"), ("delay_median_s", "delay s"), ("delay_p90_s", "p90 s"), ("false", "false"), ("repeats", "repeats"),
+)  # fmt: skip
+SINCE = (60, 600, 3600, 86_400)
+
+
+@click.command()
+@click.argument("trace", type=click.Path(path_type=Path))
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option("--days", help="Comma-separated: also precision and recall of what had been said by the end of each such day with data.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def command(trace: Path, results: Path, days: str | None, as_json: bool) -> None:
+    """Compare RESULTS (a directory that replay --out wrote) with the truth of TRACE.
+
+    \b
+    Examples:
+      grayscope score mytrace results
+      grayscope score mytrace results --days 1,2,3,5,10,15 --json
+    """
+    from grayscope.errors import InputError
+    from grayscope.results import read_results
+    from grayscope.score import score
+    from grayscope.trace import Trace
+    from grayscope.tracefiles import read_table
+
+    wanted = _numbers(days)
+    opened, said = Trace.open(trace), read_results(results)
+    truth = opened.truth()
+    if truth is None:
+        raise InputError(f"{trace}: truth.parquet is missing: nothing to score against")
+    weeks, counted = _exposure(said)
+    ledger = results / "ledger.parquet"
+    whole = score(truth, said.incidents, weeks, ledger=read_table(ledger) if ledger.exists() else None)
+    ends = _day_ends(opened) if wanted else []
+    by_day = {d: score(truth, said.incidents, weeks, until=ends[d - 1]).overall for d in wanted if d <= len(ends)}
+    if as_json:
+        shown = {d: {k: p.to_dict()[k] for k in ("rows", "found", "precision", "recall", "f1", "false")} for d, p in by_day.items()}
+        click.echo(json.dumps({**whole.to_dict(), "days": shown, "days_with_data": len(ends), "subject_weeks": weeks, "exposure": counted}, indent=1))
+        return
+    _print(whole.overall, whole.modes, by_day)
+    click.echo(f"exposure: {weeks:.4g} weeks of {counted}")
+
+
+def _numbers(days: str | None) -> list[int]:
+    try:
+        found = sorted({int(d) for d in days.split(",")}) if days else []
+    except ValueError:
+        raise click.BadParameter(f"expected numbers such as 1,2,3, found {days!r}", param_hint="--days") from None
+    if any(d < 1 for d in found):
+        raise click.BadParameter("days are counted from 1", param_hint="--days")
+    return found
+
+
+def _exposure(said: Results) -> tuple[float, str]:
+    """Return subject-weeks of the gpu table, else of the table with the most subjects."""
+    tables: dict[str, tuple[int, float]] = {}
+    for row in said.coverage.to_pylist():
+        weeks = row["expected"] * (row["last"] - row["first"]).total_seconds() / (7 * 86_400)
+        tables[row["table"]] = max(tables.get(row["table"], (0, 0.0)), (row["expected"], weeks))
+    name = "gpu" if "gpu" in tables else max(tables, key=lambda t: tables[t], default="nothing")
+    return tables.get(name, (0, 0.0))[1], name
+
+
+def _day_ends(trace: Trace) -> list[int]:
+    """Return the end (microseconds) of every UTC day on which any table has a row; empty days do not count."""
+    import numpy as np
+
+    days: set[int] = set()
+    for table in trace.tables:
+        files = trace.open_table(table)
+        for _, i, g in files.groups("time"):
+            days.update(np.unique(files.read(i, g).time // DAY).tolist())
+    return [(d + 1) * DAY - 1 for d in sorted(days)]
+
+
+def _print(overall: Part, modes: Mapping[str, Part], by_day: Mapping[int, Part]) -> None:
+    from grayscope.errors import shorten
+
+    click.echo(" " * 20 + "".join(f"{title:>{len(title) + 2}}" for _, title in COLUMNS))
+    for name, part in [("all", overall), *modes.items(), *((f"by day {d}", p) for d, p in by_day.items())]:
+        figures = part.to_dict()
+        click.echo(f"{shorten(name or 'no mode', 20):<20}" + "".join(f"{_shown(figures[key]):>{len(title) + 2}}" for key, title in COLUMNS))
+    pages, tickets = overall.false_rate("page"), overall.false_rate("ticket")
+    click.echo(f"false per 1,000 GPU-weeks: {_shown(pages)} pages, {_shown(tickets)} tickets")
+    after = ", ".join(f"{s} s {_shown(overall.recall_after(s))}" for s in SINCE)
+    click.echo(f"recall by time since onset: {after}")
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)

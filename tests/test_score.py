@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from grayscope.incident import Incident
+from grayscope.results import LEDGER, incident_dict, tables
+from grayscope.score import Part, score
+
+MINUTE = 60_000_000
+HOUR = 60 * MINUTE
+
+
+def fault(subject: str = "n1/gpu0", state: str = "gray", began: int = 10 * MINUTE, ended: int | None = 70 * MINUTE, **more: Any) -> dict[str, Any]:
+    return {"subject": subject, "mode": "slow_rank", "state": state, "began": began, "ended": ended, **more}
+
+
+def said(*history: tuple[int, str, str], subject: str = "n1/gpu0", ended: int | None = None, rivals: tuple[str, ...] = (), name: str = "a") -> dict[str, Any]:
+    severity = min((v for _, _, v in history), key=["page", "ticket", "notice"].index)
+    pairs = [{"subject": r, "probability": 0.1} for r in rivals]
+    return {"id": name, "subject": subject, "severity": severity, "mode": "slow_rank", "rivals": pairs, "history": history, "ended": ended}
+
+
+def paged(minute: int, **more: Any) -> dict[str, Any]:
+    return said((minute * MINUTE, "gray", "page"), **more)
+
+
+def overall(truth: list[dict[str, Any]], incidents: list[dict[str, Any]], **more: Any) -> Part:
+    return score(truth, incidents, 10.0, **more).overall
+
+
+# -- names ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("named", "found", "exact"),
+    [
+        ("n1/gpu0", True, True),
+        ("n1", True, False),  # parent
+        ("n1/gpu0/pcie", True, False),  # child
+        ("n1/gpu0/pcie/lane3", False, False),  # grandchild
+        ("n1/gpu1", False, False),  # sibling
+        ("n1/gpu00", False, False),
+        ("n2/nic0", True, True),  # also
+        ("n2", False, False),  # the parent of an also is nobody
+        ("site", False, False),
+    ],
+)
+def test_which_names_match(named: str, found: bool, exact: bool) -> None:
+    part = overall([fault(also=["n2/nic0"])], [paged(20, subject=named)])
+    assert (len(part.found), len(part.false)) == ((1, 0) if found else (0, 1))
+    assert [f.exact for f in part.found] == ([exact] if found else [])
+
+
+def test_only_the_first_three_rivals_count_and_are_not_exact() -> None:
+    third = overall([fault()], [paged(20, subject="n9", rivals=("x", "y", "n1/gpu0"))])
+    fourth = overall([fault()], [paged(20, subject="n9", rivals=("x", "y", "z", "n1/gpu0"))])
+    assert [f.exact for f in third.found] == [False]
+    assert (third.precision, fourth.precision) == (1.0, 0.0)
+
+
+def test_a_subject_without_parent_is_not_matched_by_an_empty_name() -> None:
+    assert overall([fault("n1")], [paged(20, subject="")]).recall == 0.0
+
+
+# -- time -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("minute", "found"), [(10, True), (70, True), (130, True), (131, False)])
+def test_a_page_may_come_up_to_an_hour_after_the_end(minute: int, found: bool) -> None:
+    assert len(overall([fault()], [paged(minute, ended=200 * MINUTE)]).found) == found
+
+
+def test_an_earlier_incident_matches_if_it_is_open_with_the_right_state() -> None:
+    part = overall([fault()], [paged(5)])
+    assert [(f.delay, f.right) for f in part.found] == [(0, True)]
+
+
+def test_an_earlier_incident_that_ended_before_is_false() -> None:
+    part = overall([fault()], [paged(5, ended=9 * MINUTE)])
+    assert (part.recall, len(part.false)) == (0.0, 1)
+
+
+def test_an_earlier_open_incident_of_another_state_is_false_until_it_says_so() -> None:
+    ticket = (5 * MINUTE, "masked", "ticket")
+    assert overall([fault()], [said(ticket)]).recall == 0.0
+    (find,) = overall([fault()], [said(ticket, (30 * MINUTE, "gray", "page"))]).found
+    assert (find.delay, find.right) == (20 * MINUTE, True)
+
+
+def test_the_state_counts_at_the_moment_of_the_match_not_later() -> None:
+    part = overall([fault()], [said((15 * MINUTE, "masked", "ticket"), (30 * MINUTE, "gray", "page"))])
+    assert [(f.delay, f.right) for f in part.found] == [(5 * MINUTE, False)]
+    assert part.to_dict()["state_right_share"] == 0.0
+
+
+def test_a_notice_in_its_history_is_no_match_but_its_later_page_is() -> None:
+    part = overall([fault()], [said((15 * MINUTE, "unknown", "notice"), (25 * MINUTE, "gray", "page"))])
+    assert [f.delay for f in part.found] == [15 * MINUTE]
+
+
+def test_an_incident_that_stayed_a_notice_neither_finds_nor_is_false() -> None:
+    part = overall([fault()], [said((20 * MINUTE, "unknown", "notice"))])
+    assert (part.recall, part.precision, len(part.false)) == (0.0, None, 0)
+
+
+def test_an_open_row_is_found_at_any_time_after_its_onset() -> None:
+    assert overall([fault(ended=None)], [paged(9999)]).recall == 1.0
+
+
+# -- benign, false, repeats -----------------------------------------------------------------------------------------
+
+
+def test_what_matches_only_a_benign_row_is_false() -> None:
+    part = overall([fault(state="benign")], [paged(20)])
+    assert (part.recall, part.precision, len(part.false), len(part.finds)) == (None, 0.0, 1, 0)
+
+
+def test_a_second_incident_is_a_repeat_and_counts_in_neither() -> None:
+    part = overall([fault()], [paged(40, name="late"), paged(20, name="early"), paged(20, subject="n7", name="wrong")])
+    assert [(f.incident.id, f.delay) for f in part.found if f.incident] == [("early", 10 * MINUTE)]
+    assert [i.id for i in part.repeats] == ["late"]
+    assert [i.id for i in part.false] == ["wrong"]
+    assert part.precision == 0.5
+
+
+def test_one_incident_may_find_two_rows_and_is_matched_once() -> None:
+    rows = [fault(state="masked", ended=30 * MINUTE), fault(state="gray", began=30 * MINUTE)]
+    part = overall(rows, [said((12 * MINUTE, "masked", "ticket"), (33 * MINUTE, "gray", "page"))])
+    assert [(f.row.state, f.delay, f.right) for f in part.finds] == [("masked", 2 * MINUTE, True), ("gray", 3 * MINUTE, True)]
+    assert (part.matched, part.precision, len(part.repeats)) == (1, 1.0, 0)
+
+
+def test_false_pages_and_tickets_are_rated_apart() -> None:
+    part = overall([], [paged(1, name="p"), said((1, "masked", "ticket"), name="t1"), said((2, "masked", "ticket"), name="t2")])
+    assert (part.false_rate("page"), part.false_rate("ticket")) == (100.0, 200.0)
+
+
+# -- figures --------------------------------------------------------------------------------------------------------
+
+
+def test_figures_of_a_small_run_by_hand() -> None:
+    rows = [fault("a/1"), fault("b/1"), fault("c/1"), {**fault("d/1", "masked"), "mode": "pcie_width"}]
+    incidents = [
+        paged(12, subject="a/1", name="1"), paged(40, subject="b", name="2"), paged(13, subject="x", name="3"),
+        said((20 * MINUTE, "masked", "ticket"), subject="d/1", name="4"),
+    ]  # fmt: skip
+    result = score(rows, incidents, 10.0)
+    figures = result.to_dict()["overall"]
+    assert figures["precision"] == 0.75
+    assert figures["recall"] == 0.75
+    assert figures["f1"] == pytest.approx(0.75)
+    assert figures["exact_share"] == pytest.approx(2 / 3)
+    assert figures["delay_median_s"] == 600.0
+    assert figures["delay_p90_s"] == pytest.approx(600 + 0.8 * 1200)
+    assert [result.overall.recall_after(s) for s in (60, 120, 600, 1800)] == [0.0, 0.25, 0.5, 0.75]
+    assert (result.modes["slow_rank"].recall, result.modes["slow_rank"].precision) == (2 / 3, 2 / 3)
+    assert (result.modes["pcie_width"].recall, result.modes["pcie_width"].precision) == (1.0, 1.0)
+
+
+def test_nothing_to_find_and_nothing_said_has_no_shares() -> None:
+    figures = score([], [], 0.0).to_dict()["overall"]
+    assert [figures[k] for k in ("precision", "recall", "f1", "delay_median_s", "false_pages_per_1000_gpu_weeks")] == [None] * 5
+
+
+def test_until_forgets_what_was_said_later() -> None:
+    rows = [fault(), fault("n5", began=100 * MINUTE)]
+    incidents = [said((5 * MINUTE, "masked", "ticket"), (30 * MINUTE, "gray", "page")), paged(50, subject="n8", name="b")]
+    early, middle, late = (overall(rows, incidents, until=t * MINUTE) for t in (20, 40, 200))
+    assert [(p.recall, p.precision) for p in (early, middle, late)] == [(0.0, 0.0), (1.0, 1.0), (0.5, 0.5)]
+    assert [i.severity for i in early.false] == ["ticket"]
+
+
+def test_since_leaves_out_the_warm_up() -> None:
+    part = overall([fault(), fault("n5", began=0, ended=5 * MINUTE)], [paged(3, subject="n8"), paged(20, name="b")], since=8 * MINUTE)
+    assert (part.recall, part.precision) == (1.0, 1.0)
+
+
+def test_intervals_of_the_ledger() -> None:
+    row = {**fault(state="masked"), "mechanism": "hbm_row_spares", "exhausted_at": 500 * MINUTE}
+    never = {**fault("n2/gpu0", "masked"), "mechanism": "hbm_row_spares", "exhausted_at": None}
+
+    def entry(minute: int, low: int | None, high: int | None, subject: str = "n1/gpu0", mechanism: str = "hbm_row_spares") -> dict[str, Any]:
+        times = {"time": minute * MINUTE, "exhausted_low": low and low * MINUTE, "exhausted_high": high and high * MINUTE}
+        return {**dict.fromkeys(LEDGER.names), "subject": subject, "mechanism": mechanism, **times}
+
+    entries = [
+        entry(20, 400, 600), entry(21, 510, 600), entry(22, 400, None), entry(23, None, None), entry(5, 400, 600), entry(20, 1, 2, mechanism="hbm_ecc"),
+        entry(20, 400, 600, "n2/gpu0"), entry(20, 400, None, "n2/gpu0"), entry(20, 1, 2, "n3"),
+    ]  # fmt: skip
+    ledger = pa.Table.from_pylist(entries, LEDGER)
+    assert score([row, never], [], 1.0, ledger=ledger).intervals == 3 / 5
+    assert score([row], [], 1.0).intervals is None
+
+
+def test_tables_json_and_records_give_the_same_score() -> None:
+    history = ((20 * MINUTE, "gray", "page"),)
+    incident = Incident("a", "n1", "n1", "gray", "page", "", 0, 20 * MINUTE, history=history, rivals=(("n1/gpu0", 0.4),), ended=HOUR)
+    table = tables([], [incident], [], {})["incidents"]
+    truth = pa.table({k: [v] for k, v in fault().items()} | {"began": pa.array([datetime(1970, 1, 1, 0, 10, tzinfo=UTC)], pa.timestamp("ns", "UTC"))})
+    found = [score(t, i, 1.0).to_dict() for t in ([fault()], truth) for i in (table, [incident_dict(incident)])]
+    assert found[0] == found[1] == found[2] == found[3]
+    assert found[0]["overall"]["delay_median_s"] == 600.0
