@@ -9,7 +9,8 @@ from grayscope.errors import InputError
 from grayscope.message import Message
 from grayscope.rates import Rates
 
-from ._series import Long, Look, Series, replaced
+from ._rosters import Changes, replaced
+from ._series import Long, Look, Series
 
 
 class Live:
@@ -24,11 +25,12 @@ class Live:
 
     def __init__(self, series: Series, rates: Rates) -> None:
         self.series, self.rates = series, rates
+        self.changes = Changes(series)
         self._parts: dict[str, tuple[str, ...]] = {}
 
     def messages(self, look: Look) -> list[Message]:
         """Return the messages of one look."""
-        rows = self.series.changes(look)
+        rows = self.changes.rows(look)
         messages: list[Message] = [tuple(rows)] if rows else []
         self.rates.forget(replaced(rows, self._parts))
         batches = (self._batch(long) for long in self.series.settle(look))

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.rates import Raw
-from grayscope.roster import IDENTITY, RosterRow
 
 from ._naming import Naming
 
 #: Distinct series and columns that are known at a time; names come from outside.
-MOST_SERIES, MOST_COLUMNS, MOST_SUBJECTS = 1 << 22, 4096, 1 << 20
+MOST_SERIES, MOST_COLUMNS = 1 << 22, 4096
 #: Different stamps of one table in one live look.
 MOST_STAMPS = 64
 BLANK, BLANK_FLOAT, BLANK_INT = 9.2e18, (140737488355328.0, 140737488355331.0), (2147483632.0, 2147483635.0)
@@ -52,7 +51,7 @@ class _Numbers(dict[Any, int]):
 
 
 class Series:
-    """All series met so far: `add` gives each a number, `settle` makes rows of samples, `changes` the roster.
+    """All series met so far: `add` gives each a number, `settle` makes rows of samples.
 
     Where a source has two names for one metric of one subject (`DCGM_FI_DEV_GPU_UTIL`, `DCGM_FI_PROF_GR_ENGINE_ACTIVE`), the one that the
     catalogue lists first is kept and the other counted as `second_name`. The look that meets the metric first decides, once
@@ -62,20 +61,18 @@ class Series:
     def __init__(self, naming: Naming) -> None:
         self.naming = naming
         self.look = 0
-        self._said: dict[str, dict[str, str]] = {}
         self._tuples: dict[tuple[str, ...], tuple[str, ...]] = {}
         self.forget()
 
     def forget(self) -> None:
-        """Drop all numbers, which bounds memory where labels churn; what the roster said is kept."""
+        """Drop all numbers, which bounds memory where labels churn."""
         self.cell, self.of_column, self.of_identity = array("i"), array("i"), array("i")
         self.cells, self.subjects, self.columns, self.identities = _Numbers(), _Numbers(), _Numbers(), _Numbers()
         self.cell_table, self.cell_subject, self.tables = array("i"), array("i"), _Numbers()
         self.kept, self.kept_rank, self.kept_look = array("i"), array("i"), array("i")
         self.metric, self.factor, self.relative = list[str](), list[float](), list[float]()
         self.first_factor: dict[str, float] = {}
-        self._last = np.empty(0, np.int32)
-        self._names = list[str]()
+        self._began = np.empty(0, np.int64)
 
     def add(self, name: str, labels: Mapping[str, str]) -> int:
         """Return the number of a series, -1 (counted) if it is not one that we know."""
@@ -110,21 +107,32 @@ class Series:
     def settle(self, look: Look) -> list[Long]:
         """Return one `Long` per table: blanks, second names and repeats are dropped and counted."""
         keep = self._real(look)
-        cell, column = _np(self.cell)[look.series], _np(self.of_column)[look.series]
-        second = keep & (_np(self.kept)[cell] != column)
+        cell, column = as_numbers(self.cell)[look.series], as_numbers(self.of_column)[look.series]
+        second = keep & (as_numbers(self.kept)[cell] != column)
         self._count("second_name", second)
         keep &= ~second
         cell, column, times, values = cell[keep], column[keep], look.times[keep], look.values[keep]
-        order = np.lexsort((times, cell))
+        # Where two series tell the same, the one that began later is the live one: the other may be an echo of its last sample.
+        order = np.lexsort((-self._begun(look)[keep], times, cell))
         again = np.zeros(len(cell), bool)
         again[order[1:]] = (np.diff(cell[order]) == 0) & (np.diff(times[order]) == 0)
         self._count("duplicate", again)
-        table, names = _np(self.cell_table)[cell], list(self.tables)
+        table, names = as_numbers(self.cell_table)[cell], list(self.tables)
         found = []
         for t in np.unique(table[~again]).tolist():
             here = (table == t) & ~again
-            found.append(Long(names[t], times[here], _np(self.cell_subject)[cell[here]], column[here], values[here]))
+            found.append(Long(names[t], times[here], as_numbers(self.cell_subject)[cell[here]], column[here], values[here]))
         return found
+
+    def _begun(self, look: Look) -> Ints:
+        """Return for every sample when its series was first seen, and note it."""
+        never = np.iinfo(np.int64).max
+        grown = np.full(len(self.cell), never)
+        grown[: len(self._began)] = self._began
+        first = np.full(len(grown), never)
+        np.minimum.at(first, look.series, look.times)
+        self._began = np.where(grown == never, first, grown)
+        return self._began[look.series]
 
     def _real(self, look: Look) -> NDArray[np.bool_]:
         """Say which samples are numbers; the exporters' ways to print *blank* are none."""
@@ -134,7 +142,7 @@ class Series:
         whole = (v >= BLANK_INT[0]) & (v <= BLANK_INT[1])
         if whole.any():
             dcgm = np.array([key[0].startswith("DCGM_") for key in self.columns], bool)
-            blank |= whole & dcgm[_np(self.of_column)[look.series]]
+            blank |= whole & dcgm[as_numbers(self.of_column)[look.series]]
         self._count("not_a_number", nan)
         self._count("not_finite", infinite)
         self._count("blank", blank & ~infinite)
@@ -200,56 +208,7 @@ class Series:
             self._tuples.clear()
         return self._tuples.setdefault(names, names)
 
-    # -- the roster -----------------------------------------------------------------------------------------------------
 
-    def changes(self, look: Look) -> list[RosterRow]:
-        """Return roster rows for subjects that are new or whose keys changed since they were last told."""
-        if not len(look.series):
-            return []
-        identity = _np(self.of_identity)[look.series]
-        present = np.unique(identity)
-        if np.array_equal(present, self._last) and look.times.min() == look.times.max():
-            return []
-        self._last = present
-        keys = list(self.identities)
-        subject = np.array([k[0] for k in keys], np.int64)[identity]
-        order = np.lexsort((identity, look.times, subject))
-        subject, times, identity = subject[order], look.times[order], identity[order]
-        new = np.concatenate([[True], (np.diff(subject) != 0) | (np.diff(times) != 0)])
-        unique = new | np.concatenate([[True], np.diff(identity) != 0])
-        subject, times, identity, new = subject[unique], times[unique], identity[unique], new[unique]
-        starts = np.flatnonzero(new)
-        # Who tells about a subject at one moment, as one number: only where that changes the keys may change.
-        telling = np.add.reduceat((identity.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15), starts)
-        turn = np.concatenate([[True], (np.diff(subject[starts]) != 0) | (np.diff(telling) != 0)])
-        ends = np.append(starts[1:], len(identity))
-        rows = (self._told([keys[i] for i in identity[a:b].tolist()], int(times[a])) for a, b in zip(starts[turn].tolist(), ends[turn].tolist(), strict=True))
-        return [row for row in rows if row is not None]
-
-    def _told(self, identities: list[tuple[int, str, tuple[tuple[str, str], ...]]], time: int) -> RosterRow | None:
-        """Return the row that says what all `identities` of one subject say together, None if that is known."""
-        if len(self._names) != len(self.subjects):
-            self._names = list(self.subjects)
-        subject, table = self._names[identities[0][0]], identities[0][1]
-        keys = {k: v for _, _, pairs in identities for k, v in pairs}
-        before = self._said.get(subject)
-        if before == keys or (before is None and len(self._said) >= MOST_SUBJECTS):
-            return None
-        self._said[subject] = keys
-        return RosterRow(subject, table, None if before is None else time, None, keys)
-
-
-def replaced(rows: list[RosterRow], known: dict[str, tuple[str, ...]]) -> set[str]:
-    """Return the subjects whose part is another one now, and note the parts in `known`."""
-    found = set()
-    for row in rows:
-        part = tuple(row.keys.get(name, "") for name in IDENTITY)
-        before = known.get(row.subject)
-        if before is not None and any(a and b and a != b for a, b in zip(before, part, strict=True)):
-            found.add(row.subject)
-        known[row.subject] = tuple(b or a for a, b in zip(before or part, part, strict=True))
-    return found
-
-
-def _np(numbers: array[int]) -> NDArray[np.int32]:
+def as_numbers(numbers: array[int]) -> NDArray[np.int32]:
+    """Return a copy that may be indexed by arrays while the original grows."""
     return np.array(numbers, np.int32)

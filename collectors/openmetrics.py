@@ -16,6 +16,7 @@ from grayscope.tracewriter import TraceWriter
 
 from ._exposition import Exposition
 from ._naming import Naming
+from ._rosters import Changes, closed
 from ._series import Look, Series
 
 BLOCK = 1 << 20
@@ -54,7 +55,7 @@ class Openmetrics:
     def write(self, writer: TraceWriter, progress: Callable[[int, int], None] | None = None) -> dict[str, int]:
         """Write all files; return counts: files, samples, rows, roster rows, and what was not used by reason."""
         look = self._look(progress)
-        roster = self._series.changes(look)
+        roster = closed(Changes(self._series).rows(look))
         writer.roster(roster)
         counts = {"files": len(self.paths), "samples": 0, "rows": 0, "roster": len(roster)}
         for long in self._series.settle(look):

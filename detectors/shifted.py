@@ -74,6 +74,8 @@ def place(keys: tuple[str, ...], values: tuple[str, ...]) -> str:
     ('job:42', 'rail:3', 'n017', 'batch:sku=H100', 'site')
     """
     told = {k: v for k, v in zip(keys, values, strict=True) if v}
+    if told.get("job", "").startswith("node:"):
+        return told["job"].removeprefix("node:")
     for key in ("job", "rail"):
         if key in told:
             return told[key] if told[key].startswith(f"{key}:") else f"{key}:{told[key]}"

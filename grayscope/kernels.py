@@ -194,6 +194,8 @@ def compare(
             mad = median_near(d, n, spread[m, g], F(0.3) * spread[m, g], scratch)
             centre[m, g] = mid
             spread[m, g] = mad
+            if k == COUNT and mid < F(1.2248):
+                continue  # most of the peers counted nothing: a distance from zero has no scale
             for i in range(n):
                 residual[m, who[i]] = direction * (x[i] - mid)
             if load[m] >= 0:

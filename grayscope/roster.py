@@ -47,18 +47,23 @@ class View:
     def key(self, subject: str, name: str) -> str:
         """Return a key of a subject, ``""`` where unknown.
 
-        ``node`` falls back to the first component of the name.
+        ``node`` falls back to the first component of the name. So does ``job``, for parts: what nobody has assigned is
+        best compared with what stands beside it, for an idle node is no peer of a busy one.
 
         Examples
         --------
-        >>> View(0, {}).key("n017/gpu3", "node")
-        'n017'
+        >>> view = View(0, {})
+        >>> view.key("n017/gpu3", "node"), view.key("n017/gpu3", "job"), view.key("job:42/r7", "job"), view.key("n017", "job")
+        ('n017', 'node:n017', 'job:42', '')
         """
         row = self.rows.get(subject)
         value = row.keys.get(name, "") if row else ""
-        if not value and name == "node":
-            return subject.split("/", 1)[0]
-        return value
+        if value or name not in ("node", "job"):
+            return value
+        root, _, part = subject.partition("/")
+        if name == "node":
+            return root
+        return "" if not part else root if root.startswith("job:") else f"node:{root}"
 
     def crosses(self, subject: str) -> tuple[str, ...]:
         """Return what the traffic of a path, rank or communicator crosses; nothing where unknown."""

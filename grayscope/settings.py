@@ -16,7 +16,7 @@ from grayscope.plugins import nearest
 
 PREFIX = "GRAYSCOPE_"
 #: Read elsewhere, or by tests and packaging.
-FOREIGN = frozenset({"CONFIG", "SHARED", "INSTALL_SERVERS"})
+FOREIGN = frozenset({"CONFIG", "SHARED", "INSTALL_SERVERS", "PROMETHEUS_TOKEN"})
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -88,9 +88,9 @@ def seconds(text: str | float) -> float:
     >>> seconds("1h30m"), seconds("250ms"), seconds(12)
     (5400.0, 0.25, 12.0)
     """
-    if isinstance(text, (int, float)) or re.fullmatch(r"[0-9.]+", text):
+    if isinstance(text, (int, float)) or re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", text):
         return float(text)
-    parts = re.findall(r"([0-9.]+)(ms|s|m|h|d)", text)
+    parts = re.findall(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ms|s|m|h|d)", text)
     if not parts or "".join(a + b for a, b in parts) != text:
         raise UsageError(f"expected a duration such as 30s or 1h30m, found {text!r}")
     return sum(float(a) * UNITS[b] for a, b in parts)
@@ -133,7 +133,11 @@ def _value(key: str, raw: Any) -> Any:
 
 def _positive(key: str, raw: Any) -> float:
     try:
+        if isinstance(raw, bool):
+            raise TypeError
         value = seconds(raw) if key in ("lateness", "period") else float(raw)
+    except UsageError as error:
+        raise UsageError(f"{key}: {error}") from None
     except (TypeError, ValueError):
         raise UsageError(f"{key}: expected a number, found {raw!r}") from None
     if not 0 < value < 1e12 and not (key == "lateness" and value == 0):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,3 +22,19 @@ def shared() -> Path:
     if not (path / "data").is_dir():
         pytest.skip(f"no shared data at {path}: set GRAYSCOPE_SHARED to the folder that holds data/")
     return path
+
+
+@pytest.fixture(scope="session")
+def server() -> Callable[[str, str], str]:
+    """Find a real server's command: a skip that says how to install it, a failure where it should have been installed."""
+
+    def find(command: str, package: str) -> str:
+        path = shutil.which(command)
+        if path is not None:
+            return path
+        text = f"{command} is not installed: apt-get update && apt-get install -y --no-install-recommends {package}"
+        if os.environ.get("GRAYSCOPE_INSTALL_SERVERS") == "1":
+            pytest.fail(text)
+        pytest.skip(text)
+
+    return find

@@ -103,16 +103,6 @@ def test_training_batch_times(shared: Path, tmp_path: Path) -> None:
     assert trace.rows.select(pl.max("batch_time_ratio")).collect().item() == 1
 
 
-def test_batch_spread(shared: Path, tmp_path: Path) -> None:
-    trace = made(shared, tmp_path, "batch_spread", "training_batch_times/coefficient_variation.csv")
-    assert (trace.counts["read"], trace.counts["melted"], trace.counts["subjects"]) == (100, 200_000, 100)
-    assert trace.counts["written"] + trace.counts["empty"] == 200_000
-    per_job = trace.rows.group_by("subject").len().collect()
-    assert 200 < per_job["len"].min() <= per_job["len"].max() <= 2_000  # type: ignore[operator]
-    assert trace.rows.select(pl.median("batch_time_spread_ratio")).collect().item() == pytest.approx(0.093, abs=0.001)
-    assert span(trace.rows) == ("2020-07-01 00:00:00", "2020-07-01 00:33:19")
-
-
 def test_nccl_pairs(shared: Path, tmp_path: Path) -> None:
     trace = made(shared, tmp_path, "nccl_pairs", PAIRWISE)
     assert trace.counts == {"read": 360, "filtered": 0, "written": 360, "subjects": 45}

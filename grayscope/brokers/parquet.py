@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, groupby
 from pathlib import Path
 
 from grayscope.batch import Batch
@@ -62,7 +62,8 @@ class Parquet:
         if roster and not recorded:
             yield tuple(row for row, _ in roster)
         elif roster:
-            streams.append((a, 0, i, (row,)) for i, (row, a) in enumerate(sorted(roster, key=lambda r: r[1])))
+            together = groupby(sorted(roster, key=lambda r: r[1]), key=lambda r: r[1])
+            streams.append(iter([(a, 0, i, tuple(row for row, _ in rows)) for i, (a, rows) in enumerate(together)]))
         events = sorted(trace.arrived_events(), key=lambda e: (e[1] if recorded else e[0].time, e[0]))
         streams.append((a if recorded else e.time, 1, i, e) for i, (e, a) in enumerate(events))
         for i, (table, rows) in enumerate(files.items()):

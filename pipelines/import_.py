@@ -1,0 +1,173 @@
+"""Import: make a trace from a Prometheus server, from exposition files or from any table."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from grayscope.errors import GrayscopeError, UsageError, shorten
+
+OUT = click.option("--out", required=True, type=click.Path(path_type=Path), help="Trace directory to make; must not exist.")
+CLUSTER = click.option("--cluster", default="cluster", show_default=True, help="Name kept in the trace.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+
+
+@click.group()
+def command() -> None:
+    """Make a trace from what others have recorded.
+
+    \b
+    Examples:
+      grayscope import prometheus --url http://prometheus:9090 --start -6h --out lastnight
+      grayscope import openmetrics scrape.prom.gz --out look
+      grayscope import table drives.csv --map drives.toml --out drives
+    """
+
+
+@command.command(name="openmetrics")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@OUT
+@click.option("--start", "--time", "start", help="Time of the first file whose samples carry none: RFC 3339, epoch, or relative such as -6h.")
+@click.option("--step", help="Time from file to file, such as 10s.")
+@click.option("--node", default="", help="Node of series that name none.")
+@CLUSTER
+@JSON
+def openmetrics(files: tuple[Path, ...], out: Path, start: str | None, step: str | None, node: str, cluster: str, as_json: bool) -> None:
+    """Read FILES of Prometheus or OpenMetrics text (plain or .gz), in the given order.
+
+    Samples keep their times. A file without times is one look, stamped by --start and --step, else with the time of its last change.
+
+    \b
+    Examples:
+      grayscope import openmetrics dump.om --out mytrace
+      grayscope import openmetrics look-*.prom --start 2026-03-01T12:00:00Z --step 10s --out mytrace
+    """
+    from grayscope import plugins
+
+    now = time.time()
+    source = plugins.collector("openmetrics", files, start=None if start is None else moment(start, now), step=None if step is None else span(step), node=node)
+    _run(source, out, cluster, f"imported from {len(files)} exposition files", as_json)
+
+
+@command.command(name="prometheus")
+@click.option("--url", required=True, help="Base address of the server.")
+@click.option("--start", required=True, help="RFC 3339, epoch, or relative to now such as -6h.")
+@click.option("--end", default="now", show_default=True, help="The same.")
+@click.option("--step", help="Time between samples; default: the scrape interval, found out.")
+@click.option("--match", multiple=True, help='Further matcher such as cluster="a"; may be repeated.')
+@OUT
+@CLUSTER
+@JSON
+def prometheus(url: str, start: str, end: str, step: str | None, match: Sequence[str], out: Path, cluster: str, as_json: bool) -> None:
+    """Read a range of every series that the catalogue knows over the HTTP API.
+
+    A bearer token is taken from the environment variable GRAYSCOPE_PROMETHEUS_TOKEN.
+
+    \b
+    Examples:
+      grayscope import prometheus --url http://prometheus:9090 --start -6h --out lastnight
+      grayscope import prometheus --url http://prometheus:9090 --start 2026-03-01T00:00:00Z \\
+          --end 2026-03-02T00:00:00Z --step 30s --match 'cluster="a"' --out day
+    """
+    from grayscope import plugins
+
+    now = time.time()
+    source = plugins.collector("prometheus", url, moment(start, now), moment(end, now), 0 if step is None else span(step), match)
+    _run(source, out, cluster, "imported from a Prometheus server", as_json)
+
+
+@command.command(name="table")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--map", "mapping", required=True, type=click.Path(path_type=Path), help="TOML file that says what the columns mean.")
+@click.option("--labels", type=click.Path(path_type=Path), help="File of labels instead of the map's.")
+@click.option("--cluster", help="Name kept in the trace instead of the map's.")
+@OUT
+@JSON
+def table(file: Path, mapping: Path, labels: Path | None, cluster: str | None, out: Path, as_json: bool) -> None:
+    """Read any CSV or Parquet FILE; a map says what its columns mean.
+
+    \b
+    Example:
+      grayscope import table drives.csv --map drives.toml --out drives
+    """
+    from grayscope import plugins
+    from grayscope.showing import progress
+    from grayscope.tracewriter import TraceWriter
+
+    if "table" not in plugins.names("collectors"):
+        raise UsageError("import table: the collector 'table' is not installed")
+    source = plugins.collector("table", file, mapping, labels=None if labels is None else str(labels), cluster=cluster)
+    with progress("importing"), TraceWriter(out, cluster=source.cluster, note=source.note, tables=source.tables, metrics=source.metrics) as writer:
+        counts = source.write(writer)
+    _show(counts, out, as_json)
+
+
+def moment(text: str, now: float) -> int:
+    """Return a time in microseconds from RFC 3339 (with a zone), an epoch in s, ms, us or ns, ``now``, or ``-6h`` before `now`.
+
+    Examples
+    --------
+    >>> moment("2023-11-14T22:13:20Z", 0), moment("1700000000", 0), moment("-1m30s", 100.0), moment("now", 2.5)
+    (1700000000000000, 1700000000000000, 10000000, 2500000)
+    """
+    text = text.strip()
+    if text == "now":
+        return int(now * 1e6)
+    if re.fullmatch(r"-[0-9.]+[a-z].*", text):
+        return int(now * 1e6) - span(text[1:])
+    if re.fullmatch(r"[0-9]{1,19}(\.[0-9]*)?", text):
+        value = float(text)
+        return int(value * next(f for limit, f in ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0), (1e20, 1e-3)) if value < limit))
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        when = None
+    if when is None or when.tzinfo is None:
+        raise UsageError(f"expected a time such as 2026-03-01T12:00:00Z, 1700000000, -6h or now, found {shorten(text)!r}")
+    return int(when.timestamp() * 1e6)
+
+
+def span(text: str) -> int:
+    """Return a duration in microseconds.
+
+    Examples
+    --------
+    >>> span("1m30s")
+    90000000
+    """
+    from grayscope.settings import seconds
+
+    try:
+        found = round(seconds(text) * 1e6)
+    except ValueError:
+        found = 0
+    if found <= 0:
+        raise UsageError(f"expected a duration such as 10s or 1h30m, found {shorten(text)!r}")
+    return found
+
+
+def _run(source: object, out: Path, cluster: str, note: str, as_json: bool) -> None:
+    from grayscope.showing import progress
+    from grayscope.tracewriter import TraceWriter
+
+    with progress("importing") as tell, TraceWriter(out, cluster=cluster, note=note) as writer:
+        counts = source.write(writer, tell)  # type: ignore[attr-defined]
+        if not counts["rows"]:
+            names = ", ".join(shorten(n, 60) for n in list(source.unknown)[:5])  # type: ignore[attr-defined]
+            raise GrayscopeError(f"nothing to import: no sample of a known metric{f' (unknown: {names})' if names else ''}")
+    _show(counts, out, as_json)
+
+
+def _show(counts: Mapping[str, int], out: Path, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(counts))
+        return
+    for what, n in counts.items():
+        click.echo(f"{what:<24}{n:>14,}")
+    click.echo(f"written to {out}: grayscope replay {out}", err=True)

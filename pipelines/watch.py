@@ -1,0 +1,82 @@
+"""Watch: look at exporters or a Prometheus server live and say what is gray."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ._pace import Pace, stopping
+from ._rounds import watch
+
+if TYPE_CHECKING:
+    from grayscope.alert import Sink
+    from grayscope.message import Broker
+
+
+@click.command()
+@click.option("--url", "urls", multiple=True, required=True, help="Exporter (or, with --prometheus, server) to look at; may be repeated.")
+@click.option("--prometheus", "is_server", is_flag=True, help="The URLs are Prometheus servers, not exporters.")
+@click.option("--interval", default="10s", show_default=True, help="Time from look to look.")
+@click.option("--timeout", default="5s", show_default=True, help="Time that one look may take.")
+@click.option("--record", type=click.Path(path_type=Path), help="Also write everything to a new trace, for replay.")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings file.")
+@click.option("--webhook", "webhooks", multiple=True, help="Post alerts to this URL; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Alerts as JSON lines.")
+@click.option("--once", "rounds", type=click.IntRange(min=1), metavar="N", help="Stop after N looks instead of at Ctrl-C.")
+def command(
+    urls: Sequence[str], is_server: bool, interval: str, timeout: str, record: Path | None, config: Path | None, webhooks: Sequence[str],
+    as_json: bool, rounds: int | None,
+) -> None:  # fmt: skip
+    """Look at every URL once per interval and print alerts as they come; stop with Ctrl-C.
+
+    \b
+    Examples:
+      grayscope watch --url http://n017:9400/metrics
+      grayscope watch --url http://n017:9400 --url http://n018:9400 --record mytrace
+      grayscope watch --prometheus --url http://prometheus:9090 --interval 30s --json
+    """
+    from grayscope import assembly, plugins
+    from grayscope.catalogue import Catalogue
+    from grayscope.errors import shorten
+    from grayscope.settings import load_settings
+
+    settings = load_settings(config)
+    every, limit = _duration("--interval", interval), _duration("--timeout", timeout)
+    name = "prometheus" if is_server else "exporter"
+    collectors = [plugins.collector(name, url, timeout=limit) for url in urls]
+    # Every table ticks with the looks, whatever it is called.
+    engine = assembly.engine(settings, periods=dict.fromkeys(Catalogue.load().tables, round(every * 1e6)))
+    receivers = () if settings.dry_run else (*settings.webhook_urls, *webhooks)
+    sinks: list[Sink] = [plugins.sink("listing", as_json=as_json), *(plugins.sink("webhook", url) for url in receivers)]
+    recorder = recording(record, settings.cluster, every) if record is not None else None
+    click.echo(f"watching {', '.join(shorten(u) for u in urls)} every {every:g} s; Ctrl-C stops", err=True)
+    with stopping() as stop:
+        seen = watch(collectors, engine, sinks, recorder, rounds, Pace(every, stop), tell=lambda text: click.echo(f"grayscope: {text}", err=True))
+    click.echo(f"stopped: {seen}", err=True)
+
+
+def _duration(option: str, text: str) -> float:
+    from grayscope.errors import UsageError, shorten
+    from grayscope.settings import seconds
+
+    try:
+        found = seconds(text)
+    except (UsageError, ValueError):
+        found = 0.0
+    if not 0.01 <= found <= 86400:
+        raise UsageError(f"{option}: expected a duration from 10ms to 1d, found {shorten(text)!r}")
+    return found
+
+
+def recording(path: Path, cluster: str, every: float) -> Broker:
+    """Return a broker that writes a trace with increments, the order of arrival, and looks every so many seconds."""
+    from grayscope import plugins
+    from grayscope.catalogue import Catalogue
+    from grayscope.tracewriter import TraceWriter
+
+    tables = {table: {"period_s": every, "counters": "increments"} for table in Catalogue.load().tables}
+    broker: Broker = plugins.broker("parquet", path, writer=TraceWriter(path, cluster=cluster, note="recorded by watch", tables=tables))
+    return broker

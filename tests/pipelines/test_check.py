@@ -1,0 +1,46 @@
+"""Check: what would hold, or everything that is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from grayscope.cli import app
+from grayscope.errors import UsageError
+from grayscope.settings import Settings
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "grayscope.toml"
+    path.write_text('cluster = "c7"\nlateness = "1m"\ndetectors = ["slower"]\n')
+    return path
+
+
+def test_what_would_hold(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAYSCOPE_PERIOD", "15s")
+    done = CliRunner().invoke(app, ["check", str(file), "--json"])
+    assert done.exit_code == 0
+    expected = dataclasses.asdict(Settings(cluster="c7", lateness=60.0, period=15.0, detectors=("slower",)))
+    assert json.loads(done.output) == json.loads(json.dumps(expected))
+    text = CliRunner().invoke(app, ["check", str(file)])
+    assert [line.split()[0] for line in text.output.splitlines()] == [f.name for f in dataclasses.fields(Settings)]
+    assert "c7" in text.output
+
+
+def test_every_problem(file: Path) -> None:
+    file.write_text('clutser = "c"\nlateness = "soon"\n')
+    done = CliRunner().invoke(app, ["check", str(file)])
+    assert isinstance(done.exception, UsageError)
+    assert len(str(done.exception).splitlines()) == 2
+
+
+def test_a_detector_that_is_not_there(file: Path) -> None:
+    file.write_text('detectors = ["sloer"]\n')
+    done = CliRunner().invoke(app, ["check", str(file)])
+    assert isinstance(done.exception, UsageError)
+    assert "did you mean 'slower'?" in str(done.exception)
