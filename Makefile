@@ -8,7 +8,7 @@ help:
 	@echo "make demo    a generated fleet with planted faults through the whole line (makes .venv first)"
 	@echo "make test    style, types, import contracts, doctests and all tests"
 	@echo "make check   the fast part of it: style, types, import contracts"
-	@echo "make bench   speed and memory against polars"
+	@echo "make bench   speed and memory against polars, and what is said about published real telemetry"
 	@echo "make clean   remove .venv and caches"
 
 $(READY): pyproject.toml constraints.txt
@@ -18,6 +18,7 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	$(BIN)/grayscope demo
+	$(BIN)/python benchmarks/real_telemetry.py failslow_drives
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -31,6 +32,7 @@ test: check
 
 bench: $(READY)
 	$(BIN)/python benchmarks/replay_against_polars.py
+	$(BIN)/python benchmarks/real_telemetry.py
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

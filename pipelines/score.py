@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 DAY = 86_400_000_000
 #: Figure and its heading.
 COLUMNS = (
-    ("rows", "rows"), ("found", "found"), ("precision", "precision"), ("recall", "recall"), ("f1", "   F1"), ("exact_share", "exact"),
-    ("state_right_share", "state"), ("delay_median_s", "delay s"), ("delay_p90_s", "p90 s"), ("false", "false"), ("repeats", "repeats"),
+    ("rows", "rows"), ("found", "found"), ("precision", "precision"), ("recall", "recall"), ("f1", "F1"), ("exact_share", "exact"),
+    ("state_right_share", "state"), ("delay_median_s", "delay"), ("delay_p90_s", "p90"), ("false", "false"), ("repeats", "repeats"),
 )  # fmt: skip
 SINCE = (60, 600, 3600, 86_400)
 
@@ -94,16 +94,29 @@ def _day_ends(trace: Trace) -> list[int]:
 
 
 def _print(overall: Part, modes: Mapping[str, Part], by_day: Mapping[int, Part]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
     from grayscope.errors import shorten
 
-    click.echo(" " * 20 + "".join(f"{title:>{len(title) + 2}}" for _, title in COLUMNS))
+    table = Table("", *(title for _, title in COLUMNS), box=box.SIMPLE_HEAD)
     for name, part in [("all", overall), *modes.items(), *((f"by day {d}", p) for d, p in by_day.items())]:
         figures = part.to_dict()
-        click.echo(f"{shorten(name or 'no mode', 20):<20}" + "".join(f"{_shown(figures[key]):>{len(title) + 2}}" for key, title in COLUMNS))
+        table.add_row(shorten(name or "no mode", 24), *(_time(figures[key]) if key.endswith("_s") else _shown(figures[key]) for key, _ in COLUMNS))
+    Console(width=None if Console().is_terminal else 140).print(table)
     pages, tickets = overall.false_rate("page"), overall.false_rate("ticket")
     click.echo(f"false per 1,000 GPU-weeks: {_shown(pages)} pages, {_shown(tickets)} tickets")
-    after = ", ".join(f"{s} s {_shown(overall.recall_after(s))}" for s in SINCE)
+    after = ", ".join(f"{_time(s)} {_shown(overall.recall_after(s))}" for s in SINCE)
     click.echo(f"recall by time since onset: {after}")
+
+
+def _time(seconds: float | None) -> str:
+    """Return a duration in its largest fitting unit."""
+    if seconds is None:
+        return "-"
+    size, unit = next((size, unit) for size, unit in ((86_400, "d"), (3600, "h"), (60, "min"), (0, "s")) if seconds >= 2 * size or not size)
+    return f"{seconds / (size or 1):.3g} {unit}"
 
 
 def _shown(value: float | None) -> str:

@@ -125,7 +125,7 @@ def test_the_planted_gpu_is_found_in_what_a_real_prometheus_kept(server: Callabl
         asked = ["prometheus", "--url", url, "--start", str(begin), "--end", str(end), "--step", f"{PERIOD}s", "--out", str(tmp_path / "trace"), "--json"]
         told = CliRunner().invoke(plugins.load("pipelines", "import"), asked)
     assert told.exit_code == 0, told.output
-    assert json.loads(told.output)["rows"] == 2 * 32 * TICKS
+    assert json.loads(told.stdout)["rows"] == 2 * 32 * TICKS, told.output
     run = replay(tmp_path / "trace")
     accused = {i.subject: i for i in run.found if i.severity in ("page", "ticket")}
     assert PLANTED in accused

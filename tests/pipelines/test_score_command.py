@@ -44,7 +44,7 @@ def test_days_count_only_what_was_said_by_then_and_only_days_with_data(tmp_path:
 def test_the_table_names_every_mode(tmp_path: Path) -> None:
     done = CliRunner().invoke(plugins.load("pipelines", "score"), made(tmp_path))
     assert done.exit_code == 0, done.output
-    lines = {line.split()[0]: line.split() for line in done.output.splitlines()}
+    lines = {line.split()[0]: line.split() for line in done.output.splitlines() if line.strip()}
     assert lines["all"][1:5] == ["1", "1", "0.5", "1"]
     assert "slow_rank" in lines
 

@@ -1,0 +1,145 @@
+"""Judge: which evidence makes which state, how it is kept, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from grayscope.evidence import NOTHING, Evidence, Finding
+from grayscope.judge import ASLEEP, CALM, HOLD, SLACK, Judge, state_of
+from grayscope.roster import View
+from grayscope.tick import Tick
+from grayscope.verdict import Verdict
+
+S = 1_000_000
+ENTER = Judge(1.0).enter
+
+
+def tick(number: int, table: str = "gpu", period: int = 10 * S) -> Tick:
+    return Tick(table, number * period, period, View(0, {}), ("a",), (), np.empty((0, 1), np.float32), np.zeros(1, bool))
+
+
+def says(side: str = "service", strength: float = ENTER + 1, subject: str = "a", **more: object) -> Evidence:
+    return Evidence([Finding(5, subject, side, str(more.pop("detector", "slower")), strength, **more)])  # type: ignore[arg-type]
+
+
+def drive(judge: Judge, script: Iterator[Evidence] | list[Evidence], start: int = 1, table: str = "gpu") -> list[Verdict]:
+    return [v for i, e in enumerate(script) for v in judge.step(tick(start + i, table), e)]
+
+
+SIDES = {"health": "failed", "service": "gray", "redundancy": "masked", "coverage": "unknown"}
+
+
+@pytest.mark.parametrize(("side", "state"), SIDES.items())
+def test_each_side_argues_for_its_state(side: str, state: str) -> None:
+    (verdict,) = drive(Judge(), [says(side)])
+    assert (verdict.state, verdict.previous, verdict.subject, verdict.time, verdict.table) == (state, "normal", "a", 10 * S, "gpu")
+
+
+def test_a_symptom_alone_is_masked_only_where_redundancy_pays_for_it() -> None:
+    assert state_of(Finding(0, "a", "condition", "d", 9.0, mechanism="clock_throttle")) == "masked"
+    assert drive(Judge(), [says("condition"), says("load")]) == []
+
+
+@pytest.mark.parametrize("before", SIDES.values())
+@pytest.mark.parametrize("after", SIDES.values())
+def test_every_transition(before: str, after: str) -> None:
+    judge = Judge()
+    side = {state: s for s, state in SIDES.items()}
+    drive(judge, [says(side[before])])
+    verdicts = drive(judge, [says(side[after])] * (HOLD + CALM), start=2)
+    rank = ["unknown", "masked", "gray", "failed"]
+    assert [(v.previous, v.state) for v in verdicts] == ([] if before == after else [(before, after)])
+    if rank.index(after) > rank.index(before):
+        assert verdicts[0].time == 20 * S  # graver: at once
+    elif before != after:
+        assert verdicts[0].time > CALM * 10 * S  # calmer: when nothing has supported it for long
+
+
+def test_weaker_than_configured_is_silence() -> None:
+    assert drive(Judge(1.0), [says(strength=ENTER - 0.01)] * 50) == []
+    assert len(drive(Judge(1000.0), [says(strength=0.1)])) == 1
+    assert drive(Judge(), [says(strength=float("nan"))]) == []
+
+
+def test_a_state_once_entered_is_kept_by_weaker_evidence() -> None:
+    judge = Judge()
+    drive(judge, [says()])
+    assert drive(judge, [says(strength=ENTER - SLACK + 0.1)] * (2 * (HOLD + CALM)), start=2) == []
+    (verdict,) = drive(judge, [says(strength=ENTER - SLACK - 0.1)] * (HOLD + CALM + 2), start=500)
+    assert verdict.state == "normal"
+
+
+def test_it_speaks_only_on_change() -> None:
+    assert len(drive(Judge(), [says()] * 1000)) == 1
+
+
+def test_evidence_expires_and_the_case_is_closed_and_forgotten() -> None:
+    judge = Judge()
+    first, last = drive(judge, [says(), *[NOTHING] * 500])
+    assert (first.state, last.state, last.previous) == ("gray", "normal", "gray")
+    # The finding holds for HOLD ticks; the state is left when nothing has supported it for CALM more.
+    assert last.time == (1 + HOLD + CALM) * 10 * S
+    assert judge.cases == {}
+    assert judge.doubted == frozenset()
+
+
+def test_evidence_too_weak_to_matter_leaves_no_case_behind() -> None:
+    judge = Judge()
+    drive(judge, [says(strength=1.0, subject=f"job:{i}/r0") for i in range(300)])
+    assert len(judge.cases) <= HOLD + 1
+
+
+def test_a_case_grows_old_although_its_table_has_fallen_asleep() -> None:
+    judge = Judge()
+    drive(judge, [says(subject="n1/gpu0")], table="rank")
+    drive(judge, [NOTHING] * 12, start=2, table="rank")
+    verdicts = drive(judge, [NOTHING] * (HOLD + CALM + 2 * ASLEEP), start=2)
+    assert [(v.subject, v.state) for v in verdicts] == [("n1/gpu0", "normal")]
+
+
+def test_the_strongest_of_the_gravest_gives_the_words() -> None:
+    both = [*says("service", 8.0, detector="a", why="weak"), *says("service", 9.0, detector="b", why="strong", mode="slow_rank", metric="m")]
+    (verdict,) = drive(Judge(), [Evidence([*both, *says("redundancy", 99.0, detector="c")])])
+    assert (verdict.state, verdict.why, verdict.mode, verdict.metric, verdict.side, verdict.strength) == ("gray", "strong", "slow_rank", "m", "service", 9.0)
+
+
+def test_onset_is_the_first_estimate_as_long_as_it_holds() -> None:
+    judge = Judge()
+    drive(judge, [says(strength=6.0, since=3 * S)])
+    (verdict,) = drive(judge, [says(strength=8.0, since=9 * S)], start=2)
+    assert verdict.since == 3 * S
+
+
+def test_who_is_doubted() -> None:
+    judge = Judge()
+    drive(judge, [Evidence([*says("service", subject="a"), *says("coverage", subject="b"), *says("redundancy", subject="c"), *says("health", subject="d")])])
+    assert judge.doubted == {"a", "c", "d"}
+
+
+def test_verdicts_come_by_subject() -> None:
+    assert [v.subject for v in drive(Judge(), [Evidence([*says(subject="b"), *says(subject="a")])])] == ["a", "b"]
+
+
+def test_restore_after_any_tick_gives_the_same_bits() -> None:
+    rng = np.random.default_rng(3)
+    script = [
+        Evidence([*says(str(rng.choice(list(SIDES))), float(rng.normal(7, 2)), f"n{rng.integers(3)}", detector=f"d{rng.integers(2)}", since=int(i))])
+        if rng.random() < 0.2
+        else NOTHING
+        for i in range(600)
+    ]
+    straight, judge, found = Judge(), Judge(), []
+    wanted = [*drive(straight, script)]
+    for i, evidence in enumerate(script):
+        other = Judge()
+        other.restore(judge.snapshot())
+        judge = other
+        found += drive(judge, [evidence], start=1 + i)
+    assert [repr(v) for v in found] == [repr(v) for v in wanted]
+    assert len(wanted) > 3
+    assert judge.snapshot()["judge"].tobytes() == straight.snapshot()["judge"].tobytes()
+    assert json.loads(str(judge.snapshot()["judge"]))
