@@ -14,6 +14,8 @@ HELD = 4096
 ALONE = 32
 #: Nodes that must agree before the first clock that spoke is trusted.
 WITNESSES = 3
+#: 2010-01-01 in microseconds: beside a clock that is past it, one that is not has lost its battery.
+SANE = 1_262_304_000_000_000
 
 
 class Clock:
@@ -58,6 +60,8 @@ class Clock:
             return None
         time = int(batch.times[-1])
         near = abs(time - self.now) <= self.ahead
+        if time < SANE <= self.now:
+            return None
         (self._with if near else self._behind if time < self.now else set()).update(roots([batch]))
         if self._behind and len(self._behind - self._with) >= len(self._with):
             self.sure, self.now, self.dry = True, time, False
@@ -72,7 +76,8 @@ class Clock:
         """
         if not len(batch.times):
             return
-        if self.now is None or int(batch.times[-1]) <= self.now + self.ahead:
+        last = int(batch.times[-1])
+        if self.now is None or last <= self.now + self.ahead or self.now < SANE <= last:
             if self.now is None:
                 self._with |= roots([batch])
                 self.sure = len(self._with) >= WITNESSES

@@ -24,12 +24,19 @@ class Merging:
         self.stamp = np.full(values.shape, np.iinfo(np.int64).min, np.int64)
         self.row = np.full(values.shape, np.nan, np.float32)  # the youngest row alone
         self.before = np.full(values.shape, np.nan, np.float32)  # all rows before it
+        self.touched = np.zeros(values.shape[1], bool)
 
     def add(self, time: int, cells: tuple[Any, Any], adds: NDArray[np.bool_], new: NDArray[np.float32]) -> tuple[int, int, bool]:
         """Add one part and return how many rows came again, how many of them differ, and whether one followed another."""
+        if not self.touched[cells[1]].any():  # the usual case: every part brings subjects of its own
+            self.touched[cells[1]] = True
+            self.values[cells] = self.row[cells] = new
+            self.stamp[cells] = time
+            return 0, 0, False
+        self.touched[cells[1]] = True
         old, row = self.values[cells], self.row[cells]
         came = np.isfinite(new)
-        again = came & (self.stamp[cells] == time)
+        again = came & (self.stamp[cells] == time) & np.isfinite(row)
         after = came & ~again & np.isfinite(old)
         before = np.where(after, old, self.before[cells])
         latest = np.where(again, np.fmax(row, new), np.where(came, new, row))

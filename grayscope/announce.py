@@ -21,7 +21,8 @@ class Announce:
         """Yield the alerts to send, resolutions first."""
         for incident in incidents:
             new, old = self._alert(incident), self.firing.get(incident.id)
-            last = incident.ended or (incident.history[-1][0] if incident.history else incident.noticed)
+            changed = incident.history[-1][0] if incident.history else incident.noticed
+            last = incident.ended if incident.ended is not None else changed
             if old is not None and (old.labels != new.labels or incident.ended is not None):
                 yield Alert(old.labels, old.annotations, old.starts, last)
                 del self.firing[incident.id]
@@ -33,8 +34,18 @@ class Announce:
         labels = {"alertname": NAMES[i.state], "cluster": self.cluster, "incident": i.id, "severity": i.severity}
         why = str(i.evidence[-1]["why"]) if i.evidence else ""
         words = {"summary": i.summary, "subject": i.subject, "place": i.place, "state": i.state, "mode": i.mode, "why": why}
-        return Alert(labels, words, i.history[-1][0] if i.history else i.noticed)
+        return Alert(labels, words, _starts(i))
 
     def restore(self, incidents: Iterable[Incident]) -> None:
         """Know again what fires, from the open incidents."""
         self.firing = {i.id: self._alert(i) for i in incidents}
+
+
+def _starts(i: Incident) -> int:
+    """Return since when the incident has been what it is now: an alert that goes on keeps its start."""
+    starts = i.noticed
+    for time, state, severity in reversed(i.history):
+        if (state, severity) != (i.state, i.severity):
+            break
+        starts = time
+    return starts

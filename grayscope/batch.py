@@ -52,6 +52,8 @@ class Batch:
             raise InputError.at(f"batch of {self.table}", "values", shape, self.values.shape)
         if self.values.dtype != np.float32:
             raise InputError.at(f"batch of {self.table}", "values", "float32", self.values.dtype)
+        if self.times.dtype != np.int64:
+            raise InputError.at(f"batch of {self.table}", "times", "int64", self.times.dtype)
         if len(self.times) > 1 and not bool((np.diff(self.times) > 0).all()):
             raise InputError.at(f"batch of {self.table}", "times", "strictly increasing", "repeats or steps back")
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from grayscope.incident import SEVERITIES, Incident, incident_id
-from grayscope.verdict import Verdict
+from grayscope.verdict import STATES, Verdict
 
 SEVERITY = {"gray": "page", "masked": "ticket", "failed": "ticket", "unknown": "notice"}
 #: Pieces of evidence that an incident keeps.
@@ -34,13 +34,19 @@ class Desk:
     def step(self, verdicts: Iterable[Verdict]) -> Iterator[Incident]:
         """Yield every incident that a verdict opened, changed or ended."""
         for verdict in verdicts:
-            incident = self._find(verdict.subject)
+            incident = self._find(verdict.subject, verdict.state == "normal")
             if incident is not None:
                 yield self._change(incident, verdict)
             elif verdict.state != "normal":
                 yield self._new(verdict)
 
-    def _find(self, subject: str) -> Incident | None:
+    def _find(self, subject: str, itself: bool) -> Incident | None:
+        """Return the open incident that holds the subject, else (unless `itself`) one that holds a part or the whole of it."""
+        for key, members in self.members.items():
+            if subject in members:
+                return self.open[key]
+        if itself:
+            return None
         for key, members in self.members.items():
             if any(subject == m or subject.startswith(f"{m}/") or m.startswith(f"{subject}/") for m in members):
                 return self.open[key]
@@ -60,15 +66,13 @@ class Desk:
         members = self.members[old.id]
         if v.state == "normal":
             members.pop(v.subject, None)
-            if not members:
-                return self._end(old, v.time)
-            return old
+            return self._hand_over(old, v.time) if members else self._end(old, v.time)
         members[v.subject] = v.state
         severity = "page" if v.state == "failed" and old.severity == "page" else SEVERITY[v.state]
         graver = SEVERITIES.index(severity) > SEVERITIES.index(old.severity) or (severity == old.severity and v.subject == old.subject)
         new = replace(
             old, place=_common(old.place, v.subject), evidence=(*old.evidence, _piece(v))[-KEEP:],
-            began=min(old.began, v.since), rivals=_rivals(old.subject, members),
+            began=min(old.began, v.since), rivals=_rivals(old.subject, members), probability=1.0 / len(members),
         )  # fmt: skip
         if graver or v.subject == old.subject:
             new = replace(
@@ -79,9 +83,25 @@ class Desk:
         self.open[old.id] = new
         return new
 
+    def _hand_over(self, old: Incident, time: int) -> Incident:
+        """One member has recovered: if it was the first suspect, the gravest of those that remain takes its place."""
+        members = self.members[old.id]
+        new = replace(old, rivals=_rivals(old.subject, members), probability=1.0 / len(members))
+        if old.subject not in members:
+            lead = max(sorted(members), key=lambda m: STATES.index(members[m]))
+            state = members[lead]
+            severity = "page" if state == "failed" and old.severity == "page" else SEVERITY[state]
+            why = next((str(e["why"]) for e in reversed(old.evidence) if e["subject"] == lead), "")
+            new = replace(
+                new, subject=lead, state=state, severity=severity, summary=f"{lead} is {state}: {why}",
+                history=(*old.history, (time, state, severity)), rivals=_rivals(lead, members),
+            )  # fmt: skip
+        self.open[old.id] = new
+        return new
+
     def _end(self, old: Incident, time: int) -> Incident:
         del self.open[old.id], self.members[old.id]
-        _, state, severity = max(old.history, key=lambda h: SEVERITIES.index(h[2]))
+        _, state, severity = max(old.history, key=lambda h: (SEVERITIES.index(h[2]), STATES.index(h[1])))
         return replace(old, state=state, severity=severity, ended=time)
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:

@@ -22,6 +22,8 @@ HOLD = 40
 CALM = 120
 #: Hysteresis: a state once entered is kept by evidence this many nats weaker (a tenth of the rate).
 SLACK = 2.3
+#: A table that has not ticked for so many of its periods sleeps (`align` lets it utter 12 empty ticks before).
+ASLEEP = 16
 
 
 @dataclass(slots=True)
@@ -82,6 +84,7 @@ class Judge:
         self.enter = threshold(false_pages)
         self.cases: dict[str, Case] = {}
         self.ticks: dict[str, int] = {}
+        self.last: dict[str, tuple[int, int]] = {}  # table -> time of its last tick, period
 
     @property
     def doubted(self) -> frozenset[str]:
@@ -90,21 +93,35 @@ class Judge:
 
     def step(self, tick: Tick, evidence: Evidence) -> Iterator[Verdict]:
         """Take the evidence of one tick; yield the verdicts that changed, by subject."""
-        now = self.ticks[tick.table] = self.ticks.get(tick.table, 0) + 1
+        self.ticks[tick.table] = self.ticks.get(tick.table, 0) + 1
+        self.last[tick.table] = (tick.time, tick.period)
         for finding in evidence:
-            self._hear(finding, tick.table, now)
-        for subject in sorted(s for s, c in self.cases.items() if c.table == tick.table):
-            verdict = self._decide(subject, self.cases[subject], tick.time, now)
+            self._hear(finding, tick.table)
+        tables = {tick.table, *self._asleep(tick.time)}
+        for subject in sorted(s for s, c in self.cases.items() if c.table in tables):
+            case = self.cases[subject]
+            verdict = self._decide(subject, case, tick.time, self.ticks[case.table])
             if verdict is not None:
                 yield verdict
+            if case.state == "normal" and not case.tracks:
+                del self.cases[subject]
 
-    def _hear(self, finding: Finding, table: str, now: int) -> None:
+    def _asleep(self, time: int) -> Iterator[str]:
+        """Let tables that sleep grow older with the others, or what they said last would hold for ever."""
+        for table, (last, period) in self.last.items():
+            if time - last >= ASLEEP * period:
+                missed = (time - last) // period
+                self.ticks[table] += missed
+                self.last[table] = (last + missed * period, period)
+                yield table
+
+    def _hear(self, finding: Finding, table: str) -> None:
         # A subject of one table may be accused from another (a GPU by its rank): one case per subject, timed by its first.
         case = self.cases.setdefault(finding.subject, Case(table))
         key = (finding.detector, finding.metric)
         track = case.tracks.get(key)
         since = track.since if track else finding.since or finding.time
-        case.tracks[key] = Track(finding, self.ticks.get(case.table, now), since)
+        case.tracks[key] = Track(finding, self.ticks[case.table], since)
 
     def _decide(self, subject: str, case: Case, time: int, now: int) -> Verdict | None:
         case.tracks = {k: t for k, t in case.tracks.items() if now - t.seen <= HOLD}
@@ -114,8 +131,6 @@ class Judge:
         if state == case.state or (RANK[state] < RANK[case.state] and now - case.supported < CALM):
             return None
         previous, case.state, case.supported = case.state, state, now
-        if state == "normal" and not case.tracks:
-            del self.cases[subject]
         return _verdict(subject, case.table, state, previous, time, best)
 
     def _argued(self, case: Case) -> tuple[str, Track | None]:
@@ -132,11 +147,12 @@ class Judge:
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return all cases as one JSON text in an array."""
         cases = {s: [c.table, c.state, c.supported, [[*k, list(t.finding), t.seen, t.since] for k, t in c.tracks.items()]] for s, c in self.cases.items()}
-        return {"judge": np.array(json.dumps([self.ticks, cases]))}
+        return {"judge": np.array(json.dumps([self.ticks, self.last, cases]))}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        self.ticks, cases = json.loads(str(state["judge"]))
+        self.ticks, last, cases = json.loads(str(state["judge"]))
+        self.last = {table: (time, period) for table, (time, period) in last.items()}
         self.cases = {
             s: Case(table, name, supported, {(d, m): Track(Finding(*f), seen, since) for d, m, f, seen, since in tracks})
             for s, (table, name, supported, tracks) in cases.items()

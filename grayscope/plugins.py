@@ -40,10 +40,14 @@ def load(wing: str, name: str) -> Any:
     try:
         module = importlib.import_module(f"grayscope.{wing}.{path.stem}")
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("grayscope"):
+        if (error.name or "").partition(".")[0] == "grayscope":
             raise
-        raise MissingPackage(f"{wing[:-1]} {name} needs {error.name}: pip install {error.name}") from error
-    return module.command if wing == "pipelines" else getattr(module, _class_name(path.stem))
+        package = (error.name or "").partition(".")[0]
+        raise MissingPackage(f"{wing[:-1]} {name} needs {package}: pip install {package}") from error
+    wanted = "command" if wing == "pipelines" else _class_name(path.stem)
+    if not hasattr(module, wanted):
+        raise UsageError(f"{wing[:-1]} {name}: {path.name} holds no {wanted}")
+    return getattr(module, wanted)
 
 
 def detector(name: str, **settings: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import hashlib
 import http.client
 import json
@@ -9,6 +11,7 @@ import queue
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -41,8 +44,10 @@ class Webhook:
     def __init__(self, url: str, *, timeout: float = 5.0, pauses: Sequence[float] = PAUSES, sleep: Callable[[float], None] = time.sleep) -> None:
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"webhook: expected an http or https URL, found {url!r}")
-        self.url, self.timeout, self.pauses, self.sleep = url, timeout, tuple(pauses), sleep
+        self.url, self._headers = _credentials(url)
+        self.timeout, self.pauses, self.sleep = timeout, tuple(pauses), sleep
         self.lost = 0
+        self._opener = urllib.request.build_opener(_NoRedirect)
         self._queue: queue.Queue[list[Alert] | None] = queue.Queue(1000)
         self._thread = threading.Thread(target=self._work, name="webhook", daemon=True)
         self._thread.start()
@@ -54,13 +59,23 @@ class Webhook:
                 self._queue.put_nowait(list(alerts))
                 return
             except queue.Full:
-                self.lost += len(self._queue.get_nowait() or ())
+                self._drop()
 
     def close(self, limit: float = 30.0) -> None:
-        """Deliver what is queued within `limit` seconds."""
-        if self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join(limit)
+        """Deliver what is queued within `limit` seconds; the rest is counted in `lost`."""
+        end = time.monotonic() + limit
+        try:
+            if self._thread.is_alive():
+                self._queue.put(None, timeout=limit)
+                self._thread.join(max(end - time.monotonic(), 0.0))
+        except queue.Full:
+            pass
+        while not self._queue.empty():
+            self._drop()
+
+    def _drop(self) -> None:
+        with contextlib.suppress(queue.Empty):  # the thread may have been faster
+            self.lost += len(self._queue.get_nowait() or ())
 
     def _work(self) -> None:
         while (alerts := self._queue.get()) is not None:
@@ -83,9 +98,9 @@ class Webhook:
         return False
 
     def _post(self, data: bytes) -> None:
-        request = urllib.request.Request(self.url, data, {"Content-Type": "application/json", "User-Agent": "grayscope"})  # noqa: S310 - checked above
+        request = urllib.request.Request(self.url, data, {"Content-Type": "application/json", "User-Agent": "grayscope", **self._headers})  # noqa: S310 - checked above
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as answer:  # noqa: S310
+            with self._opener.open(request, timeout=self.timeout) as answer:
                 answer.read(65536)
         except urllib.error.HTTPError as error:
             wait = error.headers.get("Retry-After", "")
@@ -95,6 +110,29 @@ class Webhook:
             raise GrayscopeError(f"webhook refused the alerts: {error.code}") from error
         except (OSError, http.client.HTTPException) as error:
             raise Retry(str(error), 0.0) from error
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Refuse redirects: urllib would follow them with a GET, and the alerts would be gone."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> None:
+        """Follow nothing, which makes it an error."""
+
+
+def _credentials(url: str) -> tuple[str, dict[str, str]]:
+    """Split ``https://user:password@host/`` into the URL and the header that says who we are."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        parts.port  # noqa: B018 - raises if it is no number
+    except ValueError as error:
+        raise UsageError(f"webhook: not a URL: {error}") from error
+    if not parts.hostname:
+        raise UsageError("webhook: expected a URL with a host")
+    if parts.username is None:
+        return url, {}
+    who = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return plain, {"Authorization": "Basic " + base64.b64encode(who.encode()).decode()}
 
 
 def body(alerts: Sequence[Alert], status: str) -> dict[str, Any]:
