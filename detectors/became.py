@@ -42,7 +42,7 @@ class Became:
     def _explain(self, tick: Tick, standing: Standing, m: int, s: int, level: float, horizon: int) -> Finding:
         metric = standing.metrics[m]
         assert metric is not None
-        shift = self.horizons.mean(tick, m, s, horizon)
+        shift = self.horizons.shown(tick, m, s, horizon, float(standing.past[m, s] / standing.scale[m, s]))
         usual = (float(standing.residual[m, s]) - float(standing.past[m, s])) / float(standing.scale[m, s])
         usual = usual if np.isfinite(usual) else 0.0
         found = Finding(

@@ -41,7 +41,7 @@ class Slower:
     def _explain(self, tick: Tick, standing: Standing, m: int, s: int, level: float, horizon: int) -> Finding:
         metric = standing.metrics[m]
         assert metric is not None
-        usual = self.horizons.mean(tick, m, s, horizon)
+        usual = self.horizons.shown(tick, m, s, horizon, float(standing.residual[m, s] / standing.scale[m, s]))
         found = Finding(
             tick.time, tick.subjects[s], metric.side, "slower", round(level, 4), metric.mode or "slow_component", metric.mechanism or "",
             tick.metrics[m], standing.effect(m, s, usual), standing.expected(m, s), standing.peers(m, s),

@@ -26,13 +26,13 @@ class Announce:
             if old is not None and (old.labels != new.labels or incident.ended is not None):
                 yield Alert(old.labels, old.annotations, old.starts, last)
                 del self.firing[incident.id]
-            if incident.ended is None:
+            if incident.ended is None and old != new:
                 self.firing[incident.id] = new
                 yield new
 
     def _alert(self, i: Incident) -> Alert:
         labels = {"alertname": NAMES[i.state], "cluster": self.cluster, "incident": i.id, "severity": i.severity}
-        why = str(i.evidence[-1]["why"]) if i.evidence else ""
+        why = next((str(e["why"]) for e in reversed(i.evidence) if e.get("subject") == i.subject), "")
         words = {"summary": i.summary, "subject": i.subject, "place": i.place, "state": i.state, "mode": i.mode, "why": why}
         return Alert(labels, words, _starts(i))
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from grayscope.incident import SEVERITIES, Incident, incident_id
+from grayscope.modes import Modes
 from grayscope.verdict import STATES, Verdict
 
 SEVERITY = {"gray": "page", "masked": "ticket", "failed": "ticket", "unknown": "notice"}
@@ -48,12 +49,12 @@ class Desk:
         if itself:
             return None
         for key, members in self.members.items():
-            if any(subject == m or subject.startswith(f"{m}/") or m.startswith(f"{subject}/") for m in members):
+            if any(contains(m, subject) or contains(subject, m) for m in members):
                 return self.open[key]
         return None
 
     def _new(self, v: Verdict) -> Incident:
-        severity = SEVERITY[v.state]
+        severity = severity_of(v)
         key = incident_id(self.cluster, v.subject, v.time)
         incident = Incident(
             key, v.subject, v.subject, v.state, severity, v.mode, min(v.since, v.time), v.time,
@@ -68,8 +69,8 @@ class Desk:
             members.pop(v.subject, None)
             return self._hand_over(old, v.time) if members else self._end(old, v.time)
         members[v.subject] = v.state
-        severity = "page" if v.state == "failed" and old.severity == "page" else SEVERITY[v.state]
-        graver = SEVERITIES.index(severity) > SEVERITIES.index(old.severity) or (severity == old.severity and v.subject == old.subject)
+        severity = "page" if v.state == "failed" and old.severity == "page" else severity_of(v)
+        graver = SEVERITIES.index(severity) > SEVERITIES.index(old.severity) or (severity == old.severity and contains(v.subject, old.subject))
         new = replace(
             old, place=_common(old.place, v.subject), evidence=(*old.evidence, _piece(v))[-KEEP:],
             began=min(old.began, v.since), rivals=_rivals(old.subject, members), probability=1.0 / len(members),
@@ -117,6 +118,24 @@ class Desk:
             fields["rivals"] = tuple(map(tuple, fields["rivals"]))
             fields["evidence"] = tuple(fields["evidence"])
             self.open[fields["id"]] = Incident(**fields)
+
+
+def severity_of(v: Verdict) -> str:
+    """Return how loud a verdict is: by its state, but never louder than its mode may be by that side."""
+    mode = Modes.load().modes.get(v.mode)
+    loud = SEVERITY[v.state]
+    return min(loud, mode.severity, key=SEVERITIES.index) if mode is not None and v.side in mode.sides else loud
+
+
+def contains(place: str, subject: str) -> bool:
+    """Say whether a subject lies in a place, or is a path that ends there.
+
+    Examples
+    --------
+    >>> contains("n1", "n1/gpu0"), contains("n1", "n10"), contains("n7", "n3>n7"), contains("n1", "n1")
+    (True, False, True, False)
+    """
+    return subject.startswith(f"{place}/") or (">" in subject and ">" not in place and place in subject.split(">"))
 
 
 def _summary(v: Verdict) -> str:

@@ -31,6 +31,8 @@ HORIZONS = FAST + SLOW
 #: Where the tail leaves the normal curve, in robust sigmas: -ln p = z**2 / 2 up to here and its tangent beyond. Huber's
 #: least favourable distribution: normal in the middle, exponential outside, as healthy parts of one fleet are.
 KNEE = 2.0
+#: A mean above this has probably been held down by the clipping of its terms at six spreads.
+CLIPPED = 3.0
 #: Evidence is reported from so many nats below the configured level on, so that it can also be seen to fade.
 MARGIN = 4.6
 
@@ -137,9 +139,10 @@ class Horizons:
         n = kernels.outstanding(a["mean"][i], a["seen"][i], standing.sign, self.steps[i], least, unit, cut, width, rows, cols, z)
         return list(zip(rows[:n].tolist(), cols[:n].tolist(), z[:n].tolist(), strict=True))
 
-    def mean(self, tick: Tick, m: int, s: int, horizon: int) -> float:
-        """Return the running mean of a cell, in usual spreads."""
-        return float(self.memory.tables[tick.table].arrays["mean"][self.horizons.index(horizon), m, s])
+    def shown(self, tick: Tick, m: int, s: int, horizon: int, now: float) -> float:
+        """Return the size of a finding in usual spreads: the running mean, or what is seen `now` where the mean was clipped."""
+        mean = float(self.memory.tables[tick.table].arrays["mean"][self.horizons.index(horizon), m, s])
+        return now if mean > CLIPPED and now > mean else mean
 
     def snapshot(self) -> State:
         """Return the whole state."""

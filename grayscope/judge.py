@@ -42,6 +42,7 @@ class Case:
     table: str
     state: str = "normal"
     supported: int = 0
+    mode: str = ""
     tracks: dict[tuple[str, str], Track] = field(default_factory=dict)
 
 
@@ -128,10 +129,13 @@ class Judge:
         state, best = self._argued(case)
         if RANK[state] >= RANK[case.state] and state != "normal":
             case.supported = now
-        if state == case.state or (RANK[state] < RANK[case.state] and now - case.supported < CALM):
+        cause = self._cause(case, best)
+        renamed = state == case.state != "normal" and cause is not None and case.mode in _explains(cause.finding.mode)
+        if not renamed and (state == case.state or (RANK[state] < RANK[case.state] and now - case.supported < CALM)):
             return None
         previous, case.state, case.supported = case.state, state, now
-        return _verdict(subject, case.table, state, previous, time, best)
+        case.mode = cause.finding.mode if cause else ""
+        return _verdict(subject, case.table, state, previous, time, best, cause)
 
     def _argued(self, case: Case) -> tuple[str, Track | None]:
         """Return the gravest state that the tracks support, and the strongest track for it."""
@@ -144,9 +148,21 @@ class Judge:
                 best, chosen = (RANK[state], track.finding.strength), track
         return (state_of(chosen.finding), chosen) if chosen else ("normal", None)
 
+    def _cause(self, case: Case, best: Track | None) -> Track | None:
+        """Return the track to name the trouble by: the strongest one that explains what the best one shows, and so on."""
+        cause, seen = best, set[str]()
+        while cause is not None and cause.finding.mode not in seen:
+            shown = cause.finding.mode
+            seen.add(shown)
+            present = [t for t in case.tracks.values() if t.finding.strength >= self.enter - SLACK and shown in _explains(t.finding.mode)]
+            cause = max(present, key=lambda t: t.finding.strength, default=cause)
+        return cause
+
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return all cases as one JSON text in an array."""
-        cases = {s: [c.table, c.state, c.supported, [[*k, list(t.finding), t.seen, t.since] for k, t in c.tracks.items()]] for s, c in self.cases.items()}
+        cases = {
+            s: [c.table, c.state, c.supported, c.mode, [[*k, list(t.finding), t.seen, t.since] for k, t in c.tracks.items()]] for s, c in self.cases.items()
+        }
         return {"judge": np.array(json.dumps([self.ticks, self.last, cases]))}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
@@ -154,13 +170,20 @@ class Judge:
         self.ticks, last, cases = json.loads(str(state["judge"]))
         self.last = {table: (time, period) for table, (time, period) in last.items()}
         self.cases = {
-            s: Case(table, name, supported, {(d, m): Track(Finding(*f), seen, since) for d, m, f, seen, since in tracks})
-            for s, (table, name, supported, tracks) in cases.items()
+            s: Case(table, name, supported, mode, {(d, m): Track(Finding(*f), seen, since) for d, m, f, seen, since in tracks})
+            for s, (table, name, supported, mode, tracks) in cases.items()
         }
 
 
-def _verdict(subject: str, table: str, state: str, previous: str, time: int, best: Track | None) -> Verdict:
-    if best is None:
+def _explains(mode: str) -> frozenset[str]:
+    known = Modes.load().modes.get(mode)
+    return known.explains if known else frozenset()
+
+
+def _verdict(subject: str, table: str, state: str, previous: str, time: int, best: Track | None, cause: Track | None) -> Verdict:
+    if best is None or cause is None:
         return Verdict(time, subject, state, previous, 0.0, "nothing speaks against it any more", time, table=table)
-    f = best.finding
-    return Verdict(time, subject, state, previous, f.strength, f.why, best.since, f.mode, f.mechanism, f.metric, f.side, f.left, f.exhausted_at or None, table)
+    f, c = best.finding, cause.finding
+    why = f.why if c is f else f"{f.why}; the cause may be: {c.why}"
+    since, spent = min(best.since, cause.since), c.exhausted_at or f.exhausted_at or None
+    return Verdict(time, subject, state, previous, f.strength, why, since, c.mode, c.mechanism or f.mechanism, f.metric, f.side, c.left, spent, table)

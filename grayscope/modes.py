@@ -15,13 +15,14 @@ SEVERITIES = ("page", "ticket", "notice")
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """One kind of trouble, or of harmless look-alike (severity ``notice``)."""
+    """One kind of trouble, or of harmless look-alike (severity ``notice``); `explains` are modes it may show itself as."""
 
     name: str
     severity: str
     sides: tuple[str, ...]
     runbook: str
     mechanism: str | None = None
+    explains: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,12 @@ def _packaged() -> Modes:
     mechanisms = {name: Mechanism(name, *row) for name, row in document["mechanisms"].items()}
     modes = {}
     for name, entry in document["modes"].items():
-        mode = Mode(name, entry["severity"], tuple(entry["sides"]), entry["runbook"], entry.get("mechanism"))
+        mode = Mode(name, entry["severity"], tuple(entry["sides"]), entry["runbook"], entry.get("mechanism"), frozenset(entry.get("explains", ())))
         if mode.severity not in SEVERITIES:
             raise InputError.at(f"modes: {name}", "severity", ", ".join(SEVERITIES), mode.severity)
         if mode.mechanism is not None and mode.mechanism not in mechanisms:
             raise InputError.at(f"modes: {name}", "mechanism", "one of the mechanisms", mode.mechanism)
+        for other in mode.explains - document["modes"].keys():
+            raise InputError.at(f"modes: {name}", "explains", "names of modes", other)
         modes[name] = mode
     return Modes(modes, mechanisms)

@@ -8,8 +8,8 @@ from grayscope.desk import Desk
 from grayscope.verdict import STATES, Verdict
 
 
-def say(time: int, state: str, previous: str = "normal", subject: str = "n1/gpu0") -> Verdict:
-    return Verdict(time, subject, state, previous, 8.0, "because", time, mode="slow_rank")
+def say(time: int, state: str, previous: str = "normal", subject: str = "n1/gpu0", why: str = "because") -> Verdict:
+    return Verdict(time, subject, state, previous, 8.0, why, time, mode="slow_rank")
 
 
 def alerts(announce: Announce, desk: Desk, *verdicts: Verdict) -> list[Alert]:
@@ -49,8 +49,9 @@ def test_the_end_resolves_what_fires_and_nothing_is_kept() -> None:
 def test_an_alert_that_goes_on_keeps_its_start() -> None:
     announce, desk = Announce("c"), Desk("c")
     (first,) = alerts(announce, desk, say(5, "gray"))
-    (again,) = alerts(announce, desk, say(9, "masked", subject="n1/gpu0/pcie"))
-    assert (again.labels, again.starts) == (first.labels, 5)
+    assert list(alerts(announce, desk, say(9, "masked", subject="n1/gpu0/pcie"))) == []  # nothing to tell anew
+    (again,) = alerts(announce, desk, say(12, "gray", why="more"))
+    assert (again.labels, again.starts, again.annotations["why"]) == (first.labels, 5, "more")
 
 
 def test_every_firing_alert_is_resolved_once_whatever_happens() -> None:

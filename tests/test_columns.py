@@ -24,7 +24,7 @@ names = st.lists(st.sampled_from("abcdef"), unique=True, max_size=6)
 
 
 @given(st.lists(st.tuples(names, st.lists(st.sampled_from("xyz"), unique=True, max_size=3), names), max_size=12))
-@settings(deadline=None)
+@settings(deadline=None, derandomize=True)
 def test_it_remembers_what_stays_and_forgets_what_leaves(script: list[tuple[list[str], list[str], list[str]]]) -> None:
     """Against a dictionary that is rebuilt every time."""
     columns = Columns(FIELDS)

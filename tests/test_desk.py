@@ -131,3 +131,18 @@ def test_restore_gives_the_same_incidents() -> None:
         desk = other
         assert list(desk.step([verdict])) == list(straight.step([verdict]))
     assert desk.open == {}
+
+
+def test_a_mode_may_be_quieter_than_its_state() -> None:
+    slow = say(5, "n1", "gray", mode="slow_silicon", side="service")
+    assert one(Desk("c"), slow).severity == "ticket"  # slow since it was installed: no reason to wake anybody
+    assert one(Desk("c"), say(5, "n1", "gray", mode="pcie_width", side="service")).severity == "page"
+    assert one(Desk("c"), say(5, "n1", "gray", mode="hbm_row_spares", side="service")).severity == "page"
+
+
+def test_the_whole_takes_the_lead_over_its_part_and_an_end_over_its_path() -> None:
+    for part, whole in (("n1/gpu3", "n1"), ("n7>n2", "n7")):
+        desk = Desk("c")
+        opened = one(desk, say(5, part, "gray"))
+        joined = one(desk, say(7, whole, "gray", mode="slow_rank"))
+        assert (joined.id, joined.subject, [s for s, _ in joined.rivals]) == (opened.id, whole, [part])

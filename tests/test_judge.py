@@ -143,3 +143,26 @@ def test_restore_after_any_tick_gives_the_same_bits() -> None:
     assert len(wanted) > 3
     assert judge.snapshot()["judge"].tobytes() == straight.snapshot()["judge"].tobytes()
     assert json.loads(str(judge.snapshot()["judge"]))
+
+
+def test_a_trouble_is_named_by_its_cause() -> None:
+    """A slow rank whose clock is held down by heat is a thermal throttle, and the line says both."""
+    judge = Judge()
+    felt = Finding(1, "n1/gpu0", "service", "slower", 9.0, "slow_rank", metric="compute_seconds", why="slow")
+    heat = Finding(1, "n1/gpu0", "condition", "slower", 8.0, "thermal_throttle", "clock_throttle", metric="limit", why="hot")
+    at = tick(1)
+    (verdict,) = judge.step(at, Evidence([felt, heat]))
+    assert (verdict.state, verdict.mode, verdict.mechanism, verdict.why) == ("gray", "thermal_throttle", "clock_throttle", "slow; the cause may be: hot")
+
+
+def test_a_better_name_is_told_once() -> None:
+    judge = Judge()
+    errors = Finding(1, "n1/gpu0/pcie", "redundancy", "spending", 9.0, "pcie_errors", "pcie_replay", metric="a", why="errors")
+    width = Finding(2, "n1/gpu0/pcie", "redundancy", "slower", 8.0, "pcie_width", "pcie_degrade", metric="b", why="narrow")
+    said = [(v.state, v.previous, v.mode) for t in range(1, 6) for v in judge.step(tick(t, "pcie"), Evidence([errors] if t < 3 else [errors, width]))]
+    assert said == [("masked", "normal", "pcie_errors"), ("masked", "masked", "pcie_width")]
+
+
+def test_a_look_alike_accuses_nobody() -> None:
+    busy = Finding(1, "n1/nic0", "service", "slower", 30.0, "fabric_congestion", metric="waits", why="congested")
+    assert state_of(busy) == "unknown"

@@ -37,7 +37,7 @@ def near(x: NDArray[np.float32], guess: float = 0.0, width: float = 0.0) -> np.f
 @given(
     st.lists(st.one_of(FINITE, st.sampled_from([0.0, 1.0, 2.0])), min_size=1, max_size=120), FINITE, st.one_of(st.just(0.0), st.floats(0, 2.0**99, width=32))
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 def test_the_median_is_exact_for_any_guess(values: list[float], guess: float, width: float) -> None:
     x = np.array(values, F)
     assert near(x, guess, width).tobytes() == median(x).tobytes()

@@ -36,6 +36,7 @@ class Listing:
     def __init__(self, stream: TextIO | None = None, *, as_json: bool = False) -> None:
         self.stream = stream or sys.stdout
         self.as_json = as_json
+        self._told: set[str] = set()
 
     def send(self, alerts: Sequence[Alert]) -> None:
         """Write the alerts and flush."""
@@ -48,11 +49,20 @@ class Listing:
 
     def _line(self, alert: Alert) -> str:
         severity = alert.labels.get("severity", "")
-        word = "FIRING" if alert.firing else "resolved"
+        word = self._word(alert)
         time = utc(alert.starts if alert.ends is None else alert.ends)
         text = f"{time}  {severity:<6}  {word:<8}  {alert.labels.get('incident', '')}  {shorten(alert.annotations.get('summary', ''), 400)}"
         colour = COLOURS.get(severity, "") if self.stream.isatty() and alert.firing else ""
         return f"{colour}{text}\x1b[0m" if colour else text
+
+    def _word(self, alert: Alert) -> str:
+        key = f"{alert.labels.get('incident', '')} {alert.labels.get('severity', '')}"
+        if not alert.firing:
+            self._told.discard(key)
+            return "resolved"
+        word = "changed" if key in self._told else "FIRING"
+        self._told.add(key)
+        return word
 
     @staticmethod
     def _json(alert: Alert) -> str:
