@@ -14,8 +14,8 @@ from grayscope.modes import Modes
 from grayscope.verdict import STATES, Verdict
 
 SEVERITY = {"gray": "page", "masked": "ticket", "failed": "ticket", "unknown": "notice"}
-#: Pieces of evidence that an incident keeps.
-KEEP = 20
+#: Pieces of evidence that an incident keeps, and changes in its history (the first is always kept).
+KEEP, CHANGES = 20, 200
 
 
 class Desk:
@@ -78,7 +78,7 @@ class Desk:
         if graver or v.subject == old.subject:
             new = replace(
                 new, subject=v.subject, state=v.state, severity=severity, mode=v.mode or old.mode, summary=_summary(v),
-                history=(*old.history, (v.time, v.state, severity)), rivals=_rivals(v.subject, members),
+                history=_longer(old, v.time, v.state, severity), rivals=_rivals(v.subject, members),
                 escalated=v.time if severity == "page" and old.severity != "page" and old.escalated is None else old.escalated,
             )  # fmt: skip
         self.open[old.id] = new
@@ -95,7 +95,7 @@ class Desk:
             why = next((str(e["why"]) for e in reversed(old.evidence) if e["subject"] == lead), "")
             new = replace(
                 new, subject=lead, state=state, severity=severity, summary=f"{lead} is {state}: {why}",
-                history=(*old.history, (time, state, severity)), rivals=_rivals(lead, members),
+                history=_longer(old, time, state, severity), rivals=_rivals(lead, members),
             )  # fmt: skip
         self.open[old.id] = new
         return new
@@ -118,6 +118,12 @@ class Desk:
             fields["rivals"] = tuple(map(tuple, fields["rivals"]))
             fields["evidence"] = tuple(fields["evidence"])
             self.open[fields["id"]] = Incident(**fields)
+
+
+def _longer(old: Incident, time: int, state: str, severity: str) -> tuple[tuple[int, str, str], ...]:
+    """Return the history with one more change; something that flaps for weeks keeps its first and its latest."""
+    history = (*old.history, (time, state, severity))
+    return history if len(history) <= CHANGES else (history[0], *history[-CHANGES + 1 :])
 
 
 def severity_of(v: Verdict) -> str:

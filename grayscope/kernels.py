@@ -170,11 +170,11 @@ def compare(
                 v = values[m, s]
                 residual[m, s] = nan
                 if k == LOG:
-                    if not (v > F(1e-30)):
+                    if not (F(1e-30) < v < F(np.inf)):
                         continue
                     v = _log(bits[m, s])
                 elif k == COUNT:
-                    if not (v >= F(0.0)):
+                    if not (F(0.0) <= v < F(np.inf)):
                         continue
                     v = F(2.0) * np.sqrt(v + F(0.375))
                 elif not np.isfinite(v):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +79,11 @@ def replay(
             progress(engine.align.now, engine.align.counts["rows"])
     outputs.add(engine.flush())
     counts = {**broker.counts, **engine.counts}
-    run = {"version": __version__, "trace": trace.cluster, "counts": counts, "settings": _plain(settings), "seconds": round(time.perf_counter() - began, 3)}
     if out is not None:
+        run = {
+            "versions": _versions(), "trace": trace.cluster, "input": trace.digest(), "counts": counts, "settings": _plain(settings),
+            "seconds": round(time.perf_counter() - began, 3),
+        }  # fmt: skip
         outputs.write(Path(out), engine, run)
     frames = tables(outputs.verdicts, outputs.latest(), outputs.evidence, engine.coverage)
     verdicts, incidents, evidence, coverage = (_frame(pl, frames[k]) for k in ("verdicts", "incidents", "scores", "coverage"))
@@ -119,6 +123,10 @@ class Collected:
 def _plain(settings: Settings) -> dict[str, Any]:
     # Receivers may carry passwords in their URLs.
     return {f: getattr(settings, f) for f in settings.__slots__ if f != "webhook_urls"}
+
+
+def _versions() -> dict[str, str]:
+    return {"grayscope": __version__, **{name: metadata.version(name) for name in ("numba", "numpy", "polars", "pyarrow")}}
 
 
 def _frame(pl: Any, table: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -122,6 +123,18 @@ class Trace:
             if name not in table.column_names:
                 raise InputError.at(file, f"column {name}", "to be there", ", ".join(table.column_names))
         return table
+
+    def digest(self) -> str:
+        """Return 32 hexadecimal digits that stand for the contents of all files."""
+        total = hashlib.blake2b(digest_size=16)
+        files = [f for paths in self.files.values() for f in paths]
+        files += [self.path / name for name in ("trace.json", "roster.parquet", "events.parquet") if (self.path / name).exists()]
+        for file in sorted(files):
+            total.update(f"{file.relative_to(self.path).as_posix()}\0{file.stat().st_size}\0".encode())
+            with file.open("rb") as stream:
+                while chunk := stream.read(1 << 20):
+                    total.update(chunk)
+        return total.hexdigest()
 
     def open_table(self, table: str) -> TableFiles:
         """Open one table's files."""
