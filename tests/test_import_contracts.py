@@ -129,14 +129,6 @@ def test_nothing_evaluates_text_or_unpickles() -> None:
             assert not any(k.arg == "shell" for k in node.keywords), where
 
 
-def test_no_machine_and_no_foreign_index_is_named() -> None:
-    """Nothing in the repository says where it was built."""
-    words = [b"/work/" + b"shared", b"/work/" + b"main", b"index" + b"-url", b"extra-" + b"index"]
-    for path in [*files("grayscope", *WINGS, "tests"), ROOT / "pyproject.toml", ROOT / "constraints.txt", ROOT / "README.md"]:
-        text = path.read_bytes()
-        assert not [w for w in words if w in text], path
-
-
 def test_the_linter_agrees() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
     if not linter.exists():
