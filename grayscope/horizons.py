@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from grayscope import kernels
+from grayscope import running
 from grayscope.columns import Columns, Field, Memory
 from grayscope.detector import State
 from grayscope.evidence import NOTHING, Evidence, Finding
@@ -106,7 +106,7 @@ class Horizons:
                 array[..., moved] = 0
         close = columns.ticks % BLOCK == 0
         a = columns.arrays
-        kernels.accumulate(residual, standing.scale, standing.sign, a["mean"], a["seen"], a["block"], a["filled"], len(FAST), close, self.steps)
+        running.accumulate(residual, standing.scale, standing.sign, a["mean"], a["seen"], a["block"], a["filled"], len(FAST), close, self.steps)
         if not (close or columns.ticks % 4 == 0 or columns.ticks < BLOCK):
             return NOTHING
         best = self._best(tick, standing, columns, close)
@@ -136,7 +136,7 @@ class Horizons:
         unit = 1.0 if horizon in FAST else float(BLOCK)
         least = max(3, int(self.steps[i]) // 2)
         cut = needed(self.level, horizon, tick.period, tests)
-        n = kernels.outstanding(a["mean"][i], a["seen"][i], standing.sign, self.steps[i], least, unit, cut, width, rows, cols, z)
+        n = running.outstanding(a["mean"][i], a["seen"][i], standing.sign, self.steps[i], least, unit, cut, width, rows, cols, z)
         return list(zip(rows[:n].tolist(), cols[:n].tolist(), z[:n].tolist(), strict=True))
 
     def shown(self, tick: Tick, m: int, s: int, horizon: int, now: float) -> float:

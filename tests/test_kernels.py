@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from grayscope import kernels
+from grayscope import kernels, running
 
 F = np.float32
 FINITE = st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-(2.0**99), max_value=2.0**99).map(lambda v: v + 0.0)
@@ -243,7 +243,7 @@ def test_accumulate_against_the_obvious() -> None:
         residual = rng.normal(0, 4, shape).astype(F)
         residual[rng.random(shape) < 0.2] = np.nan
         scale = np.full(shape, 1.5, F)
-        kernels.accumulate(residual, scale, sign, mean, seen, block, filled, 2, t % 5 == 0, length)
+        running.accumulate(residual, scale, sign, mean, seen, block, filled, 2, t % 5 == 0, length)
         for s in range(3):
             if np.isfinite(residual[0, s]):
                 v = min(max(float(residual[0, s]) / 1.5, -6), 6)
@@ -276,7 +276,7 @@ def test_outstanding_against_the_obvious(guess: float) -> None:
     sign = np.array([1, -1, 0, 1], np.int8)
     width = np.full(metrics, guess, F)
     rows, cols, z = np.empty(mean.size, np.int32), np.empty(mean.size, np.int32), np.empty(mean.size, F)
-    n = kernels.outstanding(mean, seen, sign, F(length), least, F(unit), F(cut), width, rows, cols, z)
+    n = running.outstanding(mean, seen, sign, F(length), least, F(unit), F(cut), width, rows, cols, z)
     got = {(int(m), int(s)): float(v) for m, s, v in zip(rows[:n], cols[:n], z[:n], strict=True)}
     want: dict[tuple[int, int], float] = {}
     for m in range(metrics):
