@@ -1,0 +1,88 @@
+"""Running: kernels for running means over several horizons, and for what stands out among them; rules as in `kernels`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from grayscope.kernels import SIGMA, F, median_near
+
+
+@njit(
+    "void(float32[:,::1], float32[:,::1], int8[::1], float32[:,:,::1], int32[:,:,::1], float32[:,::1], int32[:,::1], int64, boolean, float32[::1])",
+    cache=True,
+)
+def accumulate(
+    residual: Any, scale: Any, sign: Any, mean: Any, seen: Any, block: Any, filled: Any, fast: Any, close: Any, length: Any
+) -> None:  # pragma: no cover - compiled
+    """Add one tick to the running means of clipped, scaled residuals over several horizons.
+
+    The first `fast` horizons move every tick; the others move when a block is closed, by the block's mean.
+    `length` gives each horizon in its own steps; until so many steps were seen the mean is a plain mean.
+    """
+    horizons = mean.shape[0]
+    for m in range(residual.shape[0]):
+        if sign[m] == 0:
+            continue
+        for s in range(residual.shape[1]):
+            r = residual[m, s]
+            if np.isfinite(r):
+                v = min(max(r / scale[m, s], F(-6.0)), F(6.0))
+                for h in range(fast):
+                    seen[h, m, s] += 1
+                    mean[h, m, s] += (v - mean[h, m, s]) / min(F(seen[h, m, s]), length[h])
+                block[m, s] += v
+                filled[m, s] += 1
+            if close and filled[m, s] > 0:
+                v = block[m, s] / F(filled[m, s])
+                for h in range(fast, horizons):
+                    seen[h, m, s] += 1
+                    mean[h, m, s] += (v - mean[h, m, s]) / min(F(seen[h, m, s]), length[h])
+                block[m, s] = F(0.0)
+                filled[m, s] = 0
+
+
+@njit(
+    "int64(float32[:,::1], int32[:,::1], int8[::1], float32, int64, float32, float32, float32[::1], int32[::1], int32[::1], float32[::1])",
+    cache=True,
+)
+def outstanding(
+    mean: Any, seen: Any, sign: Any, length: Any, least: Any, unit: Any, cut: Any, width: Any, rows: Any, cols: Any, z: Any
+) -> Any:  # pragma: no cover - compiled
+    """Find the cells whose running mean stands out from all others' of the same metric; return how many.
+
+    A mean of n independent unit residuals has a spread of 1/sqrt(n); what the fleet shows beyond that (autocorrelation,
+    offsets that never go away) is measured: `width` [M] is the robust spread of ``mean * sqrt(n)`` over all subjects,
+    kept between calls as the next first guess. Cells with ``z > cut`` are written to `rows`, `cols`, `z`.
+    """
+    n_subjects = mean.shape[1]
+    w = np.empty(n_subjects, np.float32)
+    d = np.empty(n_subjects, np.float32)
+    scratch = np.empty(n_subjects + 1, np.float32)
+    found = 0
+    for m in range(mean.shape[0]):
+        if sign[m] == 0:
+            continue
+        n = 0
+        for s in range(n_subjects):
+            steps = seen[m, s]
+            if steps >= least:
+                w[s] = mean[m, s] * np.sqrt(unit * min(F(steps), F(2.0) * length - F(1.0)))
+                d[n] = abs(w[s])
+                n += 1
+            else:
+                w[s] = F(0.0)
+        if n < 4:
+            continue
+        middle = median_near(d, n, width[m] / SIGMA, F(0.3) * width[m] / SIGMA, scratch)
+        width[m] = SIGMA * middle
+        usual = max(width[m], F(0.7)) * (F(1.0) + F(6.0) / F(n))
+        for s in range(n_subjects):
+            if w[s] > cut * usual:
+                rows[found] = m
+                cols[found] = s
+                z[found] = w[s] / usual
+                found += 1
+    return found
