@@ -15,6 +15,9 @@ from grayscope.tick import Tick
 
 #: Rules, not estimates: certain enough for a notice at any configured rate.
 CERTAIN = 50.0
+#: A value stands still from so many equal ticks on; only one that used to change this often can freeze: a clock at its
+#: limit or a rounded temperature stays the same for hours in health.
+STILL, LIVELY = 3, 0.8
 #: Share of a table that is silent at once to be one gap in the monitoring rather than many silent parts.
 SITE = 0.5
 
@@ -49,7 +52,7 @@ class Silent:
                 "gap": Field(np.int32, 0, per_metric=False),  # ticks in which most of the table was silent, for all alike
                 "last": Field(np.float32, np.nan),
                 "still": Field(np.int32, 0),
-                "lively": Field(np.bool_, False),  # has changed from one tick to the next more often than not
+                "lively": Field(np.float32, 0.0),  # running share of ticks with a change, before it stood still
             }
         )
 
@@ -112,12 +115,13 @@ class Silent:
 
     def _watch_change(self, tick: Tick, a: dict[str, np.ndarray[Any, Any]], came: NDArray[np.bool_]) -> None:
         changed = came & (tick.values != a["last"])
-        a["lively"] |= changed & (a["still"] == 0) & np.isfinite(a["last"])
+        awake = came & (a["still"] < STILL)
+        a["lively"] += np.where(awake, (changed & np.isfinite(a["last"])) - a["lively"], np.float32(0)) * np.float32(0.05)
         a["still"] = np.where(changed, 0, a["still"] + came).astype(np.int32)
         a["last"] = np.where(came, tick.values, a["last"])
 
     def _frozen(self, tick: Tick, a: dict[str, np.ndarray[Any, Any]], standing: Standing) -> Iterator[Finding]:
-        stuck = (a["still"] >= self.frozen_after) & a["lively"]
+        stuck = (a["still"] >= self.frozen_after) & (a["lively"] > LIVELY)
         for m in np.flatnonzero(stuck.any(axis=1)).tolist():
             metric = standing.metrics[m]
             if metric is None or metric.type != "gauge" or metric.waits or 2 * int(stuck[m].sum()) > int(np.isfinite(tick.values[m]).sum()):

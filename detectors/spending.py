@@ -21,6 +21,7 @@ from grayscope.horizons import MARGIN, looks, threshold
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 
+Floats = NDArray[np.float64]
 #: Ticks over which the past fades.
 PASTS = (256, 4096)
 #: Events that make a series at all: one is chance.
@@ -92,18 +93,35 @@ class Spending:
         self.memory.restore(state)
 
 
-def _unlikely(events: NDArray[np.float64], ticks: NDArray[np.float64], label: NDArray[np.int32]) -> Iterator[tuple[int, float, float]]:
-    """Yield (subject, ln of the tail probability, expected events) for everybody with some events, against its own group."""
-    for s in np.flatnonzero(events >= LEAST).tolist():
-        others = (label == label[s]) & (ticks > 0)
-        others[s] = False
-        if int(others.sum()) < 3:
+def _unlikely(events: Floats, ticks: Floats, label: NDArray[np.int32]) -> Iterator[tuple[int, float, float]]:
+    """Yield (subject, ln of the tail probability, expected events) for everybody with some events, against its own group.
+
+    The law is the predictive one: it knows that the group's rate was itself estimated from few events, and that healthy
+    parts differ, by as much as all others do within their groups.
+    """
+    suspects = np.flatnonzero(events >= LEAST).tolist()
+    if not suspects:
+        return
+    seen, watched = (np.bincount(label, weights=x) for x in (events, ticks))
+    members = np.bincount(label, weights=ticks > 0)
+    for s in suspects:
+        g = label[s]
+        if members[g] < 4:
             continue
-        seen, watched = events[others], ticks[others]
-        # Half an event more than was seen: that nobody else had any does not make it impossible.
-        mean = (float(seen.sum()) + 0.5) / float(watched.sum()) * float(ticks[s])
-        spread = float(np.var(seen / watched)) * float(ticks[s]) ** 2
-        yield s, log_tail(math.floor(events[s]), mean, spread), mean
+        others = float(seen[g] - events[s]) + 0.5  # half an event more than was seen: none so far is not impossible
+        mean = others / float(watched[g] - ticks[s]) * float(ticks[s])
+        size = 1.0 / (1.0 / others + _difference(events, ticks, label, s))
+        yield s, log_tail(math.floor(events[s]), mean, mean + mean * mean / size), mean
+
+
+def _difference(events: Floats, ticks: Floats, label: NDArray[np.int32], without: int) -> float:
+    """Return the squared coefficient of variation of healthy rates within their groups, beyond chance."""
+    there = ticks > 0
+    there[without] = False
+    e, n, of = events[there], ticks[there], label[there]
+    usual = (np.bincount(of, weights=e) / np.maximum(np.bincount(of, weights=n), 1e-9))[of]
+    beyond = float((np.square(e / n - usual) - usual / n).sum())
+    return max(beyond, 0.0) / max(float(np.square(usual).sum()), 1e-30)
 
 
 def log_tail(n: int, mean: float, variance: float) -> float:
