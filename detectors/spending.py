@@ -26,6 +26,8 @@ Floats = NDArray[np.float64]
 PASTS = (256, 4096)
 #: Events that make a series at all: one is chance.
 LEAST = 3.0
+#: Terms of a tail that are added one by one.
+TERMS = 200
 
 
 class Spending:
@@ -67,9 +69,10 @@ class Spending:
             label = standing.label[standing.layout[m]]
             best: dict[int, tuple[float, float, float]] = {}
             for h, past in enumerate(PASTS):
-                for s, tail, expected in _unlikely(columns.arrays["events"][h, m], columns.arrays["ticks"][h, m], label):
-                    # A fading past is a new look with every event: twice as many as a running mean has.
-                    strength = -tail - math.log(2 * tests * looks(past, tick.period))
+                # A fading past is a new look with every event: twice as many as a running mean has.
+                chances = math.log(2 * tests * looks(past, tick.period))
+                for s, tail, expected in _unlikely(columns.arrays["events"][h, m], columns.arrays["ticks"][h, m], label, self.level + chances):
+                    strength = -tail - chances
                     if strength >= self.level and strength > best.get(s, (-math.inf,))[0]:
                         best[s] = (strength, float(columns.arrays["events"][h, m, s]), expected)
             for s, (strength, seen, expected) in sorted(best.items()):
@@ -93,8 +96,8 @@ class Spending:
         self.memory.restore(state)
 
 
-def _unlikely(events: Floats, ticks: Floats, label: NDArray[np.int32]) -> Iterator[tuple[int, float, float]]:
-    """Yield (subject, ln of the tail probability, expected events) for everybody with some events, against its own group.
+def _unlikely(events: Floats, ticks: Floats, label: NDArray[np.int32], needed: float) -> Iterator[tuple[int, float, float]]:
+    """Yield (subject, ln of the tail probability, expected events) for whoever may reach -`needed`, against its own group.
 
     The law is the predictive one: it knows that the group's rate was itself estimated from few events, and that healthy
     parts differ, by as much as all others do within their groups.
@@ -110,8 +113,12 @@ def _unlikely(events: Floats, ticks: Floats, label: NDArray[np.int32]) -> Iterat
             continue
         others = float(seen[g] - events[s]) + 0.5  # half an event more than was seen: none so far is not impossible
         mean = others / float(watched[g] - ticks[s]) * float(ticks[s])
+        n = math.floor(events[s])
+        # Cheap first: no law with this mean has a thinner tail than Poisson's, and that one is not thin enough.
+        if n <= mean or n * math.log(n / mean) - (n - mean) + 3.0 < needed:
+            continue
         size = 1.0 / (1.0 / others + _difference(events, ticks, label, s))
-        yield s, log_tail(math.floor(events[s]), mean, mean + mean * mean / size), mean
+        yield s, log_tail(n, mean, mean + mean * mean / size), mean
 
 
 def _difference(events: Floats, ticks: Floats, label: NDArray[np.int32], without: int) -> float:
@@ -135,14 +142,15 @@ def log_tail(n: int, mean: float, variance: float) -> float:
     if n <= mean:
         return 0.0
     size = mean * mean / (variance - mean) if variance > mean * 1.001 else math.inf
-    term = _log_pmf(n, mean, size)
-    total, x, peak = 0.0, n, term
-    while term > peak - 40 and x < n + 100_000:
-        total += math.exp(term - peak)
-        step = mean / (x + 1) if math.isinf(size) else (x + size) / (x + 1) * mean / (mean + size)
-        term += math.log(step)
-        x += 1
-    return peak + math.log(total)
+    total, term, ratio = 0.0, 1.0, 0.0
+    for x in range(n, n + TERMS):
+        total += term
+        ratio = mean / (x + 1) if math.isinf(size) else (x + size) / (x + 1) * mean / (mean + size)
+        term *= ratio
+        if term < 1e-6 * total:
+            break
+    rest = term / (1 - ratio) if ratio < 1 else 0.0  # from here on nearly geometric
+    return min(_log_pmf(n, mean, size) + math.log(total + rest), 0.0)
 
 
 def _log_pmf(n: int, mean: float, size: float) -> float:
