@@ -3,7 +3,7 @@
 A weak but lasting excess shows only in a long mean, a strong one already in a short one; so each cell keeps the mean of
 its scaled residual over 4, 16, 64, 256, 1024 and 4096 ticks. What a mean is worth is read off the fleet: at each
 horizon the spread of the means over all subjects is measured, and with it come autocorrelation and the offsets that
-healthy parts keep for ever. Beyond two such spreads the tail is exponential, which is far heavier than normal.
+healthy parts keep for ever. Beyond two or three such spreads the tail is exponential, which is far heavier than normal.
 
 Strength = -ln(expected false alarms of one subject in a week), over all metrics, horizons and looks.
 """
@@ -29,8 +29,9 @@ FAST = (4, 16)
 SLOW = (64, 256, 1024, 4096)
 HORIZONS = FAST + SLOW
 #: Where the tail leaves the normal curve, in robust sigmas: -ln p = z**2 / 2 up to here and its tangent beyond. Huber's
-#: least favourable distribution: normal in the middle, exponential outside, as healthy parts of one fleet are.
-KNEE = 2.0
+#: least favourable distribution: normal in the middle, exponential outside, as healthy parts of one fleet are. A mean of
+#: many ticks is nearer to the normal law than one of few.
+KNEES = {4: 2.0, 16: 2.25, 64: 2.5, 256: 2.75, 1024: 3.0, 4096: 3.0}
 #: A mean above this has probably been held down by the clipping of its terms at six spreads.
 CLIPPED = 3.0
 #: Evidence is reported from so many nats below the configured level on, so that it can also be seen to fade.
@@ -61,12 +62,14 @@ def looks(horizon: int, period: int) -> float:
 
 def strength(z: float, horizon: int, period: int, tests: int) -> float:
     """Return the strength of a mean that stands out by z robust sigmas, when `tests` series are watched."""
-    return KNEE * z - KNEE * KNEE / 2 - math.log(tests * looks(horizon, period))
+    knee = KNEES[horizon]
+    return knee * z - knee * knee / 2 - math.log(tests * looks(horizon, period))
 
 
 def needed(level: float, horizon: int, period: int, tests: int) -> float:
     """Return the z at which `strength` reaches `level`."""
-    return max((level + math.log(tests * looks(horizon, period))) / KNEE + KNEE / 2, KNEE)
+    knee = KNEES[horizon]
+    return max((level + math.log(tests * looks(horizon, period))) / knee + knee / 2, knee)
 
 
 Explain = Callable[[Tick, Standing, int, int, float, int], Finding]

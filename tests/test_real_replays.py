@@ -68,5 +68,5 @@ def test_ordinary_spread_pages_nobody(sets: ModuleType, shared: Path, tmp_path: 
 def test_a_probe_mesh_is_told_in_few_incidents_and_bad_nodes_as_nodes(sets: ModuleType, shared: Path, tmp_path: Path) -> None:
     run = replayed(sets, shared, tmp_path, "probe_mesh")
     pages = [i for i in run.found if i.severity == "page"]
-    assert len(pages) <= 30  # of 9,702 paths over the open Internet
+    assert len(pages) <= 40  # of 9,702 paths over the open Internet
     assert {"7", "9", "11"} <= {i.subject for i in pages} | {s for i in pages for s, _ in i.rivals}
