@@ -78,7 +78,7 @@ def outstanding(
             continue
         middle = median_near(d, n, width[m] / SIGMA, F(0.3) * width[m] / SIGMA, scratch)
         width[m] = SIGMA * middle
-        usual = max(width[m], F(0.7)) * (F(1.0) + F(8.0) / F(n))
+        usual = max(width[m], F(0.7)) * (F(1.0) + F(14.0) / F(n))
         for s in range(n_subjects):
             if w[s] > cut * usual:
                 rows[found] = m

@@ -283,7 +283,7 @@ def test_outstanding_against_the_obvious(guess: float) -> None:
         w = {s: float(mean[m, s]) * math.sqrt(unit * min(int(seen[m, s]), 2 * length - 1)) for s in range(subjects) if seen[m, s] >= least}
         if sign[m] == 0 or len(w) < 4:
             continue
-        usual = max(1.4826 * float(np.median(np.abs(list(w.values())))), 0.7) * (1 + 8 / len(w))
+        usual = max(1.4826 * float(np.median(np.abs(list(w.values())))), 0.7) * (1 + 14 / len(w))
         want |= {(m, s): v / usual for s, v in w.items() if v / usual > cut}
     assert got.keys() == want.keys()
     assert got[0, 17] == pytest.approx(want[0, 17], rel=1e-4)
