@@ -99,12 +99,14 @@ class Telemetry:
     every : int
         NVLinks are read so many times less often.
     more : callable, optional
-        Given `Scene` of each hour, returns further columns by table; what is there already is its to change.
+        Given the `Scene` of each hour, adds to its parts.
+    missed : float
+        Share of scrapes of a node that fail for no reason.
     """
 
     def __init__(
         self, topology: Topology, lottery: Lottery, faults: Sequence[Fault], seed: int, period: float, every: int = SELDOM,
-        more: Callable[[Scene], None] | None = None,
+        more: Callable[[Scene], None] | None = None, missed: float = MISSED,
     ) -> None:  # fmt: skip
         self.topology, self.faults, self.seed, self.period = topology, faults, seed, period
         self.place = Place(topology, lottery)
@@ -112,7 +114,7 @@ class Telemetry:
         self.gpus, self.links = Gpus(topology, lottery, seed, period), Links(topology, lottery, seed, period)
         self.nvlinks, self.nics = Nvlinks(topology, seed, period, every), Nics(topology, seed, period)
         self.hosts = Hosts(topology, seed, period)
-        self.missed, self.more = stream(seed, "missed scrapes"), more
+        self.missed, self.share, self.more = stream(seed, "missed scrapes"), missed, more
 
     def hour(self, first: int, ticks: int) -> Hour:
         """Return the next `ticks` ticks, of which the first has number `first`; call in order."""
@@ -164,7 +166,7 @@ class Telemetry:
 
     def _gone(self, seconds: Floats, wrong: Effects) -> Bools:
         """Say which nodes [T, N] send nothing: the decoys, and now and then a scrape that fails."""
-        failed = self.missed.random((len(seconds), self.topology.nodes)) < MISSED
+        failed = self.missed.random((len(seconds), self.topology.nodes)) < self.share
         return np.asarray(failed | looks.silent(self.faults, self.topology, seconds) | (wrong["dark"] > 0))
 
 
