@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from grayscope.engine import Coverage
-from grayscope.errors import InputError, UsageError
+from grayscope.errors import GrayscopeError, InputError, UsageError
 from grayscope.evidence import Evidence, Finding
 from grayscope.incident import Incident
 from grayscope.results import ResultsWriter, read_results
@@ -64,3 +65,17 @@ def test_what_is_no_results(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(InputError, match=r"verdicts\.parquet: not a readable"):
         read_results(tmp_path)
+
+
+def test_a_full_disk_leaves_the_older_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fake full disk: writing a table fails as the operating system would let it."""
+    write(tmp_path / "r")
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    with pytest.raises(GrayscopeError, match="r: cannot be written: No space left on device"):
+        write(tmp_path / "r")
+    assert [p.name for p in tmp_path.iterdir()] == ["r"]
+    assert read_results(tmp_path / "r").run["counts"] == {"rows": 3}
