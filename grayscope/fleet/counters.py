@@ -21,8 +21,6 @@ class Total:
         Width at which it wraps.
     lasting : bool
         True: a driver reload leaves it as it is.
-    clamped : bool
-        True: it sticks at its largest value instead of wrapping.
 
     Examples
     --------
@@ -30,9 +28,9 @@ class Total:
     [7.0, 0.0, 1.0]
     """
 
-    def __init__(self, start: Floats, *, bits: int | None = None, lasting: bool = False, clamped: bool = False) -> None:
+    def __init__(self, start: Floats, *, bits: int | None = None, lasting: bool = False) -> None:
         self.last = np.array(start, np.float64)
-        self.bits, self.lasting, self.clamped = bits, lasting, clamped
+        self.bits, self.lasting = bits, lasting
 
     def next(self, increments: Floats, resets: Sequence[tuple[int, NDArray[np.intp]]] = ()) -> Floats:
         """Return the totals [T, S] after adding increments [T, S]; `resets` names (tick, subjects) that start again at 0."""
@@ -41,6 +39,4 @@ class Total:
             before = out[tick - 1, subjects] if tick else self.last[subjects]
             out[tick:, subjects] -= before
         self.last = out[-1].copy()
-        if self.bits is None:
-            return out
-        return np.minimum(out, 2.0**self.bits - 1) if self.clamped else np.mod(out, 2.0**self.bits)
+        return out if self.bits is None else np.mod(out, 2.0**self.bits)
