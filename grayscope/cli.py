@@ -8,7 +8,7 @@ import sys
 import click
 
 from grayscope import __version__, plugins
-from grayscope.errors import GrayscopeError
+from grayscope.errors import GrayscopeError, UsageError
 
 
 class Lazy(click.Group):
@@ -22,6 +22,8 @@ class Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one pipeline and return its command; unknown names are answered with the nearest."""
         del ctx
+        if cmd_name not in plugins.names("pipelines"):
+            raise UsageError(f"no command is called {cmd_name!r}: {plugins.nearest(cmd_name, plugins.names('pipelines'))}")
         command: click.Command = plugins.load("pipelines", cmd_name)
         return command
 
