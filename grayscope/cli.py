@@ -22,9 +22,10 @@ class Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one pipeline and return its command; unknown names are answered with the nearest."""
         del ctx
-        if cmd_name not in plugins.names("pipelines"):
-            raise UsageError(f"no command is called {cmd_name!r}: {plugins.nearest(cmd_name, plugins.names('pipelines'))}")
-        command: click.Command = plugins.load("pipelines", cmd_name)
+        try:
+            command: click.Command = plugins.load("pipelines", cmd_name)
+        except UsageError as error:
+            raise UsageError(str(error).replace("no pipeline is", "no command is")) from None
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
