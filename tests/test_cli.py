@@ -76,7 +76,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (("replya",), "grayscope: error: no pipeline is called 'replya': did you mean 'replay'?"),
+        (("replya",), "grayscope: error: no command is called 'replya': did you mean 'replay'?"),
         (("list", "--nonsense"), "No such option"),
         (("check",), "Missing argument"),
         (("check", "/no/such/file.toml"), "grayscope: error: /no/such/file.toml: cannot be read"),
