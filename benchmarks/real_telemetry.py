@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import time
+import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -32,17 +33,7 @@ ROOT = Path(__file__).parents[1]
 DAY = 86_400_000_000
 DAYS = (1, 2, 3, 5, 10, 15)
 #: Map and the file that it is for.
-SETS = {
-    "failslow_drives": "failslow_drives/telemetry.parquet",
-    "gpu_variability_resnet": "gpu_variability/frontera-resnet-agg.csv",
-    "gpu_variability_bert": "gpu_variability/frontera-bert-agg.csv",
-    "gpu_variability_pagerank": "gpu_variability/frontera-pagerank-agg.csv",
-    "training_batch_times": "training_batch_times/job_2_norm.csv",
-    "nccl_pairs": "nccl_pairs/cluster/nccl-benchmark-results/pairwise/runs/20260128-010702/without-debug/summary.csv",
-    "probe_mesh": "probe_mesh/rtt.parquet",
-    "workflow_runs_eht": "workflow_runs/eht_imaging.parquet",
-    "workflow_runs_pycbc": "workflow_runs/pycbc_inference.parquet",
-}
+SETS: dict[str, str] = tomllib.loads((ROOT / "tests" / "maps" / "sets.toml").read_text("utf-8"))["files"]
 
 
 def imported(name: str, file: Path, out: Path) -> dict[str, int]:

@@ -20,6 +20,8 @@ from grayscope.evidence import NOTHING, Evidence
 from grayscope.incident import Incident
 from grayscope.judge import Judge
 from grayscope.message import Message
+from grayscope.passing import PassThrough
+from grayscope.rivals import mixture
 from grayscope.stand import Stand
 from grayscope.tick import Tick
 from grayscope.verdict import Verdict
@@ -58,10 +60,12 @@ class EngineSettings:
 class Engine:
     """One cell's line, live or in replay: `step` takes a message, `flush` ends the stream.
 
+    Rivals run with their own patience: blame is off and what they find passes straight to the desk.
+
     Parameters
     ----------
     detectors : iterable of Detector
-        Stepped in the given order.
+        Stepped in the given order; rivals only, or none.
     catalogue : Catalogue, optional
         The packaged one by default.
     settings : EngineSettings, optional
@@ -77,10 +81,13 @@ class Engine:
         self.detectors = tuple(detectors)
         if not self.detectors:
             raise UsageError("no detector is enabled: name at least one")
+        rivals, own = mixture(self.detectors)
+        if rivals and own:
+            raise UsageError(f"rivals are scored alone: {', '.join(rivals)} cannot run together with {', '.join(own)}; name rivals only, or none")
         self.align = Align(self._is_counter, self.settings.periods, self.settings.align)
         self.stand = Stand(self.catalogue, self.settings.disabled)
-        self.blame = Blame()
-        self.judge = Judge(self.settings.false_pages)
+        self.blame = None if rivals else Blame()
+        self.judge = PassThrough() if rivals else Judge(self.settings.false_pages)
         self.desk = Desk(cluster)
         self.announce = Announce(cluster)
         self.coverage: dict[tuple[str, str], Coverage] = {}
@@ -118,7 +125,9 @@ class Engine:
         self.ticks += 1
         self._cover(tick)
         standing = self.stand.step(tick, self.judge.doubted)
-        evidence = self.blame.step(Evidence.join([d.step(tick, standing) for d in self.detectors]), tick)
+        evidence = Evidence.join([d.step(tick, standing) for d in self.detectors])
+        if self.blame is not None:
+            evidence = self.blame.step(evidence, tick)
         verdicts = tuple(self.judge.step(tick, evidence))
         incidents = tuple(self.desk.step(verdicts))
         return Output(evidence, verdicts, incidents, tuple(self.announce.step(incidents)))
@@ -130,7 +139,8 @@ class Engine:
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state after align as plain arrays; open ticks are replayed from the broker instead."""
-        parts: dict[str, Mapping[str, np.ndarray[Any, Any]]] = {"stand": self.stand.snapshot(), "blame": self.blame.snapshot()}
+        parts: dict[str, Mapping[str, np.ndarray[Any, Any]]] = {"stand": self.stand.snapshot()}
+        parts |= {"blame": self.blame.snapshot()} if self.blame is not None else {}
         parts |= {"judge": self.judge.snapshot(), "desk": self.desk.snapshot()}
         parts |= {f"detector{i}": d.snapshot() for i, d in enumerate(self.detectors)}
         return {f"{part}:{key}": array for part, state in parts.items() for key, array in state.items()}
@@ -138,7 +148,8 @@ class Engine:
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned, with the same detectors."""
         self.stand.restore(_part(state, "stand"))
-        self.blame.restore(_part(state, "blame"))
+        if self.blame is not None:
+            self.blame.restore(_part(state, "blame"))
         self.judge.restore(_part(state, "judge"))
         self.desk.restore(_part(state, "desk"))
         self.announce.restore(self.desk.open.values())

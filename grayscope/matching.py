@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,10 @@ COUNTED = ("page", "ticket")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of truth that is not benign; times in microseconds, `ended` far away where it is open."""
+    """One row of truth; times in microseconds, `ended` far away where it is open.
+
+    `acceleration` says how many times more often than in real fleets such a row was planted, None where nobody says.
+    """
 
     subject: str
     mode: str
@@ -26,11 +29,17 @@ class Row:
     also: tuple[str, ...] = ()
     mechanism: str | None = None
     exhausted_at: int | None = None
+    acceleration: float | None = None
+
+    @property
+    def weight(self) -> float:
+        """Return how often such a row would be there at its real rate, for each time that it was planted."""
+        return 1.0 / self.acceleration if self.acceleration else 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One incident as far as scoring looks at it."""
+    """One incident as far as scoring looks at it; `weight` is that of the negative control that a false one fell for."""
 
     id: str
     subject: str
@@ -39,6 +48,7 @@ class Said:
     rivals: tuple[str, ...]
     history: tuple[tuple[int, str, str], ...]
     ended: int
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +72,48 @@ class Find:
 
 
 def settle(rows: Sequence[Row], said: Sequence[Said]) -> tuple[list[Find], list[tuple[Said, Row]], list[Said]]:
-    """Return the find of every row, the repeats with the row they repeat, and the false incidents."""
-    matches = [(row, incident, at) for row in rows for incident in said if (at := moment(row, incident)) is not None]
-    finds = []
-    for row in rows:
-        mine = [(at[0], not at[1], n, incident) for n, (r, incident, at) in enumerate(matches) if r is row]
-        when, wrong, _, incident = min(mine, key=lambda m: m[:3]) if mine else (0, True, 0, None)
-        finds.append(Find(row, incident, when, not wrong))
+    """Return the find of every row, the repeats with the row they repeat, and the false incidents.
+
+    Of incidents that match a row at the same moment, the one whose state is right is the finder, then the first of `said`.
+    """
+    naming = _by_name(said)
+    finds: list[Find] = []
+    matches: dict[int, list[int]] = {}
+    for k, row in enumerate(rows):
+        found = [(at[0], not at[1], n) for n in _candidates(row, naming) if (at := moment(row, said[n])) is not None]
+        for _, _, n in found:
+            matches.setdefault(n, []).append(k)
+        when, wrong, n = min(found, default=(0, True, -1))
+        finds.append(Find(row, said[n] if n >= 0 else None, when, not wrong))
     first = {id(f.incident) for f in finds}
-    repeats = {id(i): (i, row) for row, i, _ in reversed(matches) if id(i) not in first}
-    matched = {id(i) for _, i, _ in matches}
-    return finds, [r for i in said if (r := repeats.get(id(i)))], [i for i in said if id(i) not in matched]
+    repeats = [(said[n], rows[matches[n][0]]) for n in sorted(matches) if id(said[n]) not in first]
+    return finds, repeats, [i for n, i in enumerate(said) if n not in matches]
+
+
+def weighed(false: Sequence[Said], benign: Sequence[Row]) -> list[Said]:
+    """Return false incidents, each with the weight of the benign row that it fell for (the largest; 1 if there is none)."""
+    weights: dict[int, float] = {}
+    naming = _by_name(false)
+    for row in benign:
+        for n in _candidates(row, naming):
+            if moment(row, false[n]) is not None:
+                weights[n] = max(weights.get(n, 0.0), row.weight)
+    return [replace(i, weight=weights[n]) if n in weights else i for n, i in enumerate(false)]
+
+
+def _by_name(said: Sequence[Said]) -> dict[str, list[int]]:
+    """Return which incidents name a component, or a direct part of it, as a suspect that counts."""
+    naming: dict[str, list[int]] = {}
+    for n, incident in enumerate(said):
+        suspects = {incident.subject, *incident.rivals[:3]}
+        for name in suspects | {s.rpartition("/")[0] for s in suspects}:
+            naming.setdefault(name, []).append(n)
+    return naming
+
+
+def _candidates(row: Row, naming: Mapping[str, list[int]]) -> list[int]:
+    """Return a superset of the incidents that name a row, in order."""
+    return sorted({n for name in (row.subject, *row.also, row.subject.rpartition("/")[0]) if name for n in naming.get(name, ())})
 
 
 def moment(row: Row, incident: Said) -> tuple[int, bool] | None:
@@ -109,15 +150,13 @@ def rows_of(table: pa.Table | Iterable[Mapping[str, Any]]) -> Iterator[Mapping[s
     yield from table.to_pylist() if isinstance(table, pa.Table) else table
 
 
-def row_of(given: Mapping[str, Any]) -> Row | None:
-    """Read a row of truth; None if it is benign."""
-    if given["state"] == "benign":
-        return None
+def row_of(given: Mapping[str, Any]) -> Row:
+    """Read a row of truth."""
     ended = micros(given.get("ended"))
     began = micros(given["began"])
     return Row(
         given["subject"], given["mode"], given["state"], -FOREVER if began is None else began, FOREVER if ended is None else ended,
-        tuple(given.get("also") or ()), given.get("mechanism"), micros(given.get("exhausted_at")),
+        tuple(given.get("also") or ()), given.get("mechanism"), micros(given.get("exhausted_at")), given.get("x-acceleration"),
     )  # fmt: skip
 
 

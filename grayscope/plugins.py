@@ -81,6 +81,20 @@ def summary(wing: str, name: str) -> str:
     return doc.partition("\n")[0].partition(": ")[2] or doc.partition("\n")[0]
 
 
+def is_rival(name: str) -> bool:
+    """Say whether a detector is marked as a rival, without importing it.
+
+    Examples
+    --------
+    >>> is_rival("minder"), is_rival("slower")
+    (True, False)
+    """
+    path = _file("detectors", name)
+    classes = [c for c in ast.parse(path.read_text("utf-8")).body if isinstance(c, ast.ClassDef) and c.name == _class_name(path.stem)]
+    marks = [a for c in classes for a in c.body if isinstance(a, ast.AnnAssign) and isinstance(a.target, ast.Name) and a.target.id == "rival"]
+    return any(isinstance(a.value, ast.Constant) and a.value.value is True for a in marks)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a hint that names the nearest known word, or all of them.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from grayscope.matching import COUNTED, FOREVER, Find, Row, Said, micros, row_of, rows_of, said_of, settle
+from grayscope.matching import COUNTED, FOREVER, Find, Row, Said, micros, row_of, rows_of, said_of, settle, weighed
 
 #: Times since onset, seconds, at which recall is reported.
 SINCE_ONSET = (60, 300, 600, 1800, 3600, 6 * 3600, 86_400, 3 * 86_400, 7 * 86_400)
@@ -57,6 +57,22 @@ class Part:
         p, r = self.precision, self.recall
         return None if p is None or r is None else 2 * p * r / (p + r) if p + r else 0.0
 
+    @property
+    def precision_at_base_rates(self) -> float | None:
+        """Return the precision if faults and negative controls came as seldom as in real fleets; None where no row says how often they came."""
+        if all(f.row.acceleration is None for f in self.finds):
+            return None
+        matched = sum(self.matched_weights)
+        return _share(matched, matched + sum(i.weight for i in self.false))
+
+    @cached_property
+    def matched_weights(self) -> list[float]:
+        """Return the weight of every matched incident: that of the likeliest of the rows it found."""
+        weights: dict[int, float] = {}
+        for find in self.found:
+            weights[id(find.incident)] = max(weights.get(id(find.incident), 0.0), find.row.weight)
+        return list(weights.values())
+
     def recall_after(self, seconds: float) -> float | None:
         """Return the share of rows found within so many seconds of their onset."""
         return _share(sum(f.delay <= seconds * 1e6 for f in self.found), len(self.finds))
@@ -68,9 +84,10 @@ class Part:
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as JSON would have them; times in seconds."""
         delays = [f.delay / 1e6 for f in self.found]
+        base = self.precision_at_base_rates
         return {
             "rows": len(self.finds), "found": len(self.found), "precision": self.precision, "recall": self.recall, "f1": self.f1,
-            "exact_share": _share(sum(f.exact for f in self.found), len(self.found)),
+            **({} if base is None else {"precision_at_base_rates": base}), "exact_share": _share(sum(f.exact for f in self.found), len(self.found)),
             "state_right_share": _share(sum(f.right for f in self.found), len(self.found)),
             "delay_median_s": float(np.median(delays)) if delays else None, "delay_p90_s": float(np.quantile(delays, 0.9)) if delays else None,
             "matched": self.matched, "false": len(self.false), "repeats": len(self.repeats),
@@ -128,10 +145,12 @@ def score(
     (1.0, 1.0, 60000000, False)
     """
     first, last = -FOREVER if since is None else since, FOREVER if until is None else until
-    rows = [r for r in map(row_of, rows_of(truth)) if r is not None and r.ended >= first and r.began <= last]
+    told = [r for r in map(row_of, rows_of(truth)) if r.ended >= first and r.began <= last]
+    rows = [r for r in told if r.state != "benign"]
     said = [s for s in (said_of(i, last) for i in rows_of(incidents)) if s.severity in COUNTED and s.history and s.history[0][0] >= first]
     said.sort(key=lambda s: (s.history[0][0], s.id))
-    finds, repeats, false = settle(rows, said)
+    finds, repeats, wrong = settle(rows, said)
+    false = weighed(wrong, [r for r in told if r.state == "benign"])
     names = {r.mode for r in rows} | {i.mode for i in false}
     modes = {m: _part([f for f in finds if f.row.mode == m], [i for i in false if i.mode == m], _of(repeats, m), gpu_weeks) for m in sorted(names)}
     overall = _part(finds, false, [i for i, _ in repeats], gpu_weeks)

@@ -27,4 +27,5 @@ def command(wing: str | None, as_json: bool) -> None:
     for name, members in found.items():
         click.echo(click.style(name, bold=True))
         for plugin, line in members.items():
-            click.echo(f"  {plugin:<14}{line}")
+            mark = "(rival) " if name == "detectors" and plugins.is_rival(plugin) else ""
+            click.echo(f"  {plugin:<14}{mark}{line}")

@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from grayscope.results import Results
+    from grayscope.bootstrap import Interval
     from grayscope.score import Part
     from grayscope.trace import Trace
 
@@ -21,6 +21,7 @@ COLUMNS = (
     ("rows", "rows"), ("found", "found"), ("precision", "precision"), ("recall", "recall"), ("f1", "F1"), ("exact_share", "exact"),
     ("state_right_share", "state"), ("delay_median_s", "delay"), ("delay_p90_s", "p90"), ("false", "false"), ("repeats", "repeats"),
 )  # fmt: skip
+BASE = ("precision_at_base_rates", "precision at base rates")
 SINCE = (60, 600, 3600, 86_400)
 
 
@@ -32,12 +33,16 @@ SINCE = (60, 600, 3600, 86_400)
 def command(trace: Path, results: Path, days: str | None, as_json: bool) -> None:
     """Compare RESULTS (a directory that replay --out wrote) with the truth of TRACE.
 
+    Figures carry 95 % intervals: truth rows and incidents drawn again with replacement.
+
     \b
     Examples:
       grayscope score mytrace results
       grayscope score mytrace results --days 1,2,3,5,10,15 --json
     """
+    from grayscope.bootstrap import intervals
     from grayscope.errors import InputError
+    from grayscope.exposure import exposure
     from grayscope.results import read_results
     from grayscope.score import score
     from grayscope.trace import Trace
@@ -48,16 +53,18 @@ def command(trace: Path, results: Path, days: str | None, as_json: bool) -> None
     truth = opened.truth()
     if truth is None:
         raise InputError(f"{trace}: truth.parquet is missing: nothing to score against")
-    weeks, counted = _exposure(said)
+    weeks, counted = exposure(said.coverage)
     ledger = results / "ledger.parquet"
     whole = score(truth, said.incidents, weeks, ledger=read_table(ledger) if ledger.exists() else None)
     ends = _day_ends(opened) if wanted else []
     by_day = {d: score(truth, said.incidents, weeks, until=ends[d - 1]).overall for d in wanted if d <= len(ends)}
     if as_json:
         shown = {d: {k: p.to_dict()[k] for k in ("rows", "found", "precision", "recall", "f1", "false")} for d, p in by_day.items()}
-        click.echo(json.dumps({**whole.to_dict(), "days": shown, "days_with_data": len(ends), "subject_weeks": weeks, "exposure": counted}, indent=1))
+        sure = {"overall": intervals(whole.overall), "modes": {m: intervals(p) for m, p in whole.modes.items()}}
+        document = {**whole.to_dict(), "intervals_95": sure, "days": shown, "days_with_data": len(ends), "subject_weeks": weeks, "exposure": counted}
+        click.echo(json.dumps(document, indent=1))
         return
-    _print(whole.overall, whole.modes, by_day)
+    _print(whole.overall, whole.modes, by_day, intervals(whole.overall))
     click.echo(f"exposure: {weeks:.4g} weeks of {counted}")
 
 
@@ -69,16 +76,6 @@ def _numbers(days: str | None) -> list[int]:
     if any(d < 1 for d in found):
         raise click.BadParameter("days are counted from 1", param_hint="--days")
     return found
-
-
-def _exposure(said: Results) -> tuple[float, str]:
-    """Return subject-weeks of the gpu table, else of the table with the most subjects."""
-    tables: dict[str, tuple[int, float]] = {}
-    for row in said.coverage.to_pylist():
-        weeks = row["expected"] * (row["last"] - row["first"]).total_seconds() / (7 * 86_400)
-        tables[row["table"]] = max(tables.get(row["table"], (0, 0.0)), (row["expected"], weeks))
-    name = "gpu" if "gpu" in tables else max(tables, key=lambda t: tables[t], default="nothing")
-    return tables.get(name, (0, 0.0))[1], name
 
 
 def _day_ends(trace: Trace) -> list[int]:
@@ -93,7 +90,7 @@ def _day_ends(trace: Trace) -> list[int]:
     return [(d + 1) * DAY - 1 for d in sorted(days)]
 
 
-def _print(overall: Part, modes: Mapping[str, Part], by_day: Mapping[int, Part]) -> None:
+def _print(overall: Part, modes: Mapping[str, Part], by_day: Mapping[int, Part], sure: Mapping[str, Interval | None]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -105,8 +102,11 @@ def _print(overall: Part, modes: Mapping[str, Part], by_day: Mapping[int, Part])
         figures = part.to_dict()
         table.add_row(shorten(name or "no mode", 24), *(_time(figures[key]) if key.endswith("_s") else _shown(figures[key]) for key, _ in COLUMNS))
     Console(width=None if Console().is_terminal else 140).print(table)
-    pages, tickets = overall.false_rate("page"), overall.false_rate("ticket")
-    click.echo(f"false per 1,000 GPU-weeks: {_shown(pages)} pages, {_shown(tickets)} tickets")
+    figures = overall.to_dict()
+    shares = [(title, key) for key, title in (*COLUMNS, BASE) if key in sure and not key.endswith("_s")]
+    click.echo(f"95 % intervals: {', '.join(f'{title} {_between(figures[key], sure[key])}' for title, key in shares)}")
+    rates = [f"{_between(figures[k], sure[k])} {v}s" for v in ("page", "ticket") for k in (f"false_{v}s_per_1000_gpu_weeks",)]
+    click.echo(f"false per 1,000 GPU-weeks: {', '.join(rates)}")
     after = ", ".join(f"{_time(s)} {_shown(overall.recall_after(s))}" for s in SINCE)
     click.echo(f"recall by time since onset: {after}")
 
@@ -121,3 +121,7 @@ def _time(seconds: float | None) -> str:
 
 def _shown(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _between(value: float | None, ends: Interval | None) -> str:
+    return _shown(value) if ends is None else f"{_shown(value)} ({_shown(ends[0])} to {_shown(ends[1])})"

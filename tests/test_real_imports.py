@@ -148,6 +148,6 @@ def test_workflow_runs(shared: Path, tmp_path: Path, name: str, file: str, rows:
 
 
 def test_every_map_says_which_data_set_it_is_for() -> None:
-    maps = sorted(MAPS.glob("*.toml"))
+    maps = sorted(m for m in MAPS.glob("*.toml") if m.stem != "sets")
     assert len(maps) >= 9
     assert all(m.read_text("utf-8").startswith("# For: ") and "Traps handled" in m.read_text("utf-8") for m in maps)

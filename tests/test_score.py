@@ -204,3 +204,116 @@ def test_tables_json_and_records_give_the_same_score() -> None:
     found = [score(t, i, 1.0).to_dict() for t in ([fault()], truth) for i in (table, [incident_dict(incident)])]
     assert found[0] == found[1] == found[2] == found[3]
     assert found[0]["overall"]["delay_median_s"] == 600.0
+
+
+# -- ties, nesting, whole runs --------------------------------------------------------------------------------------
+
+
+def test_of_two_incidents_at_the_same_moment_the_right_state_finds_then_the_earlier_then_the_name() -> None:
+    wrong = said((20 * MINUTE, "masked", "ticket"), name="a")
+    assert [f.incident.id for f in overall([fault()], [wrong, paged(20, name="b")]).found if f.incident] == ["b"]
+    old = said((5 * MINUTE, "gray", "page"), name="z")  # both match at the onset
+    older = said((4 * MINUTE, "gray", "page"), name="zz")
+    assert [f.incident.id for f in overall([fault()], [old, older]).found if f.incident] == ["zz"]
+    assert [f.incident.id for f in overall([fault()], [paged(20, name="d"), paged(20, name="c")]).found if f.incident] == ["c"]
+
+
+def test_the_order_of_incidents_and_rows_does_not_matter() -> None:
+    rows = [fault(), fault("n1/gpu1", began=5 * MINUTE), fault("n1", "failed", began=15 * MINUTE), fault("n2/nic0/port")]
+    incidents = [paged(20, name="a"), paged(20, subject="n1", name="b"), paged(21, subject="n2/nic0", name="c"), paged(22, subject="n9", name="d")]
+    one, other = overall(rows, incidents), overall(rows[::-1], incidents[::-1])
+    assert one.to_dict() == other.to_dict()
+    assert {i.id for i in one.repeats} == {i.id for i in other.repeats}
+
+
+def test_nested_subjects_go_one_level_up_and_one_down() -> None:
+    rows = [fault("n1"), fault("n1/gpu0"), fault("n1/gpu0/link1")]
+    part = overall(rows, [paged(20, subject="n1/gpu0")])
+    assert [f.exact for f in part.finds] == [False, True, False]
+    assert (part.recall, part.matched, part.precision) == (1.0, 1, 1.0)
+    assert [f.incident is not None for f in overall(rows, [paged(20, subject="n1")]).finds] == [True, True, False]
+    assert [f.incident is not None for f in overall(rows, [paged(20, subject="n1/gpu0/link1/lane0")]).finds] == [False, False, True]
+
+
+def test_whole_and_part_reported_apart_are_one_match_and_one_repeat() -> None:
+    part = overall([fault("n1/gpu0")], [paged(20, subject="n1", name="node"), paged(21, name="gpu")])
+    assert ([f.exact for f in part.found], [i.id for i in part.repeats], part.precision) == ([False], ["gpu"], 1.0)
+
+
+def test_who_repeats_one_row_but_finds_another_is_no_repeat() -> None:
+    rows = [fault("n1/gpu0"), fault("n1/gpu1", began=30 * MINUTE)]
+    part = overall(rows, [paged(12, subject="n1/gpu0", name="a"), paged(31, subject="n1", name="b")])
+    assert (part.matched, part.repeats, part.precision) == (2, [], 1.0)
+
+
+def test_an_incident_opened_again_and_again_repeats() -> None:
+    part = overall([fault(ended=None)], [paged(20 + 30 * k, name=f"{k:02d}", ended=(25 + 30 * k) * MINUTE) for k in range(9)])
+    assert (part.matched, len(part.repeats), len(part.false), part.precision, part.recall) == (1, 8, 0, 1.0, 1.0)
+
+
+def truth_of_many() -> list[dict[str, Any]]:
+    rows = [fault(f"n{i}/gpu{i % 8}", ("masked", "gray", "failed")[i % 3], began=(10 + 7 * i) * MINUTE, ended=(60 + 7 * i) * MINUTE) for i in range(24)]
+    return [*rows, fault("n50", "benign"), {**fault("n3/nic0/port", "masked"), "mode": "fec_margin", "also": ["leaf:1/port:9"], "ended": None}]
+
+
+def test_an_oracle_scores_one() -> None:
+    truth = truth_of_many()
+    told = [
+        said((r["began"], r["state"], "page" if r["state"] == "gray" else "ticket"), subject=r["subject"], ended=r["ended"], name=str(k))
+        for k, r in enumerate(truth)
+        if r["state"] != "benign"
+    ]
+    figures = overall(truth, told).to_dict()
+    assert [figures[k] for k in ("precision", "recall", "f1", "exact_share", "state_right_share")] == [1.0] * 5
+    assert [figures[k] for k in ("delay_median_s", "delay_p90_s", "false", "repeats", "false_pages_per_1000_gpu_weeks")] == [0.0, 0.0, 0, 0, 0.0]
+    assert figures["recall_after_s"]["60"] == 1.0
+
+
+def test_an_empty_result_scores_nothing() -> None:
+    figures = overall(truth_of_many(), []).to_dict()
+    assert (figures["recall"], figures["precision"], figures["f1"], figures["false"]) == (0.0, None, None, 0)
+
+
+def test_who_accuses_everybody_finds_all_and_pays_for_it() -> None:
+    truth = truth_of_many()
+    names = [f"n{i}/gpu{g}" for i in range(60) for g in range(8)] + [f"n{i}/nic0/port" for i in range(60)]
+    always = [(30 * k * MINUTE, "gray", "page") for k in range(12)]
+    part = overall(truth, [said(*always, subject=name, name=name) for name in names])
+    assert part.recall == 1.0
+    assert part.precision == pytest.approx(25 / len(names), abs=0.01)
+    assert part.f1 is not None
+    assert part.f1 < 0.1
+    assert part.false_rate("page") == pytest.approx(100 * (len(names) - part.matched - len(part.repeats)))
+
+
+def test_who_accuses_the_whole_site_finds_nothing() -> None:
+    part = overall(truth_of_many(), [paged(0, subject="site")])
+    assert (part.recall, part.precision) == (0.0, 0.0)
+
+
+# -- base rates -----------------------------------------------------------------------------------------------------
+
+
+def sped(row: dict[str, Any], times: float) -> dict[str, Any]:
+    return {**row, "x-acceleration": times}
+
+
+def test_precision_at_base_rates_weighs_what_was_planted_too_often() -> None:
+    rows = [sped(fault(), 10.0), sped(fault("n5"), 4.0)]
+    part = overall(rows, [paged(20, name="a"), paged(20, subject="n5", name="b"), paged(20, subject="n9", name="c")])
+    assert part.precision == pytest.approx(2 / 3)
+    assert part.precision_at_base_rates == pytest.approx((0.1 + 0.25) / (0.1 + 0.25 + 1.0))
+    assert part.to_dict()["precision_at_base_rates"] == part.precision_at_base_rates
+
+
+def test_a_false_incident_about_a_planted_look_alike_weighs_as_little() -> None:
+    rows = [sped(fault(), 10.0), sped(fault("n7", "benign"), 20.0)]
+    part = overall(rows, [paged(20, name="a"), paged(20, subject="n7", name="b")])
+    assert part.precision == 0.5
+    assert part.precision_at_base_rates == pytest.approx(0.1 / 0.15)
+
+
+def test_base_rates_are_not_shown_where_no_row_tells_them() -> None:
+    part = overall([fault()], [paged(20)])
+    assert part.precision_at_base_rates is None
+    assert "precision_at_base_rates" not in part.to_dict()

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from grayscope.fleet.noise import Floats
 
+Resets = Sequence[tuple[int, NDArray[np.intp]]]
+
 
 class Total:
     """One counter of many subjects that goes on from call to call.
@@ -21,6 +23,8 @@ class Total:
         Width at which it wraps.
     lasting : bool
         True: a driver reload leaves it as it is.
+    clamped : bool
+        True: it sticks at its largest value instead of wrapping.
 
     Examples
     --------
@@ -28,15 +32,17 @@ class Total:
     [7.0, 0.0, 1.0]
     """
 
-    def __init__(self, start: Floats, *, bits: int | None = None, lasting: bool = False) -> None:
+    def __init__(self, start: Floats, *, bits: int | None = None, lasting: bool = False, clamped: bool = False) -> None:
         self.last = np.array(start, np.float64)
-        self.bits, self.lasting = bits, lasting
+        self.bits, self.lasting, self.clamped = bits, lasting, clamped
 
-    def next(self, increments: Floats, resets: Sequence[tuple[int, NDArray[np.intp]]] = ()) -> Floats:
-        """Return the totals [T, S] after adding increments [T, S]; `resets` names (tick, subjects) that start again at 0."""
+    def next(self, increments: Floats, resets: Resets = (), born: Resets = ()) -> Floats:
+        """Return the totals [T, S] after adding increments [T, S]; `resets` names (tick, subjects) that start again at 0, `born` new parts."""
         out = self.last + np.cumsum(increments, axis=0)
-        for tick, subjects in () if self.lasting else resets:
+        for tick, subjects in (*(() if self.lasting else resets), *born):
             before = out[tick - 1, subjects] if tick else self.last[subjects]
             out[tick:, subjects] -= before
         self.last = out[-1].copy()
-        return out if self.bits is None else np.mod(out, 2.0**self.bits)
+        if self.bits is None:
+            return out
+        return np.minimum(out, 2.0**self.bits - 1) if self.clamped else np.mod(out, 2.0**self.bits)

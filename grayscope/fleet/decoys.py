@@ -66,12 +66,14 @@ def silent(decoys: Sequence[Fault], topology: Topology, seconds: Floats) -> NDAr
 
 def reloads(decoys: Sequence[Fault], topology: Topology) -> list[tuple[int, float]]:
     """Return (node, moment at which its driver is back) of every reload; the devices are mute until then."""
-    return [(topology.node_names.index(d.subject), d.began + RELOAD) for d in decoys if d.mode == "driver_reload"]
+    back = {"driver_reload": RELOAD, "maintenance": None}
+    found = [d for d in decoys if d.mode in back]
+    return [(topology.node_names.index(d.subject), d.began + (back[d.mode] or (d.ended or np.inf) - d.began)) for d in found]
 
 
 def mute_devices(decoys: Sequence[Fault], topology: Topology, seconds: Floats) -> NDArray[np.bool_]:
     """Say on which nodes the GPUs cannot be read while the driver reloads, shape [T, N]."""
     out = np.zeros((len(seconds), topology.nodes), bool)
-    for node, back in reloads(decoys, topology):
+    for node, back in reloads([d for d in decoys if d.mode == "driver_reload"], topology):
         out[(seconds >= back - RELOAD) & (seconds < back), node] = True
     return out

@@ -15,8 +15,11 @@ from grayscope.errors import UsageError
 from grayscope.event import Event
 from grayscope.fleet.decoys import decoys
 from grayscope.fleet.exposition import page
-from grayscope.fleet.faults import Fault, gpu_of, planted
+from grayscope.fleet.faults import Fault, planted
 from grayscope.fleet.lottery import Lottery
+from grayscope.fleet.moment import START, stamp
+from grayscope.fleet.place import Place
+from grayscope.fleet.register import Register
 from grayscope.fleet.telemetry import SELDOM, Hour, Sheet, Telemetry
 from grayscope.fleet.topology import Topology
 from grayscope.fleet.truth import truth_rows
@@ -26,10 +29,6 @@ from grayscope.plugins import nearest
 from grayscope.rates import Rates, Raw
 from grayscope.roster import RosterRow
 from grayscope.tracewriter import TraceWriter
-
-#: The first moment: 2026-01-05 00:00 UTC, microseconds.
-START = 1_767_571_200_000_000
-REMAPPED = "Row Remapper: New row marked for remapping, reset gpu to activate."
 
 
 class Fleet:
@@ -63,6 +62,7 @@ class Fleet:
         self.lottery = Lottery.draw(self.topology, seed)
         self.duration, self.period_s, self.seed = hours, period_s, seed
         self.faults = tuple(faults) if faults is not None else (*planted(self.topology, self.lottery, hours, seed), *decoys(self.topology, hours, seed))
+        self._place = Place(self.topology, self.lottery)
         for fault in self.faults:
             self._check(fault)
         self._shown: tuple[Iterator[Hour], int, Hour | None] | None = None
@@ -74,7 +74,7 @@ class Fleet:
         if fault.mode in ("silent", "driver_reload") and fault.subject not in self.topology.node_names:
             raise UsageError(f"{fault.mode}: no node is called {fault.subject!r}: {nearest(fault.subject, self.topology.node_names)}")
         if fault.state != "benign":
-            gpu_of(fault, self.topology)
+            self._place.gpu(fault.subject)
 
     @property
     def gpu_weeks(self) -> float:
@@ -89,7 +89,7 @@ class Fleet:
 
     def roster_rows(self) -> tuple[RosterRow, ...]:
         """Return who exists."""
-        return tuple(self.topology.roster_rows())
+        return tuple(Register(self.topology).rows())
 
     def messages(self) -> Iterator[Message]:
         """Yield the roster, then batches and events by time, counters as increments, as agents would send them."""
@@ -105,7 +105,7 @@ class Fleet:
 
     def truth_rows(self) -> list[dict[str, Any]]:
         """Return what was really wrong: rows of truth.parquet, times in microseconds."""
-        return truth_rows(self.topology, self.lottery, self.faults, self.seed, float(self.period_s), self._hours, self._stamp)
+        return truth_rows(self.topology, self.lottery, self.faults, self.seed, float(self.period_s), self._hours)
 
     def write(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the trace: counters as running totals, with roster, events and truth."""
@@ -154,9 +154,6 @@ class Fleet:
         self._shown = (hours, at, hour)
         return hour, time_index - self._hours[number][0]
 
-    def _stamp(self, seconds: float) -> int:
-        return START + round(seconds * 1e6)
-
     def _times(self, hour: Hour, sheet: Sheet) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         return START + np.round(hour.seconds[sheet.at] * 1e6).astype(np.int64)
 
@@ -165,8 +162,8 @@ class Fleet:
         return rates.batch(Raw(sheet.table, self._times(hour, sheet), sheet.subjects, sheet.metrics, ones, sheet.values))
 
     def _events(self, hour: Hour) -> Iterator[Event]:
-        for seconds, gpu in hour.remaps:
-            yield Event(self._stamp(seconds), gpu, "xid", "63", REMAPPED)
+        for s in hour.said:
+            yield Event(stamp(s.seconds), s.subject, s.source, s.code, s.text, s.count)
 
 
 def _one(batch: Batch, k: int) -> Batch:

@@ -28,6 +28,8 @@ class Lottery:
         PCIe replays per minute.
     corrected : ndarray
         Corrected memory errors per day: none for nine in ten.
+    errors : ndarray
+        Of the NIC beside it: log10 of the bit error ratio before correction.
     """
 
     clock: Floats
@@ -38,6 +40,7 @@ class Lottery:
     capped: Floats
     replays: Floats
     corrected: Floats
+    errors: Floats
 
     @classmethod
     def draw(cls, topology: Topology, seed: int) -> Lottery:
@@ -57,4 +60,5 @@ class Lottery:
             capped=rng.beta(2, 6, n),
             replays=np.minimum(rng.gamma(0.5, 0.4, n), 2.0),
             corrected=np.where(rng.random(n) < 0.1, np.exp(rng.uniform(np.log(0.1), np.log(5.0), n)), 0.0),
+            errors=stream(seed, "optics").normal(-7.0, 0.4, n),
         )

@@ -9,6 +9,14 @@ from numpy.typing import NDArray
 
 from grayscope.fleet.noise import Floats
 
+#: The first moment: 2026-01-05 00:00 UTC, microseconds.
+START = 1_767_571_200_000_000
+
+
+def stamp(seconds: float) -> int:
+    """Return the event time, in microseconds, of a moment in seconds since the first one."""
+    return START + round(seconds * 1e6)
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -24,6 +32,10 @@ class Moment:
         Share of a step in which the GPU has work of its own; the rest is waiting for others.
     traffic : ndarray, shape [T, G]
         Steps per second, 0 without a rank.
+    born : sequence of (tick, GPUs)
+        Other parts that took a place at that tick: nothing of them was counted before.
+    spinning : ndarray of bool, shape [T, G], or None
+        GPUs that wait for ever in a collective, and look busy.
     resets : sequence of (tick, GPUs)
         Drivers that came back at that tick.
     """
@@ -33,3 +45,5 @@ class Moment:
     busy: Floats
     traffic: Floats
     resets: tuple[tuple[int, NDArray[np.intp]], ...] = ()
+    spinning: NDArray[np.bool_] | None = None
+    born: tuple[tuple[int, NDArray[np.intp]], ...] = ()

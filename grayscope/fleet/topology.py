@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,12 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.errors import UsageError
-from grayscope.roster import RosterRow
+from grayscope.fleet.noise import Floats, stream
+from grayscope.fleet.seats import Seat, job_number, two_jobs
+from grayscope.fleet.skus import H100, KINDS
 
-SKU = "NVIDIA H100 80GB HBM3"
-#: NVLinks of one GPU of that kind.
+SKU = H100.gpu
+#: NVLinks of one GPU of either kind.
 LINKS = 18
 NODES_PER_RACK = 4
+#: A leaf switch serves one rail of so many nodes (NVIDIA's scalable unit); drives per node: assumed.
+NODES_PER_LEAF, DRIVES = 32, 2
+#: Seconds that a rank of each of the first two jobs computes per step.
+BASE = (1.6, 2.3)
 Ints = NDArray[np.intp]
 
 
@@ -30,6 +35,10 @@ class Topology:
         Nodes, and GPUs (as well as NICs) per node.
     seed : int
         Decides serial numbers.
+    seats : tuple of Seat
+        Who works where and when, instead of two jobs for ever.
+    second : int
+        How many of the last nodes are of the second kind.
 
     Examples
     --------
@@ -41,10 +50,12 @@ class Topology:
     nodes: int
     gpus: int
     seed: int = 1
+    seats: tuple[Seat, ...] = ()
+    second: int = 0
 
     def __post_init__(self) -> None:
-        if not (1 <= self.nodes <= 999 and 1 <= self.gpus <= 16):
-            raise UsageError(f"a fleet has 1 to 999 nodes of 1 to 16 GPUs, not {self.nodes} of {self.gpus}")
+        if not (1 <= self.nodes <= 9999 and 1 <= self.gpus <= 16):
+            raise UsageError(f"a fleet has 1 to 9999 nodes of 1 to 16 GPUs, not {self.nodes} of {self.gpus}")
 
     @cached_property
     def node_names(self) -> tuple[str, ...]:
@@ -72,16 +83,35 @@ class Topology:
         return tuple(f"{n}/nic{k}" for n in self.node_names for k in range(self.gpus))
 
     @cached_property
+    def seating(self) -> tuple[Seat, ...]:
+        """Return all seats, job by job and place by place."""
+        return tuple(sorted(self.seats or two_jobs(self.nodes), key=lambda s: (job_number(s.job), s.place, s.since)))
+
+    @cached_property
     def job_of_node(self) -> tuple[str, ...]:
-        """Return the job of each node, empty for the spare one."""
-        spare = 1 if self.nodes >= 4 else 0
-        first = (self.nodes - spare + 1) // 2
-        return tuple("job:1" if i < first else "job:2" if i < self.nodes - spare else "" for i in range(self.nodes))
+        """Return the first job of each node, empty for a spare one."""
+        first = {s.node: s.job for s in sorted(self.seating, key=lambda s: -s.since)}
+        return tuple(first.get(i, "") for i in range(self.nodes))
 
     @cached_property
     def jobs(self) -> tuple[str, ...]:
         """Return the jobs."""
-        return tuple(sorted({j for j in self.job_of_node if j}))
+        return tuple(sorted({s.job for s in self.seating}, key=job_number))
+
+    @cached_property
+    def job_base(self) -> Floats:
+        """Return the seconds that a rank of each job computes per step, shape [J]; 1 to 4 s are assumed."""
+        drawn = stream(self.seed, "kinds of jobs").uniform(1.0, 4.0, max(len(self.jobs) - len(BASE), 0))
+        return np.concatenate([BASE[: len(self.jobs)], drawn])
+
+    @cached_property
+    def kind_of_node(self) -> Ints:
+        """Return which of the kinds of GPU each node has, shape [N]."""
+        return (np.arange(self.nodes) >= self.nodes - self.second).astype(np.intp)
+
+    def of_kind(self, what: str) -> Floats:
+        """Return a number of each GPU's kind, shape [G]."""
+        return np.array([float(getattr(k, what)) for k in KINDS])[self.kind_of_node[self.node_of_gpu]]
 
     @cached_property
     def node_of_gpu(self) -> Ints:
@@ -95,80 +125,76 @@ class Topology:
 
     @cached_property
     def rank_gpu(self) -> Ints:
-        """Return the GPU of each rank, shape [R]; ranks come job by job."""
-        return np.array([g for job in self.jobs for g in range(len(self.gpu_names)) if self.job_of_node[g // self.gpus] == job], np.intp)
+        """Return the GPU of each rank, shape [R]; ranks come job by job, one that moves comes once per seat."""
+        nodes = np.array([s.node for s in self.seating], np.intp)
+        return (nodes[:, None] * self.gpus + np.arange(self.gpus)).ravel()
 
     @cached_property
     def rank_job(self) -> Ints:
         """Return the job (as index into `jobs`) of each rank, shape [R]."""
-        return np.array([self.jobs.index(self.job_of_node[g // self.gpus]) for g in self.rank_gpu], np.intp)
+        number = {job: j for j, job in enumerate(self.jobs)}
+        return np.repeat(np.array([number[s.job] for s in self.seating], np.intp), self.gpus)
+
+    @cached_property
+    def rank_seat(self) -> Ints:
+        """Return the seat (as index into `seating`) of each rank, shape [R]."""
+        return np.repeat(np.arange(len(self.seating)), self.gpus)
 
     @cached_property
     def rank_stage(self) -> Ints:
-        """Return the pipeline stage of each rank, shape [R]: `job:1` has one, `job:2` two."""
-        stage = np.zeros(len(self.rank_gpu), np.intp)
-        second = np.flatnonzero(self.rank_job == 1)
-        stage[second[len(second) // 2 :]] = 1
+        """Return the pipeline stage of each rank, shape [R]: without seats of its own `job:1` has one, `job:2` two."""
+        stage = np.repeat(np.array([s.stage for s in self.seating], np.intp), self.gpus)
+        if not self.seats:
+            second = np.flatnonzero(self.rank_job == 1)
+            stage[second[len(second) // 2 :]] = 1
         return stage
 
     @cached_property
     def rank_names(self) -> tuple[str, ...]:
         """Return the ranks."""
-        within = np.arange(len(self.rank_job)) - np.searchsorted(self.rank_job, self.rank_job)
-        return tuple(f"{self.jobs[j]}/r{k}" for j, k in zip(self.rank_job.tolist(), within.tolist(), strict=True))
+        return tuple(f"{s.job}/r{s.place * self.gpus + k}" for s in self.seating for k in range(self.gpus))
+
+    def working(self, seconds: Floats) -> NDArray[np.bool_]:
+        """Say which ranks are there at `seconds` [T], shape [T, R]."""
+        since, until = (np.repeat([getattr(s, x) for s in self.seating], self.gpus) for x in ("since", "until"))
+        return np.asarray((seconds[:, None] >= since) & (seconds[:, None] < until))
 
     def serial(self, subject: str) -> str:
         """Return the serial number of a part."""
         return hashlib.blake2b(f"{self.seed}/{subject}".encode(), digest_size=6).hexdigest().upper()
 
-    def roster_rows(self) -> list[RosterRow]:
-        """Return who exists, valid for ever."""
-        return [*self._hosts(), *self._parts(), *self._ranks(), *self._fabric()]
+    @cached_property
+    def drive_names(self) -> tuple[str, ...]:
+        """Return the drives, node by node."""
+        return tuple(f"{n}/nvme{k}" for n in self.node_names for k in range(DRIVES))
 
-    # -- rows -------------------------------------------------------------------------------------------------------
+    @cached_property
+    def leaf_of_gpu(self) -> Ints:
+        """Return the leaf switch that the NIC beside each GPU is plugged into, shape [G]: one per rail and 32 nodes."""
+        return np.asarray(self.node_of_gpu // NODES_PER_LEAF * self.gpus + self.slot)
 
-    def _keys(self, node: int) -> dict[str, str]:
-        rack = f"rack{node // NODES_PER_RACK + 1:02d}"
-        keys = {"node": self.node_names[node], "rack": rack, "job": self.job_of_node[node]}
-        return {k: v for k, v in keys.items() if v}
+    @cached_property
+    def leaf_names(self) -> tuple[str, ...]:
+        """Return the leaf switches."""
+        return tuple(leaf_name(k) for k in range(int(self.leaf_of_gpu.max()) + 1))
 
-    def _hosts(self) -> Iterator[RosterRow]:
-        for i, name in enumerate(self.node_names):
-            yield RosterRow(name, "node", keys={**self._keys(i), "sku": "HGX H100", "serial": self.serial(name)})
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Return how many parts of each kind there are."""
+        n, g = self.nodes, len(self.gpu_names)
+        return {"node": n, "gpu": g, "nic": g, "nvlink": g * LINKS, "drive": n * DRIVES, "leaf": len(self.leaf_names), "job": len(self.jobs)}
 
-    def _parts(self) -> Iterator[RosterRow]:
-        for g, name in enumerate(self.gpu_names):
-            node, slot = divmod(g, self.gpus)
-            keys = {**self._keys(node), "slot": str(slot), "sku": SKU, "serial": self.serial(name)}
-            yield RosterRow(name, "gpu", keys=keys)
-            yield RosterRow(self.pcie_names[g], "pcie", keys=keys)
-            for link in self.nvlink_names[g * LINKS : (g + 1) * LINKS]:
-                yield RosterRow(link, "nvlink", keys=keys)
-            nic = self.nic_names[g]
-            wired = {"sku": "ConnectX-7", "serial": self.serial(nic), "rail": f"rail:{slot}", "leaf": leaf_name(slot)}
-            yield RosterRow(nic, "nic", keys={**keys, **wired})
-
-    def _ranks(self) -> Iterator[RosterRow]:
-        for r, name in enumerate(self.rank_names):
-            gpu = int(self.rank_gpu[r])
-            node, slot = divmod(gpu, self.gpus)
-            keys = {**self._keys(node), "role": f"stage{self.rank_stage[r]}", "gpu": self.gpu_names[gpu], "rail": f"rail:{slot}", "leaf": leaf_name(slot)}
-            yield RosterRow(name, "rank", keys=keys, crosses=(self.gpu_names[gpu], self.pcie_names[gpu], self.nic_names[gpu], leaf_name(slot)))
-
-    def _fabric(self) -> Iterator[RosterRow]:
-        for slot in range(self.gpus):
-            yield RosterRow(leaf_name(slot), "leaf", keys={"rail": f"rail:{slot}"})
-            yield RosterRow(f"rail:{slot}", "rail")
-        for job in self.jobs:
-            yield RosterRow(job, "job")
+    def lot(self, g: int) -> str:
+        """Return the production lot of a GPU: neighbours in the racks mostly come from one; 32 nodes per lot are assumed."""
+        return f"lot{g // self.gpus // 32 + 1:02d}"
 
 
-def leaf_name(rail: int) -> str:
-    """Return the leaf switch of a rail.
+def leaf_name(number: int) -> str:
+    """Return the name of a leaf switch.
 
     Examples
     --------
     >>> leaf_name(0)
     'leaf01'
     """
-    return f"leaf{rail + 1:02d}"
+    return f"leaf{number + 1:02d}"

@@ -1,17 +1,23 @@
-"""Truth: what was really wrong, measured and not only meant: the job is run once more without the fault, and with it alone."""
+"""Truth: what was really wrong, measured and not only meant: every job is run once more without the fault, and with it alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from grayscope.fleet import decoys as looks
-from grayscope.fleet.faults import Fault, effects
+from grayscope.fleet.effects import FIELDS, SERVICE, Effects
+from grayscope.fleet.faults import Fault
+from grayscope.fleet.ills import SHAPES, effects
 from grayscope.fleet.lottery import Lottery
+from grayscope.fleet.moment import stamp
 from grayscope.fleet.noise import Floats, ticking
+from grayscope.fleet.place import Place
+from grayscope.fleet.spent import exhausted
 from grayscope.fleet.topology import Topology
 from grayscope.fleet.work import Work, pace
 from grayscope.modes import Modes
@@ -20,84 +26,163 @@ from grayscope.modes import Modes
 GRAY = 0.01
 #: ... over so many seconds; gaps shorter than two of these are bridged.
 WINDOW = 300.0
-#: Modes that act on how long a rank computes.
-SLOWS = frozenset({"thermal_throttle", "slow_rank"})
+Bools = NDArray[np.bool_]
 
 
 def truth_rows(
-    topology: Topology, lottery: Lottery, faults: Sequence[Fault], seed: int, period: float, hours: Sequence[tuple[int, int]], stamp: Callable[[float], int]
+    topology: Topology, lottery: Lottery, faults: Sequence[Fault], seed: int, period: float, hours: Sequence[tuple[int, int]]
 ) -> list[dict[str, Any]]:
     """Return the rows of truth.parquet, by time.
 
     Parameters
     ----------
     hours : sequence of (first tick, ticks)
-    stamp : callable
-        From seconds to microseconds of event time.
     """
-    slowing = [f for f in faults if f.mode in SLOWS]
-    change = _changes(topology, lottery, faults, slowing, seed, period, hours)
-    duration = period * sum(ticks for _, ticks in hours)
-    rows: list[dict[str, Any]] = []
-    for fault in faults:
-        spans = [(fault.began, fault.ended, fault.state)]
-        if fault.mode in SLOWS:
-            spans = list(_spans(fault, change[slowing.index(fault)], period, duration))
-        rows += (_row(fault, *span, stamp) for span in spans)
-    return sorted(rows, key=lambda r: (r["began"], r["subject"]))
-
-
-def _changes(
-    topology: Topology, lottery: Lottery, faults: Sequence[Fault], slowing: Sequence[Fault], seed: int, period: float, hours: Sequence[tuple[int, int]]
-) -> list[Floats]:
-    """Return per slowing fault the paces [T, 2, J]: with and without it, whichever pair of the two differs more."""
-    work = Work(topology, lottery, seed, period)
-    found: list[list[Floats]] = [[] for _ in slowing]
+    place, work = Place(topology, lottery), Work(topology, lottery, seed, period)
+    meter = Meter(place, faults, period * sum(ticks for _, ticks in hours))
     for first, ticks in hours:
         seconds = ticking(first, ticks, period)
-        alone, phases = work.alone(seconds), looks.phases(faults, topology, seconds)
-
-        def paced(some: Sequence[Fault], seconds: Floats = seconds, alone: Floats = alone, phases: Floats = phases) -> Floats:
-            factor = effects(some, topology, seconds, period, seed).compute[:, topology.rank_gpu]
-            return pace(topology, alone, phases * factor)
-
-        everything, nothing = paced(slowing), paced(())
-        for parts, fault in zip(found, slowing, strict=True):
-            others = [f for f in slowing if f is not fault]
-            parts.append(np.stack([everything, paced(others), paced([fault]), nothing], axis=1))
-    return [np.concatenate(parts) for parts in found]
+        wrong = effects(faults, place, seconds, period, seed)
+        meter.add(wrong, work.alone(seconds), looks.phases(faults, topology, seconds), topology.working(seconds))
+    return meter.rows()
 
 
-def _spans(fault: Fault, paces: Floats, period: float, duration: float) -> Iterator[tuple[float, float | None, str]]:
-    """Yield (began, ended, state): gray where a window's pace changes enough, masked where the slack of others hides it."""
-    end = duration if fault.ended is None else min(fault.ended, duration)
-    edges = np.arange(fault.began, end, WINDOW)
-    at = np.clip(np.ceil(np.append(edges, end) / period).astype(np.intp), 0, len(paces))
-    gray = []
-    for a, b in pairwise(at.tolist()):
-        mean = paces[a : max(b, a + 1)].mean(axis=0)
-        gray.append(bool((np.abs(mean[0] / mean[1] - 1).max() >= GRAY) or (np.abs(mean[2] / mean[3] - 1).max() >= GRAY)))
-    for k in range(1, len(gray) - 1):  # a single window in between is a gap under ten minutes
-        gray[k] = gray[k] or (gray[k - 1] and gray[k + 1])
-    start = 0
-    for k in range(1, len(gray) + 1):
-        if k == len(gray) or gray[k] != gray[start]:
-            last = k == len(gray)
-            yield float(edges[start]), fault.ended if last else float(edges[k]), "gray" if gray[start] else "masked"
-            start = k
+class Meter:
+    """Measures, hour by hour, what each fault does to the jobs, in windows of five minutes since it began.
+
+    Parameters
+    ----------
+    place : Place
+    faults : sequence of Fault
+        In the order in which `Effects` numbers them.
+    duration : float
+        Seconds.
+    """
+
+    def __init__(self, place: Place, faults: Sequence[Fault], duration: float) -> None:
+        self.place, self.faults, self.duration = place, faults, duration
+        self.benign = frozenset(i for i, f in enumerate(faults) if f.state == "benign")
+        #: By fault and job: sums over the ticks of each window of (with all, without it, with it alone, with none), and their number.
+        self.sums: dict[tuple[int, int], Floats] = {}
+        self.shows = {i: np.zeros(self._windows(f), bool) for i, f in enumerate(faults)}
+
+    def add(self, wrong: Effects, alone: Floats, phases: Floats, there: Bools) -> None:
+        """Measure the next hour; `phases` [T, R] is what decoys make of the work `alone` [T, K, R]."""
+        cache: dict[tuple[str, int], Floats] = {}
+        for number, touches in wrong.touches.items():
+            if number in self.benign:
+                continue
+            fault = self.faults[number]
+            window = np.floor((wrong.seconds - fault.began) / WINDOW).astype(np.int64)
+            inside = (window >= 0) & (window < len(self.shows[number]))
+            for touch in touches:
+                moved = touch.values != FIELDS[touch.field].neutral
+                if touch.field in ("compute", "network"):  # seen only by those who work there
+                    moved &= self._works(touch.where, there)
+                self.shows[number][window[inside & moved.any(axis=1)]] = True
+            for job in self._jobs(wrong, number, there) if inside.any() else ():
+                sums = self.sums.setdefault((number, job), np.zeros((len(self.shows[number]), 5)))
+                paces = self._paces(wrong, number, job, alone, phases, there, cache)
+                known = inside & np.isfinite(paces).all(axis=1)
+                np.add.at(sums, window[known], np.column_stack([paces[known], np.ones(int(known.sum()))]))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of truth.parquet, by time."""
+        rows = []
+        for number, fault in enumerate(self.faults):
+            spans = [(fault.began, fault.ended, fault.state)] if self._declared(fault) else list(self._spans(number))
+            rows += [_row(fault, *span, self.place) for span in spans]
+        return sorted(rows, key=lambda r: (r["began"], r["subject"], r["mode"]))
+
+    # -- measuring --------------------------------------------------------------------------------------------------
+
+    def _windows(self, fault: Fault) -> int:
+        end = self.duration if fault.ended is None else min(fault.ended, self.duration)
+        return max(int(np.ceil((end - fault.began) / WINDOW)), 0)
+
+    def _works(self, gpus: NDArray[np.intp], there: Bools) -> Bools:
+        """Say whether somebody works on each of some GPUs, shape [T, k]."""
+        ranks = self.place.topology.rank_gpu
+        return np.stack([there[:, ranks == g].any(axis=1) for g in gpus.tolist()], axis=1)
+
+    def _jobs(self, wrong: Effects, number: int, there: Bools) -> list[int]:
+        """Return the jobs whose pace a fault may have changed."""
+        top, found = self.place.topology, set()
+        for touch in wrong.touches[number]:
+            if touch.field in ("stall", "stop"):
+                found |= set(touch.where.tolist())
+            elif touch.field in SERVICE:
+                found |= set(top.rank_job[np.isin(top.rank_gpu, touch.where) & there.any(axis=0)].tolist())
+        return sorted(found)
+
+    def _paces(self, wrong: Effects, number: int, job: int, alone: Floats, phases: Floats, there: Bools, cache: dict[tuple[str, int], Floats]) -> Floats:
+        def paced(service: Mapping[str, Floats]) -> Floats:
+            factor = service["compute"]
+            whole = phases * (factor if factor.shape[1] == 1 else factor[:, self.place.topology.rank_gpu])
+            return pace(self.place.topology, job, alone, whole, service, there)
+
+        if ("all", job) not in cache:
+            cache["all", job] = paced({f: wrong[f] for f in SERVICE})
+            cache["none", job] = paced(wrong.service(lambda n: n in self.benign))
+        without = paced(wrong.service(lambda n: n != number))
+        only = paced(wrong.service(lambda n: n == number or n in self.benign))
+        return np.stack([cache["all", job], without, only, cache["none", job]], axis=1)
+
+    # -- telling ----------------------------------------------------------------------------------------------------
+
+    def _declared(self, fault: Fault) -> bool:
+        """Say whether a fault is what it says: decoys, and what everybody can see."""
+        return fault.state in ("benign", "failed") or fault.mode == "batch_defect"
+
+    def _gray(self, number: int) -> Bools:
+        gray = np.zeros(len(self.shows[number]), bool)
+        for (fault, _), sums in self.sums.items():
+            if fault == number:
+                mean = sums[:, :4] / np.maximum(sums[:, 4:], 1)
+                gray |= (sums[:, 4] > 0) & _differs(mean, GRAY)
+        for k in range(1, len(gray) - 1):  # a single window in between is a gap under ten minutes
+            gray[k] = gray[k] or (gray[k - 1] and gray[k + 1])
+        return gray
+
+    def _spans(self, number: int) -> Iterator[tuple[float, float | None, str]]:
+        """Yield (began, ended, state): gray where a window's pace changes enough, masked where it only shows."""
+        fault, gray, shows = self.faults[number], self._gray(number), self.shows[number]
+        state = np.where(gray, 2, shows.astype(np.int64))
+        known = np.flatnonzero(state)
+        for a, b in pairwise(known.tolist()):
+            if b - a > 1 and (b - a == 2 or self._counts(number)):
+                state[a + 1 : b] = 1
+        if len(state) > 1 and state[0] == 1 and state[1] == 2:  # so is a single one between the onset and its effect
+            state[0] = 2
+        edges = np.flatnonzero(np.diff(state, prepend=-1, append=-1))
+        for a, b in pairwise(edges.tolist()):
+            if state[a]:
+                yield fault.began + a * WINDOW, fault.ended if b == len(state) else fault.began + b * WINDOW, "gray" if state[a] == 2 else "masked"
+
+    def _counts(self, number: int) -> bool:
+        """Say whether a fault moves a counter now and then: quiet in between, it is still there."""
+        return self.faults[number].mode not in ("slow_rank", "lemon_node")
 
 
-def _row(fault: Fault, began: float, ended: float | None, state: str, stamp: Callable[[float], int]) -> dict[str, Any]:
+def _differs(paces: Floats, share: float) -> Bools:
+    return np.asarray((np.abs(paces[:, 0] - paces[:, 1]) >= share * paces[:, 1]) & (paces[:, 1] > 0)) | (
+        (np.abs(paces[:, 2] - paces[:, 3]) >= share * paces[:, 3]) & (paces[:, 3] > 0)
+    )
+
+
+def _row(fault: Fault, began: float, ended: float | None, state: str, place: Place) -> dict[str, Any]:
     mode = Modes.load().modes[fault.mode]
+    used_up = exhausted(fault, place)
     return {
         "subject": fault.subject, "mode": fault.mode, "state": state, "began": stamp(began), "ended": None if ended is None else stamp(ended),
-        "mechanism": mode.mechanism, "exhausted_at": _exhausted(fault, stamp), "also": None, "note": NOTES.get(fault.mode),
+        "mechanism": mode.mechanism, "exhausted_at": None if used_up is None else stamp(used_up), "also": list(fault.also) or None,
+        "note": NOTES.get(fault.mode) or _told(fault.mode),
     }  # fmt: skip
 
 
-def _exhausted(fault: Fault, stamp: Callable[[float], int]) -> int | None:
-    """Return when the spares are used up at the planted rate; 512 rows is what one GPU has."""
-    return stamp(fault.began + 512 / fault.strength * 3600) if fault.mode == "hbm_row_spares" else None
+def _told(mode: str) -> str:
+    """Return the first sentence of what a kind of fault says of itself."""
+    return (SHAPES[mode].__doc__ or "").partition(".")[0] if mode in SHAPES else "parts of one production lot fail more often"
 
 
 NOTES = {

@@ -6,8 +6,9 @@ import numpy as np
 
 from grayscope.fleet.counters import Total
 from grayscope.fleet.devices import Columns
+from grayscope.fleet.effects import Effects
 from grayscope.fleet.moment import Moment
-from grayscope.fleet.noise import stream
+from grayscope.fleet.noise import Floats, stream
 from grayscope.fleet.topology import LINKS, Topology
 
 #: Bytes that a GPU sends per step within the node (over all its links) and to other nodes.
@@ -29,7 +30,7 @@ class Nvlinks:
         self.bytes = Total(self.rng.uniform(0, 1e15, n))
         self.late: list[np.ndarray[tuple[int], np.dtype[np.intp]]] = []  # resets after the last sample of an hour
 
-    def hour(self, now: Moment, first: int) -> tuple[np.ndarray[tuple[int], np.dtype[np.intp]], Columns]:
+    def hour(self, now: Moment, first: int, wrong: Effects) -> tuple[np.ndarray[tuple[int], np.dtype[np.intp]], Columns]:
         """Return which ticks of the hour are sampled, and the columns [t, L]; `first` is the number of the hour's first tick."""
         at = np.flatnonzero((first + np.arange(len(now.seconds))) % self.every == 0)
         traffic = np.add.reduceat(now.traffic, at, axis=0)[:, self.gpu] * (self.period / self.every)
@@ -37,11 +38,11 @@ class Nvlinks:
         resets += [(int(np.searchsorted(at, tick)), np.flatnonzero(np.isin(self.gpu, gpus))) for tick, gpus in now.resets]
         self.late = [links for tick, links in resets if tick >= len(at)]
         resets = [r for r in resets if r[0] < len(at)]
-        crc = self.rng.poisson(5e-7 * self.period, (len(at), len(self.gpu))).astype(np.float64)
+        quiet = self.rng.poisson(5e-7 * self.period, (len(at), len(self.gpu))).astype(np.float64)
         return at, {
-            "nvlink_replays_total": self.totals[0].next(crc, resets),
-            'nvlink_crc_errors_total{class="data"}': self.totals[1].next(np.zeros_like(crc), resets),
-            'nvlink_crc_errors_total{class="flit"}': self.totals[2].next(crc, resets),
+            "nvlink_replays_total": self.totals[0].next(quiet + _sums(wrong, "replays", at), resets),
+            'nvlink_crc_errors_total{class="data"}': self.totals[1].next(np.zeros_like(quiet) + _sums(wrong, "crc", at), resets),
+            'nvlink_crc_errors_total{class="flit"}': self.totals[2].next(quiet + _sums(wrong, "crc", at), resets),
             'nvlink_transferred_bytes_total{direction="transmit"}': self.bytes.next(INSIDE * self.share * traffic, resets),
         }
 
@@ -55,17 +56,23 @@ class Nics:
         self.rng = stream(seed, "nic")
         self.share = np.exp(self.rng.normal(0, 0.01, n))
         self.rate = np.minimum(self.rng.gamma(0.5, 1.0, n), 1.0) / 3600  # up to one retransmit an hour is healthy
-        self.symbols, self.retransmits = Total(self.rng.poisson(20.0, n).astype(np.float64)), Total(self.rng.poisson(5.0, n).astype(np.float64))
+        self.symbols = Total(self.rng.poisson(20.0, n).astype(np.float64), bits=16, clamped=True)
+        self.retransmits = Total(self.rng.poisson(5.0, n).astype(np.float64))
         self.sent = Total(self.rng.uniform(0, 1e16, n))
 
-    def hour(self, now: Moment) -> Columns:
+    def hour(self, now: Moment, wrong: Effects) -> Columns:
         """Return the columns [T, N * G] of table nic; a GPU's driver does not touch them."""
         shape = now.traffic.shape
-        sent = OUTSIDE * self.share * now.traffic * self.period * (1 + self.rng.normal(0, 0.005, shape))
-        again = self.rng.poisson(self.rate * self.period * now.working, shape).astype(np.float64)
+        sent = OUTSIDE * self.share * now.traffic * self.period * (1 + self.rng.normal(0, 0.005, shape)) * wrong["bytes"]
+        again = self.rng.poisson(self.rate * self.period * now.working, shape) + wrong["retransmits"]
         return {
-            "nic_port_symbol_errors_total": self.symbols.next(self.rng.poisson(2e-6 * self.period, shape).astype(np.float64)),
+            "nic_port_symbol_errors_total": self.symbols.next(self.rng.poisson(2e-6 * self.period, shape) + wrong["symbols"]),
             'nic_port_transferred_bytes_total{direction="transmit"}': self.sent.next(sent),
             'nic_port_retransmits_total{cause="ack_timeout"}': self.retransmits.next(again),
-            "nic_port_rate_bytes_per_second": np.full(shape, RATE),
+            "nic_port_rate_bytes_per_second": np.broadcast_to(RATE * wrong["rate"], shape),
         }
+
+
+def _sums(wrong: Effects, field: str, at: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Floats:
+    """Return what faults add between samples, shape [t, L], or nothing."""
+    return np.asarray(np.add.reduceat(wrong[field], at, axis=0)) if wrong.touched(field) else np.zeros((1, 1))

@@ -6,21 +6,32 @@ So the culprit has the longest compute time and the *shortest* wait; its victims
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from grayscope.fleet.lottery import Lottery
 from grayscope.fleet.noise import Drift, Floats, stream, wave
 from grayscope.fleet.topology import Topology
 
-#: Seconds that a rank of each job computes per step.
-BASE = (1.6, 2.3)
 #: Steps that one sample averages over; each has its own slowest rank.
 STEPS = 4
 #: The collective's own time as a share of a step's computing.
 TRANSFER = 0.12
 #: Seconds by which ranks leave one collective apart.
 SKEW = 5e-5
+#: How much slower a job counts that stands still, so that a mean over some minutes stays a number.
+STANDSTILL = 100.0
+
+
+class Service(Protocol):
+    """Gives `network` [T, G], `stall` and `stop` [T, J] by name; [1, 1] where nothing is touched."""
+
+    def __getitem__(self, field: str, /) -> Floats:
+        """Return one of them."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +63,7 @@ class Work:
     def __init__(self, topology: Topology, lottery: Lottery, seed: int, period: float) -> None:
         ranks, jobs = len(topology.rank_gpu), len(topology.jobs)
         self.topology = topology
-        self.base = np.array(BASE)[topology.rank_job] * lottery.compute[topology.rank_gpu]
+        self.base = topology.job_base[topology.rank_job] * lottery.compute[topology.rank_gpu]
         self.rank_drift = Drift(stream(seed, "rank drift"), ranks, 0.007, 600 / period)
         self.job_drift = Drift(stream(seed, "sequence lengths"), jobs, 0.015, 120 / period)
         self.jitter = stream(seed, "steps")
@@ -66,7 +77,7 @@ class Work:
         quick = np.exp(self.jitter.normal(0, 0.01, (ticks, STEPS, ranks)))
         return np.asarray(self.base * (slow * day[:, None])[:, None, :] * quick)
 
-    def hour(self, alone: Floats, factor: Floats) -> Steps:
+    def hour(self, alone: Floats, factor: Floats, service: Service, there: NDArray[np.bool_]) -> Steps:
         """Return what the ranks saw.
 
         Parameters
@@ -75,21 +86,58 @@ class Work:
             From `alone`.
         factor : ndarray, shape [T, R]
             What faults and phases make of it.
+        service : Service
+        there : ndarray of bool, shape [T, R]
+            Which ranks take part; what the others would have seen has no meaning.
         """
         compute = alone * factor[:, None, :]
         wait, duration, step = (np.empty_like(compute) for _ in range(3))
-        for j in range(len(self.topology.jobs)):
-            mine = self.topology.rank_job == j
-            last = compute[:, :, mine].max(axis=2, keepdims=True)
-            transfer = TRANSFER * BASE[j] * np.exp(self.network.normal(0, 0.03, last.shape))
-            ends = self.network.exponential(SKEW, (*last.shape[:2], int(mine.sum())))
-            duration[:, :, mine] = last - compute[:, :, mine] + transfer + ends
-            wait[:, :, mine] = duration[:, :, mine] - duration[:, :, mine].min(axis=2, keepdims=True)
-            step[:, :, mine] = last + transfer
+        for j, mine in enumerate(members(self.topology)):
+            in_step = there[:, None, mine]
+            last = np.where(in_step, compute[:, :, mine], 0.0).max(axis=2, keepdims=True)
+            noise = np.exp(self.network.normal(0, 0.03, last.shape))
+            transfer = TRANSFER * self.topology.job_base[j] * noise * slowest(self.topology, mine, service["network"], there)[:, None, None]
+            stalled = (last + transfer) * stretch(service["stall"], j)[:, None, None]
+            ends = self.network.exponential(SKEW, (*last.shape[:2], compute[:, :, mine].shape[2]))
+            duration[:, :, mine] = last - compute[:, :, mine] + transfer + stalled + ends
+            wait[:, :, mine] = duration[:, :, mine] - np.where(in_step, duration[:, :, mine], np.inf).min(axis=2, keepdims=True)
+            step[:, :, mine] = last + transfer + stalled
         return Steps(compute.mean(axis=1), wait.mean(axis=1), duration.mean(axis=1), step.mean(axis=1))
 
 
-def pace(topology: Topology, alone: Floats, factor: Floats) -> Floats:
-    """Return each job's mean step time without the collective's own share, shape [T, J]: the slowest rank's compute time."""
-    compute = alone * factor[:, None, :]
-    return np.stack([compute[:, :, topology.rank_job == j].max(axis=2).mean(axis=1) for j in range(len(topology.jobs))], axis=1)
+def members(topology: Topology) -> list[slice]:
+    """Return which ranks each job has; ranks come job by job."""
+    edges = np.searchsorted(topology.rank_job, np.arange(len(topology.jobs) + 1))
+    return [slice(int(a), int(b)) for a, b in pairwise(edges)]
+
+
+def slowest(topology: Topology, mine: slice, network: Floats, there: NDArray[np.bool_]) -> Floats:
+    """Return the factor on a job's collective, shape [T]: a ring is as slow as its slowest port."""
+    gpus = topology.rank_gpu[mine]
+    if network.shape[1] == 1 or len(np.unique(gpus // topology.gpus)) < 2:  # a job on one node needs no network
+        return np.ones(len(there))
+    return np.asarray(np.where(there[:, mine], network[:, gpus], 1.0).max(axis=1))
+
+
+def stretch(stall: Floats, j: int) -> Floats:
+    """Return what standing still for a share of the time adds to a step, as a share of it, shape [T] or [1]."""
+    share = np.clip(stall[:, j if stall.shape[1] > 1 else 0], 0.0, 0.9)
+    return np.asarray(share / (1 - share))
+
+
+def pace(topology: Topology, j: int, alone: Floats, factor: Floats, service: Service, there: NDArray[np.bool_]) -> Floats:
+    """Return a job's mean step time without noise of the network, shape [T]; NaN where nobody works.
+
+    Parameters
+    ----------
+    j : int
+    alone, factor, there : ndarray
+        As in `Work.hour`, of all ranks.
+    service : Service
+    """
+    mine = members(topology)[j]
+    compute = np.where(there[:, None, mine], alone[:, :, mine] * factor[:, None, mine], 0.0).max(axis=2).mean(axis=1)
+    step = compute + TRANSFER * topology.job_base[j] * slowest(topology, mine, service["network"], there)
+    stop = service["stop"][:, j if service["stop"].shape[1] > 1 else 0]
+    step = step * (1 + stretch(service["stall"], j)) * np.where(stop > 0, STANDSTILL, 1.0)
+    return np.where(there[:, mine].any(axis=1), step, np.nan)

@@ -11,7 +11,7 @@ from grayscope.catalogue import Catalogue
 from grayscope.errors import UsageError
 from grayscope.event import Event
 from grayscope.fleet import Fault, Fleet
-from grayscope.fleet.fleet import START
+from grayscope.fleet.moment import START
 from grayscope.fleet.telemetry import Hour, Sheet
 from grayscope.modes import Modes
 from grayscope.rates import Rates, Raw

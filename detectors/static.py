@@ -1,0 +1,193 @@
+"""Static: fixed limits, as the health rules of DCGM, AzNHC, GCM and NVSentinel have them today.
+
+Sources: the passive rules of NVIDIA DCGM 4.6 (DcgmHealthWatch), Azure's AzNHC, Meta's gcm and NVIDIA's NVSentinel (2025/26), read off
+their code; each limit stands below with its source. Not the originals: they run on the node, and only part of what they read is in
+this telemetry. Left out: active tests (AzNHC's floors of bandwidth), retired pages within a week, rules by driver and firmware,
+PCIe and port checks against expectations per SKU, and all that was counted before the recording began. Windows of a minute or an
+hour tumble. Warnings count like failures unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grayscope.catalogue import Metric
+from grayscope.columns import Columns, Field, Memory
+from grayscope.evidence import NOTHING, Evidence, Finding
+from grayscope.rivals import CERTAIN, called, mode_of
+from grayscope.standing import Standing
+from grayscope.tick import Tick
+
+#: Seconds of a rule's window; a value as it stands has none, a total never ends.
+NOW, SECOND, MINUTE, HOUR, TOTAL = 0, 1, 60, 3600, -1
+WINDOWS = (MINUTE, HOUR, TOTAL)
+
+
+class Rule(NamedTuple):
+    """More than `limit` within the window is an alarm; below `limit`, for what is worse when lower."""
+
+    metric: str
+    limit: float
+    window: int
+    source: str
+    warns: bool = False
+
+
+RULES = (
+    Rule('gpu_ecc_uncorrected_errors_total{location="total",retention="volatile"}', 0, TOTAL, "DCGM"),
+    Rule('gpu_ecc_corrected_errors_total{location="total",retention="volatile"}', 20e6, TOTAL, "AzNHC (gcm: 50 million)"),
+    Rule('gpu_ecc_corrected_errors_total{location="dram",retention="volatile"}', 20e6, TOTAL, "AzNHC"),
+    Rule('gpu_ecc_corrected_errors_total{location="sram",retention="volatile"}', 10e3, TOTAL, "AzNHC"),
+    Rule('gpu_rows_remapped_total{cause="uncorrected"}', 511, TOTAL, "DCGM", True),
+    Rule("gpu_row_remap_pending", 0, NOW, "gcm"),
+    Rule("gpu_row_remap_failed", 0, NOW, "DCGM, gcm"),
+    Rule("gpu_page_retirement_pending", 0, NOW, "DCGM", True),
+    Rule("gpu_pages_retired_total", 62, TOTAL, "DCGM"),
+    Rule("gpu_recovery_action", 0, NOW, "DCGM"),
+    Rule('gpu_clock_limit_seconds_total{reason="thermal"}', 0, NOW, "DCGM", True),
+    Rule('gpu_clock_limit_seconds_total{reason="power"}', 0, NOW, "DCGM", True),
+    *(Rule(f"{where}nvlink_{what}_total", 0, MINUTE, "DCGM, gcm") for where in ("", "gpu_") for what in ("replays", "recoveries")),
+    *(Rule(f"{where}nvlink_crc_errors_total", 0, MINUTE, "DCGM", True) for where in ("", "gpu_")),
+    *(Rule(f"{where}nvlink_crc_errors_total", 99, SECOND, "DCGM") for where in ("", "gpu_")),
+    *(Rule(f"{where}nvlink_packet_errors_total", 0, NOW, "DCGM (NVLink 5)") for where in ("", "gpu_")),
+    Rule("nvlink_bit_error_ratio", 1e-12, NOW, "DCGM (NVLink 5)"),
+    Rule("nvlink_up", 1, NOW, "DCGM"),
+    Rule("pcie_replays_total", math.nan, MINUTE, "DCGM", True),  # the limit follows from generation and width
+    Rule("nic_port_link_downs_total", 0, NOW, "NVSentinel"),
+    Rule('nic_port_receive_errors_total{class="overrun"}', 0, NOW, "NVSentinel"),
+    Rule('nic_port_receive_errors_total{class="integrity"}', 0, NOW, "NVSentinel"),
+    Rule('nic_port_retransmits_total{cause="rnr"}', 0, NOW, "NVSentinel"),
+    Rule("nic_port_symbol_errors_total", 10, SECOND, "NVSentinel"),
+    Rule("nic_port_symbol_errors_total", 120, HOUR, "NVSentinel"),
+    Rule("nic_port_link_recoveries_total", 5, MINUTE, "NVSentinel"),
+    Rule("nic_port_receive_errors_total", 10, SECOND, "NVSentinel"),
+    Rule('nic_port_retransmits_total{cause="ack_timeout"}', 1, SECOND, "NVSentinel"),
+    Rule('nic_port_discards_total{direction="transmit"}', 100, SECOND, "NVSentinel"),
+    Rule('nic_port_congestion_total{event="slow_restart"}', 10, SECOND, "NVSentinel"),
+)  # fmt: skip
+#: DCGM: replays per minute and lane, by PCIe generation (a bit error ratio of 1e-12); without the link's own data Gen5 x16.
+REPLAYS = (0.15, 0.15, 0.3, 0.48, 0.96, 1.92, 3.84)
+GENERATION, LANES = 5, 16
+#: DCGM 4.6: codes that fail or warn; once seen, the verdict holds until the part is replaced (there: until DCGM restarts).
+FAILING = frozenset((48, 64, 74, 79, 95, 119, 120, 140))
+WARNING = frozenset((94, 63, 31, 32, 43, 38, 39, 42, 60, 61, 62, 54, 56, 57, 58, 78, 67, 73, 121, 137))
+
+
+class Static:
+    """Compare what is reported with the limits of today's health checks.
+
+    Parameters
+    ----------
+    false_pages : float
+        Unused: the limits are what they are.
+    warnings : bool
+        False leaves out what only warns: violations of power and heat, PCIe replays, single CRC errors, spare rows, some Xids.
+    """
+
+    rival: ClassVar[bool] = True
+
+    def __init__(self, *, false_pages: float = 1.0, warnings: bool = True) -> None:
+        del false_pages
+        self.warnings, self.xids = warnings, FAILING | WARNING if warnings else FAILING
+        self.memory = Memory({"sum": Field(np.float64, 0.0, (len(WINDOWS),)), "xid": Field(np.int32, 0, per_metric=False)})
+        self.windows: dict[str, list[int]] = {}  # table -> number of the current window of each length
+
+    def step(self, tick: Tick, standing: Standing) -> Evidence:
+        """Return whatever is beyond a limit."""
+        columns = self.memory.of(tick)
+        self._count(tick, columns)
+        findings = [*self._beyond(tick, standing, columns), *self._xids(tick, columns)]
+        return Evidence(findings) if findings else NOTHING
+
+    def _count(self, tick: Tick, columns: Columns) -> None:
+        """Add this tick to the sums; a new window begins at zero."""
+        sums = columns.arrays["sum"]
+        number = [(tick.time - 1) // (w * 1_000_000) if w > 0 else 0 for w in WINDOWS]
+        for i, (now, before) in enumerate(zip(number, self.windows.get(tick.table, number), strict=True)):
+            if now != before:
+                sums[i] = 0.0
+        self.windows[tick.table] = number
+        sums += np.where(np.isfinite(tick.values), tick.values, 0.0)
+
+    def _beyond(self, tick: Tick, standing: Standing, columns: Columns) -> Iterator[Finding]:
+        for m, name in enumerate(tick.metrics):
+            metric, told = standing.metrics[m], np.zeros(len(tick.subjects), bool)
+            for rule in _rules(name) if metric is not None else ():
+                if rule.warns and not self.warnings:
+                    continue
+                value = _value(rule, tick, columns, m)
+                limit = _replays(tick) if rule.metric == "pcie_replays_total" else np.full(len(value), rule.limit)
+                assert metric is not None
+                bad = (value < limit if metric.worse == "lower" else value > limit) & ~told
+                told |= bad
+                yield from (_finding(tick, metric, m, s, rule, float(value[s]), float(limit[s])) for s in np.flatnonzero(bad).tolist())
+
+    def _xids(self, tick: Tick, columns: Columns) -> Iterator[Finding]:
+        if tick.table != "gpu":
+            return
+        codes = columns.arrays["xid"]
+        where = {name: i for i, name in enumerate(tick.subjects)} if tick.events else {}
+        for event in tick.events:
+            if event.source == "xid" and event.subject in where and event.code.isdecimal() and int(event.code) in self.xids:
+                codes[where[event.subject]] = int(event.code)
+        for s in np.flatnonzero(codes).tolist():
+            text = f"Xid {codes[s]} was seen, which fails the check of DCGM until it is restarted"
+            yield Finding(tick.time, tick.subjects[s], "health", "static", CERTAIN, value=float(codes[s]), expected=0.0, why=text)
+
+    def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the whole state."""
+        return self.memory.snapshot() | {f"{table}|windows": np.array(n, np.int64) for table, n in self.windows.items()}
+
+    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Become what `snapshot` returned."""
+        self.windows = {key.partition("|")[0]: n.tolist() for key, n in state.items() if key.endswith("|windows")}
+        self.memory.restore({key: array for key, array in state.items() if not key.endswith("|windows")})
+
+
+def _finding(tick: Tick, metric: Metric, m: int, s: int, rule: Rule, value: float, limit: float) -> Finding:
+    over = "below" if metric.worse == "lower" else "above"
+    text = f"{tick.metrics[m]}: {value:.4g}{_per(rule.window)} is {over} the limit {limit:.4g} of {rule.source}"
+    found = Finding(tick.time, called(tick, tick.subjects[s]), metric.side, "static", CERTAIN, mode_of(metric), metric.mechanism or "", tick.metrics[m])
+    return found._replace(value=value, expected=limit, why=text)
+
+
+@cache
+def _rules(name: str) -> tuple[Rule, ...]:
+    """Return the rules for a metric: those of its full name, else those of its name without labels.
+
+    Examples
+    --------
+    >>> [r.limit for r in _rules('nvlink_crc_errors_total{class="data"}')], _rules("gpu_power_watts")
+    ([0, 99], ())
+    """
+    return tuple(r for r in RULES if r.metric == name) or tuple(r for r in RULES if r.metric == name.partition("{")[0])
+
+
+def _value(rule: Rule, tick: Tick, columns: Columns, m: int) -> NDArray[np.float64]:
+    if rule.window in WINDOWS:
+        summed: NDArray[np.float64] = columns.arrays["sum"][WINDOWS.index(rule.window), m]
+        return summed
+    return np.asarray(tick.values[m] / (tick.period / 1e6 if rule.window == SECOND else 1.0), np.float64)
+
+
+def _replays(tick: Tick) -> NDArray[np.float64]:
+    """Return DCGM's limit of replays per minute for every link."""
+    rows = {name: m for m, name in enumerate(tick.metrics)}
+
+    def known(name: str, otherwise: float, low: int, high: int) -> NDArray[np.float64]:
+        values = tick.values[rows[name]].astype(np.float64) if name in rows else np.full(len(tick.subjects), math.nan)
+        return np.clip(np.where(np.isfinite(values), values, otherwise), low, high)
+
+    generation = known("pcie_link_generation", GENERATION, 1, len(REPLAYS) - 1).astype(np.intp)
+    limit: NDArray[np.float64] = np.ceil(np.round(np.array(REPLAYS)[generation] * known("pcie_link_width_lanes", LANES, 1, 32), 9))
+    return limit
+
+
+def _per(window: int) -> str:
+    return {SECOND: " per second", MINUTE: " in a minute", HOUR: " in an hour", TOTAL: " in total"}.get(window, "")

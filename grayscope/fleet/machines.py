@@ -1,0 +1,69 @@
+"""Machines: what else nodes and their drives would print in the full simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from grayscope.fleet.counters import Total
+from grayscope.fleet.devices import Columns
+from grayscope.fleet.effects import Effects
+from grayscope.fleet.moment import Moment
+from grayscope.fleet.noise import Drift, stream
+from grayscope.fleet.topology import DRIVES, Topology
+
+#: Seconds between two checkpoints, and how long one is written: assumed.
+EVERY, WRITING = 1800.0, 60.0
+
+
+class Machines:
+    """The second half of table node.
+
+    Parameters
+    ----------
+    topology : Topology
+    """
+
+    def __init__(self, topology: Topology) -> None:
+        self.uncorrected = Total(np.zeros(topology.nodes), bits=32)
+
+    def hour(self, wrong: Effects) -> Columns:
+        """Return further columns [T, N]."""
+        return {
+            "psu_redundancy_intact": wrong.whole("supplies"),
+            "fan_redundancy_intact": wrong.whole("fans"),
+            "raid_members_missing": wrong.whole("disks_lost"),
+            "host_memory_uncorrected_errors_total": self.uncorrected.next(np.zeros_like(wrong.whole("fan"))),
+        }
+
+
+class Drives:
+    """Table drive: reading all the time, writing at checkpoints; latency follows the load.
+
+    Parameters
+    ----------
+    topology : Topology
+    seed : int
+    period : float
+    """
+
+    def __init__(self, topology: Topology, seed: int, period: float) -> None:
+        n = len(topology.drive_names)
+        self.rng = stream(seed, "drives")
+        self.node = np.repeat(np.arange(topology.nodes), DRIVES)
+        self.gpus = topology.gpus
+        self.base = 9e-5 * np.exp(self.rng.normal(0, 0.06, n))
+        self.age = self.rng.uniform(0.0, 0.1, n)
+        self.load = Drift(stream(seed, "drives' load"), n, 0.1, 60 / period)
+
+    def hour(self, now: Moment, wrong: Effects) -> Columns:
+        """Return the columns [T, D]."""
+        ticks = len(now.seconds)
+        working = np.asarray(now.working.reshape(ticks, -1, self.gpus).any(axis=2))[:, self.node]
+        writing = (now.seconds[:, None] % EVERY < WRITING) & working
+        bytes_ = np.where(working, 1.5e8, 2e6) * np.exp(self.load.next(ticks)) + 2.2e9 * writing
+        noise = np.exp(self.rng.normal(0, 0.04, bytes_.shape))
+        return {
+            "drive_throughput_bytes_per_second": bytes_,
+            "drive_latency_seconds": self.base * (1 + bytes_ / 1.5e9) * noise * wrong["latency"],
+            "drive_spare_ratio": np.round(np.broadcast_to(1 - self.age - wrong["spent"], bytes_.shape), 2).astype(np.float64),
+        }
