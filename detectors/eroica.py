@@ -6,7 +6,7 @@ standard deviation; two workers differ when the Manhattan distance of their patt
 peers that it differs from exceeds median + 5 MAD over the workers. Not the original: functions and the critical path need its profiler
 and are left out; the pattern here is the mean and the standard deviation of a metric over 20 s (two samples at least): times beside a
 known step time as shares of it, all else as shares of the largest in the group. The job's iterations are `step_seconds` of the rank table;
-without that the profile is always on.
+without that nothing triggers a profile and it is silent, unless it is told to profile always.
 """
 
 from __future__ import annotations
@@ -42,13 +42,15 @@ class Eroica:
         Unused: the method knows no rate of false alarms.
     differ : float
         Manhattan distance from which two workers differ.
+    always : bool
+        Profile also where no step times are known, which the original never does.
     """
 
     rival: ClassVar[bool] = True
 
-    def __init__(self, *, false_pages: float = 1.0, differ: float = 0.4) -> None:
+    def __init__(self, *, false_pages: float = 1.0, differ: float = 0.4, always: bool = False) -> None:
         del false_pages
-        self.differ = differ
+        self.differ, self.always = differ, always
         self.memory = Memory({"recent": Field(np.float32, np.nan, (MOST,)), "steps": Field(np.float32, np.nan, (ITERATIONS,), per_metric=False),
                               "best": Field(np.float32, np.nan, per_metric=False)})  # fmt: skip
         self.timed = False  # some job's iterations are known
@@ -68,7 +70,8 @@ class Eroica:
         size, stride = slots(PROFILE, tick.period, MOST)
         size = max(size, 2)
         keep(columns, "recent", tick.values, size, stride)
-        profiled = np.isin(self.jobs.of(tick), self.slow) if self.timed else np.ones(len(tick.subjects), bool)
+        unknown = self.always and not self.timed
+        profiled = np.ones(len(tick.subjects), bool) if unknown else np.isin(self.jobs.of(tick), self.slow)
         if not len(rows) or columns.ticks < size or not profiled.any():
             return NOTHING
         label, n = groups(standing, rows)

@@ -91,8 +91,9 @@ def is_rival(name: str) -> bool:
     """
     path = _file("detectors", name)
     classes = [c for c in ast.parse(path.read_text("utf-8")).body if isinstance(c, ast.ClassDef) and c.name == _class_name(path.stem)]
-    marks = [a for c in classes for a in c.body if isinstance(a, ast.AnnAssign) and isinstance(a.target, ast.Name) and a.target.id == "rival"]
-    return any(isinstance(a.value, ast.Constant) and a.value.value is True for a in marks)
+    said = [a for c in classes for a in c.body if isinstance(a, (ast.Assign, ast.AnnAssign)) and isinstance(a.value, ast.Constant) and a.value.value is True]
+    targets = [t for a in said for t in (a.targets if isinstance(a, ast.Assign) else [a.target])]
+    return any(isinstance(t, ast.Name) and t.id == "rival" for t in targets)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -197,3 +198,10 @@ def test_temperatures_are_judged_under_their_load_only() -> None:
     at = Tick("gpu", 10 * S, 10 * S, View(0, {}), subjects, names, np.ones((3, 2), np.float32), np.zeros(2, bool))
     standing = Stand(Catalogue.load()).step(at)
     assert (measures(standing).tolist(), loaded(standing).tolist()) == ([0], [2])
+
+
+@pytest.mark.parametrize(("line", "marked"), [("rival = True", True), ("rival: bool = True", True), ("rival = False", False), ("pass", False)])
+def test_the_mark_is_read_without_importing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, marked: bool) -> None:
+    (tmp_path / "some_one.py").write_text(f'"""Someone: breaks when imported."""\nclass SomeOne:\n    {line}\nraise SystemExit\n')
+    monkeypatch.setattr("grayscope.detectors.__path__", [str(tmp_path)])
+    assert plugins.is_rival("some_one") == marked

@@ -19,10 +19,11 @@ def steady(level: float, ticks: int = 80, subjects: int = 8) -> np.ndarray[Any, 
 
 
 @pytest.mark.parametrize(("factor", "found"), [(0.5, True), (0.7, False)])
-def test_without_step_times_the_profile_is_always_on(run: Run, accused: Accused, factor: float, found: bool) -> None:
+def test_without_step_times_only_when_told_so(run: Run, accused: Accused, factor: float, found: bool) -> None:
     clock = steady(1.9e9)
     clock[:, 2] *= factor
-    said = run("eroica", "gpu", {'gpu_clock_hertz{domain="sm"}': clock})
+    assert not any(run("eroica", "gpu", {'gpu_clock_hertz{domain="sm"}': clock}))
+    said = run("eroica", "gpu", {'gpu_clock_hertz{domain="sm"}': clock}, always=True)
     assert accused(said) == ({"n0/gpu2"} if found else set())
     assert not said[0]  # one sample is no profile
     assert bool(said[1]) == found
@@ -31,20 +32,20 @@ def test_without_step_times_the_profile_is_always_on(run: Run, accused: Accused,
 def test_a_nearer_pattern_is_found_with_a_smaller_distance(run: Run, accused: Accused) -> None:
     clock = steady(1.9e9)
     clock[:, 2] *= 0.7
-    assert accused(run("eroica", "gpu", {'gpu_clock_hertz{domain="sm"}': clock}, differ=0.2)) == {"n0/gpu2"}
+    assert accused(run("eroica", "gpu", {'gpu_clock_hertz{domain="sm"}': clock}, differ=0.2, always=True)) == {"n0/gpu2"}
 
 
 def test_what_goes_up_and_down_differs_too(run: Run, accused: Accused) -> None:
     compute = steady(1.0)
     compute[::2, 5] *= 1.9
     compute[1::2, 5] *= 0.2
-    assert accused(run("eroica", "rank", {"compute_seconds": compute})) == {"n0/gpu5"}
+    assert accused(run("eroica", "rank", {"compute_seconds": compute}, always=True)) == {"n0/gpu5"}
 
 
 def test_when_all_differ_nobody_is_abnormal(run: Run) -> None:
     clock = steady(1.9e9)
     clock[:, :4] *= 0.3
-    assert not any(run("eroica", "gpu", {'gpu_clock_hertz{domain="sm"}': clock}))
+    assert not any(run("eroica", "gpu", {'gpu_clock_hertz{domain="sm"}': clock}, always=True))
 
 
 @pytest.mark.parametrize(("slower", "found"), [(1.03, False), (1.12, True), (0.9, False)])

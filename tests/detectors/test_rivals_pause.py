@@ -1,0 +1,53 @@
+"""Rivals: a pause in the middle of an alarm changes nothing, on the ticks that each was made for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from grayscope import plugins
+
+Run = Callable[..., Any]
+rng = np.random.default_rng(12)
+NOISE = rng.lognormal(0, 0.01, (400, 8))
+SLOW = NOISE * np.where((np.arange(8) == 5) & (np.arange(400) >= 150)[:, None], 1.6, 1.0)
+LOAD = rng.uniform(1e8, 1e9, (400, 8))
+STEP = np.repeat(SLOW.max(axis=1, keepdims=True), 8, axis=1)
+CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], float]] = {
+    "ecdf": ("rank", {"compute_seconds": SLOW}, {}, 10),
+    "eroica": ("rank", {"compute_seconds": SLOW, "step_seconds": STEP * 1.2}, {"differ": 0.2}, 10),
+    "greyhound": ("rank", {"compute_seconds": SLOW, "step_seconds": STEP}, {}, 10),
+    "iaso": ("rank", {"compute_seconds": SLOW}, {}, 10),
+    "minder": ("gpu", {"gpu_power_watts": 500 * SLOW}, {}, 10),
+    "nvrx": ("rank", {"compute_seconds": SLOW}, {}, 10),
+    "perseus": ("drive", {"drive_throughput_bytes_per_second": LOAD, "drive_latency_seconds": LOAD * 1e-12 * SLOW}, {"cut": 5.0}, 60),
+    "static": ("pcie", {"pcie_replays_total": np.where(SLOW > 1.3, 7.0, 0.0)}, {}, 10),
+    "votes007": ("path", {"path_rtt_seconds": SLOW}, {}, 10),
+}
+
+
+def test_every_rival_has_a_case() -> None:
+    assert set(CASES) == {name for name in plugins.names("detectors") if plugins.is_rival(name)}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("half", [147, 263, 301])
+def test_a_pause_changes_nothing(run: Run, name: str, half: int) -> None:
+    table, values, settings, period = CASES[name]
+
+    def part(detector: Any, first: int, last: int) -> Any:
+        cut = {m: v[first:last] for m, v in values.items()}
+        return run(name, table, cut, detector=detector, start=first * period, period=period, crosses=lambda s: (s.replace("gpu", "nic"), "leaf0"))
+
+    whole, first, second = (plugins.detector(name, **settings) for _ in range(3))
+    said = part(whole, 0, 400)
+    before = part(first, 0, half)
+    second.restore({k: v.copy() for k, v in first.snapshot().items()})
+    assert repr([*before, *part(second, half, 400)]) == repr(said)
+    assert {f.subject for findings in said for f in findings} == {"n0/nic5" if name == "votes007" else "n0/gpu5"}
+    ours, theirs = second.snapshot(), whole.snapshot()
+    assert ours.keys() == theirs.keys()
+    assert all(np.array_equal(ours[k], theirs[k], equal_nan=ours[k].dtype.kind == "f") for k in ours)
