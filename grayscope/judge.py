@@ -22,6 +22,8 @@ HOLD = 40
 CALM = 120
 #: Hysteresis: a state once entered is kept by evidence this many nats weaker (a tenth of the rate).
 SLACK = 2.3
+#: A symptom that nothing else supports must be this share away from what was expected.
+EFFECT = 0.05
 #: A table that has not ticked for so many of its periods sleeps (`align` lets it utter 12 empty ticks before).
 ASLEEP = 16
 
@@ -59,8 +61,13 @@ def state_of(finding: Finding) -> str:
     if finding.mode in look_alikes():
         return "unknown"
     if finding.side == "condition":
-        return "masked" if finding.mechanism else "normal"
+        return "masked" if finding.mechanism and _matters(finding) else "normal"
     return {"health": "failed", "service": "gray", "redundancy": "masked", "coverage": "unknown"}.get(finding.side, "normal")
+
+
+def _matters(finding: Finding) -> bool:
+    """Say whether a symptom is large enough to be worth anybody's time: a clock 2 % low that nobody feels is not."""
+    return not abs(finding.value - finding.expected) < EFFECT * abs(finding.expected)
 
 
 @cache
