@@ -100,7 +100,7 @@ def test_json_holds_figures_with_intervals(made: tuple[Path, str], tmp_path: Pat
 def test_a_piece_that_fails_is_named_and_the_rest_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wing = installed("detectors")
     (tmp_path / "detectors").mkdir()
-    sundered = "'''Broken: fails.'''\nclass Broken:\n    rival = True\n    def __init__(self, false_pages=1.0):\n        raise ValueError('no good')\n"
+    sundered = "'''Sundered: fails.'''\nclass Sundered:\n    rival = True\n    def __init__(self, false_pages=1.0):\n        raise ValueError('no good')\n"
     (tmp_path / "detectors" / "sundered.py").write_text(sundered)
     monkeypatch.setattr(wing, "__path__", [*wing.__path__, str(tmp_path / "detectors")])
     done = bench(tmp_path / "out", "--scenarios", "null", "--detectors", "sundered,static", "--docs", str(tmp_path / "page.md"), status=1)
