@@ -37,7 +37,7 @@ def intervals(part: Part, *, draws: int = 1000, seed: int = 0, level: float = 0.
     Returns
     -------
     dict of str to (low, high) or None
-        Keys as in `Part.to_dict`; None where the figure itself is.
+        Keys as in `Part.to_dict`; None where the figure itself is, and for a precision at base rates of 0 or 1.
 
     Examples
     --------
@@ -59,6 +59,8 @@ def intervals(part: Part, *, draws: int = 1000, seed: int = 0, level: float = 0.
     rows, incidents = len(part.finds), part.matched + len(part.false)
     for key, n in (("recall", rows), ("precision", incidents), ("exact_share", len(part.found)), ("state_right_share", len(part.found))):
         found[key] = _open(found[key], figures[key], n, level)
+    if figures.get("precision_at_base_rates") in (0.0, 1.0):  # equal incidents say nothing, and a bound for weights is not known
+        found["precision_at_base_rates"] = None
     ends = (found["precision"], found["recall"])
     if found["f1"] is not None and found["f1"][0] == found["f1"][1] and ends[0] is not None and ends[1] is not None:
         found["f1"] = _harmonic(ends[0][0], ends[1][0]), _harmonic(ends[0][1], ends[1][1])

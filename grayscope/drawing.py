@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 760, 420
-LEFT, RIGHT, TOP, BOTTOM = 70, 190, 40, 56
+LEFT, RIGHT, TOP, BOTTOM = 100, 190, 40, 56
 COLOURS = ("#0b5fa5", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#be185d", "#0f766e", "#4b5563", "#b91c1c", "#4d7c0f", "#1e3a8a", "#86198f")
 #: Lines are told apart by their dashes too, for those who do not see the colours.
 DASHES = ("", "6 3", "2 3", "8 3 2 3")

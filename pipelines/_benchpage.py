@@ -17,6 +17,8 @@ RECORDED = (
     "Published telemetry with labels, imported through the maps of the repository. Rates count weeks of whatever a set observes, drives for instance. Workflow "
     "runs have one label per run and host, for limits that were set on purpose while a run of minutes lasted: who waits for persistence misses them."
 )
+#: Times since onset that get a line but no label: it would touch its neighbour's.
+CROWDED = (300, 1800, 3 * 86_400)
 SHARES = [(k / 5, f"{k / 5:g}") for k in range(6)]
 
 
@@ -86,13 +88,8 @@ def _simulated(runs: Sequence[Run], sources: Sequence[Sequence[str]]) -> Iterato
     yield Heading("Recall by mode", 3)
     yield _by_mode(own, modes(runs))
     yield Heading("Where grayscope loses", 3)
-    lost = [(loss.where, loss.figure, shown(loss.ours), shown(loss.theirs), loss.rival) for loss in losses(runs)]
+    yield _lost(runs)
     missed = [m for m in modes(runs) if not pooled(own.get(HOME, []), m).found]
-    yield (
-        Table(("scenario or mode", "figure", "grayscope", "best rival", "which"), lost, numbers=False)
-        if lost
-        else "No rival is ahead at any of the figures above."
-    )
     if missed and HOME in own:
         yield f"Never found by grayscope here: {', '.join(missed)}."
 
@@ -105,6 +102,14 @@ def _real(runs: Sequence[Run]) -> Iterator[Piece]:
         own = {d: [r for r in here if r.detector == d] for d in names(here)}
         yield Heading(name, 3)
         yield _overall(own, {d: pooled(rs) for d, rs in own.items()})
+        yield "Where grayscope loses here:"
+        yield _lost(here)
+
+
+def _lost(runs: Sequence[Run]) -> Piece:
+    rows = [(loss.where, loss.figure, shown(loss.ours), shown(loss.theirs), loss.rival) for loss in losses(runs)]
+    head = ("scenario or mode", "figure", "grayscope", "best rival", "which")
+    return Table(head, rows, numbers=False) if rows else "No rival is ahead."
 
 
 def _overall(own: Mapping[str, Sequence[Run]], parts: Mapping[str, Part]) -> Table:
@@ -146,7 +151,7 @@ def _by_mode(own: Mapping[str, Sequence[Run]], known: Sequence[str]) -> Table:
 
 def _recall(parts: Mapping[str, Part]) -> str:
     lines = {name: [(float(s), part.recall_after(s) or 0.0) for s in SINCE_ONSET] for name, part in parts.items()}
-    across = Axis("time since onset", [(float(s), duration(float(s))) for s in SINCE_ONSET], log=True)
+    across = Axis("time since onset", [(float(s), "" if s in CROWDED else duration(float(s))) for s in SINCE_ONSET], log=True)
     return chart("Recall against observation time", across, Axis("recall", SHARES), lines, thick=HOME)
 
 

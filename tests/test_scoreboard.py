@@ -47,15 +47,23 @@ def test_the_home_side_comes_first() -> None:
 
 def test_losses_name_the_best_rival_and_only_where_it_is_ahead() -> None:
     runs = [run(HOME, 2), run("a", 3), run("b", 4), run(HOME, 4, scenario="t", mode="o"), run("a", 1, scenario="t", mode="o")]
-    assert [(x.where, x.figure, x.rival, x.theirs) for x in losses(runs)] == [("s", "F1", "b", 1.0), ("m", "recall", "b", 1.0)]
+    assert [(x.where, x.figure, x.rival, x.theirs) for x in losses(runs)] == [
+        ("everything", "F1", "b", 1.0), ("everything", "recall", "b", 1.0), ("s", "F1", "b", 1.0), ("m", "recall", "b", 1.0)
+    ]  # fmt: skip
     assert losses([run("a", 3)]) == []
 
 
 def test_where_nothing_is_wrong_fewer_false_pages_win() -> None:
+    seen = [run("a", 4, scenario="t"), run(HOME, 4, scenario="t")]
     quiet, loud = run("a", 0, rows=0, false=1), run(HOME, 0, rows=0, false=3)
-    (loss,) = losses([quiet, loud])
-    assert (loss.figure, loss.ours, loss.theirs) == ("false pages per 1,000 GPU-weeks", 1500.0, 500.0)
-    assert losses([run(HOME, 0, rows=0), quiet]) == []
+    found = {(x.where, x.figure): (x.ours, x.theirs) for x in losses([*seen, quiet, loud])}
+    assert found[("s", "false pages per 1,000 GPU-weeks")] == (1500.0, 500.0)
+    assert found[("everything", "false pages per 1,000 GPU-weeks")] == (750.0, 250.0)
+    assert losses([*seen, run(HOME, 0, rows=0), quiet]) == []
+
+
+def test_who_finds_nothing_wins_nothing_by_silence() -> None:
+    assert losses([run(HOME, 4, false=5), run("mute", 0)]) == []
 
 
 # -- drawing --------------------------------------------------------------------------------------------------------
