@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from grayscope.evidence import Evidence, Finding
-from grayscope.horizons import Horizons
+from grayscope.horizons import Horizons, worth
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.wording import why
@@ -33,23 +33,24 @@ class Became:
 
     def __init__(self, *, false_pages: float = 1.0) -> None:
         # Beyond 256 ticks the usual value itself follows.
-        self.horizons = Horizons(false_pages, longest=256)
+        self.horizons = Horizons("became", false_pages, longest=256)
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return the cells that stand out from their own past."""
-        return self.horizons.step(tick, standing, standing.past, self._explain)
+        return self.horizons.step(tick, standing, standing.past, standing.noise, self._explain)
 
-    def _explain(self, tick: Tick, standing: Standing, m: int, s: int, level: float, horizon: int) -> Finding:
+    def _explain(self, tick: Tick, standing: Standing, m: int, s: int, level: float, horizon: int) -> Finding | None:
         metric = standing.metrics[m]
         assert metric is not None
-        shift = self.horizons.shown(tick, m, s, horizon, float(standing.past[m, s] / standing.scale[m, s]))
-        usual = (float(standing.residual[m, s]) - float(standing.past[m, s])) / float(standing.scale[m, s])
+        noise = float(standing.noise[m, s])
+        shift = noise * self.horizons.shown(tick, m, s, horizon, float(standing.past[m, s]) / noise)
+        usual = float(standing.residual[m, s]) - float(standing.past[m, s])
         usual = usual if np.isfinite(usual) else 0.0
         found = Finding(
             tick.time, tick.subjects[s], metric.side, "became", round(level, 4), metric.mode or "became_slower", metric.mechanism or "",
             tick.metrics[m], standing.effect(m, s, usual + shift), standing.effect(m, s, usual), standing.peers(m, s),
         )  # fmt: skip
-        return found._replace(why=why(found, metric.unit, "its own past beside the same peers"))
+        return found._replace(why=why(found, metric.unit, "its own past beside the same peers")) if worth(found, metric) else None
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""

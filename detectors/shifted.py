@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from grayscope.crowd import place
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.standing import Standing, unscale
 from grayscope.tick import Tick
@@ -63,23 +64,3 @@ class Shifted:
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Nothing to restore."""
-
-
-def place(keys: tuple[str, ...], values: tuple[str, ...]) -> str:
-    """Return the name of a group of equal keys.
-
-    Examples
-    --------
-    >>> place(("sku", "job"), ("H100", "42")), place(("rail",), ("3",)), place(("node",), ("n017",)), place(("sku",), ("H100",)), place((), ())
-    ('job:42', 'rail:3', 'n017', 'batch:sku=H100', 'site')
-    """
-    told = {k: v for k, v in zip(keys, values, strict=True) if v}
-    if told.get("job", "").startswith("node:"):
-        return told["job"].removeprefix("node:")
-    for key in ("job", "rail"):
-        if key in told:
-            return told[key] if told[key].startswith(f"{key}:") else f"{key}:{told[key]}"
-    for key in ("node", "leaf", "rack"):
-        if key in told:
-            return told[key]
-    return f"batch:{','.join(f'{k}={v}' for k, v in told.items())}" if told else "site"

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from grayscope.evidence import Evidence, Finding
-from grayscope.horizons import Horizons
+from grayscope.horizons import Horizons, worth
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.wording import why
@@ -32,21 +32,22 @@ class Slower:
     rival: ClassVar[bool] = False
 
     def __init__(self, *, false_pages: float = 1.0) -> None:
-        self.horizons = Horizons(false_pages)
+        self.horizons = Horizons("slower", false_pages)
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return the cells that stand out from their peers."""
-        return self.horizons.step(tick, standing, standing.residual, self._explain)
+        return self.horizons.step(tick, standing, standing.residual, standing.scale, self._explain)
 
-    def _explain(self, tick: Tick, standing: Standing, m: int, s: int, level: float, horizon: int) -> Finding:
+    def _explain(self, tick: Tick, standing: Standing, m: int, s: int, level: float, horizon: int) -> Finding | None:
         metric = standing.metrics[m]
         assert metric is not None
-        usual = self.horizons.shown(tick, m, s, horizon, float(standing.residual[m, s] / standing.scale[m, s]))
+        scale = float(standing.scale[m, s])
+        distance = scale * self.horizons.shown(tick, m, s, horizon, float(standing.residual[m, s]) / scale)
         found = Finding(
             tick.time, tick.subjects[s], metric.side, "slower", round(level, 4), metric.mode or "slow_component", metric.mechanism or "",
-            tick.metrics[m], standing.effect(m, s, usual), standing.expected(m, s), standing.peers(m, s),
+            tick.metrics[m], standing.effect(m, s, distance), standing.expected(m, s), standing.peers(m, s),
         )  # fmt: skip
-        return found._replace(why=why(found, metric.unit, "its peers"))
+        return found._replace(why=why(found, metric.unit, "its peers")) if worth(found, metric) else None
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""

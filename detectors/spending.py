@@ -54,6 +54,9 @@ class Spending:
         if not rows:
             return NOTHING
         events, ticks = columns.arrays["events"], columns.arrays["ticks"]
+        moved = standing.moved_cells()
+        if moved is not None:  # among new peers, what was counted beside the old ones says nothing
+            events[..., moved], ticks[..., moved] = 0, 0
         values = tick.values[rows]
         for h, past in enumerate(PASTS):
             events[h, rows] = events[h, rows] * (1 - 1 / past) + (values > 0)
@@ -127,8 +130,9 @@ def _difference(events: Floats, ticks: Floats, label: NDArray[np.int32], without
     there[without] = False
     e, n, of = events[there], ticks[there], label[there]
     usual = (np.bincount(of, weights=e) / np.maximum(np.bincount(of, weights=n), 1e-9))[of]
-    beyond = float((np.square(e / n - usual) - usual / n).sum())
-    return max(beyond, 0.0) / max(float(np.square(usual).sum()), 1e-30)
+    # Each counts by its exposure: what was watched for four ticks says nothing about how parts differ.
+    beyond = float((np.square(e - n * usual) - n * usual).sum())
+    return max(beyond, 0.0) / max(float(np.square(n * usual).sum()), 1e-30)
 
 
 def log_tail(n: int, mean: float, variance: float) -> float:

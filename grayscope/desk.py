@@ -1,14 +1,15 @@
-"""Desk: file verdicts as incidents; one fault is one incident from the first notice to its end."""
+"""Desk: file verdicts as incidents; one fault is one incident from the first notice to its end, its cascade inside."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
+from grayscope.cascade import Member, lead, related, suspects
 from grayscope.incident import SEVERITIES, Incident, incident_id
 from grayscope.modes import Modes
 from grayscope.verdict import STATES, Verdict
@@ -19,7 +20,9 @@ KEEP, CHANGES = 20, 200
 
 
 class Desk:
-    """The station. A verdict joins the open incident of its subject, or of something that contains it or lies in it.
+    """The station. A verdict joins the open incident of its subject, or one that it belongs to by place and by cause.
+
+    The first suspect is the root of the cascade; state and severity are the gravest of all members.
 
     Parameters
     ----------
@@ -30,73 +33,62 @@ class Desk:
     def __init__(self, cluster: str) -> None:
         self.cluster = cluster
         self.open: dict[str, Incident] = {}
-        self.members: dict[str, dict[str, str]] = {}  # incident -> subject -> state
+        self.members: dict[str, dict[str, Member]] = {}  # incident -> subject -> what is held about it
 
     def step(self, verdicts: Iterable[Verdict]) -> Iterator[Incident]:
         """Yield every incident that a verdict opened, changed or ended."""
         for verdict in verdicts:
-            incident = self._find(verdict.subject, verdict.state == "normal")
-            if incident is not None:
-                yield self._change(incident, verdict)
+            key = self._find(verdict)
+            if key is not None:
+                yield self._change(self.open[key], verdict)
             elif verdict.state != "normal":
                 yield self._new(verdict)
 
-    def _find(self, subject: str, itself: bool) -> Incident | None:
-        """Return the open incident that holds the subject, else (unless `itself`) one that holds a part or the whole of it."""
+    def _find(self, v: Verdict) -> str | None:
+        """Return the open incident that holds the subject, else one in which it takes part in a cascade."""
         for key, members in self.members.items():
-            if subject in members:
-                return self.open[key]
-        if itself:
+            if v.subject in members:
+                return key
+        if v.state == "normal":
             return None
-        for key, members in self.members.items():
-            if any(contains(m, subject) or contains(subject, m) for m in members):
-                return self.open[key]
-        return None
+        member = _member(v)
+        return next((k for k, members in self.members.items() if any(related(member, m) for m in members.values())), None)
 
     def _new(self, v: Verdict) -> Incident:
-        severity = severity_of(v)
+        member = _member(v)
         key = incident_id(self.cluster, v.subject, v.time)
         incident = Incident(
-            key, v.subject, v.subject, v.state, severity, v.mode, min(v.since, v.time), v.time,
-            history=((v.time, v.state, severity),), summary=_summary(v), evidence=(_piece(v),),
+            key, v.subject, v.subject, v.state, member.severity, v.mode, min(v.since, v.time), v.time,
+            history=((v.time, v.state, member.severity),), summary=f"{v.subject} is {v.state}: {v.why}", evidence=(_piece(v),),
         )  # fmt: skip
-        self.open[key], self.members[key] = incident, {v.subject: v.state}
+        self.open[key], self.members[key] = incident, {v.subject: member}
         return incident
 
     def _change(self, old: Incident, v: Verdict) -> Incident:
         members = self.members[old.id]
         if v.state == "normal":
             members.pop(v.subject, None)
-            return self._hand_over(old, v.time) if members else self._end(old, v.time)
-        members[v.subject] = v.state
-        severity = "page" if v.state == "failed" and old.severity == "page" else severity_of(v)
-        graver = SEVERITIES.index(severity) > SEVERITIES.index(old.severity) or (severity == old.severity and contains(v.subject, old.subject))
-        new = replace(
-            old, place=_common(old.place, v.subject), evidence=(*old.evidence, _piece(v))[-KEEP:],
-            began=min(old.began, v.since), rivals=_rivals(old.subject, members), probability=1.0 / len(members),
-        )  # fmt: skip
-        if graver or v.subject == old.subject:
-            new = replace(
-                new, subject=v.subject, state=v.state, severity=severity, mode=v.mode or old.mode, summary=_summary(v),
-                history=_longer(old, v.time, v.state, severity), rivals=_rivals(v.subject, members),
-                escalated=v.time if severity == "page" and old.severity != "page" and old.escalated is None else old.escalated,
-            )  # fmt: skip
-        self.open[old.id] = new
-        return new
+            if not members:
+                return self._end(old, v.time)
+            return self._stand(old, v.time)
+        members[v.subject] = _member(v)
+        joined = replace(old, place=_common(old.place, v.subject), evidence=(*old.evidence, _piece(v))[-KEEP:], began=min(old.began, v.since))
+        return self._stand(joined, v.time)
 
-    def _hand_over(self, old: Incident, time: int) -> Incident:
-        """One member has recovered: if it was the first suspect, the gravest of those that remain takes its place."""
+    def _stand(self, old: Incident, time: int) -> Incident:
+        """Return the incident as its members make it: the root first, as grave as the gravest."""
         members = self.members[old.id]
-        new = replace(old, rivals=_rivals(old.subject, members), probability=1.0 / len(members))
-        if old.subject not in members:
-            lead = max(sorted(members), key=lambda m: STATES.index(members[m]))
-            state = members[lead]
-            severity = "page" if state == "failed" and old.severity == "page" else SEVERITY[state]
-            why = next((str(e["why"]) for e in reversed(old.evidence) if e["subject"] == lead), "")
-            new = replace(
-                new, subject=lead, state=state, severity=severity, summary=f"{lead} is {state}: {why}",
-                history=_longer(old, time, state, severity), rivals=_rivals(lead, members),
-            )  # fmt: skip
+        first = lead(members, old.subject)
+        state = max((m.state for m in members.values()), key=STATES.index)
+        severity = max((m.severity for m in members.values()), key=SEVERITIES.index)
+        severity = "page" if state == "failed" and old.severity == "page" else severity
+        probability, rivals = suspects(members, first)
+        changed = (state, severity) != (old.state, old.severity)
+        new = replace(
+            old, subject=first.subject, state=state, severity=severity, mode=first.mode or old.mode, summary=_summary(first, state, members),
+            history=_longer(old, time, state, severity) if changed else old.history, probability=probability, rivals=rivals,
+            escalated=time if severity == "page" and old.severity != "page" and old.escalated is None else old.escalated,
+        )  # fmt: skip
         self.open[old.id] = new
         return new
 
@@ -109,9 +101,10 @@ class Desk:
         """Return all open incidents as one JSON text in an array."""
         return {"desk": np.array(json.dumps([[asdict(i) for i in self.open.values()], self.members]))}
 
-    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    def restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        incidents, self.members = json.loads(str(state["desk"]))
+        incidents, members = json.loads(str(state["desk"]))
+        self.members = {key: {s: Member(*m) for s, m in some.items()} for key, some in members.items()}
         self.open = {}
         for fields in incidents:
             fields["history"] = tuple(map(tuple, fields["history"]))
@@ -133,27 +126,19 @@ def severity_of(v: Verdict) -> str:
     return min(loud, mode.severity, key=SEVERITIES.index) if mode is not None and v.side in mode.sides else loud
 
 
-def contains(place: str, subject: str) -> bool:
-    """Say whether a subject lies in a place, or is a path that ends there.
-
-    Examples
-    --------
-    >>> contains("n1", "n1/gpu0"), contains("n1", "n10"), contains("n7", "n3>n7"), contains("n1", "n1")
-    (True, False, True, False)
-    """
-    return subject.startswith(f"{place}/") or (">" in subject and ">" not in place and place in subject.split(">"))
+def _member(v: Verdict) -> Member:
+    return Member(v.subject, v.state, severity_of(v), v.mode, v.side, v.strength, v.since, v.why)
 
 
-def _summary(v: Verdict) -> str:
-    return f"{v.subject} is {v.state}: {v.why}"
+def _summary(first: Member, state: str, members: dict[str, Member]) -> str:
+    """Return the line for a person: the suspect and what was measured on it, and what it did to others."""
+    felt = next((m for m in sorted(members.values(), key=lambda m: -m.strength) if m.state == state and m.subject != first.subject), None)
+    more = f"; {felt.subject} suffers: {felt.why}" if felt is not None and first.state != state else ""
+    return f"{first.subject} is {state}: {first.why}{more}"
 
 
 def _piece(v: Verdict) -> dict[str, object]:
     return {"time": v.time, "subject": v.subject, "state": v.state, "side": v.side, "metric": v.metric, "strength": v.strength, "why": v.why}
-
-
-def _rivals(subject: str, members: Mapping[str, str]) -> tuple[tuple[str, float], ...]:
-    return tuple((m, 1.0 / len(members)) for m in sorted(members) if m != subject)
 
 
 def _common(a: str, b: str) -> str:

@@ -17,6 +17,7 @@ from grayscope.desk import Desk
 from grayscope.detector import Detector
 from grayscope.errors import UsageError
 from grayscope.evidence import NOTHING, Evidence
+from grayscope.impact import Impact
 from grayscope.incident import Incident
 from grayscope.judge import Judge
 from grayscope.message import Message
@@ -86,7 +87,7 @@ class Engine:
             raise UsageError(f"rivals are scored alone: {', '.join(rivals)} cannot run together with {', '.join(own)}; name rivals only, or none")
         self.align = Align(self._is_counter, self.settings.periods, self.settings.align)
         self.stand = Stand(self.catalogue, self.settings.disabled)
-        self.blame = None if rivals else Blame()
+        self.blame, self.impact = None if rivals else Blame(), Impact()
         self.judge = PassThrough() if rivals else Judge(self.settings.false_pages)
         self.desk = Desk(cluster)
         self.announce = Announce(cluster)
@@ -127,7 +128,7 @@ class Engine:
         standing = self.stand.step(tick, self.judge.doubted)
         evidence = Evidence.join([d.step(tick, standing) for d in self.detectors])
         if self.blame is not None:
-            evidence = self.blame.step(evidence, tick)
+            evidence = self.impact.step(self.blame.step(evidence, tick), tick, standing)
         verdicts = tuple(self.judge.step(tick, evidence))
         incidents = tuple(self.desk.step(verdicts))
         return Output(evidence, verdicts, incidents, tuple(self.announce.step(incidents)))
@@ -140,7 +141,7 @@ class Engine:
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state after align as plain arrays; open ticks are replayed from the broker instead."""
         parts: dict[str, Mapping[str, np.ndarray[Any, Any]]] = {"stand": self.stand.snapshot()}
-        parts |= {"blame": self.blame.snapshot()} if self.blame is not None else {}
+        parts |= {"blame": self.blame.snapshot(), "impact": self.impact.snapshot()} if self.blame is not None else {}
         parts |= {"judge": self.judge.snapshot(), "desk": self.desk.snapshot()}
         parts |= {f"detector{i}": d.snapshot() for i, d in enumerate(self.detectors)}
         return {f"{part}:{key}": array for part, state in parts.items() for key, array in state.items()}
@@ -150,6 +151,7 @@ class Engine:
         self.stand.restore(_part(state, "stand"))
         if self.blame is not None:
             self.blame.restore(_part(state, "blame"))
+            self.impact.restore(_part(state, "impact"))
         self.judge.restore(_part(state, "judge"))
         self.desk.restore(_part(state, "desk"))
         self.announce.restore(self.desk.open.values())

@@ -16,6 +16,7 @@ class Finding(NamedTuple):
 
     `strength` is ln(subject-weeks between false alarms this strong): 0 is a false alarm per subject and week,
     6.9 one in a thousand subject-weeks. `side` is the catalogue's side. Times are microseconds, 0 for unknown.
+    `felt` is the share of a job's step that the subject costs, NaN where that cannot be told.
     """
 
     time: int
@@ -35,6 +36,7 @@ class Finding(NamedTuple):
     exhausted_at: int = 0
     exhausted_high: int = 0
     why: str = ""
+    felt: float = NAN
 
 
 SCHEMA = pa.schema(
@@ -43,7 +45,7 @@ SCHEMA = pa.schema(
         ("strength", pa.float64()), ("mode", pa.string()), ("mechanism", pa.string()), ("metric", pa.string()),
         ("value", pa.float64()), ("expected", pa.float64()), ("n_peers", pa.int64()), ("since", pa.timestamp("us", "UTC")),
         ("left", pa.float64()), ("exhausted_low", pa.timestamp("us", "UTC")), ("exhausted_at", pa.timestamp("us", "UTC")),
-        ("exhausted_high", pa.timestamp("us", "UTC")), ("why", pa.string()),
+        ("exhausted_high", pa.timestamp("us", "UTC")), ("why", pa.string()), ("felt", pa.float64()),
     ]
 )  # fmt: skip
 

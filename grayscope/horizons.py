@@ -17,10 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope import running
+from grayscope.catalogue import Metric
 from grayscope.columns import Columns, Field, Memory
+from grayscope.crowd import crowds, split
 from grayscope.detector import State
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.standing import Standing
+from grayscope.tails import MARKS, Tails
 from grayscope.tick import Tick
 
 WEEK = 7 * 24 * 3600 * 1_000_000
@@ -60,19 +63,18 @@ def looks(horizon: int, period: int) -> float:
     return 2.0 * WEEK / (horizon * period)
 
 
-def strength(z: float, horizon: int, period: int, tests: int) -> float:
-    """Return the strength of a mean that stands out by z robust sigmas, when `tests` series are watched."""
-    knee = KNEES[horizon]
-    return knee * z - knee * knee / 2 - math.log(tests * looks(horizon, period))
+def worth(finding: Finding, metric: Metric) -> bool:
+    """Say whether a distance from peers means anything on the metric's side.
+
+    What is spent of a stock is the ledger's matter, whatever the peers did; an error rate that is not twice the usual
+    one is nobody's matter.
+    """
+    if metric.side != "redundancy":
+        return True
+    return metric.type == "counter" and finding.value >= 2 * finding.expected
 
 
-def needed(level: float, horizon: int, period: int, tests: int) -> float:
-    """Return the z at which `strength` reaches `level`."""
-    knee = KNEES[horizon]
-    return max((level + math.log(tests * looks(horizon, period))) / knee + knee / 2, knee)
-
-
-Explain = Callable[[Tick, Standing, int, int, float, int], Finding]
+Explain = Callable[[Tick, Standing, int, int, float, int], Finding | None]
 
 
 class Horizons:
@@ -80,28 +82,42 @@ class Horizons:
 
     Parameters
     ----------
+    name : str
+        Of the detector, for its findings.
     false_pages : float
         Configured false pages per 1,000 subject-weeks.
     longest : int
         Horizons above this many ticks are not watched.
     """
 
-    def __init__(self, false_pages: float, longest: int = HORIZONS[-1]) -> None:
+    def __init__(self, name: str, false_pages: float, longest: int = HORIZONS[-1]) -> None:
+        self.name = name
         self.level = threshold(false_pages) - MARGIN
         self.horizons = tuple(h for h in HORIZONS if h <= longest)
         self.steps = np.array([h if h in FAST else h // BLOCK for h in self.horizons], np.float32)
         n = len(self.horizons)
         self.memory = Memory(
             {
-                "mean": Field(np.float32, 0.0, (n,)), "seen": Field(np.int32, 0, (n,)),
+                "mean": Field(np.float32, 0.0, (n,)), "seen": Field(np.int32, 0, (n,)), "peak": Field(np.float32, 0.0, (n,)),
                 "block": Field(np.float32, 0.0), "filled": Field(np.int32, 0),
             }
         )  # fmt: skip
+        self.tails = Tails(tuple(KNEES[h] for h in self.horizons))
         # The fleet's last spread of means: first guesses of an exact search, so no part of the state.
         self._guess: dict[tuple[str, int], NDArray[np.float32]] = {}
 
-    def step(self, tick: Tick, standing: Standing, residual: NDArray[np.float32], explain: Explain) -> Evidence:
-        """Add one tick of residuals and return what stands out, each cell at its strongest horizon."""
+    def step(self, tick: Tick, standing: Standing, residual: NDArray[np.float32], scale: NDArray[np.float32], explain: Explain) -> Evidence:
+        """Add one tick of residuals and return what stands out, each cell at its strongest horizon.
+
+        Where a crowd of a peer group stands out, one finding about the group takes the place of all of them.
+
+        Parameters
+        ----------
+        residual, scale : ndarray of float32, shape [M, S]
+            Distances and their usual spread, on each metric's scale.
+        explain : callable
+            Makes the finding of a cell, or None where it is worth none.
+        """
         columns = self.memory.of(tick)
         moved = standing.moved_cells()
         if moved is not None:
@@ -109,28 +125,34 @@ class Horizons:
                 array[..., moved] = 0
         close = columns.ticks % BLOCK == 0
         a = columns.arrays
-        running.accumulate(residual, standing.scale, standing.sign, a["mean"], a["seen"], a["block"], a["filled"], len(FAST), close, self.steps)
+        running.accumulate(residual, scale, standing.sign, a["mean"], a["seen"], a["block"], a["filled"], len(FAST), close, self.steps)
         if not (close or columns.ticks % 4 == 0 or columns.ticks < BLOCK):
             return NOTHING
         best = self._best(tick, standing, columns, close)
         if not best:
             return NOTHING
-        return Evidence(explain(tick, standing, m, s, level, h) for (m, s), (level, h) in sorted(best.items()))
+        crowded = crowds(best, tick, standing)
+        lost = {(m, s) for (m, _), members in crowded.items() for s in members}
+        groups = (split(tick, standing, cell, members, max(best[cell[0], s][0] for s in members), self.name) for cell, members in sorted(crowded.items()))
+        found = (explain(tick, standing, m, s, level, h) for (m, s), (level, h) in sorted(best.items()) if (m, s) not in lost)
+        return Evidence([*groups, *(f for f in found if f is not None)])
 
     def _best(self, tick: Tick, standing: Standing, columns: Columns, close: bool) -> dict[tuple[int, int], tuple[float, int]]:
         """Return the strongest (strength, horizon) of every cell that stands out."""
-        judged = int((standing.sign != 0).sum())
-        tests = max(judged * len(self.horizons), 1)
+        tests = max(int((standing.sign != 0).sum()) * len(self.horizons), 1)
+        self.tails.of(tick.table, tick.metrics)
         best: dict[tuple[int, int], tuple[float, int]] = {}
         for i, horizon in enumerate(self.horizons if close else FAST):
-            for m, s, z in self._outstanding(i, tick, tests, standing, columns):
-                level = strength(z, horizon, tick.period, tests)
+            chances = math.log(tests * looks(horizon, tick.period))
+            laws = self.tails.laws(tick.table, i)
+            for m, s, z in self._outstanding(i, tick, chances, standing, columns):
+                level = laws[m].surprise(z) - chances
                 if level > best.get((m, s), (-math.inf, 0))[0]:
                     best[m, s] = (level, horizon)
         return best
 
-    def _outstanding(self, i: int, tick: Tick, tests: int, standing: Standing, columns: Columns) -> list[tuple[int, int, float]]:
-        a, horizon = columns.arrays, self.horizons[i]
+    def _outstanding(self, i: int, tick: Tick, chances: float, standing: Standing, columns: Columns) -> list[tuple[int, int, float]]:
+        a, horizon, laws = columns.arrays, self.horizons[i], self.tails.laws(tick.table, i)
         size = standing.residual.size
         rows, cols, z = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32)
         width = self._guess.get((tick.table, i))
@@ -138,8 +160,14 @@ class Horizons:
             width = self._guess[tick.table, i] = np.zeros(len(tick.metrics), np.float32)
         unit = 1.0 if horizon in FAST else float(BLOCK)
         least = max(3, int(self.steps[i]) // 2)
-        cut = needed(self.level, horizon, tick.period, tests)
-        n = running.outstanding(a["mean"][i], a["seen"][i], standing.sign, self.steps[i], least, unit, cut, width, rows, cols, z)
+        cut = np.array([law.needed(self.level + chances) for law in laws], np.float32)
+        learn = columns.ticks % horizon == 0  # a look is new when the horizon has passed once more
+        n = running.outstanding(
+            a["mean"][i], a["seen"][i], standing.sign, self.steps[i], least, unit, cut, width, rows, cols, z,
+            learn, standing.doubted, a["peak"][i], MARKS, self.tails.seen[tick.table][i],
+        )  # fmt: skip
+        if learn:
+            self.tails.learned(tick.table, i)
         return list(zip(rows[:n].tolist(), cols[:n].tolist(), z[:n].tolist(), strict=True))
 
     def shown(self, tick: Tick, m: int, s: int, horizon: int, now: float) -> float:
@@ -149,8 +177,9 @@ class Horizons:
 
     def snapshot(self) -> State:
         """Return the whole state."""
-        return self.memory.snapshot()
+        return {**self.memory.snapshot(), **self.tails.snapshot()}
 
     def restore(self, state: State) -> None:
         """Become what `snapshot` returned."""
-        self.memory.restore(state)
+        self.memory.restore({k: v for k, v in state.items() if "|tail|" not in k})
+        self.tails.restore(state)

@@ -22,8 +22,12 @@ HOLD = 40
 CALM = 120
 #: Hysteresis: a state once entered is kept by evidence this many nats weaker (a tenth of the rate).
 SLACK = 2.3
-#: A symptom that nothing else supports must be this share away from what was expected.
-EFFECT = 0.05
+#: A page is eased to a ticket when nobody has waited for the suspect for so many ticks, though something is still wrong with it.
+EASED = 60
+#: What a suspect must cost its job, as a share of a step, to be more than a ticket.
+FELT = 0.01
+#: A symptom that nothing else supports must be this share away from what was expected, and what the workload gets this one.
+EFFECT, PALTRY = 0.05, 0.015
 #: A table that has not ticked for so many of its periods sleeps (`align` lets it utter 12 empty ticks before).
 ASLEEP = 16
 
@@ -52,6 +56,7 @@ def state_of(finding: Finding) -> str:
     """Return the state that a finding of this side argues for, ``normal`` where it only explains.
 
     A named look-alike (congestion, a whole group that moved, …) accuses nobody: somebody suffers, the culprit is unknown.
+    What is slow while nobody waits for it is masked.
 
     Examples
     --------
@@ -60,14 +65,16 @@ def state_of(finding: Finding) -> str:
     """
     if finding.mode in look_alikes():
         return "unknown"
+    if finding.side == "service":
+        return ("masked" if finding.felt < FELT else "gray") if _matters(finding, PALTRY) else "normal"
     if finding.side == "condition":
-        return "masked" if finding.mechanism and _matters(finding) else "normal"
-    return {"health": "failed", "service": "gray", "redundancy": "masked", "coverage": "unknown"}.get(finding.side, "normal")
+        return "masked" if finding.mechanism and _matters(finding, EFFECT) else "normal"
+    return {"health": "failed", "redundancy": "masked", "coverage": "unknown"}.get(finding.side, "normal")
 
 
-def _matters(finding: Finding) -> bool:
-    """Say whether a symptom is large enough to be worth anybody's time: a clock 2 % low that nobody feels is not."""
-    return not abs(finding.value - finding.expected) < EFFECT * abs(finding.expected)
+def _matters(finding: Finding, share: float) -> bool:
+    """Say whether something is large enough to be worth anybody's time: a clock 2 % low that nobody feels is not."""
+    return not abs(finding.value - finding.expected) < share * abs(finding.expected)
 
 
 @cache
@@ -138,7 +145,8 @@ class Judge:
             case.supported = now
         cause = self._cause(case, best)
         renamed = state == case.state != "normal" and cause is not None and case.mode in _explains(cause.finding.mode)
-        if not renamed and (state == case.state or (RANK[state] < RANK[case.state] and now - case.supported < CALM)):
+        calm = EASED if (case.state, state) == ("gray", "masked") else CALM
+        if not renamed and (state == case.state or (RANK[state] < RANK[case.state] and now - case.supported < calm)):
             return None
         previous, case.state, case.supported = case.state, state, now
         case.mode = cause.finding.mode if cause else ""

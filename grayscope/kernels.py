@@ -208,45 +208,68 @@ def compare(
 
 
 @njit(
-    "void(float32[:,::1], float32[:,::1], int32[:,::1], int32[::1], int8[::1], float32[:,::1], float32[::1], boolean[::1],"
-    " float32[:,::1], float32[:,::1], int32[:,::1], float32[:,::1], int64)",
+    "void(float32[:,::1], float32[:,::1], int32[::1], int32[:,::1], int32[:,::1], int32[::1], int8[::1], float32[:,::1], float32[::1], boolean[::1],"
+    " float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1], float32[:,::1], int64)",
     cache=True,
 )
 def remember(
-    residual: Any, spread: Any, label: Any, layout: Any, sign: Any, floor: Any, pooled: Any, doubted: Any,
-    scale: Any, base: Any, age: Any, past: Any, horizon: Any,
+    residual: Any, spread: Any, layout: Any, order: Any, starts: Any, groups: Any, sign: Any, floor: Any, pooled: Any, doubted: Any,
+    scale: Any, noise: Any, base: Any, age: Any, past: Any, horizon: Any,
 ) -> None:  # fmt: skip  # pragma: no cover - compiled
-    """Follow the usual spread of each cell's group and each cell's own offset; write its distance from that offset.
+    """Follow the usual spread of each cell's group, each cell's own offset and noise; write its distance from that offset.
 
-    `scale`, `base` and `age` [M, S] are memory. The offset is a running mean of clipped residuals over `horizon` ticks
-    and stands still for what is doubted; `past` is NaN until it has been learned from 64 ticks. `floor` [M, G] and
-    `pooled` [M] bound the spread from below.
+    `scale`, `noise`, `base` and `age` [M, S] are memory. The offset is a running mean of clipped residuals over
+    `horizon` ticks and stands still for what is doubted; `past` is NaN until it has been learned from 64 ticks, and shrunk
+    while it is young, for noise that lasts makes a young offset a poor guess. Peers
+    come and go, and with them the median that residuals are measured from: what the settled members of a group have
+    in common beside their offsets is that median's doing and taken away. `floor` [M, G] and `pooled` [M] bound the
+    spread from below; `noise` is the spread that is left when the offsets are gone.
     """
+    n_subjects = residual.shape[1]
+    d = np.empty(n_subjects, np.float32)
+    scratch = np.empty(n_subjects + 1, np.float32)
     for m in range(residual.shape[0]):
         if sign[m] == 0:
-            for s in range(residual.shape[1]):
+            for s in range(n_subjects):
                 past[m, s] = F(np.nan)
             continue
         by = layout[m]
         least = F(0.3) * pooled[m]
-        for s in range(residual.shape[1]):
-            r = residual[m, s]
-            if not np.isfinite(r):
-                past[m, s] = F(np.nan)
-                continue
-            g = label[by, s]
+        for g in range(groups[by]):
+            n = 0
+            for i in range(starts[by, g], starts[by, g + 1]):
+                s = order[by, i]
+                if age[m, s] >= 64 and np.isfinite(residual[m, s]) and not doubted[s]:
+                    d[n] = residual[m, s] - base[m, s]
+                    n += 1
+            common, own = F(0.0), F(-1.0)
+            if n >= 4:
+                width = F(0.5) * noise[m, order[by, starts[by, g]]]
+                common = median_near(d, n, F(0.0), width, scratch)
+                for i in range(n):
+                    d[i] = abs(d[i] - common)
+                own = SIGMA * median_near(d, n, F(0.0), F(0.0), scratch)
             now = max(max(SIGMA * spread[m, g], least), floor[m, g])
-            n = age[m, s]
-            if n == 0:
-                scale[m, s] = now
-            else:
-                scale[m, s] += (now - scale[m, s]) * max(F(1.0) / F(n + 1), F(0.03125))
-            offset = base[m, s]
-            past[m, s] = r - offset if n >= 64 else F(np.nan)
-            if not doubted[s]:
-                edge = F(3.0) * scale[m, s]
-                step = r - offset if n < 16 else min(max(r - offset, -edge), edge)
-                base[m, s] = offset + step / F(min(n + 1, horizon))
-                age[m, s] = n + 1
-            elif n == 0:
-                age[m, s] = 1
+            own = max(own, floor[m, g]) if own >= F(0.0) else now
+            for i in range(starts[by, g], starts[by, g + 1]):
+                s = order[by, i]
+                r = residual[m, s]
+                if not np.isfinite(r):
+                    past[m, s] = F(np.nan)
+                    continue
+                seen = age[m, s]
+                if seen == 0:
+                    scale[m, s] = now
+                else:
+                    scale[m, s] += (now - scale[m, s]) * max(F(1.0) / F(seen + 1), F(0.03125))
+                noise[m, s] = own if seen <= 64 else noise[m, s] + (own - noise[m, s]) * F(0.03125)
+                offset = base[m, s]
+                r -= common
+                past[m, s] = (r - offset) / np.sqrt(F(1.0) + F(128.0) / F(seen)) if seen >= 64 else F(np.nan)
+                if not doubted[s]:
+                    edge = F(3.0) * scale[m, s]
+                    step = r - offset if seen < 16 else min(max(r - offset, -edge), edge)
+                    base[m, s] = offset + step / F(min(seen + 1, horizon))
+                    age[m, s] = seen + 1
+                elif seen == 0:
+                    age[m, s] = 1

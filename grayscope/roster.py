@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-#: Keys whose change means another physical part: nothing of the past is inherited.
-IDENTITY = ("serial", "uuid")
+#: What tells one physical part from its replacement; a rank is another one when it has moved to another GPU.
+IDENTITY = ("serial", "uuid", "gpu")
 
 
 @dataclass(frozen=True, slots=True)

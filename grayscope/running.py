@@ -45,17 +45,21 @@ def accumulate(
 
 
 @njit(
-    "int64(float32[:,::1], int32[:,::1], int8[::1], float32, int64, float32, float32, float32[::1], int32[::1], int32[::1], float32[::1])",
+    "int64(float32[:,::1], int32[:,::1], int8[::1], float32, int64, float32, float32[::1], float32[::1], int32[::1], int32[::1], float32[::1],"
+    " boolean, boolean[::1], float32[:,::1], float32[::1], float64[:,::1])",
     cache=True,
 )
 def outstanding(
-    mean: Any, seen: Any, sign: Any, length: Any, least: Any, unit: Any, cut: Any, width: Any, rows: Any, cols: Any, z: Any
-) -> Any:  # pragma: no cover - compiled
+    mean: Any, seen: Any, sign: Any, length: Any, least: Any, unit: Any, cut: Any, width: Any, rows: Any, cols: Any, z: Any,
+    learn: Any, doubted: Any, peak: Any, marks: Any, tail: Any,
+) -> Any:  # fmt: skip  # pragma: no cover - compiled
     """Find the cells whose running mean stands out from all others' of the same metric; return how many.
 
     A mean of n independent unit residuals has a spread of 1/sqrt(n); what the fleet shows beyond that (autocorrelation,
     offsets that never go away) is measured: `width` [M] is the robust spread of ``mean * sqrt(n)`` over all subjects,
-    kept between calls as the next first guess. Cells with ``z > cut`` are written to `rows`, `cols`, `z`.
+    kept between calls as the next first guess. Cells with ``z > cut`` [M] are written to `rows`, `cols`, `z`. With
+    `learn`, `tail` [M, 1 + 3 K] counts looks and the excursions beyond each of K `marks`, once they are over, by their
+    highest point, `peak` [M, S]; see `grayscope.tails`. Excursions of what is `doubted` are none.
     """
     n_subjects = mean.shape[1]
     w = np.empty(n_subjects, np.float32)
@@ -79,8 +83,27 @@ def outstanding(
         middle = median_near(d, n, width[m] / SIGMA, F(0.3) * width[m] / SIGMA, scratch)
         width[m] = SIGMA * middle
         usual = max(width[m], F(0.7)) * (F(1.0) + F(14.0) / F(n))
+        if learn:
+            for s in range(n_subjects):
+                if seen[m, s] < least:
+                    continue
+                far = w[s] / usual
+                tail[m, 0] += 1.0
+                if doubted[s]:
+                    peak[m, s] = F(0.0)
+                elif far > marks[0]:
+                    peak[m, s] = max(peak[m, s], far)
+                elif peak[m, s] > F(0.0):
+                    k = 0
+                    while k < len(marks) and peak[m, s] > marks[k]:
+                        over = peak[m, s] - marks[k]
+                        tail[m, 1 + 3 * k] += 1.0
+                        tail[m, 2 + 3 * k] += np.float64(min(over, F(2.0)))
+                        tail[m, 3 + 3 * k] += over < F(2.0)
+                        k += 1
+                    peak[m, s] = F(0.0)
         for s in range(n_subjects):
-            if w[s] > cut * usual:
+            if w[s] > cut[m] * usual:
                 rows[found] = m
                 cols[found] = s
                 z[found] = w[s] / usual

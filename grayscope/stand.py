@@ -69,7 +69,7 @@ class Stand:
     def __init__(self, catalogue: Catalogue, disabled: frozenset[str] = frozenset()) -> None:
         self.catalogue = catalogue
         self.disabled = disabled
-        fields = {"scale": Field(np.float32, 0.0), "base": Field(np.float32, 0.0), "age": Field(np.int32, 0), "missed": Field(np.int32, 0)}
+        fields = {**{name: Field(np.float32, 0.0) for name in ("scale", "noise", "base")}, **{name: Field(np.int32, 0) for name in ("age", "missed")}}
         self.memory = Memory(fields)
         self.shifts = Shifts()
         self.layouts: dict[str, Layout] = {}
@@ -82,7 +82,7 @@ class Stand:
         lay, moved = self._layout(tick)
         values = np.require(_per_tick(tick.values, lay, memory), np.float32, ["C", "A"])
         residual, past = np.empty_like(values), np.empty_like(values)
-        doubt = np.array([s in doubted for s in tick.subjects], bool) if doubted else np.zeros(len(tick.subjects), bool)
+        doubt = np.array([_doubted(s, tick.roster, doubted) for s in tick.subjects], bool) if doubted else np.zeros(len(tick.subjects), bool)
         slope, sums = self._slopes(tick.table, lay)
         kernels.compare(
             values, values.view(np.int32), lay.kind, lay.sign, lay.load, slope, lay.layout, lay.order, lay.starts, lay.groups,
@@ -93,12 +93,11 @@ class Stand:
         shift, before = self.shifts.step(tick.table, lay.centre, floor, lay.count >= 4, lay.sign)
         _forget_moved(memory, moved[lay.layout] if moved.any() else None)
         kernels.remember(
-            residual, lay.spread, lay.label, lay.layout, lay.sign, floor, _pooled(lay), doubt,
-            memory.arrays["scale"], memory.arrays["base"], memory.arrays["age"], past, PAST,
+            residual, lay.spread, lay.layout, lay.order, lay.starts, lay.groups, lay.sign, floor, _pooled(lay), doubt,
+            memory.arrays["scale"], memory.arrays["noise"], memory.arrays["base"], memory.arrays["age"], past, PAST,
         )  # fmt: skip
-        scale = memory.arrays["scale"]
-        compared = (scale, lay.centre, lay.spread, lay.count, shift, before, lay.layout, lay.label, moved, lay.called)
-        return Standing(lay.metrics, lay.kind, lay.sign, residual, past, *compared)
+        learned = (memory.arrays["scale"], memory.arrays["noise"], lay.centre, lay.spread, lay.count, shift, before)
+        return Standing(lay.metrics, lay.kind, lay.sign, residual, past, *learned, lay.layout, lay.label, doubt, moved, lay.called)
 
     # -- load -------------------------------------------------------------------------------------------------------
 
@@ -186,6 +185,16 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
         called=names,
         centre=np.zeros(shape, np.float32), spread=np.zeros(shape, np.float32), count=np.zeros(shape, np.int32),
     )  # fmt: skip
+
+
+def _doubted(subject: str, roster: View, doubted: frozenset[str]) -> bool:
+    """Say whether a subject, what it lies in, or the GPU that a rank runs on is doubted."""
+    place = roster.key(subject, "gpu") or subject
+    while place:
+        if place in doubted:
+            return True
+        place = place.rpartition("/")[0]
+    return subject in doubted
 
 
 def _meaning(catalogue: Catalogue, disabled: frozenset[str], table: str, name: str) -> Metric | None:

@@ -28,6 +28,8 @@ class Standing:
         The residual less the cell's own usual one; NaN until that is learned.
     scale : ndarray of float32, shape [M, S]
         Usual robust spread (one sigma) within the cell's group, on the metric's scale.
+    noise : ndarray of float32, shape [M, S]
+        Usual robust spread of `past` within the cell's group: what is left when the offsets of healthy parts are gone.
     centre : ndarray of float32, shape [M, G]
         The peers' median, on the metric's scale.
     spread : ndarray of float32, shape [M, G]
@@ -41,6 +43,8 @@ class Standing:
     layout : ndarray of int32, shape [M]
         Row of `label` that groups the metric's subjects.
     label : ndarray of int32, shape [L, S]
+    doubted : ndarray of bool, shape [S]
+        Subjects that nothing is learned from, because they are in an open incident.
     moved : ndarray of bool, shape [L, S]
         Subjects that have just changed their group, whose past there counts no more.
     called : tuple, length L
@@ -53,6 +57,7 @@ class Standing:
     residual: NDArray[np.float32]
     past: NDArray[np.float32]
     scale: NDArray[np.float32]
+    noise: NDArray[np.float32]
     centre: NDArray[np.float32]
     spread: NDArray[np.float32]
     count: NDArray[np.int32]
@@ -60,6 +65,7 @@ class Standing:
     before: NDArray[np.float32]
     layout: NDArray[np.int32]
     label: NDArray[np.int32]
+    doubted: NDArray[np.bool_]
     moved: NDArray[np.bool_]
     called: tuple[tuple[tuple[str, ...], ...], ...]
 
@@ -75,10 +81,10 @@ class Standing:
         """Return the peers' median in the metric's own unit."""
         return unscale(int(self.kind[m]), float(self.centre[m, self.label[self.layout[m], s]]))
 
-    def effect(self, m: int, s: int, sigmas: float) -> float:
-        """Return the value that lies `sigmas` usual spreads on the worse side of the peers' median."""
+    def effect(self, m: int, s: int, distance: float) -> float:
+        """Return the value that lies so far, on the metric's scale, on the worse side of the peers' median."""
         centre = float(self.centre[m, self.label[self.layout[m], s]])
-        return unscale(int(self.kind[m]), centre + int(self.sign[m]) * sigmas * float(self.scale[m, s]))
+        return unscale(int(self.kind[m]), centre + int(self.sign[m]) * distance)
 
 
 def unscale(kind: int, x: float) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from grayscope.desk import KEEP, Desk
 from grayscope.incident import Incident, incident_id
 from grayscope.verdict import Verdict
@@ -57,7 +59,9 @@ def test_escalation_keeps_the_id_and_puts_the_graver_first() -> None:
     assert (up.id, up.severity, up.escalated, up.state) == (first.id, "page", 5, "gray")
     other = one(desk, say(6, "n1/gpu0/pcie", "masked"))
     assert (other.subject, other.severity) == ("n1/gpu0", "page")
-    assert other.rivals == (("n1/gpu0/pcie", 0.5),)
+    ((rival, probability),) = other.rivals
+    assert rival == "n1/gpu0/pcie"
+    assert probability == pytest.approx(1 / 3)
     assert other.probability + sum(p for _, p in other.rivals) == 1.0
 
 

@@ -1,0 +1,103 @@
+"""Cascade: which troubles belong to one fault, and which of them is its root: a fan heats a GPU, which throttles, which is late."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import NamedTuple
+
+from grayscope.modes import Modes
+from grayscope.verdict import STATES
+
+#: Sides whose troubles spread to neighbours of the same machine: heat does, a worn row of memory does not.
+SPREADING = frozenset({"service", "condition"})
+#: How much less likely a member is to be the culprit that the first suspect's mode explains.
+EXPLAINED = 0.25
+
+
+class Member(NamedTuple):
+    """What an incident holds about one of its subjects."""
+
+    subject: str
+    state: str
+    severity: str
+    mode: str
+    side: str
+    strength: float
+    since: int
+    why: str
+
+
+@cache
+def effects(mode: str) -> frozenset[str]:
+    """Return all that a mode may show itself as, and what that may show itself as in turn.
+
+    Examples
+    --------
+    >>> sorted(effects("fan_degraded"))[-1], effects("no such mode")
+    ('thermal_throttle', frozenset())
+    """
+    known, found, waiting = Modes.load().modes, set[str](), [mode]
+    while waiting:
+        entry = known.get(waiting.pop())
+        new = (entry.explains if entry else frozenset()) - found
+        found |= new
+        waiting += sorted(new)
+    return frozenset(found - {mode})
+
+
+def related(a: Member, b: Member) -> bool:
+    """Say whether two troubles are one fault: by place, and because one may bring about the other.
+
+    Examples
+    --------
+    >>> fan = Member("n1", "masked", "ticket", "fan_degraded", "condition", 9.0, 0, "")
+    >>> hot = Member("n1/gpu3", "masked", "ticket", "thermal_throttle", "condition", 9.0, 0, "")
+    >>> related(fan, hot), related(hot, hot._replace(subject="n1/gpu4")), related(fan, hot._replace(subject="n2/gpu3"))
+    (True, True, False)
+    """
+    causal = a.mode == b.mode or not a.mode or not b.mode or b.mode in effects(a.mode) or a.mode in effects(b.mode)
+    if contains(a.subject, b.subject) or contains(b.subject, a.subject):
+        return causal
+    siblings = a.subject.rpartition("/")[0] == b.subject.rpartition("/")[0] != ""
+    return siblings and a.mode == b.mode != "" and a.side in SPREADING and b.side in SPREADING
+
+
+def lead(members: Mapping[str, Member], before: str) -> Member:
+    """Return the first suspect: the root of the cascade, else the gravest; who was it `before` stays if nothing speaks against it.
+
+    Examples
+    --------
+    >>> fan = Member("n1", "masked", "ticket", "fan_degraded", "condition", 9.0, 0, "")
+    >>> late = Member("n1/gpu3", "gray", "page", "slow_rank", "service", 20.0, 0, "")
+    >>> lead({"n1": fan, "n1/gpu3": late}, "n1/gpu3").subject
+    'n1'
+    """
+    modes = {m.mode for m in members.values()}
+
+    def order(m: Member) -> tuple[bool, bool, int, bool, bool, float, str]:
+        caused = any(m.mode in effects(other) for other in modes)
+        whole = any(contains(m.subject, other) for other in members)
+        return (bool(effects(m.mode) & modes), not caused, STATES.index(m.state), whole, m.subject == before, m.strength, m.subject)
+
+    return max(members.values(), key=order)
+
+
+def suspects(members: Mapping[str, Member], first: Member) -> tuple[float, tuple[tuple[str, float], ...]]:
+    """Return the first suspect's probability and the others with theirs, likeliest first."""
+    caused = effects(first.mode)
+    weights = {s: 1.0 if s == first.subject else EXPLAINED if m.mode in caused else 0.5 for s, m in members.items()}
+    total = sum(weights.values())
+    rivals = sorted(((s, w / total) for s, w in weights.items() if s != first.subject), key=lambda r: (-r[1], r[0]))
+    return 1.0 / total, tuple(rivals)
+
+
+def contains(place: str, subject: str) -> bool:
+    """Say whether a subject lies in a place, or is a path that ends there.
+
+    Examples
+    --------
+    >>> contains("n1", "n1/gpu0"), contains("n1", "n10"), contains("n7", "n3>n7"), contains("n1", "n1")
+    (True, False, True, False)
+    """
+    return subject.startswith(f"{place}/") or (">" in subject and ">" not in place and place in subject.split(">"))

@@ -1,0 +1,143 @@
+"""Tails: how far healthy parts of this very fleet stray, learned per metric and horizon from the fleet itself.
+
+A law that is safe for every fleet is slow for most: heavy-tailed metrics need many sigmas, light-tailed ones few. So
+excursions beyond some marks are counted, each once and by its highest point, when it is over (peaks over threshold with
+declustering, as extreme values are counted: neighbouring looks are not independent). Beyond the highest mark that has
+been passed often enough the tail is taken as exponential with the rate found there, excursions of more than two sigmas
+beyond it as censored: a fault that came and went unseen is one excursion, and one that lasts is none, so that none hides
+itself. Until enough has been seen, and wherever what is seen falls no faster, the law is Huber's least favourable one:
+normal in the middle, exponential outside.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+#: Robust sigmas beyond which excursions are counted.
+MARKS = np.array([2.0, 2.5, 3.0, 3.5], np.float32)
+#: Excursions beyond a mark that make it trustworthy, and pseudo-excursions that stand for what was known before.
+ENOUGH, PRIOR = 40.0, 15.0
+#: Fastest fall of a tail (nats per sigma) that is believed, however light it looks.
+STEEPEST = 4.0
+#: Looks after which old ones count half, so that the law follows the fleet.
+HALF = 4e6
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """-ln P(more than z) = `log` + `rate` (z - `mark`) from `mark` on."""
+
+    mark: float
+    log: float
+    rate: float
+
+    def surprise(self, z: float) -> float:
+        """Return -ln of the probability of more than z robust sigmas.
+
+        Examples
+        --------
+        >>> huber(2.0).surprise(5.0)
+        8.0
+        """
+        return self.log + self.rate * (z - self.mark)
+
+    def needed(self, surprise: float) -> float:
+        """Return the z of a surprise, at least the mark."""
+        return self.mark + max(surprise - self.log, 0.0) / self.rate
+
+
+def huber(knee: float) -> Law:
+    """Return the law whose tail leaves the normal curve at a knee: z**2 / 2 up to there and its tangent beyond."""
+    return Law(knee, knee * knee / 2, knee)
+
+
+class Tails:
+    """What was seen beyond each mark, by table, horizon and metric; bounded by the tables' metrics.
+
+    Parameters
+    ----------
+    knees : sequence of float
+        Of the law known before, one per horizon.
+    """
+
+    def __init__(self, knees: tuple[float, ...]) -> None:
+        self.knees = knees
+        self.names: dict[str, tuple[str, ...]] = {}
+        #: [H, M, 1 + 3 K]: looks, then for each mark the excursions beyond it, the sum of how far (at most 2), and how many below 2.
+        self.seen: dict[str, Floats] = {}
+        self._laws: dict[tuple[str, int], list[Law]] = {}
+
+    def of(self, table: str, names: tuple[str, ...]) -> Floats:
+        """Return what a table's metrics have shown, laid out as `names`."""
+        old = self.names.get(table)
+        if old is not names:
+            if old != names:
+                fresh = np.zeros((len(self.knees), len(names), 1 + 3 * len(MARKS)))
+                where = {n: i for i, n in enumerate(old or ())}
+                for i, name in enumerate(names):
+                    if name in where:
+                        fresh[:, i] = self.seen[table][:, where[name]]
+                self.seen[table] = fresh
+                self._laws = {k: v for k, v in self._laws.items() if k[0] != table}
+            self.names[table] = names
+        return self.seen[table]
+
+    def learned(self, table: str, horizon: int) -> None:
+        """Take note that a horizon has been counted again: its laws are worked out anew when next asked for."""
+        seen = self.seen[table][horizon]
+        seen[seen[:, 0] > HALF] *= 0.5
+        self._laws.pop((table, horizon), None)
+
+    def laws(self, table: str, horizon: int) -> list[Law]:
+        """Return the law of every metric at a horizon."""
+        found = self._laws.get((table, horizon))
+        if found is None:
+            found = self._laws[table, horizon] = [law(row, self.knees[horizon]) for row in self.seen[table][horizon]]
+        return found
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return all counts as arrays."""
+        out: dict[str, NDArray[Any]] = {}
+        for table, seen in self.seen.items():
+            out |= {f"{table}|tail|names": np.array(self.names[table], np.str_), f"{table}|tail|seen": seen.copy()}
+        return out
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Become what `snapshot` returned."""
+        self.names, self.seen, self._laws = {}, {}, {}
+        for key in state:
+            table, _, what = key.partition("|tail|")
+            if what == "names":
+                self.names[table] = tuple(state[key].tolist())
+                self.seen[table] = np.array(state[f"{table}|tail|seen"], np.float64)
+
+
+def law(row: Floats, knee: float) -> Law:
+    """Return the law of one metric at one horizon from its counts, the prior one while they are few.
+
+    Examples
+    --------
+    >>> law(np.zeros(13), 2.0) == huber(2.0)
+    True
+    >>> normal = np.array([1e5, 2275, 848, 2272, 621, 200, 621, 135, 38, 135, 23, 6.2, 23])
+    >>> 3.0 < law(normal, 2.0).rate < 3.6
+    True
+    """
+    looks, beyond, excess, short = row[0], row[1::3], row[2::3], row[3::3]
+    full = np.flatnonzero(beyond >= ENOUGH)
+    if not len(full):
+        return huber(knee)
+    k = int(full[-1])
+    rate = (float(short[k]) + PRIOR) / (float(excess[k]) + PRIOR / knee)
+    rate *= 1.0 - 1.0 / math.sqrt(float(short[k]) + PRIOR)  # one standard error to the safe side
+    share = (float(beyond[k]) + math.sqrt(float(beyond[k]))) / float(looks)
+    if rate <= knee:  # more troubles than noise, most likely: Huber's law is meant for that
+        return huber(knee)
+    return Law(float(MARKS[k]), -math.log(min(share, 1.0)), min(rate, STEEPEST))

@@ -1,0 +1,61 @@
+"""Cascade: what belongs together, who is the root, and that neighbours with troubles of their own stay apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from grayscope.cascade import Member, effects, lead, related, suspects
+from grayscope.modes import Modes
+
+
+def member(subject: str, mode: str, state: str = "masked", side: str = "redundancy") -> Member:
+    return Member(subject, state, "page" if state == "gray" else "ticket", mode, side, 9.0, 0, "")
+
+
+FAN, HOT = member("n1", "fan_degraded", side="condition"), member("n1/gpu3", "thermal_throttle", side="condition")
+LATE = member("n1/gpu3", "slow_rank", "gray", "service")
+
+
+def test_effects_are_transitive_and_no_mode_brings_about_itself() -> None:
+    assert {"thermal_throttle", "slow_rank"} <= effects("fan_degraded")
+    assert all(name not in effects(name) for name in Modes.load().modes)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "one"),
+    [
+        (FAN, HOT, True), (FAN, LATE, True),
+        (member("n1/gpu3/pcie", "pcie_width"), LATE, True),
+        (member("n1", "disk_redundancy"), LATE, False),  # a lost disk makes no GPU late
+        (HOT, member("n1/gpu4", "thermal_throttle", side="condition"), True),  # heat spreads
+        (member("n1/gpu3", "hbm_row_spares"), member("n1/gpu4", "hbm_row_spares"), False),  # worn rows do not
+        (member("n1/gpu3/pcie", "pcie_errors"), member("n1/gpu4/pcie", "pcie_errors"), False),
+        (FAN, member("n2/gpu3", "thermal_throttle", side="condition"), False),
+        (member("n1/gpu1/nvlink4", "nvlink_errors"), member("n1", "slow_rank", "gray", "service"), True),
+        (member("leaf01", "switch_fault"), member("leaf02", "switch_fault"), False),
+    ],
+)  # fmt: skip
+def test_one_fault_or_two(a: Member, b: Member, one: bool) -> None:
+    assert related(a, b) is related(b, a) is one
+
+
+def test_the_root_leads_whoever_came_first() -> None:
+    members = {m.subject: m for m in (FAN, LATE)}
+    assert lead(members, LATE.subject).subject == "n1"
+    wire = member("n1/gpu1/nvlink4", "nvlink_errors")
+    whole = member("n1", "slow_rank", "gray", "service")
+    assert lead({m.subject: m for m in (wire, whole)}, "n1").subject == wire.subject
+
+
+def test_without_a_root_the_gravest_leads_and_equals_change_no_place() -> None:
+    a, b = member("n1/gpu1", "slow_rank", "masked", "service"), member("n1/gpu2", "slow_rank", "gray", "service")
+    assert lead({m.subject: m for m in (a, b)}, "n1/gpu1").subject == "n1/gpu2"
+    b = b._replace(state="masked")
+    assert [lead({m.subject: m for m in (a, b)}, first).subject for first in ("n1/gpu1", "n1/gpu2")] == ["n1/gpu1", "n1/gpu2"]
+
+
+def test_probabilities_add_up_and_what_is_explained_is_unlikely() -> None:
+    other = member("n1/gpu5", "ecc_burst")
+    first, rivals = suspects({m.subject: m for m in (FAN, HOT, other)}, FAN)
+    assert first + sum(p for _, p in rivals) == pytest.approx(1.0)
+    assert [s for s, _ in rivals] == ["n1/gpu5", "n1/gpu3"]

@@ -1,0 +1,74 @@
+"""Impact: who is late is a page only where somebody waits for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from grayscope.catalogue import Catalogue
+from grayscope.evidence import Evidence, Finding
+from grayscope.impact import Impact
+from grayscope.judge import state_of
+from grayscope.roster import Roster, RosterRow
+from grayscope.stand import Stand
+from grayscope.tick import Tick
+
+S = 1_000_000
+NAMES = tuple(f"job:1/r{k}" for k in range(8))
+
+
+def ticks(last: float, ticks: int = 40) -> list[Tick]:
+    """Return ticks of a job whose ranks take 2.0 s, but for r3, which takes `last`, and r5, which always takes 2.2."""
+    rows = [RosterRow(n, "rank", keys={"job": "job:1", "role": "", "gpu": f"n{k // 4}/gpu{k % 4}"}) for k, n in enumerate(NAMES)]
+    view = Roster(rows).at(0)
+    values = np.full((1, 8), 2.0, np.float32)
+    values[0, 3], values[0, 5] = last, 2.2
+    return [Tick("rank", t * 10 * S, 10 * S, view, NAMES, ("compute_seconds",), values.copy(), np.zeros(8, bool)) for t in range(1, ticks)]
+
+
+def felt(last: float, finding: Finding, impact: Impact | None = None) -> Finding:
+    stand, impact = Stand(Catalogue.load()), impact or Impact()
+    for tick in ticks(last):
+        found = list(impact.step(Evidence([finding]), tick, stand.step(tick)))
+    return found[-1]
+
+
+def late(subject: str, value: float, expected: float, side: str = "service") -> Finding:
+    return Finding(0, subject, side, "became", 9.0, metric="compute_seconds", value=value, expected=expected)
+
+
+def test_the_last_one_costs_what_is_beyond_the_next() -> None:
+    found = felt(2.5, late("n0/gpu3", 2.5, 2.0))
+    assert found.felt == pytest.approx((2.5 - 2.2) / 2.5, abs=1e-3)
+    assert state_of(found) == "gray"
+
+
+def test_nobody_waits_for_who_is_slow_but_not_last() -> None:
+    found = felt(2.15, late("n0/gpu3", 2.15, 2.0))
+    assert found.felt == 0.0
+    assert state_of(found) == "masked"
+
+
+def test_who_was_last_before_costs_only_what_it_gained() -> None:
+    assert felt(2.0, late("n1/gpu1", 2.2, 2.178)).felt == pytest.approx(0.01, abs=1e-3)
+
+
+def test_a_whole_node_is_taken_away_as_one() -> None:
+    assert felt(2.5, late("n0", 2.5, 2.0)).felt == pytest.approx((2.5 - 2.2) / 2.5, abs=1e-3)
+
+
+def test_other_sides_and_strangers_stay_as_they_are() -> None:
+    assert np.isnan(felt(2.5, late("n0/gpu3", 2.5, 2.0, "condition")).felt)
+    stranger = felt(2.5, late("n9/gpu0", 2.5, 2.0))
+    assert np.isnan(stranger.felt)
+    assert state_of(stranger) == "gray"  # what cannot be told is not played down
+
+
+def test_a_pause_changes_nothing() -> None:
+    one, other = Impact(), Impact()
+    stand = Stand(Catalogue.load())
+    for tick in ticks(2.5, 10):
+        one.step(Evidence(), tick, stand.step(tick))
+    other.restore(one.snapshot())
+    finding = late("n0/gpu3", 2.5, 2.0)
+    assert felt(2.4, finding, one).felt == felt(2.4, finding, other).felt
