@@ -79,7 +79,7 @@ class Ecdf:
 
     def _validate(self, standing: Standing, columns: Columns, rows: Rows, size: int) -> None:
         a = columns.arrays
-        label, n = groups(standing, rows)
+        label, n = groups(tick, standing, rows)
         window = a["recent"][:size, rows]
         enough = 2 * np.isfinite(window).sum(axis=0) >= size
         curves = np.where(enough, quantiles(window, POINTS), np.float32(np.nan))

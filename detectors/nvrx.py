@@ -76,7 +76,7 @@ class Nvrx:
         values = quantiles(a["recent"][:size, rows], (0.5,))[0]
         values = np.where(values > 0, values, np.float32(np.nan))
         speed = np.where((standing.sign[rows] > 0)[:, None], 1 / values, values).astype(np.float32)
-        label, n = groups(standing, rows)
+        label, n = groups(tick, standing, rows)
         a["best"][rows] = np.fmax(a["best"][rows], speed)
         a["speed"][rows] = speed
         a["relative"][rows] = speed / cells(highest(speed, label, n), label)

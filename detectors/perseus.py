@@ -109,7 +109,7 @@ class Perseus:
     @staticmethod
     def _fit(standing: Standing, a: dict[str, np.ndarray[Any, Any]], rows: Rows, load: Rows, size: int) -> None:
         """Fit every metric of every group on its pooled samples; a few hundred small fits every ten minutes."""
-        label, n = groups(standing, rows)
+        label, n = groups(tick, standing, rows)
         for k, (m, u) in enumerate(zip(rows.tolist(), load.tolist(), strict=True)):
             members = [np.flatnonzero(label[k] == g) for g in range(n)]
             for who in (w for w in members if len(w) >= CROWD):

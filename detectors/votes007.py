@@ -127,7 +127,7 @@ def _bad(tick: Tick, standing: Standing) -> list[tuple[Rows, Cells]]:
     )  # fmt: skip
     found = [(errors, tick.values[errors] > 0)] if len(errors) else []
     if len(late):
-        label, n = groups(standing, late)
+        label, n = groups(tick, standing, late)
         values = tick.values[late]
         median, count = medians(values, label, n)
         centre = cells(median, label)
