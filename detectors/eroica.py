@@ -1,14 +1,14 @@
 """Eroica: when a job gets slower, which of its workers behaves unlike more of its peers than median + 5 MAD of them do.
 
 Source: EROICA (Alibaba, NSDI 2026), in our reading of an account of it: a job whose last 50 iterations are on average more than 5 % above
-the best (or that stalls fivefold) is profiled for 20 s; each function becomes a pattern of critical-path share, mean utilisation of what
-it runs on and its standard deviation; two workers differ when the Manhattan distance of their patterns exceeds 0.4; a worker is abnormal
-when the number of peers that it differs from exceeds median + 5 MAD over the workers. Not the original: functions and the critical path
-need its profiler; here a worker is a rank, its functions are computing and collectives (share = time of it / time of a step, waiting
-included), and the utilisation is that of the rank's GPU while it computes; that of the network is left out. Where counts hardly vary
-their MAD is zero and victims that are unlike the culprit alone would be accused with it, so at least half of the peers must differ
-(assumed). A profile is renewed as long as the job is slow, in its favour. Without iteration times nothing triggers a profile and it is silent. Blind by design: a job that was
-slow from the start, and a worker less unlike than 0.4 (computing that takes a third longer comes near it).
+the best (or that stalls fivefold) is profiled for 20 s; each function becomes a pattern of critical-path share, mean utilisation of what it
+runs on and its standard deviation; two workers differ when the Manhattan distance of their patterns exceeds 0.4; a worker is abnormal when
+the number of peers that it differs from exceeds median + 5 MAD over the workers. Not the original: functions and the critical path need its
+profiler; here a worker is a rank, its functions are computing and collectives (share = time of it / time of a step, waiting included), and
+the utilisation is that of the rank's GPU while it computes; that of the network is left out. Where counts hardly vary their MAD is zero and
+victims that are unlike the culprit alone would be accused with it, so at least half of the peers must differ (assumed). A profile is
+renewed as long as the job is slow, in its favour. Without iteration times nothing triggers a profile and it is silent. Blind by design: a
+job that was slow from the start, and a worker less unlike than 0.4 (computing that takes a third longer comes near it).
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Greyhound: a change point in the iteration time of 10 % or more, then who takes 10 % longer than the median of its peers.
 
-Source: Greyhound, earlier FALCON (HKUST and Alibaba, USENIX ATC 2025): Bayesian online change-point detection on a job's iteration
-time at a probability above 0.9, verified by means before and after that differ by 10 %; then its compute and communication are profiled,
-and suspects are the members that take more than 1.10 times the median of their group. Not the original: that finds iterations in the
-sequence of NCCL calls, profiles with CUDA events on demand and validates suspects with GEMM and point-to-point tests, all left out; here
-iterations are a job's step times and a profile is the mean of the last samples of every rank's and communicator's own times, waiting left
-out. Where nothing tells a job's iterations each time is its own. The rule as printed, on the probability of run length zero, never fires
-in the textbook recursion (it equals the hazard), so the probability of a run of two to five samples is taken. Hazard 0.01, the prior's
-noise of 1 % and runs of 40 samples at most are assumed. The released code uses another method (BEAST). Blind by design: slowness below
-10 %, slowness from the start, all members equally slow.
+Source: Greyhound, earlier FALCON (HKUST and Alibaba, USENIX ATC 2025): Bayesian online change-point detection on a job's iteration time at
+a probability above 0.9, verified by means before and after that differ by 10 %; then its compute and communication are profiled, and
+suspects are the members that take more than 1.10 times the median of their group. Not the original: that finds iterations in the sequence
+of NCCL calls, profiles with CUDA events on demand and validates suspects with GEMM and point-to-point tests, all left out; here iterations
+are a job's step times and a profile is the mean of the last samples of every rank's and communicator's own times, waiting left out. Where
+nothing tells a job's iterations each time is its own. The rule as printed, on the probability of run length zero, never fires in the
+textbook recursion (it equals the hazard), so the probability of a run of two to five samples is taken. Hazard 0.01, the prior's noise of 1
+% and runs of 40 samples at most are assumed. The released code uses another method (BEAST). Blind by design: slowness below 10 %, slowness
+from the start, all members equally slow.
 """
 
 from __future__ import annotations

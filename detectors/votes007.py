@@ -1,14 +1,14 @@
 """Votes007: bad flows vote for the links that they cross; the most voted link takes its flows with it, then the next.
 
 Source: 007 (Microsoft and University of Pennsylvania, NSDI 2018), and its reimplementation beside Flock: in epochs of 30 s each bad flow
-gives (its retransmits) / (links on its path) to every link that it crosses; while the highest tally is at least a share p of all votes
-that link is blamed and the flows through it are removed. Not the original: its flows are TCP connections with retransmissions, traced hop
-by hop; here a flow is whatever the roster says crosses something (ranks, communicators, paths), and it is bad when its own error counters
-moved, when a port on its way timed out or was asked to send again (ports count for all their flows together; packets that merely came
-out of order are not counted), or when one of its times or rates is 1.5 times worse than the median of its peers in the job (the factor
-of Aegis for communication, NSDI 2025, as 007 knows no lateness), one vote per sample. p = 0.01 is assumed: the released code leaves it
-open. Links are as the roster names them, without directions. Ties go to the link that comes first on a path, then by name. Blind by
-design: it has no null, so in a small fleet one stray retransmission is a link's whole tally; what no flow crosses; whatever slows all.
+gives (its retransmits) / (links on its path) to every link that it crosses; while the highest tally is at least a share p of all votes that
+link is blamed and the flows through it are removed. Not the original: its flows are TCP connections with retransmissions, traced hop by
+hop; here a flow is whatever the roster says crosses something (ranks, communicators, paths), and it is bad when its own error counters
+moved, when a port on its way timed out or was asked to send again (ports count for all their flows together; packets that merely came out
+of order are not counted), or when one of its times or rates is 1.5 times worse than the median of its peers in the job (the factor of Aegis
+for communication, NSDI 2025, as 007 knows no lateness), one vote per sample. p = 0.01 is assumed: the released code leaves it open. Links
+are as the roster names them, without directions. Ties go to the link that comes first on a path, then by name. Blind by design: it has no
+null, so in a small fleet one stray retransmission is a link's whole tally; what no flow crosses; whatever slows all.
 """
 
 from __future__ import annotations

@@ -54,11 +54,10 @@ class Machines:
             self.member[k], self.first[k] = member, np.isin(np.arange(len(number)), first)
 
     def of(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the mean of each machine's parts, the sum of counters, shape [K, S]."""
+        """Return the mean of each machine's parts that reported, shape [K, S]."""
         there, width = np.isfinite(values), values.shape[1]
         total, count = sums(values, self.member, width), sums(np.where(there, 1.0, np.nan), self.member, width)
-        each = np.where(self.counts[:, None], 1.0, np.maximum(count, 1))
-        value = np.take_along_axis(np.where(count > 0, total / each, np.nan), self.member, axis=1)
+        value = np.take_along_axis(np.where(count > 0, total / np.maximum(count, 1), np.nan), self.member, axis=1)
         return np.where(self.first, value, np.nan).astype(np.float32)
 
     def name(self, k: int, s: int) -> str:
