@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from grayscope.columns import Field, Memory
+from grayscope.columns import Columns, Field, Memory
 from grayscope.crowds import Iterations, owners
 from grayscope.evidence import NOTHING, Evidence
 from grayscope.grouped import cells, medians
@@ -80,12 +80,11 @@ class Greyhound:
             return NOTHING
         columns = follow(self.profile, tick, standing)
         keep(columns, "recent", tick.values, SHORT, 1)
-        slow, change = self._changed(tick, standing, rows)
+        slow, change, now = self._changed(tick, standing, columns, rows)
         slow = slow & np.isfinite(tick.values[rows])
         if not slow.any():
             return NOTHING
         label, n = groups(tick, standing, rows)
-        now = _mean(columns.arrays["recent"][:, rows])
         median, count = medians(now, label, n)
         centre = cells(median, label)
         above = np.where((standing.sign[rows] > 0)[:, None], now > SUSPECT * centre, SUSPECT * now < centre)
@@ -98,19 +97,19 @@ class Greyhound:
 
         return alarms("greyhound", tick, standing, rows, slow & above & (cells(count, label) >= CROWD), told)
 
-    def _changed(self, tick: Tick, standing: Standing, rows: Rows) -> tuple[Cells, Floats]:
-        """Return for each cell whether the iterations that it takes part in have become slower, and by how much."""
+    def _changed(self, tick: Tick, standing: Standing, columns: Columns, rows: Rows) -> tuple[Cells, Floats, NDArray[np.float32]]:
+        """Return for each cell whether the iterations that it takes part in have become slower, by how much, and what it takes now."""
         if not self.iterations.table:
             a = follow(self.runs, tick, standing).arrays
             self._advance(a, rows, _logarithm(tick.values[rows]), standing.sign[rows])
-            return a["slow"][rows], np.expm1(np.abs(a["now"][rows] - a["base"][rows]))
+            return a["slow"][rows], np.expm1(np.abs(a["now"][rows] - a["base"][rows])), np.exp(a["now"][rows]).astype(np.float32)
         jobs = self.runs.tables["iterations"]
         job = owners(tick.roster, tick.subjects, "job")[0]
         a, slow, change = jobs.arrays, np.zeros(len(job), bool), np.full(len(job), np.nan)
         for j in np.flatnonzero(a["slow"][0]).tolist():
             mine = job == jobs.subjects[j]
             slow[mine], change[mine] = True, math.expm1(abs(float(a["now"][0, j] - a["base"][0, j])))
-        return np.tile(slow, (len(rows), 1)), np.tile(change, (len(rows), 1))
+        return np.tile(slow, (len(rows), 1)), np.tile(change, (len(rows), 1)), _mean(columns.arrays["recent"][:, rows])
 
     def _advance(self, a: dict[str, np.ndarray[Any, Any]], rows: Rows, x: Floats, sign: NDArray[np.int8]) -> None:
         """Add one sample to the runs of each series, then judge whether one has just begun."""

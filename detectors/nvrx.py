@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from grayscope.columns import Columns, Field, Memory
 from grayscope.evidence import Evidence
 from grayscope.grouped import cells, highest, quantiles
-from grayscope.rivals import Rows, alarms, follow, groups, keep, served, slots
+from grayscope.rivals import Rows, alarms, follow, groups, keep, slots, timed
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.wording import number
@@ -60,7 +60,7 @@ class Nvrx:
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return the stragglers of the last report and the bad NVLink ports."""
-        times, ports = served(standing), _ports(standing)
+        times, ports = timed(standing), _ports(standing)
         if not len(times) and not len(ports):
             return Evidence()
         columns = follow(self.memory, tick, standing)

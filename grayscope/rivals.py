@@ -24,14 +24,14 @@ Cells = NDArray[np.bool_]
 Labels = NDArray[np.int32]
 
 
-def paces(standing: Standing) -> Rows:
-    """Return the judged rows that say how fast something goes: times and rates, and all gauges of what the workload gets."""
-    return _rows(standing, lambda m: not m.waits and _tells_speed(m))
-
-
 def served(standing: Standing) -> Rows:
     """Return the judged rows that say how fast the workload is served: what methods time that know nothing of the parts."""
     return _rows(standing, lambda m: not m.waits and m.side == "service")
+
+
+def timed(standing: Standing) -> Rows:
+    """Return the judged rows that time something, whoever sees it, and all that says how fast the workload is served."""
+    return _rows(standing, lambda m: not m.waits and (m.side == "service" or m.unit == "s"))
 
 
 def measures(standing: Standing) -> Rows:
@@ -58,16 +58,13 @@ def _rows(standing: Standing, wanted: Callable[[Metric], bool]) -> Rows:
 def groups(tick: Tick, standing: Standing, rows: Rows) -> tuple[Labels, int]:
     """Return the peer group of each cell of `rows`, shape [K, S], and how many groups there are at most.
 
-    All methods look at one job at a time, so what the workload gets is compared within it even where the catalogue's peers are wider.
+    Communicators are compared within their job, as all methods look at one job at a time: those of another move other volumes.
     """
     label = standing.label[standing.layout[rows]]
     n = int(label.max(initial=0)) + 1
-    job = owners(tick.roster, tick.subjects, "job")[1]
-    wide = [k for k, m in enumerate(rows.tolist()) if (x := standing.metrics[m]) and x.side == "service" and "job" not in x.peers]
-    if not wide or not job.any():
+    if tick.table != "comm" or not len(rows):
         return label, n
-    for k in wide:
-        label[k] = np.unique(label[k] + n * job, return_inverse=True)[1]
+    label = np.unique(label + n * owners(tick.roster, tick.subjects, "job")[1], return_inverse=True)[1].reshape(label.shape).astype(np.int32)
     return label, int(label.max(initial=0)) + 1
 
 
