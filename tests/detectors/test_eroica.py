@@ -80,10 +80,10 @@ def test_the_table_of_jobs_triggers_as_well(run: Run, accused: Accused) -> None:
     assert not any(other)
 
 
-def test_victims_that_differ_from_the_culprit_alone_are_left(run: Run, accused: Accused) -> None:
-    compute = np.tile(np.array([0.5, 0.5, 0.5, 0.5, 0.7, 0.7, 0.7, 1.0]), (120, 1))
+def test_victims_that_differ_from_the_culprit_alone_are_left(run: Run) -> None:
+    compute = np.tile(np.array([0.5, 0.5, 0.7, 0.7, 0.7, 0.7, 0.7, 1.0]), (120, 1))  # most differ from nobody: their median and MAD are zero
     compute[:60] = 0.5
-    assert accused(job(run, compute)) == {"n0/gpu7"}
+    assert not any(job(run, compute))
 
 
 def test_fifty_steps_are_as_many_samples_as_hold_them(run: Run) -> None:
