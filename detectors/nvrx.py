@@ -3,8 +3,8 @@
 Source: the straggler detection of nvidia-resiliency-ext (NVIDIA, 2024-26): relative score = time of the best rank / own time, individual
 score = own best time / own time now, of the medians over a report interval; below 0.75 is a straggler, so a loss of speed under a quarter
 is silent by default. Its NVLink check: a port is bad when more than 15 of the last 30 windows of 60 s counted any error. Not the original:
-that times sections and CUDA kernels inside the job; here any time or rate that the workload gets stands for a section, waiting left out,
-and is compared within one job and role; a rate counts as its inverse. Left out: the weighting of kernels by their share of time (each
+that times sections and CUDA kernels inside the job; here any time, and any rate that the workload gets, stands for a section,
+waiting left out, and is compared within one job and role; a rate counts as its inverse. Left out: the weighting of kernels by their share of time (each
 metric is scored by itself). Blind by design: what costs less than a quarter of the speed, and a group that shares its fault from the start.
 """
 
