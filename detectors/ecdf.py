@@ -1,12 +1,13 @@
 """Ecdf: each member's samples as a distribution, a criterion learned from the most typical member, and who is worse than 95 % like it.
 
-Source: the Validator of SuperBench (Microsoft, USENIX ATC 2024): similarity of two empirical distributions = 1 - area between them /
-scale; the medoid of all samples, without those less than alpha = 0.95 similar to it, repeated until stable, is the criterion; a node
-whose one-sided similarity to it (only the worse side counts) is below alpha is defective. Not the original: that runs benchmarks on nodes
-taken out of service and keeps the criterion; here ten minutes of production telemetry per peer group stand for a benchmark run and each
-window has its own criterion. Choices of ours, where the account is open: the scale is the largest value of either sample (the joint
-support from zero on), so 0.95 means 5 %; 20 quantiles stand for the curve; the medoid is the member nearest to the pooled curve rather
-than of all pairs. The Selector is left out.
+Source: the Validator of SuperBench (Microsoft, USENIX ATC 2024): similarity of two empirical distributions = 1 - area between them / scale;
+the medoid of all samples, without those less than alpha = 0.95 similar to it, repeated until stable, is the criterion; a node whose one-
+sided similarity to it (only the worse side counts) is below alpha is defective. Not the original: that runs benchmarks on nodes taken out
+of service and keeps the criterion; here ten minutes of production telemetry per peer group stand for a benchmark run and each window has
+its own criterion. Choices of ours, where the account is open: the scale is the largest value of either sample (the joint support from zero
+on), so 0.95 means 5 %; 20 quantiles stand for the curve; the medoid is the member nearest to the pooled curve rather than of all pairs. The
+Selector is left out. Compared are times, rates and widths, within one job and role. Blind by design: less than 5 %, what comes and goes
+within ten minutes, what all members share.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Ecdf:
         columns = follow(self.memory, tick, standing)
         size, stride = slots(WINDOW, tick.period, MOST)
         if keep(columns, "recent", tick.values, size, stride):
-            self._validate(standing, columns, rows, size)
+            self._validate(tick, standing, columns, rows, size)
         a = columns.arrays
         similar = a["similar"][rows]
 
@@ -77,9 +78,9 @@ class Ecdf:
 
         return alarms("ecdf", tick, standing, rows, similar < self.alpha, told)
 
-    def _validate(self, standing: Standing, columns: Columns, rows: Rows, size: int) -> None:
+    def _validate(self, tick: Tick, standing: Standing, columns: Columns, rows: Rows, size: int) -> None:
         a = columns.arrays
-        label, n = groups(standing, rows)
+        label, n = groups(tick, standing, rows)
         window = a["recent"][:size, rows]
         enough = 2 * np.isfinite(window).sum(axis=0) >= size
         curves = np.where(enough, quantiles(window, POINTS), np.float32(np.nan))

@@ -1,12 +1,14 @@
 """Greyhound: a change point in the iteration time of 10 % or more, then who takes 10 % longer than the median of its peers.
 
-Source: Greyhound, earlier FALCON (HKUST and Alibaba, USENIX ATC 2025): Bayesian online change-point detection on the iteration time at a
-probability above 0.9, verified by means before and after that differ by 10 %; then suspects are whoever takes more than 1.10 times the
-median of its group. Not the original: that finds iterations in the sequence of NCCL calls, profiles with CUDA events on demand and
-validates suspects with GEMM and point-to-point tests, all left out; here the iteration time is `step_seconds` where the table has it
-(suspects then by their other times), else each time or rate is its own iteration time. The rule as printed, on the probability of run
-length zero, never fires in the textbook recursion (it equals the hazard), so the probability of a run of two to five samples is taken.
-Hazard 0.01, the prior's noise of 1 % and runs of 40 samples at most are assumed. The released code uses another method (BEAST).
+Source: Greyhound, earlier FALCON (HKUST and Alibaba, USENIX ATC 2025): Bayesian online change-point detection on a job's iteration time at
+a probability above 0.9, verified by means before and after that differ by 10 %; then its compute and communication are profiled, and
+suspects are the members that take more than 1.10 times the median of their group. Not the original: that finds iterations in the sequence
+of NCCL calls, profiles with CUDA events on demand and validates suspects with GEMM and point-to-point tests, all left out; here iterations
+are a job's step times and a profile is the mean of the last samples of every rank's and communicator's own times, waiting left out. Where
+nothing tells a job's iterations each time is its own. The rule as printed, on the probability of run length zero, never fires in the
+textbook recursion (it equals the hazard), so the probability of a run of two to five samples is taken. Hazard 0.01, the prior's noise of 1
+% and runs of 40 samples at most are assumed. The released code uses another method (BEAST). Blind by design: slowness below 10 %, slowness
+from the start, all members equally slow.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from grayscope.columns import Field, Memory
+from grayscope.columns import Columns, Field, Memory
+from grayscope.crowds import Iterations, owners
 from grayscope.evidence import NOTHING, Evidence
 from grayscope.grouped import cells, medians
-from grayscope.rivals import CROWD, Rows, alarms, follow, groups, paces
+from grayscope.rivals import CROWD, Cells, Rows, alarms, follow, groups, keep, served
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.wording import number
@@ -33,6 +36,8 @@ SURE, CHANGE, SUSPECT = 0.9, 0.10, 1.10
 HAZARD, FEW, SHORT, LONGEST = 0.01, 2, 5, 40
 #: Prior of a new run on the logarithm: a noise of 1 %, a mean within about 10 % of the old one.
 KAPPA, ALPHA, BETA = 0.01, 1.0, 1e-4
+#: Marks the state of the runs.
+RUNS = "#runs "
 RUN = np.arange(LONGEST, dtype=np.float64)[:, None, None]
 K, A = KAPPA + RUN, ALPHA + RUN / 2
 #: The part of a Student density that depends on the run's length alone.
@@ -56,37 +61,55 @@ class Greyhound:
         del false_pages
         self.change = math.log(1 + change)
         runs = (LONGEST,)
-        self.memory = Memory(
+        self.runs = Memory(
             {
                 "p": Field(np.float64, 0.0, runs), "mean": Field(np.float64, 0.0, runs), "beta": Field(np.float64, BETA, runs),
                 "seen": Field(np.int32, 0), "base": Field(np.float64, np.nan), "now": Field(np.float64, np.nan), "slow": Field(np.bool_, 0),
             }
         )  # fmt: skip
+        self.profile = Memory({"recent": Field(np.float32, np.nan, (SHORT,))})
+        self.iterations = Iterations()
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
-        """Return the suspects of every iteration time that has changed for the worse."""
-        rows, trigger = _rows(tick, standing)
+        """Return the suspects of every job whose iterations have become slower."""
+        jobs = self.iterations.take(tick)
+        if jobs is not None:
+            self._advance(self.runs.of(jobs).arrays, np.array([0]), _logarithm(jobs.values), np.array([1], np.int8))
+        rows = served(standing)
         if not len(rows):
             return NOTHING
-        a = follow(self.memory, tick, standing).arrays
-        every = rows if trigger is None else np.append(rows, trigger)
-        sign = np.append(standing.sign[rows], 1)[: len(every)]
-        self._advance(a, every, _logarithm(tick.values[every]), sign)
-        slow = a["slow"][rows] if trigger is None else np.broadcast_to(a["slow"][trigger], (len(rows), len(tick.subjects)))
-        label, n = groups(standing, rows)
-        now = a["now"][rows].astype(np.float32)
+        columns = follow(self.profile, tick, standing)
+        keep(columns, "recent", tick.values, SHORT, 1)
+        slow, change, now = self._changed(tick, standing, columns, rows)
+        slow = slow & np.isfinite(tick.values[rows])
+        if not slow.any():
+            return NOTHING
+        label, n = groups(tick, standing, rows)
         median, count = medians(now, label, n)
-        above = (now - cells(median, label)) * standing.sign[rows][:, None]
-        found = slow & (above > math.log(SUSPECT)) & (cells(count, label) >= CROWD) & np.isfinite(tick.values[rows])
+        centre = cells(median, label)
+        above = np.where((standing.sign[rows] > 0)[:, None], now > SUSPECT * centre, SUSPECT * now < centre)
 
         def told(k: int, s: int) -> tuple[float, float, str]:
-            metric, value, expected = standing.metrics[rows[k]], math.exp(now[k, s]), math.exp(median[k, label[k, s]])
-            m = rows[k] if trigger is None else trigger
-            changed = math.expm1(abs(float(a["now"][m, s] - a["base"][m, s])))
+            metric, value, expected = standing.metrics[rows[k]], float(now[k, s]), float(centre[k, s])
             unit = metric.unit if metric else ""
-            return value, expected, f"{tick.metrics[m]} changed by {changed:.0%}; {number(value, unit)} beside {number(expected, unit)} of its peers"
+            text = f"{change[k, s]:.0%} slower iterations; {number(value, unit)} beside {number(expected, unit)} of its peers"
+            return value, expected, text
 
-        return alarms("greyhound", tick, standing, rows, found, told)
+        return alarms("greyhound", tick, standing, rows, slow & above & (cells(count, label) >= CROWD), told)
+
+    def _changed(self, tick: Tick, standing: Standing, columns: Columns, rows: Rows) -> tuple[Cells, Floats, NDArray[np.float32]]:
+        """Return for each cell whether the iterations that it takes part in have become slower, by how much, and what it takes now."""
+        if not self.iterations.table:
+            a = follow(self.runs, tick, standing).arrays
+            self._advance(a, rows, _logarithm(tick.values[rows]), standing.sign[rows])
+            return a["slow"][rows], np.expm1(np.abs(a["now"][rows] - a["base"][rows])), np.exp(a["now"][rows]).astype(np.float32)
+        jobs = self.runs.tables["iterations"]
+        job = owners(tick.roster, tick.subjects, "job")[0]
+        a, slow, change = jobs.arrays, np.zeros(len(job), bool), np.full(len(job), np.nan)
+        for j in np.flatnonzero(a["slow"][0]).tolist():
+            mine = job == jobs.subjects[j]
+            slow[mine], change[mine] = True, math.expm1(abs(float(a["now"][0, j] - a["base"][0, j])))
+        return np.tile(slow, (len(rows), 1)), np.tile(change, (len(rows), 1)), _mean(columns.arrays["recent"][:, rows])
 
     def _advance(self, a: dict[str, np.ndarray[Any, Any]], rows: Rows, x: Floats, sign: NDArray[np.int8]) -> None:
         """Add one sample to the runs of each series, then judge whether one has just begun."""
@@ -114,18 +137,21 @@ class Greyhound:
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""
-        return self.memory.snapshot()
+        runs = {f"{RUNS}{key}": array for key, array in self.runs.snapshot().items()}
+        return self.profile.snapshot() | runs | {"#iterations": np.array(self.iterations.table)}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        self.memory.restore(state)
+        self.iterations.table = str(state["#iterations"])
+        self.runs.restore({key.removeprefix(RUNS): array for key, array in state.items() if key.startswith(RUNS)})
+        self.profile.restore({key: array for key, array in state.items() if not key.startswith("#")})
 
 
-def _rows(tick: Tick, standing: Standing) -> tuple[Rows, int | None]:
-    """Return the rows in which suspects are sought, and the row of the iteration time if it is another."""
-    rows = np.array([m for m in paces(standing).tolist() if (x := standing.metrics[m]) and x.side == "service"], np.intp)
-    trigger = next((m for m, name in enumerate(tick.metrics) if name == "step_seconds"), None)
-    return rows, trigger if trigger is not None and not standing.sign[trigger] else None
+def _mean(window: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean of what there is along the first axis."""
+    there = np.isfinite(window)
+    n = there.sum(axis=0)
+    return np.where(n > 0, np.where(there, window, 0).sum(axis=0) / np.maximum(n, 1), np.nan).astype(np.float32)
 
 
 def _logarithm(values: NDArray[np.float32]) -> Floats:

@@ -1,11 +1,13 @@
-"""Iaso: a score per component that grows while it is worse than its peers and falls off slowly; who stands alone with it is slow.
+"""Iaso: a score per node that grows while peers have more trouble with it and falls off slowly; who stands alone with it is slow.
 
-Source: IASO (Nutanix, USENIX ATC 2019), in the form of the reimplementation by the University of Chicago: with r = metric / peers'
-median - 1 the score falls by 100 * epoch / recovery time where r <= 0 and grows by the factor 1 + min(r, r0) / r0 elsewhere, between 1
-and 100; each minute the 30th percentile of the last 10 minutes is clustered by DBSCAN (eps 3, two members make a cluster), and what
-belongs to no cluster is slow. Not the original: that scores timeouts of requests among peers and acts on the result; here times,
-rates and widths are scored. r0 = 1 and a recovery time of 10 minutes are assumed (an epoch is one tick); only outliers above their
-group's median count.
+Source: IASO (Nutanix, USENIX ATC 2019), in the form of the reimplementation by the University of Chicago: with r = metric / peers' median -
+1 the score falls by 100 * epoch / recovery time where r <= 0 and grows by the factor 1 + min(r, r0) / r0 elsewhere, between 1 and 100; each
+minute the 30th percentile of the last 10 minutes is clustered by DBSCAN (eps 3, two members make a cluster), and what belongs to no cluster
+is slow. Not the original: that scores timeouts of requests among peers and acts on the result; here the signals are timeouts that ports and
+ranks count, and the times that the workload sees, averaged per node (what is compared inside a node, such as drives, keeps its parts). A
+timeout where the peers' median is none counts as r0. r0 = 1 and a recovery time of 10 minutes are assumed (an epoch is one tick); only
+outliers above their group's median count. Blind by design: it knows no load and no spread, so whoever stays a little above the median
+climbs (it floods on raw latency); two slow ones are a cluster, and so healthy.
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.columns import Field, Memory
-from grayscope.evidence import Evidence
+from grayscope.crowds import Machines
+from grayscope.evidence import NOTHING, Evidence
 from grayscope.grouped import cells, medians, quantiles
-from grayscope.rivals import CROWD, Cells, alarms, follow, groups, keep, measures, slots
+from grayscope.rivals import CROWD, Cells, Rows, alarms, follow, groups, keep, served, slots
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.wording import number
@@ -29,6 +32,8 @@ LOW, HIGH, SHARE, WINDOW, EVERY = 1.0, 100.0, 0.3, 600, 60
 #: DBSCAN: largest distance of neighbours. Two make a cluster, so noise is whoever has no neighbour at all.
 EPS = 3.0
 MOST = 60
+#: Counters of requests that went unanswered.
+TIMEOUTS = frozenset({'nic_port_retransmits_total{cause="ack_timeout"}', 'nic_port_retransmits_total{cause="adaptive_timeout"}', "nccl_net_events_total"})
 
 
 class Iaso:
@@ -53,16 +58,19 @@ class Iaso:
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return whoever stood alone in the last clustering."""
-        rows = measures(standing)
+        rows = _rows(standing)
         if not len(rows):
-            return Evidence()
+            return NOTHING
         columns = follow(self.memory, tick, standing)
         a = columns.arrays
-        label, n = groups(standing, rows)
-        values = tick.values[rows]
+        label, n = groups(tick, standing, rows)
+        nodes = Machines(tick, standing, rows, label)
+        values = nodes.of(tick.values[rows])
         median, count = medians(values, label, n)
         centre, crowd = cells(median, label), cells(count, label) >= CROWD
-        self._score(tick, a, rows, np.where(crowd, _excess(values, centre, standing.sign[rows]), np.float32(np.nan)))
+        excess = _excess(values, centre, standing.sign[rows])
+        excess = np.where(nodes.counts[:, None] & (centre == 0), np.where(values > 0, np.float32(self.excess), np.float32(0)), excess)
+        self._score(tick, a, rows, np.where(crowd & np.isfinite(values), excess, np.float32(np.nan)))
         size, stride = slots(WINDOW, tick.period, MOST)
         keep(columns, "recent", a["score"], size, stride)
         if columns.ticks % slots(EVERY, tick.period, 1 << 30)[0] == 0:
@@ -76,7 +84,7 @@ class Iaso:
             value, expected = float(values[k, s]), float(centre[k, s])
             return value, expected, f"score {a['slow'][rows[k], s]:.0f} of 100 stands alone; now {number(value, unit)} beside {number(expected, unit)}"
 
-        return alarms("iaso", tick, standing, rows, np.isfinite(a["slow"][rows]) & np.isfinite(values), told)
+        return alarms("iaso", tick, standing, rows, np.isfinite(a["slow"][rows]) & np.isfinite(values), told, nodes.name)
 
     def _score(self, tick: Tick, a: dict[str, np.ndarray[Any, Any]], rows: NDArray[np.intp], excess: NDArray[np.float32]) -> None:
         score = a["score"][rows]
@@ -92,6 +100,12 @@ class Iaso:
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
         self.memory.restore(state)
+
+
+def _rows(standing: Standing) -> Rows:
+    """Return the rows of timeouts and of what the workload is served with."""
+    told = [m for m, x in enumerate(standing.metrics) if x and x.type == "counter" and standing.sign[m] and x.name in TIMEOUTS]
+    return np.array([*told, *served(standing)], np.intp)
 
 
 def _excess(values: NDArray[np.float32], centre: NDArray[np.float32], sign: NDArray[np.int8]) -> NDArray[np.float32]:

@@ -1,11 +1,14 @@
-"""Minder: the one machine whose window of a metric is unlike all others', for four minutes on end.
+"""Minder: the one machine of a job whose window of a metric is unlike all others', for four minutes on end.
 
 Source: Minder (ByteDance, NSDI 2025): per metric and window of 8 samples the sum of distances of each machine to all others, normalised
-over the machines; the largest above a threshold is the candidate; one that stays candidate for 4 minutes is faulty. Metrics are tried
-in a fixed order, most telling first. Not the original: the LSTM-VAE per metric, which was trained on normal data, is left out (windows
-are compared as they are, which the paper found worse); the sum of distances is taken as the distance to the median window, which names
-the same machine at a fraction of the cost; it is normalised by the *other* machines, or a small job could never alarm; the threshold is
-unpublished (3 is assumed); min-max scaling cancels out. It is evaluated with every tick rather than every 8 minutes, in its favour.
+over the machines; the largest above a threshold is the candidate; one that stays candidate for 4 minutes is faulty. Seven metrics are tried
+in a fixed order, most telling first, and the first that names a machine ends the search. Not the original: the LSTM-VAE per metric, which
+was trained on normal data, is left out (windows are compared as they are, which the paper found worse); a machine's value is the mean of
+its parts; the sum of distances is taken as the distance to the median window, which names the same machine at a fraction of the cost; it is
+normalised by the *other* machines, or a small job could never alarm; the threshold is unpublished (3 is assumed); min-max scaling cancels
+out; NVLink and engine activity have stand-ins where they are missing. It is evaluated with every tick rather than every 8 minutes, in its
+favour. Blind by design: jobs on fewer than four machines, two faults at once, what moves none of the seven metrics, which part of the
+machine it is.
 """
 
 from __future__ import annotations
@@ -17,19 +20,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.columns import Columns, Field, Memory
-from grayscope.evidence import Evidence
+from grayscope.crowds import Machines, owners
+from grayscope.evidence import NOTHING, Evidence
 from grayscope.grouped import cells, highest, medians, sums
-from grayscope.rivals import CROWD, Cells, Jobs, Rows, alarms, follow, groups, measures, slots
+from grayscope.rivals import CROWD, Cells, Labels, Rows, alarms, follow, slots
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.wording import number
 
 #: Samples of a window, and seconds for which a machine must stay the candidate: as published.
 WINDOW, CONTINUITY = 8, 240
-#: The published metrics under our names, most telling first (receive pauses stand for PFC); after them other measures of performance.
+#: The published metrics under our names, most telling first: PFC (receive pauses stand for it), CPU, GPU duty cycle, power, graphics engine
+#: (SM activity stands for it), tensor activity, NVLink.
 ORDER = (
     "nic_port_pause_seconds_total", "host_cpu_busy_ratio", "gpu_active_ratio", "gpu_power_watts", "gpu_sm_active_ratio", "gpu_tensor_active_ratio",
-    "gpu_nvlink_transferred_bytes_per_second",
+    "gpu_nvlink_transferred_bytes_per_second", "nvlink_transferred_bytes_total",
 )  # fmt: skip
 
 
@@ -49,44 +54,31 @@ class Minder:
     def __init__(self, *, false_pages: float = 1.0, similarity: float = 3.0) -> None:
         del false_pages
         self.similarity = np.float32(similarity)
-        self.jobs = Jobs()
         self.memory = Memory({"square": Field(np.float32, 0.0, (WINDOW,)), "held": Field(np.int32, 0)})
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return the machines that have been candidates for long enough."""
         rows = _rows(tick, standing)
         if not len(rows):
-            return Evidence()
+            return NOTHING
         columns = follow(self.memory, tick, standing)
-        label, n = self._groups(tick, standing, rows)
-        values = tick.values[rows]
+        label, n = _tasks(tick, rows)
+        machines = Machines(tick, standing, rows, label)
+        values = machines.of(tick.values[rows])
         centre, count = medians(values, label, n)
         distance = self._distance(columns, rows, values - cells(centre, label))
-        score = _normalised(distance, label, n)
+        score = _normalised(np.where(machines.first, distance, np.float32(np.nan)), label, n)
         held = self._hold(columns, rows, score, label, n, cells(count, label) >= CROWD)
         needed = slots(CONTINUITY, tick.period, 1 << 30)[0]
 
         def told(k: int, s: int) -> tuple[float, float, str]:
             metric, value, expected = standing.metrics[rows[k]], float(values[k, s]), float(centre[k, label[k, s]])
-            unit = metric.unit if metric else ""
-            return (
-                value,
-                expected,
-                (f"the most distant of its peers for {int(held[k, s])} ticks ({number(value, unit)} beside {number(expected, unit)}, score {score[k, s]:.1f})"),
+            beside = (
+                f"{number(value, unit)} beside {number(expected, unit)}" if (unit := metric.unit if metric else "") else f"{value:.4g} beside {expected:.4g}"
             )
+            return value, expected, f"the most distant machine of its job for {int(held[k, s])} ticks ({beside}, score {score[k, s]:.1f})"
 
-        return alarms("minder", tick, standing, rows, _first((held >= needed) & np.isfinite(values)), told)
-
-    def _groups(self, tick: Tick, standing: Standing, rows: Rows) -> tuple[NDArray[np.int32], int]:
-        """Return peers within one job: Minder watches the machines of a task."""
-        label, n = groups(standing, rows)
-        split = [k for k, m in enumerate(rows.tolist()) if (metric := standing.metrics[m]) and "job" not in metric.peers]
-        if not split:
-            return label, n
-        job = np.unique(self.jobs.of(tick), return_inverse=True)[1].astype(np.int64)
-        for k in split:
-            label[k] = np.unique(label[k] + n * job, return_inverse=True)[1]
-        return label, int(label.max(initial=0)) + 1
+        return alarms("minder", tick, standing, rows, _first((held >= needed) & np.isfinite(values), label), told, machines.name)
 
     @staticmethod
     def _distance(columns: Columns, rows: Rows, apart: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -115,8 +107,13 @@ class Minder:
 def _rows(tick: Tick, standing: Standing) -> Rows:
     """Return the rows in the order in which they are tried."""
     names = [name.partition("{")[0] for name in tick.metrics]
-    first = [m for wanted in ORDER for m, name in enumerate(names) if name == wanted and standing.metrics[m] is not None]
-    return np.array([*first, *(m for m in measures(standing).tolist() if m not in first)], np.intp)
+    return np.array([m for wanted in ORDER for m, name in enumerate(names) if name == wanted and standing.metrics[m] is not None], np.intp)
+
+
+def _tasks(tick: Tick, rows: Rows) -> tuple[Labels, int]:
+    """Return the job of each cell [K, S]: Minder watches all machines of a task together."""
+    job = owners(tick.roster, tick.subjects, "job")[1].astype(np.int32)
+    return np.tile(job, (len(rows), 1)), int(job.max(initial=0)) + 1
 
 
 def _normalised(distance: NDArray[np.float32], label: NDArray[np.int32], n: int) -> NDArray[np.float32]:
@@ -132,6 +129,10 @@ def _normalised(distance: NDArray[np.float32], label: NDArray[np.int32], n: int)
     return np.where(np.isfinite(z) & (others >= CROWD - 1), z, 0.0).astype(np.float32)
 
 
-def _first(found: Cells) -> Cells:
-    """Return each subject's first metric only."""
-    return np.asarray(found & (np.cumsum(found, axis=0) == 1))
+def _first(found: Cells, label: Labels) -> Cells:
+    """Return what the first metric found that found anything in the cell's job; the search ends there."""
+    earlier = np.zeros_like(found)
+    for k in range(1, len(found)):
+        before = np.unique(label[:k][found[:k]])
+        earlier[k] = np.isin(label[k], before)
+    return np.asarray(found & ~earlier)

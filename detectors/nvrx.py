@@ -1,10 +1,11 @@
 """Nvrx: how fast each rank is beside the fastest one and beside its own best, in the manner of NVIDIA's resiliency extension.
 
-Source: the straggler detection of nvidia-resiliency-ext (NVIDIA, 2024-26): relative score = time of the best rank / own time,
-individual score = own best time / own time now, of the medians over a report interval; below 0.75 is a straggler, so a loss of speed
-under a quarter is silent by default. Its NVLink check: a port is bad when more than 15 of the last 30 windows of 60 s counted any
-error. Not the original: that times sections and CUDA kernels inside the job; here any time or rate of the catalogue serves, and a rate
-counts as its inverse. Left out: the weighting of kernels by their share of time (each metric is scored by itself).
+Source: the straggler detection of nvidia-resiliency-ext (NVIDIA, 2024-26): relative score = time of the best rank / own time, individual
+score = own best time / own time now, of the medians over a report interval; below 0.75 is a straggler, so a loss of speed under a quarter
+is silent by default. Its NVLink check: a port is bad when more than 15 of the last 30 windows of 60 s counted any error. Not the original:
+that times sections and CUDA kernels inside the job; here any time, and any rate that the workload gets, stands for a section,
+waiting left out, and is compared within one job and role; a rate counts as its inverse. Left out: the weighting of kernels by their share of time (each
+metric is scored by itself). Blind by design: what costs less than a quarter of the speed, and a group that shares its fault from the start.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from grayscope.columns import Columns, Field, Memory
 from grayscope.evidence import Evidence
 from grayscope.grouped import cells, highest, quantiles
-from grayscope.rivals import Rows, alarms, follow, groups, keep, paces, slots
+from grayscope.rivals import Rows, alarms, follow, groups, keep, slots, timed
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.wording import number
@@ -59,24 +60,24 @@ class Nvrx:
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return the stragglers of the last report and the bad NVLink ports."""
-        times, ports = paces(standing), _ports(standing)
+        times, ports = timed(standing), _ports(standing)
         if not len(times) and not len(ports):
             return Evidence()
         columns = follow(self.memory, tick, standing)
         size, stride = slots(INTERVAL, tick.period, MOST)
         if keep(columns, "recent", tick.values, size, stride) and len(times):
-            self._report(standing, columns, times, size)
+            self._report(tick, standing, columns, times, size)
         if len(ports):
             _watch(tick, columns, ports)
         return Evidence.join([self._stragglers(tick, standing, columns, times), self._bad(tick, standing, columns, ports)])
 
-    def _report(self, standing: Standing, columns: Columns, rows: Rows, size: int) -> None:
+    def _report(self, tick: Tick, standing: Standing, columns: Columns, rows: Rows, size: int) -> None:
         """Take the medians of the interval and score them."""
         a = columns.arrays
         values = quantiles(a["recent"][:size, rows], (0.5,))[0]
         values = np.where(values > 0, values, np.float32(np.nan))
         speed = np.where((standing.sign[rows] > 0)[:, None], 1 / values, values).astype(np.float32)
-        label, n = groups(standing, rows)
+        label, n = groups(tick, standing, rows)
         a["best"][rows] = np.fmax(a["best"][rows], speed)
         a["speed"][rows] = speed
         a["relative"][rows] = speed / cells(highest(speed, label, n), label)

@@ -2,11 +2,12 @@
 
 Source: Perseus (Alibaba and Shanghai Jiao Tong University, FAST 2023), in the form of the reimplementation by the University of Chicago:
 polynomial of degree 4, slowdown ratio = latency / upper prediction bound, windows of 5 minutes whose upper half has a median above 1 are
-slowdown events, daily risk by mean ratio and number of events (table below), summed over 15 days; at 50 a drive is slow. Not the
-original, which works on whole past days: the fit here covers the last two hours and is renewed every ten minutes; PCA and DBSCAN before
-it are replaced by leaving out what lies beyond three spreads of a first fit; the bound is that of a 95 % prediction interval with many
-samples (assumed); windows do not overlap; the risk of the running day counts as soon as it is there. Any metric with a load is regressed,
-on its peer group rather than on a host.
+slowdown events, daily risk by mean ratio and number of events (table below), summed over 15 days; at 50 a drive is slow. Not the original,
+which works on whole past days: the fit here covers the last two hours and is renewed every ten minutes; PCA and DBSCAN before it are
+replaced by leaving out what lies beyond three spreads of a first fit; the bound is that of a 95 % prediction interval with many samples
+(assumed); windows do not overlap; the risk of the running day counts as soon as it is there. Whatever the workload gets that has a load is
+regressed, on its peer group (a host's drives, as published) or, where no host has four, on all of the same kind. Blind by design: slightly
+slow ones need days, a load outside the fitted range says nothing, and most of a group being slow moves the bound.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.columns import Columns, Field, Memory
+from grayscope.crowds import owners
 from grayscope.evidence import NOTHING, Evidence
 from grayscope.grouped import quantiles
 from grayscope.rivals import CROWD, Rows, alarms, follow, groups, keep, loaded, slots
@@ -78,7 +80,7 @@ class Perseus:
         size, stride = slots(COVERED, tick.period, SAMPLES)
         keep(columns, "samples", tick.values, size, stride)
         if columns.ticks % slots(RENEWED, tick.period, 1 << 30)[0] == 0:
-            self._fit(standing, a, rows, load, size)
+            self._fit(tick, standing, a, rows, load, size)
         bound, ratio = _slowdown(a["fit"][:, rows], tick.values[rows].astype(np.float64), tick.values[load].astype(np.float64), standing.sign[rows])
         whole = np.full(tick.values.shape, np.nan, np.float32)
         whole[rows] = ratio
@@ -107,11 +109,14 @@ class Perseus:
         self.day[tick.table] = day
 
     @staticmethod
-    def _fit(standing: Standing, a: dict[str, np.ndarray[Any, Any]], rows: Rows, load: Rows, size: int) -> None:
+    def _fit(tick: Tick, standing: Standing, a: dict[str, np.ndarray[Any, Any]], rows: Rows, load: Rows, size: int) -> None:
         """Fit every metric of every group on its pooled samples; a few hundred small fits every ten minutes."""
-        label, n = groups(standing, rows)
+        label, n = groups(tick, standing, rows)
+        kind = owners(tick.roster, tick.subjects, "sku")[1]
         for k, (m, u) in enumerate(zip(rows.tolist(), load.tolist(), strict=True)):
             members = [np.flatnonzero(label[k] == g) for g in range(n)]
+            if not any(len(w) >= CROWD for w in members):  # hosts with few drives: all of a kind together
+                members = [np.flatnonzero(kind == g) for g in range(int(kind.max(initial=0)) + 1)]
             for who in (w for w in members if len(w) >= CROWD):
                 x, y = (a["samples"][:size, row][:, who].astype(np.float64).ravel() for row in (u, m))
                 a["fit"][:, m, who] = _regression(x, y)[:, None]

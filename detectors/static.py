@@ -1,17 +1,18 @@
 """Static: fixed limits, as the health rules of DCGM, AzNHC, GCM and NVSentinel have them today.
 
-Sources: the passive rules of NVIDIA DCGM 4.6 (DcgmHealthWatch), Azure's AzNHC, Meta's gcm and NVIDIA's NVSentinel (2025/26), read off
-their code; each limit stands below with its source. Not the originals: they run on the node, and only part of what they read is in
-this telemetry. Left out: active tests (AzNHC's floors of bandwidth), retired pages within a week, rules by driver and firmware,
-PCIe and port checks against expectations per SKU, and all that was counted before the recording began. Windows of a minute or an
-hour tumble. Warnings count like failures unless told otherwise.
+Sources: the passive rules of NVIDIA DCGM 4.6 (DcgmHealthWatch), Azure's AzNHC, Meta's gcm and NVIDIA's NVSentinel (2025/26), read off their
+code; each limit stands below with its source. Not the originals: they run on the node, and only part of what they read is in this
+telemetry. Left out: active tests (AzNHC's floors of bandwidth), retired pages within a week, rules by driver and firmware, PCIe and port
+checks against expectations per SKU, and all that was counted before the recording began. Windows of a minute or an hour tumble. Warnings
+count like failures unless told otherwise; DCGM's warning that the power limit was felt at all is left out unless asked for, as busy parts
+feel it all day and watches are chosen by subsystem. Blind by design: slow clocks, heat without throttling, a narrow or slow link, counts
+below a limit, whatever only peers could tell.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -27,6 +28,8 @@ from grayscope.tick import Tick
 #: Seconds of a rule's window; a value as it stands has none, a total never ends.
 NOW, SECOND, MINUTE, HOUR, TOTAL = 0, 1, 60, 3600, -1
 WINDOWS = (MINUTE, HOUR, TOTAL)
+#: What the subsystem power watches.
+POWER = 'gpu_clock_limit_seconds_total{reason="power"}'
 
 
 class Rule(NamedTuple):
@@ -50,8 +53,8 @@ RULES = (
     Rule("gpu_page_retirement_pending", 0, NOW, "DCGM", True),
     Rule("gpu_pages_retired_total", 62, TOTAL, "DCGM"),
     Rule("gpu_recovery_action", 0, NOW, "DCGM"),
-    Rule('gpu_clock_limit_seconds_total{reason="thermal"}', 0, NOW, "DCGM", True),
-    Rule('gpu_clock_limit_seconds_total{reason="power"}', 0, NOW, "DCGM", True),
+    *(Rule(f'gpu_clock_limit_seconds_total{{reason="{heat}"}}', 0, NOW, "DCGM", True) for heat in ("thermal", "thermal_hardware", "thermal_software")),
+    Rule(POWER, 0, NOW, "DCGM", True),
     *(Rule(f"{where}nvlink_{what}_total", 0, MINUTE, "DCGM, gcm") for where in ("", "gpu_") for what in ("replays", "recoveries")),
     *(Rule(f"{where}nvlink_crc_errors_total", 0, MINUTE, "DCGM", True) for where in ("", "gpu_")),
     *(Rule(f"{where}nvlink_crc_errors_total", 99, SECOND, "DCGM") for where in ("", "gpu_")),
@@ -88,24 +91,33 @@ class Static:
         Unused: the limits are what they are.
     warnings : bool
         False leaves out what only warns: violations of power and heat, PCIe replays, single CRC errors, spare rows, some Xids.
+    power : bool
+        Watch the subsystem power too: any time at the power limit warns.
     """
 
     rival: ClassVar[bool] = True
 
-    def __init__(self, *, false_pages: float = 1.0, warnings: bool = True) -> None:
+    def __init__(self, *, false_pages: float = 1.0, warnings: bool = True, power: bool = False) -> None:
         del false_pages
         self.warnings, self.xids = warnings, FAILING | WARNING if warnings else FAILING
+        self.rules = tuple(r for r in RULES if (warnings or not r.warns) and (power or r.metric != POWER))
         self.memory = Memory({"sum": Field(np.float64, 0.0, (len(WINDOWS),)), "xid": Field(np.int32, 0, per_metric=False)})
         self.windows: dict[str, list[int]] = {}  # table -> number of the current window of each length
+        self.plans: dict[str, Plan] = {}  # by table, made again when its metrics change
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return whatever is beyond a limit."""
+        plan = self.plans.get(tick.table)
+        if plan is None or plan.metrics is not standing.metrics:
+            plan = self.plans[tick.table] = Plan(self.rules, tick, standing)
+        if not len(plan.row) and tick.table != "gpu":
+            return NOTHING
         columns = self.memory.of(tick)
-        self._count(tick, columns)
-        findings = [*self._beyond(tick, standing, columns), *self._xids(tick, columns)]
+        self._count(tick, columns, plan)
+        findings = [*_beyond(tick, standing, columns, plan), *self._xids(tick, columns)]
         return Evidence(findings) if findings else NOTHING
 
-    def _count(self, tick: Tick, columns: Columns) -> None:
+    def _count(self, tick: Tick, columns: Columns, plan: Plan) -> None:
         """Add this tick to the sums; a new window begins at zero."""
         sums = columns.arrays["sum"]
         number = [(tick.time - 1) // (w * 1_000_000) if w > 0 else 0 for w in WINDOWS]
@@ -113,20 +125,8 @@ class Static:
             if now != before:
                 sums[i] = 0.0
         self.windows[tick.table] = number
-        sums += np.where(np.isfinite(tick.values), tick.values, 0.0)
-
-    def _beyond(self, tick: Tick, standing: Standing, columns: Columns) -> Iterator[Finding]:
-        for m, name in enumerate(tick.metrics):
-            metric, told = standing.metrics[m], np.zeros(len(tick.subjects), bool)
-            for rule in _rules(name) if metric is not None else ():
-                if rule.warns and not self.warnings:
-                    continue
-                value = _value(rule, tick, columns, m)
-                limit = _replays(tick) if rule.metric == "pcie_replays_total" else np.full(len(value), rule.limit)
-                assert metric is not None
-                bad = (value < limit if metric.worse == "lower" else value > limit) & ~told
-                told |= bad
-                yield from (_finding(tick, metric, m, s, rule, float(value[s]), float(limit[s])) for s in np.flatnonzero(bad).tolist())
+        for i, rows in enumerate(plan.summed):
+            sums[i, rows] += np.where(np.isfinite(tick.values[rows]), tick.values[rows], 0.0)
 
     def _xids(self, tick: Tick, columns: Columns) -> Iterator[Finding]:
         if tick.table != "gpu":
@@ -150,6 +150,49 @@ class Static:
         self.memory.restore({key: array for key, array in state.items() if not key.endswith("|windows")})
 
 
+class Plan:
+    """Which rule stands for which row of a table: worked out once, as rules are few and ticks are many."""
+
+    def __init__(self, rules: tuple[Rule, ...], tick: Tick, standing: Standing) -> None:
+        self.metrics = standing.metrics
+        known = [m for m, x in enumerate(standing.metrics) if x is not None]
+        pairs = [(m, rule) for m in known for rule in _rules(rules, tick.metrics[m])]
+        self.row, self.rules = np.array([m for m, _ in pairs], np.intp), [r for _, r in pairs]
+        self.summed = [np.unique([m for m, r in pairs if r.window == w]).astype(np.intp) for w in WINDOWS]
+        self.limit = np.array([[r.limit] for r in self.rules], np.float64).reshape(-1, 1)
+        lower = [(x := standing.metrics[m]) is not None and x.worse == "lower" for m in self.row.tolist()]
+        self.sign = np.where(np.array(lower, bool), -1.0, 1.0)[:, None]
+        self.replays = [i for i, r in enumerate(self.rules) if r.metric == "pcie_replays_total"]
+
+    def values(self, tick: Tick, columns: Columns) -> NDArray[np.float64]:
+        """Return what each rule looks at, shape [rules, S]."""
+        values = tick.values[self.row].astype(np.float64)
+        for i, rule in enumerate(self.rules):
+            if rule.window in WINDOWS:
+                values[i] = columns.arrays["sum"][WINDOWS.index(rule.window), self.row[i]]
+            elif rule.window == SECOND:
+                values[i] /= tick.period / 1e6
+        return values
+
+
+def _beyond(tick: Tick, standing: Standing, columns: Columns, plan: Plan) -> Iterator[Finding]:
+    """Yield one finding for each cell beyond a limit, by the first rule that says so."""
+    if not len(plan.row):
+        return
+    values, limit = plan.values(tick, columns), np.broadcast_to(plan.limit, (len(plan.row), len(tick.subjects)))
+    if plan.replays:
+        limit = limit.copy()
+        limit[plan.replays] = _replays(tick)
+    with np.errstate(invalid="ignore"):
+        bad = plan.sign * values > plan.sign * limit
+    told = set[tuple[int, int]]()
+    for i, s in np.argwhere(bad).tolist() if bad.any() else ():
+        metric = standing.metrics[plan.row[i]]
+        if metric is not None and (plan.row[i], s) not in told:
+            told.add((int(plan.row[i]), s))
+            yield _finding(tick, metric, int(plan.row[i]), s, plan.rules[i], float(values[i, s]), float(limit[i, s]))
+
+
 def _finding(tick: Tick, metric: Metric, m: int, s: int, rule: Rule, value: float, limit: float) -> Finding:
     over = "below" if metric.worse == "lower" else "above"
     text = f"{tick.metrics[m]}: {value:.4g}{_per(rule.window)} is {over} the limit {limit:.4g} of {rule.source}"
@@ -157,23 +200,15 @@ def _finding(tick: Tick, metric: Metric, m: int, s: int, rule: Rule, value: floa
     return found._replace(value=value, expected=limit, why=text)
 
 
-@cache
-def _rules(name: str) -> tuple[Rule, ...]:
+def _rules(rules: tuple[Rule, ...], name: str) -> tuple[Rule, ...]:
     """Return the rules for a metric: those of its full name, else those of its name without labels.
 
     Examples
     --------
-    >>> [r.limit for r in _rules('nvlink_crc_errors_total{class="data"}')], _rules("gpu_power_watts")
+    >>> [r.limit for r in _rules(RULES, 'nvlink_crc_errors_total{class="data"}')], _rules(RULES, "gpu_power_watts")
     ([0, 99], ())
     """
-    return tuple(r for r in RULES if r.metric == name) or tuple(r for r in RULES if r.metric == name.partition("{")[0])
-
-
-def _value(rule: Rule, tick: Tick, columns: Columns, m: int) -> NDArray[np.float64]:
-    if rule.window in WINDOWS:
-        summed: NDArray[np.float64] = columns.arrays["sum"][WINDOWS.index(rule.window), m]
-        return summed
-    return np.asarray(tick.values[m] / (tick.period / 1e6 if rule.window == SECOND else 1.0), np.float64)
+    return tuple(r for r in rules if r.metric == name) or tuple(r for r in rules if r.metric == name.partition("{")[0])
 
 
 def _replays(tick: Tick) -> NDArray[np.float64]:

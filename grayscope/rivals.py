@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from grayscope.catalogue import Metric
 from grayscope.columns import Columns, Memory
+from grayscope.crowds import owners
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.judge import look_alikes
 from grayscope.standing import Standing
@@ -20,24 +21,30 @@ CERTAIN = 50.0
 CROWD = 4
 Rows = NDArray[np.intp]
 Cells = NDArray[np.bool_]
+Labels = NDArray[np.int32]
 
 
-def paces(standing: Standing) -> Rows:
-    """Return the judged rows that say how fast something goes: times and rates, and all gauges of what the workload gets."""
-    return _rows(standing, lambda m: not m.waits and _tells_speed(m))
+def served(standing: Standing) -> Rows:
+    """Return the judged rows that say how fast the workload is served: what methods time that know nothing of the parts."""
+    return _rows(standing, lambda m: not m.waits and m.side == "service")
 
 
-def measures(standing: Standing, *, waits: bool = False) -> Rows:
-    """Return the judged rows that tell of performance: how fast and how wide; what contains waiting only if asked for.
+def timed(standing: Standing) -> Rows:
+    """Return the judged rows that time something, whoever sees it, and all that says how fast the workload is served."""
+    return _rows(standing, lambda m: not m.waits and (m.side == "service" or m.unit == "s"))
+
+
+def measures(standing: Standing) -> Rows:
+    """Return the judged rows that tell of performance: how fast and how wide.
 
     Symptoms such as temperatures are left out: none of the methods was made for them, and their false alarms would be ours.
     """
-    return _rows(standing, lambda m: (waits or not m.waits) and (_tells_speed(m) or m.unit in ("lanes", "links")))
+    return _rows(standing, lambda m: not m.waits and (_tells_speed(m) or m.unit in ("lanes", "links")))
 
 
 def loaded(standing: Standing) -> Rows:
-    """Return the judged rows for which the catalogue names a load."""
-    return _rows(standing, lambda m: not m.waits and m.load is not None)
+    """Return the judged rows of what the workload gets for which the catalogue names a load, such as latency under throughput."""
+    return _rows(standing, lambda m: not m.waits and m.side == "service" and m.load is not None)
 
 
 def _tells_speed(metric: Metric) -> bool:
@@ -48,9 +55,16 @@ def _rows(standing: Standing, wanted: Callable[[Metric], bool]) -> Rows:
     return np.array([i for i, m in enumerate(standing.metrics) if m is not None and standing.sign[i] and m.type == "gauge" and wanted(m)], np.intp)
 
 
-def groups(standing: Standing, rows: Rows) -> tuple[NDArray[np.int32], int]:
-    """Return the peer group of each cell of `rows`, shape [K, S], and how many groups there are at most."""
+def groups(tick: Tick, standing: Standing, rows: Rows) -> tuple[Labels, int]:
+    """Return the peer group of each cell of `rows`, shape [K, S], and how many groups there are at most.
+
+    Communicators are compared within their job, as all methods look at one job at a time: those of another move other volumes.
+    """
     label = standing.label[standing.layout[rows]]
+    n = int(label.max(initial=0)) + 1
+    if tick.table != "comm" or not len(rows):
+        return label, n
+    label = np.unique(label + n * owners(tick.roster, tick.subjects, "job")[1], return_inverse=True)[1].reshape(label.shape).astype(np.int32)
     return label, int(label.max(initial=0)) + 1
 
 
@@ -63,19 +77,6 @@ def follow(memory: Memory, tick: Tick, standing: Standing) -> Columns:
             if field.per_metric:
                 columns.arrays[name][..., moved] = field.fill
     return columns
-
-
-class Jobs:
-    """The job of each subject, worked out again only when the roster has changed."""
-
-    def __init__(self) -> None:
-        self._known: tuple[object, object, NDArray[np.str_]] | None = None
-
-    def of(self, tick: Tick) -> NDArray[np.str_]:
-        """Return the jobs, shape [S]; ``""`` or the node's own where a part has none."""
-        if self._known is None or self._known[0] is not tick.roster or self._known[1] is not tick.subjects:
-            self._known = (tick.roster, tick.subjects, np.array([tick.roster.key(s, "job") for s in tick.subjects], np.str_))
-        return self._known[2]
 
 
 def slots(seconds: float, period: int, most: int) -> tuple[int, int]:
@@ -101,9 +102,10 @@ def keep(columns: Columns, name: str, values: NDArray[np.float32], size: int, st
 
 
 Told = Callable[[int, int], tuple[float, float, str]]
+Named = Callable[[int, int], str]
 
 
-def alarms(rival: str, tick: Tick, standing: Standing, rows: Rows, found: Cells, told: Told) -> Evidence:
+def alarms(rival: str, tick: Tick, standing: Standing, rows: Rows, found: Cells, told: Told, names: Named | None = None) -> Evidence:
     """Return one finding for each cell that a method accuses.
 
     Parameters
@@ -114,17 +116,20 @@ def alarms(rival: str, tick: Tick, standing: Standing, rows: Rows, found: Cells,
     found : [K, S]
     told : callable
         From (k, s) to the value, what was expected, and the method's own score in words.
+    names : callable, optional
+        From (k, s) to who is accused; default: the subject, a rank as its GPU.
     """
     if not found.any():
         return NOTHING
-    return Evidence(_alarm(rival, tick, standing, int(rows[k]), s, *told(k, s)) for k, s in np.argwhere(found).tolist())
+    where = np.argwhere(found).tolist()
+    return Evidence(_alarm(rival, tick, standing, int(rows[k]), s, names(k, s) if names else called(tick, tick.subjects[s]), *told(k, s)) for k, s in where)
 
 
-def _alarm(rival: str, tick: Tick, standing: Standing, m: int, s: int, value: float, expected: float, text: str) -> Finding:
+def _alarm(rival: str, tick: Tick, standing: Standing, m: int, s: int, name: str, value: float, expected: float, text: str) -> Finding:
     metric = standing.metrics[m]
     assert metric is not None
     side = "service" if metric.side == "load" else metric.side  # whoever works differently from its peers serves differently
-    found = Finding(tick.time, called(tick, tick.subjects[s]), side, rival, CERTAIN, mode_of(metric), metric.mechanism or "", tick.metrics[m])
+    found = Finding(tick.time, name, side, rival, CERTAIN, mode_of(metric), metric.mechanism or "", tick.metrics[m])
     return found._replace(value=value, expected=expected, n_peers=standing.peers(m, s), why=f"{tick.metrics[m]}: {text}")
 
 

@@ -17,7 +17,7 @@ from grayscope.engine import Engine, EngineSettings, Output
 from grayscope.errors import UsageError
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.passing import ABSENT, PassThrough
-from grayscope.rivals import CERTAIN, called, keep, loaded, measures, mode_of, paces
+from grayscope.rivals import CERTAIN, called, groups, keep, loaded, measures, mode_of, served, timed
 from grayscope.roster import Roster, RosterRow, View
 from grayscope.settings import Settings
 from grayscope.stand import Stand
@@ -170,8 +170,7 @@ def test_which_rows_are_judged() -> None:
     from grayscope.catalogue import Catalogue
 
     standing = Stand(Catalogue.load()).step(at)
-    assert measures(standing).tolist() == paces(standing).tolist() == [1]
-    assert measures(standing, waits=True).tolist() == [0, 1]
+    assert measures(standing).tolist() == served(standing).tolist() == timed(standing).tolist() == [1]
     assert loaded(standing).tolist() == []
     assert called(at, subjects[2]) == "n1/gpu2"
     assert called(tick(1), "a") == "a"
@@ -190,14 +189,26 @@ def test_a_look_alike_is_nothing_that_a_rival_knows() -> None:
     assert mode_of(Metric("x", "rank", side="service", mode="slow_rank")) == "slow_rank"
 
 
-def test_temperatures_are_judged_under_their_load_only() -> None:
+def test_symptoms_are_no_performance() -> None:
     from grayscope.catalogue import Catalogue
 
     names = ('gpu_clock_hertz{domain="sm"}', "gpu_power_watts", 'gpu_temperature_celsius{sensor="gpu"}')
     subjects = ("n1/gpu0", "n1/gpu1")
     at = Tick("gpu", 10 * S, 10 * S, View(0, {}), subjects, names, np.ones((3, 2), np.float32), np.zeros(2, bool))
     standing = Stand(Catalogue.load()).step(at)
-    assert (measures(standing).tolist(), loaded(standing).tolist()) == ([0], [2])
+    assert (measures(standing).tolist(), timed(standing).tolist(), loaded(standing).tolist()) == ([0], [], [])
+
+
+def test_communicators_are_compared_within_their_job() -> None:
+    from grayscope.catalogue import Catalogue
+
+    subjects = ("comm:1-a", "comm:1-b", "comm:2-a", "comm:2-b")
+    roster = Roster([RosterRow(s, "comm", keys={"job": s[:6], "role": "rail"}) for s in subjects]).at(0)
+    at = Tick("comm", 10 * S, 10 * S, roster, subjects, ("collective_transfer_seconds",), np.ones((1, 4), np.float32), np.zeros(4, bool))
+    standing = Stand(Catalogue.load()).step(at)
+    assert standing.label[standing.layout[0]].tolist() == [0, 0, 0, 0]
+    label, n = groups(at, standing, served(standing))
+    assert (label.tolist(), n) == ([[0, 0, 1, 1]], 2)
 
 
 @pytest.mark.parametrize(("line", "marked"), [("rival = True", True), ("rival: bool = True", True), ("rival = False", False), ("pass", False)])

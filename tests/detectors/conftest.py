@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ Run = Callable[..., Said]
 def run(
     name: str, table: str, values: Values, *, subjects: list[str] | None = None, keys: Callable[[str], dict[str, str]] | None = None,
     crosses: Callable[[str], tuple[str, ...]] | None = None, period: float = 10.0, start: float = 0.0, events: Mapping[int, list[Event]] | None = None,
-    catalogue: Catalogue | None = None, **settings: Any,
+    catalogue: Catalogue | None = None, more: Iterable[RosterRow] = (), **settings: Any,
 ) -> Said:  # fmt: skip
     """Feed ticks through stand to a detector; returns its findings of every tick."""
     detector = settings.pop("detector", None) or plugins.detector(name, **settings)
@@ -34,7 +34,7 @@ def run(
     names = tuple(subjects or (f"n{i // 8}/gpu{i % 8}" for i in range(width)))
     assert list(names) == sorted(names), "ticks hold sorted subjects"
     rows = [RosterRow(s, table, keys=keys(s) if keys else {"job": "j", "sku": "A"}, crosses=crosses(s) if crosses else ()) for s in names]
-    roster, stand, metrics = Roster(rows).at(0), Stand(catalogue or Catalogue.load()), tuple(sorted(values))
+    roster, stand, metrics = Roster([*rows, *more]).at(0), Stand(catalogue or Catalogue.load()), tuple(sorted(values))
     step, said = round(period * 1e6), []
     for t in range(ticks):
         matrix = np.stack([values[m][t] for m in metrics]).astype(np.float32)

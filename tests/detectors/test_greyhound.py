@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from grayscope import plugins
+
 Run = Callable[..., Any]
 Accused = Callable[[Any], set[str]]
 
@@ -64,7 +66,7 @@ def test_without_step_times_each_series_is_its_own(run: Run, accused: Accused) -
     bandwidth[80:, 5] *= 0.8
     said = run("greyhound", "path", {"path_bandwidth_bytes_per_second": bandwidth}, subjects=[f"a>b{i}" for i in range(8)])
     assert accused(said) == {"a>b5"}
-    assert "changed by 2" in said[-1][0].why
+    assert "25% slower iterations" in said[-1][0].why
     assert said[-1][0].value < said[-1][0].expected
 
 
@@ -78,3 +80,24 @@ def test_one_outlier_is_jitter(run: Run) -> None:
     compute = times()
     compute[80, 3] *= 2
     assert not any(job(run, compute))
+
+
+def test_a_slow_job_has_its_communicators_profiled_and_no_other_job_has(run: Run, accused: Accused) -> None:
+    detector = plugins.detector("greyhound")
+    step = np.repeat(times(100, 2)[:, :1], 2, axis=1)
+    step[60:, 0] *= 1.3
+    run("greyhound", "job", {"job_step_seconds": step}, subjects=["job:1", "job:2"], detector=detector)
+    transfer = 0.1 * times(10, 10)
+    transfer[:, [3, 8]] *= 1.4
+    names = [f"comm:{1 + i // 5}-rail{i % 5}" for i in range(10)]
+    keys = {n: {"job": f"job:{n[5]}", "role": "rail"} for n in names}
+    said = run("greyhound", "comm", {"collective_transfer_seconds": transfer}, subjects=names, keys=keys.__getitem__, detector=detector)
+    assert accused(said) == {"comm:1-rail3"}
+
+
+def test_waiting_is_no_slowness(run: Run) -> None:
+    wait = times()
+    wait[80:] *= 3
+    wait[:, 3] *= 2
+    step = 1 + wait
+    assert not any(run("greyhound", "rank", {"collective_wait_seconds": wait, "step_seconds": step}))

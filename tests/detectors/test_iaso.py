@@ -62,3 +62,27 @@ def test_three_are_no_crowd(run: Run) -> None:
     values = latency(200, 3)
     values[:, 0] *= 3
     assert not any(drives(run, values))
+
+
+NODES = [f"n{i}/nic{k}" for i in range(6) for k in range(2)]
+TIMEOUT, ORDER = (f'nic_port_retransmits_total{{cause="{cause}"}}' for cause in ("ack_timeout", "out_of_sequence"))
+
+
+def ports(run: Run, metric: str, values: np.ndarray[Any, Any]) -> Any:
+    return run("iaso", "nic", {metric: values}, subjects=NODES, keys=lambda s: {"rail": "r", "job": "j"})
+
+
+def test_a_node_that_peers_time_out_on_is_found(run: Run, accused: Accused) -> None:
+    values = np.zeros((150, len(NODES)))
+    values[30:, 5] = 1
+    assert accused(ports(run, TIMEOUT, values)) == {"n2"}
+    assert not any(ports(run, ORDER, values))  # out of order is not unanswered
+
+
+def test_one_slow_rank_makes_its_node_slow(run: Run, accused: Accused) -> None:
+    values = latency(200, 48)
+    values[:, 17] *= 2
+    names = sorted(f"job:1/r{i:02d}" for i in range(48))
+    said = run("iaso", "rank", {"compute_seconds": values}, subjects=names, keys=lambda s: {"job": "job:1", "role": "a", "node": f"n{int(s[-2:]) // 8}"})
+    assert "n2" in accused(said)
+    assert all(name in {f"n{i}" for i in range(6)} for name in accused(said))

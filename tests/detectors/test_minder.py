@@ -16,11 +16,18 @@ def power(ticks: int, subjects: int = 16) -> np.ndarray[Any, Any]:
     return np.random.default_rng(4).normal(600, 5, (ticks, subjects))
 
 
+MACHINES = [f"n{i:02d}/gpu0" for i in range(16)]
+
+
+def machines(run: Run, values: np.ndarray[Any, Any]) -> Any:
+    return run("minder", "gpu", {"gpu_power_watts": values}, subjects=MACHINES[: values.shape[1]])
+
+
 def test_four_minutes_as_the_most_distant(run: Run, accused: Accused) -> None:
     values = power(120)
     values[60:, 9] -= 80
-    said = run("minder", "gpu", {"gpu_power_watts": values})
-    assert accused(said) == {"n1/gpu1"}
+    said = machines(run, values)
+    assert accused(said) == {"n09"}
     first = next(t for t, f in enumerate(said) if f)
     assert 60 + FOUR_MINUTES - 1 <= first <= 60 + FOUR_MINUTES + 2
     assert said[-1][0].side == "service"  # a load by the catalogue: to Minder a machine that is faulty
@@ -29,37 +36,54 @@ def test_four_minutes_as_the_most_distant(run: Run, accused: Accused) -> None:
 def test_shorter_than_four_minutes_is_silence(run: Run) -> None:
     values = power(120)
     values[60 : 60 + FOUR_MINUTES - 9, 9] -= 80  # with its window of eight it is distant for a tick less than needed
-    assert not any(run("minder", "gpu", {"gpu_power_watts": values}))
+    assert not any(machines(run, values))
 
 
 def test_either_direction_counts_and_all_together_do_not(run: Run, accused: Accused) -> None:
     values = power(200)
     values[50:, 3] += 80
     values[120:] *= 0.5
-    said = run("minder", "gpu", {"gpu_power_watts": values})
-    assert accused(said) == {"n0/gpu3"}
+    said = machines(run, values)
+    assert accused(said) == {"n03"}
     assert said[-1]
 
 
-def test_the_first_metric_in_the_published_order_names_the_machine(run: Run) -> None:
-    values, clock = power(120), 1.9e9 + 1e7 * power(120)
+def test_the_first_metric_in_the_published_order_ends_the_search(run: Run) -> None:
+    values, tensor, clock = power(120), power(120) / 1000, 1.9e9 + 1e7 * power(120)
     values[:, 5] -= 80
-    clock[:, 5] -= 5e9
-    said = run("minder", "gpu", {"gpu_power_watts": values, 'gpu_clock_hertz{domain="sm"}': clock})
-    assert {f.metric for findings in said for f in findings} == {"gpu_power_watts"}
+    tensor[:, 7] -= 0.2
+    clock[:, 9] -= 5e9
+    metrics = {"gpu_power_watts": values, "gpu_tensor_active_ratio": tensor, 'gpu_clock_hertz{domain="sm"}': clock}
+    said = run("minder", "gpu", metrics, subjects=MACHINES)
+    assert {(f.subject, f.metric) for findings in said[60:] for f in findings} == {("n05", "gpu_power_watts")}
+
+
+def test_clocks_and_step_times_are_none_of_its_seven(run: Run) -> None:
+    values = power(120)
+    values[:, 5] *= 2
+    assert not any(run("minder", "gpu", {'gpu_clock_hertz{domain="sm"}': values}, subjects=MACHINES))
+    assert not any(run("minder", "rank", {"compute_seconds": values}, subjects=MACHINES))
+
+
+def test_a_machine_is_the_mean_of_its_parts(run: Run, accused: Accused) -> None:
+    values = power(200, 64)
+    values[:, 9] -= 200
+    assert accused(run("minder", "gpu", {"gpu_power_watts": values})) == {"n1"}
+    values[:, 8:16] += 200 / 8  # as much lost by one part as its seven siblings have gained: one machine like the others
+    assert not any(run("minder", "gpu", {"gpu_power_watts": values}))
 
 
 def test_two_at_once_hide_the_lesser(run: Run, accused: Accused) -> None:
     values = power(150)
     values[:, 3] -= 300
     values[:, 4] -= 200
-    assert accused(run("minder", "gpu", {"gpu_power_watts": values})) <= {"n0/gpu3"}
+    assert accused(machines(run, values)) <= {"n03"}
 
 
 def test_three_are_no_crowd(run: Run) -> None:
     values = power(100, 3)
     values[:, 0] -= 300
-    assert not any(run("minder", "gpu", {"gpu_power_watts": values}))
+    assert not any(machines(run, values))
 
 
 def test_an_idle_machine_is_no_member_of_the_job(run: Run) -> None:

@@ -30,12 +30,24 @@ def test_a_quarter_of_the_speed_is_the_limit(run: Run, accused: Accused, factor:
 def test_a_rate_counts_as_its_inverse(run: Run, accused: Accused) -> None:
     values = 1.9e9 * times(REPORT)
     values[:, 1] *= 0.7
-    said = run("nvrx", "gpu", {'gpu_clock_hertz{domain="sm"}': values})
-    assert accused(said) == {"n0/gpu1"}
+    said = run("nvrx", "path", {"path_bandwidth_bytes_per_second": values}, subjects=[f"a>b{i}" for i in range(8)])
+    assert accused(said) == {"a>b1"}
     f = said[-1][0]
     assert f.value == pytest.approx(1.33e9, rel=0.02)
     assert f.expected == pytest.approx(1.9e9, rel=0.02)
     assert "score 0.7" in f.why
+
+
+def test_a_slow_clock_is_no_section(run: Run) -> None:
+    values = 1.9e9 * times(REPORT)
+    values[:, 1] *= 0.5
+    assert not any(run("nvrx", "gpu", {'gpu_clock_hertz{domain="sm"}': values}))
+
+
+def test_less_than_a_quarter_of_the_speed_is_silent(run: Run) -> None:
+    values = times(3 * REPORT)
+    values[REPORT:, 2] *= 1.25
+    assert not any(run("nvrx", "rank", {"compute_seconds": values}))
 
 
 def test_all_together_are_slower_than_their_own_best(run: Run, accused: Accused) -> None:

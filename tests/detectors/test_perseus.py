@@ -69,3 +69,19 @@ def test_nothing_without_a_load_or_a_crowd(run: Run) -> None:
     assert not any(run("perseus", "drive", {"drive_latency_seconds": values["drive_latency_seconds"]}, subjects=DRIVES, period=PERIOD, cut=1.0))
     few = {name: v[:, :3] for name, v in values.items()}
     assert not any(run("perseus", "drive", few, subjects=DRIVES[:3], keys=lambda s: {"node": "n0"}, period=PERIOD, cut=1.0))
+
+
+def test_hosts_with_few_drives_are_fitted_together_by_their_kind(run: Run, accused: Accused) -> None:
+    values = host(8)
+    values["drive_latency_seconds"][4 * HOUR :, 1] *= 30
+    names = [f"n{i // 2}/nvme{i % 2}" for i in range(8)]
+    of = {n: {"node": n[:2], "sku": "A"} for n in names}
+    assert accused(run("perseus", "drive", values, subjects=names, keys=of.__getitem__, period=PERIOD)) == {"n0/nvme1"}
+
+
+def test_temperature_is_no_latency(run: Run) -> None:
+    power = np.random.default_rng(3).uniform(300, 700, (8 * HOUR, 8))
+    heat = power / 10
+    heat[:, 1] *= 9
+    values = {"gpu_power_watts": power, 'gpu_temperature_celsius{sensor="gpu"}': heat}
+    assert not any(run("perseus", "gpu", values, period=PERIOD, cut=1.0))

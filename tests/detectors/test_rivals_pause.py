@@ -20,7 +20,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], float]] = {
     "ecdf": ("rank", {"compute_seconds": SLOW}, {}, 10),
     "eroica": ("rank", {"compute_seconds": SLOW, "step_seconds": STEP * 1.2}, {"differ": 0.2}, 10),
     "greyhound": ("rank", {"compute_seconds": SLOW, "step_seconds": STEP}, {}, 10),
-    "iaso": ("rank", {"compute_seconds": SLOW}, {}, 10),
+    "iaso": ("drive", {"drive_latency_seconds": SLOW}, {}, 10),
     "minder": ("gpu", {"gpu_power_watts": 500 * SLOW}, {}, 10),
     "nvrx": ("rank", {"compute_seconds": SLOW}, {}, 10),
     "perseus": ("drive", {"drive_throughput_bytes_per_second": LOAD, "drive_latency_seconds": LOAD * 1e-12 * SLOW}, {"cut": 5.0}, 60),
@@ -40,14 +40,17 @@ def test_a_pause_changes_nothing(run: Run, name: str, half: int) -> None:
 
     def part(detector: Any, first: int, last: int) -> Any:
         cut = {m: v[first:last] for m, v in values.items()}
-        return run(name, table, cut, detector=detector, start=first * period, period=period, crosses=lambda s: (s.replace("gpu", "nic"), "leaf0"))
+        names = [f"n{i}/gpu0" for i in range(8)] if name == "minder" else None
+        return run(
+            name, table, cut, subjects=names, detector=detector, start=first * period, period=period, crosses=lambda s: (s.replace("gpu", "nic"), "leaf0")
+        )
 
     whole, first, second = (plugins.detector(name, **settings) for _ in range(3))
     said = part(whole, 0, 400)
     before = part(first, 0, half)
     second.restore({k: v.copy() for k, v in first.snapshot().items()})
     assert repr([*before, *part(second, half, 400)]) == repr(said)
-    assert {f.subject for findings in said for f in findings} == {"n0/nic5" if name == "votes007" else "n0/gpu5"}
+    assert {f.subject for findings in said for f in findings} == {{"votes007": "n0/nic5", "minder": "n5"}.get(name, "n0/gpu5")}
     ours, theirs = second.snapshot(), whole.snapshot()
     assert ours.keys() == theirs.keys()
     assert all(np.array_equal(ours[k], theirs[k], equal_nan=ours[k].dtype.kind == "f") for k in ours)

@@ -105,3 +105,12 @@ def test_many_crc_errors_are_more_than_a_warning(run: Run, errors: int, found: b
     counts = np.zeros((6, 4))
     counts[3, 1] = errors
     assert any(run("static", "nvlink", {'nvlink_crc_errors_total{class="data"}': counts}, warnings=False)) == found
+
+
+def test_time_at_the_power_limit_counts_only_where_it_is_watched(run: Run, accused: Accused) -> None:
+    capped, hot = np.zeros((6, 4)), np.zeros((6, 4))
+    capped[:, 1], hot[:, 2] = 0.5, 0.5
+    values = {f'gpu_clock_limit_seconds_total{{reason="{r}"}}': v for r, v in (("power", capped), ("thermal_hardware", hot))}
+    assert accused(run("static", "gpu", values)) == {"n0/gpu2"}
+    assert accused(run("static", "gpu", values, power=True)) == {"n0/gpu1", "n0/gpu2"}
+    assert not any(run("static", "gpu", values, power=True, warnings=False))
