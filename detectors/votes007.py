@@ -47,7 +47,7 @@ class Votes007:
         self.share = share
         self.memory = Memory({"bad": Field(np.float32, 0.0)})
         self.blamed: dict[str, list[tuple[str, float, float, str]]] = {}  # table -> link, votes, all votes, metric
-        self._paths: tuple[object, object, Paths] | None = None
+        self._paths: dict[str, tuple[object, object, Paths]] = {}
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return the links that the last epoch's votes blame."""
@@ -66,9 +66,10 @@ class Votes007:
 
     def _crossed(self, tick: Tick) -> Paths:
         """Return who crosses what, worked out again only when the roster has changed."""
-        if self._paths is None or self._paths[0] is not tick.roster or self._paths[1] is not tick.subjects:
-            self._paths = (tick.roster, tick.subjects, Paths(tick))
-        return self._paths[2]
+        known = self._paths.get(tick.table)
+        if known is None or known[0] is not tick.roster or known[1] is not tick.subjects:
+            known = self._paths[tick.table] = (tick.roster, tick.subjects, Paths(tick))
+        return known[2]
 
     def _count(self, tick: Tick, paths: Paths, bad: NDArray[np.float32]) -> list[tuple[str, float, float, str]]:
         """Blame link after link; each flow votes once in an epoch, however often it was bad."""

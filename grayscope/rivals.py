@@ -69,13 +69,14 @@ class Jobs:
     """The job of each subject, worked out again only when the roster has changed."""
 
     def __init__(self) -> None:
-        self._known: tuple[object, object, NDArray[np.str_]] | None = None
+        self._known: dict[str, tuple[object, object, NDArray[np.str_]]] = {}
 
     def of(self, tick: Tick) -> NDArray[np.str_]:
         """Return the jobs, shape [S]; ``""`` or the node's own where a part has none."""
-        if self._known is None or self._known[0] is not tick.roster or self._known[1] is not tick.subjects:
-            self._known = (tick.roster, tick.subjects, np.array([tick.roster.key(s, "job") for s in tick.subjects], np.str_))
-        return self._known[2]
+        known = self._known.get(tick.table)
+        if known is None or known[0] is not tick.roster or known[1] is not tick.subjects:
+            known = self._known[tick.table] = (tick.roster, tick.subjects, np.array([tick.roster.key(s, "job") for s in tick.subjects], np.str_))
+        return known[2]
 
 
 def slots(seconds: float, period: int, most: int) -> tuple[int, int]:
