@@ -22,7 +22,7 @@ COUNTS = ("rows", "found", "matched", "false", "repeats")
 SCHEMA = pa.schema(
     [("detector", pa.string()), ("scenario", pa.string()), ("kind", pa.string()), ("seed", pa.int64()), ("mode", pa.string()),
      *((name, pa.int64()) for name in COUNTS), *((name, pa.float64()) for name in FIGURES), *((f"recall_after_{s}s", pa.float64()) for s in SINCE_ONSET),
-     ("ledger_intervals_share", pa.float64()), ("gpu_weeks", pa.float64()), ("cpu_seconds", pa.float64())]
+     ("ledger_intervals_share", pa.float64()), ("gpu_weeks", pa.float64()), ("cpu_seconds", pa.float64()), ("cpu_seconds_alone", pa.float64())]
 )  # fmt: skip
 
 
@@ -49,7 +49,9 @@ class Run:
     gpu_weeks : float
         Subject-weeks that it watched.
     cpu_seconds : float
-        Spent on the replay.
+        Spent on the replay: its own and an equal share of what it had in common with others.
+    cpu_seconds_alone : float
+        What it would have cost alone.
     """
 
     detector: str
@@ -59,6 +61,7 @@ class Run:
     score: Score
     gpu_weeks: float
     cpu_seconds: float
+    cpu_seconds_alone: float
 
 
 def tidy(runs: Iterable[Run]) -> pa.Table:
@@ -75,7 +78,7 @@ def _rows(run: Run) -> Iterator[dict[str, Any]]:
         yield {
             "detector": run.detector, "scenario": run.scenario, "kind": run.kind, "seed": run.seed, "mode": mode,
             **{k: figures.get(k) for k in (*COUNTS, *FIGURES)}, **after, "ledger_intervals_share": run.score.intervals if whole else None,
-            "gpu_weeks": run.gpu_weeks, "cpu_seconds": run.cpu_seconds if whole else None,
+            "gpu_weeks": run.gpu_weeks, "cpu_seconds": run.cpu_seconds if whole else None, "cpu_seconds_alone": run.cpu_seconds_alone if whole else None,
         }  # fmt: skip
 
 

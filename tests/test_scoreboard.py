@@ -19,7 +19,7 @@ def run(detector: str, found: int, rows: int = 4, false: int = 0, scenario: str 
         return {"id": subject, "subject": subject, "severity": "page", "mode": "said", "history": [(MINUTE, "gray", "page")]}
 
     said = [page(f"n{i}") for i in range(found)] + [page(f"x{i}") for i in range(false)]
-    return Run(detector, scenario, "simulated", seed, score(truth, said, 2.0), 2.0, 1.5)
+    return Run(detector, scenario, "simulated", seed, score(truth, said, 2.0), 2.0, 1.5, 4.5)
 
 
 def test_the_table_has_a_row_per_detector_scenario_seed_and_mode() -> None:
@@ -32,6 +32,7 @@ def test_the_table_has_a_row_per_detector_scenario_seed_and_mode() -> None:
     last = rows[4]
     assert (last["precision"], last["recall"], last["recall_after_60s"], last["false_pages_per_1000_gpu_weeks"]) == (2 / 3, 0.5, 0.5, 500.0)
     assert [r["cpu_seconds"] for r in rows] == [1.5, None, 1.5, None, 1.5, None, None]
+    assert rows[0]["cpu_seconds_alone"] == 4.5
 
 
 def test_runs_taken_together_count_rows_and_incidents_not_runs() -> None:
