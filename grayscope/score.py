@@ -105,13 +105,18 @@ class Score:
     overall : Part
     modes : mapping of str to Part
         By the truth's mode; a false incident counts under the mode it gave itself (``""`` if none).
-    intervals : float or None
-        Share of the ledger's intervals that contain the true moment of exhaustion.
+    ledger : (int, int)
+        How many of the ledger's intervals contain the true moment of exhaustion, and of how many.
     """
 
     overall: Part
     modes: Mapping[str, Part]
-    intervals: float | None = None
+    ledger: tuple[int, int] = (0, 0)
+
+    @property
+    def intervals(self) -> float | None:
+        """Return the share of the ledger's intervals that contain the true moment of exhaustion."""
+        return _share(*self.ledger)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as JSON would have them."""
@@ -165,17 +170,25 @@ def _of(repeats: Iterable[tuple[Said, Row]], mode: str) -> list[Said]:
     return [incident for incident, row in repeats if row.mode == mode]
 
 
-def _intervals(rows: Sequence[Row], ledger: pa.Table | None) -> float | None:
-    """Return the share of intervals, said while a row held, that contain its true exhaustion (never: no upper end)."""
+def _intervals(rows: Sequence[Row], ledger: pa.Table | None) -> tuple[int, int]:
+    """Count intervals, said while a row held, that contain its true exhaustion (never: no upper end), and all of them.
+
+    A fault that turned from masked to gray has two rows with one exhaustion: it is asked once.
+    """
+    spent: dict[tuple[str, str], list[Row]] = {}
+    for row in (r for r in rows if r.mechanism is not None):
+        for name in (row.subject, *row.also):
+            spent.setdefault((name, row.mechanism or ""), []).append(row)
     inside = []
     for entry in rows_of(ledger) if ledger is not None else ():
         time, low, high = (micros(entry.get(k)) for k in ("time", "exhausted_low", "exhausted_high"))
-        for row in rows:
-            same = entry["subject"] in (row.subject, *row.also) and row.mechanism is not None and entry["mechanism"] == row.mechanism
-            if same and time is not None and row.began <= time <= row.ended and (low, high) != (None, None):
-                end = FOREVER if high is None else high
-                inside.append((low or -FOREVER) <= (FOREVER if row.exhausted_at is None else row.exhausted_at) <= end)
-    return _share(sum(inside), len(inside))
+        if time is None or (low, high) == (None, None):
+            continue
+        first, last = -FOREVER if low is None else low, FOREVER if high is None else high
+        here = spent.get((entry["subject"], entry["mechanism"]), ())
+        truth = {FOREVER if r.exhausted_at is None else r.exhausted_at for r in here if r.began <= time <= r.ended}
+        inside += [first <= at <= last for at in truth]
+    return sum(inside), len(inside)
 
 
 def _share(part: float, whole: float) -> float | None:

@@ -17,8 +17,10 @@ from ._benchkeys import PACKAGES
 from ._benchpage import Bench
 from ._benchunits import Source
 
-#: Seeds of a full bench.
-SEEDS = 5
+#: Seeds of a full bench; grayscope is tuned on others, so that these tell how it does on what it has not seen.
+VALIDATION = range(1, 6)
+TUNING = range(101, 200)
+MOST = 1000
 #: Too large to be run with every seed.
 LARGE = "scale"
 #: Those in which three hours of sixteen nodes show something.
@@ -40,7 +42,9 @@ A masked fault slows nothing yet. Missing it costs recall here although no job f
 A row is found when a page or a ticket names the part, its parent or its direct child as first suspect or among the three next; `exact`
 counts the first one alone. Who accuses nearly everybody finds nearly everything: read recall together with precision.
 
-CPU seconds are those of the replay, reading the trace included, on a machine that did other things too."""
+CPU seconds are those of the replay on a machine that did other things too. The rivals share one pass: reading, aligning and comparing is done
+once for all of them, and `CPU s` holds each one's own steps and an equal share of that. `CPU s alone` holds all of it, as for grayscope, which
+goes through every trace by itself because its doubts reach back into what it compares: compare it by that column."""
 SMALL = "This was a small run (`--quick`): few rows per mode, wide intervals, and three hours leave little past to learn from. Read it as a smoke test."
 
 
@@ -52,7 +56,7 @@ class Plan:
     ----------
     sources : tuple of Source
     detectors : tuple of str
-    seeds : int
+    seeds : tuple of int
     quick : bool
     command : str
         What to type for the same plan; folders of this machine left out.
@@ -60,13 +64,13 @@ class Plan:
 
     sources: tuple[Source, ...]
     detectors: tuple[str, ...]
-    seeds: int
+    seeds: tuple[int, ...]
     quick: bool
     command: str
 
 
 def plan(
-    scenarios: str | None, detectors: str, seeds: int, nodes: int | None, hours: float | None, quick: bool, real: Path | None, maps: Path | None
+    scenarios: str | None, detectors: str, seeds: str | None, nodes: int | None, hours: float | None, quick: bool, real: Path | None, maps: Path | None
 ) -> Plan:  # fmt: skip
     """Return a plan; names are checked before anything starts."""
     from grayscope.fleet.scenario import load, names
@@ -74,13 +78,39 @@ def plan(
     chosen = _split(scenarios) if scenarios is not None else [n for n in names() if not quick or n in QUICK]
     for name in chosen:
         load(name).but(nodes=nodes, hours=hours)
-    few = [1 if n == LARGE and scenarios is None else seeds for n in chosen]
-    simulated = [Source(n, seed, nodes, hours) for n, k in zip(chosen, few, strict=True) for seed in range(1, k + 1)]
+    numbers = parse_seeds(seeds) if seeds is not None else tuple(VALIDATION[:1] if quick else VALIDATION)
+    simulated = [Source(n, seed, nodes, hours) for n in chosen for seed in (numbers[:1] if n == LARGE and scenarios is None else numbers)]
+    simulated.sort(key=lambda s: -_size(s))  # the largest first: at the end no process waits long for the others
     recorded = list(_recorded(real, maps)) if real is not None or maps is not None else []
     told = [("--quick", quick), (f"--scenarios {scenarios}", scenarios is not None), (f"--detectors {detectors}", detectors != "all")]
-    told += [(f"--seeds {seeds}", seeds != (1 if quick else SEEDS)), (f"--nodes {nodes}", nodes is not None and not quick)]
+    told += [(f"--seeds {seeds}", seeds is not None), (f"--nodes {nodes}", nodes is not None and not quick)]
     told += [(f"--hours {hours:g}" if hours else "", hours is not None and not quick), ("--real DATA --maps tests/maps", bool(recorded))]
-    return Plan((*simulated, *recorded), tuple(_detectors(detectors)), seeds, quick, " ".join(["grayscope bench", *(text for text, there in told if there)]))
+    return Plan((*simulated, *recorded), tuple(_detectors(detectors)), numbers, quick, " ".join(["grayscope bench", *(text for text, there in told if there)]))
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Return the seeds that a text names: a number counts them from 1; numbers with commas, and ranges, are the seeds themselves.
+
+    Examples
+    --------
+    >>> parse_seeds("3"), parse_seeds("101,"), parse_seeds("101,103-105")
+    ((1, 2, 3), (101,), (101, 103, 104, 105))
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    ends = [part.split("-") for part in parts]
+    if not parts or not all(len(e) <= 2 and all(n.isascii() and n.isdigit() and len(n) < 10 for n in e) for e in ends):
+        raise UsageError(f"--seeds: expected a number of seeds such as 5, or seeds such as 101,102 or 101-103, found {shorten(text)!r}")
+    if text.strip().isdigit():
+        ends = [["1", parts[0]]]
+    ranges = [range(int(e[0]), int(e[-1]) + 1) for e in ends]
+    if not 0 < sum(map(len, ranges)) <= MOST or not all(map(len, ranges)):
+        raise UsageError(f"--seeds: expected 1 to {MOST} seeds, found {shorten(text)!r}")
+    return tuple(dict.fromkeys(seed for r in ranges for seed in r))
+
+
+def _size(source: Source) -> float:
+    scenario = source.scenario()
+    return scenario.nodes * scenario.hours
 
 
 def rivals() -> list[str]:
@@ -137,15 +167,56 @@ def bench(plan: Plan, runs: Sequence[Run], failed: Mapping[str, str]) -> Bench:
     ran_on = (
         f"It ran on {os.cpu_count()} CPU cores ({platform.machine()}) without a GPU, Python {platform.python_version()}, grayscope {__version__}, {versions}."
     )
-    notes = (*((SMALL,) if plan.quick else ()), *(note.replace("\n", " ") for note in NOTES.split("\n\n")))
+    notes = (
+        *((SMALL,) if plan.quick else ()),
+        *split(plan.seeds if any(s.kind == "simulated" for s in plan.sources) else ()),
+        *(note.replace("\n", " ") for note in NOTES.split("\n\n")),
+    )
     return Bench(runs, list(_sources(plan)), failed, f"pip install .\n{plan.command}", ran_on, notes)
+
+
+def split(seeds: Sequence[int]) -> list[str]:
+    """Return what to say of seeds that were tuned on and of those that were not.
+
+    Examples
+    --------
+    >>> split([1, 2, 3])
+    ['Seeds 1 to 3 were not looked at while tuning: that was done on seeds 101 to 199.']
+    """
+    tuned, kept, other = [s for s in seeds if s in TUNING], [s for s in seeds if s in VALIDATION], [s for s in seeds if s not in TUNING and s not in VALIDATION]
+    said = [f"{_listed(kept)} not looked at while tuning: that was done on seeds {TUNING[0]} to {TUNING[-1]}."] if kept else []
+    said += (
+        [f"{_listed(tuned)} among those that grayscope is tuned on: these figures flatter it, those of seeds {VALIDATION[0]} to {VALIDATION[-1]} count."]
+        if tuned
+        else []
+    )
+    return said + ([f"{_listed(other)} neither among those tuned on nor among those kept for validation."] if other else [])
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    """Return seeds as the start of a sentence.
+
+    Examples
+    --------
+    >>> _listed([1]), _listed([1, 2, 3]), _listed([4, 7, 8])
+    ('Seed 1 was', 'Seeds 1 to 3 were', 'Seeds 4, 7, 8 were')
+    """
+    if len(seeds) == 1:
+        return f"Seed {seeds[0]} was"
+    whole = len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1))
+    return f"Seeds {f'{seeds[0]} to {seeds[-1]}' if whole else ', '.join(map(str, seeds))} were"
+
+
+def _few(seeds: Sequence[int]) -> str:
+    """Return seeds for a cell of a table."""
+    return _listed(seeds).split(" ", 1)[1].rsplit(" ", 1)[0]
 
 
 def _sources(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
     seeds: dict[str, list[Source]] = {}
     for source in (s for s in plan.sources if s.kind == "simulated"):
         seeds.setdefault(source.name, []).append(source)
-    for name, same in seeds.items():
+    for name, same in sorted(seeds.items()):
         s = same[0].scenario()
         faster = f" Faults {s.acceleration:g} times as often as in the field." if s.faults and s.acceleration != 1 else ""
-        yield name, f"{s.nodes} nodes, {s.hours:g} h", str(len(same)), f"{s.note}{faster}"
+        yield name, f"{s.nodes} nodes, {s.hours:g} h", _few([x.seed for x in same]), f"{s.note}{faster}"

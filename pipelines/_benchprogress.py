@@ -107,7 +107,7 @@ class Left:
         >>> times = iter([0.0, 0.0, 60.0])
         >>> left = Left({"a": 40.0, "b": 80.0}, 2, lambda: next(times))
         >>> left.seconds, left.done("a"), left.seconds
-        (60.0, None, 90.0)
+        (60.0, None, 88.0)
         """
         rest = sum(self.waiting.values()) / self.jobs
         passed, expected = self.clock() - self.began, self.behind / self.jobs
