@@ -15,12 +15,9 @@ from grayscope.scoreboard import HOME, Run
 
 from ._benchkeys import PACKAGES
 from ._benchpage import Bench
+from ._benchseeds import VALIDATION, of_page, parse, which
 from ._benchunits import Source
 
-#: Seeds of a full bench; grayscope is tuned on others, so that these tell how it does on what it has not seen.
-VALIDATION = range(1, 6)
-TUNING = range(101, 200)
-MOST = 1000
 #: Too large to be run with every seed.
 LARGE = "scale"
 #: Those in which three hours of sixteen nodes show something.
@@ -78,7 +75,7 @@ def plan(
     chosen = _split(scenarios) if scenarios is not None else [n for n in names() if not quick or n in QUICK]
     for name in chosen:
         load(name).but(nodes=nodes, hours=hours)
-    numbers = parse_seeds(seeds) if seeds is not None else tuple(VALIDATION[:1] if quick else VALIDATION)
+    numbers = parse(seeds) if seeds is not None else tuple(VALIDATION[:1] if quick else VALIDATION)
     simulated = [Source(n, seed, nodes, hours) for n in chosen for seed in (numbers[:1] if n == LARGE and scenarios is None else numbers)]
     simulated.sort(key=lambda s: -_size(s))  # the largest first: at the end no process waits long for the others
     recorded = list(_recorded(real, maps)) if real is not None or maps is not None else []
@@ -86,26 +83,6 @@ def plan(
     told += [(f"--seeds {seeds}", seeds is not None), (f"--nodes {nodes}", nodes is not None and not quick)]
     told += [(f"--hours {hours:g}" if hours else "", hours is not None and not quick), ("--real DATA --maps tests/maps", bool(recorded))]
     return Plan((*simulated, *recorded), tuple(_detectors(detectors)), numbers, quick, " ".join(["grayscope bench", *(text for text, there in told if there)]))
-
-
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """Return the seeds that a text names: a number counts them from 1; numbers with commas, and ranges, are the seeds themselves.
-
-    Examples
-    --------
-    >>> parse_seeds("3"), parse_seeds("101,"), parse_seeds("101,103-105")
-    ((1, 2, 3), (101,), (101, 103, 104, 105))
-    """
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    ends = [part.split("-") for part in parts]
-    if not parts or not all(len(e) <= 2 and all(n.isascii() and n.isdigit() and len(n) < 10 for n in e) for e in ends):
-        raise UsageError(f"--seeds: expected a number of seeds such as 5, or seeds such as 101,102 or 101-103, found {shorten(text)!r}")
-    if text.strip().isdigit():
-        ends = [["1", parts[0]]]
-    ranges = [range(int(e[0]), int(e[-1]) + 1) for e in ends]
-    if not 0 < sum(map(len, ranges)) <= MOST or not all(map(len, ranges)):
-        raise UsageError(f"--seeds: expected 1 to {MOST} seeds, found {shorten(text)!r}")
-    return tuple(dict.fromkeys(seed for r in ranges for seed in r))
 
 
 def _size(source: Source) -> float:
@@ -167,49 +144,9 @@ def bench(plan: Plan, runs: Sequence[Run], failed: Mapping[str, str]) -> Bench:
     ran_on = (
         f"It ran on {os.cpu_count()} CPU cores ({platform.machine()}) without a GPU, Python {platform.python_version()}, grayscope {__version__}, {versions}."
     )
-    notes = (
-        *((SMALL,) if plan.quick else ()),
-        *split(plan.seeds if any(s.kind == "simulated" for s in plan.sources) else ()),
-        *(note.replace("\n", " ") for note in NOTES.split("\n\n")),
-    )
-    return Bench(runs, list(_sources(plan)), failed, f"pip install .\n{plan.command}", ran_on, notes)
-
-
-def split(seeds: Sequence[int]) -> list[str]:
-    """Return what to say of seeds that were tuned on and of those that were not.
-
-    Examples
-    --------
-    >>> split([1, 2, 3])
-    ['Seeds 1 to 3 were not looked at while tuning: that was done on seeds 101 to 199.']
-    """
-    tuned, kept, other = [s for s in seeds if s in TUNING], [s for s in seeds if s in VALIDATION], [s for s in seeds if s not in TUNING and s not in VALIDATION]
-    said = [f"{_listed(kept)} not looked at while tuning: that was done on seeds {TUNING[0]} to {TUNING[-1]}."] if kept else []
-    said += (
-        [f"{_listed(tuned)} among those that grayscope is tuned on: these figures flatter it, those of seeds {VALIDATION[0]} to {VALIDATION[-1]} count."]
-        if tuned
-        else []
-    )
-    return said + ([f"{_listed(other)} neither among those tuned on nor among those kept for validation."] if other else [])
-
-
-def _listed(seeds: Sequence[int]) -> str:
-    """Return seeds as the start of a sentence.
-
-    Examples
-    --------
-    >>> _listed([1]), _listed([1, 2, 3]), _listed([4, 7, 8])
-    ('Seed 1 was', 'Seeds 1 to 3 were', 'Seeds 4, 7, 8 were')
-    """
-    if len(seeds) == 1:
-        return f"Seed {seeds[0]} was"
-    whole = len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1))
-    return f"Seeds {f'{seeds[0]} to {seeds[-1]}' if whole else ', '.join(map(str, seeds))} were"
-
-
-def _few(seeds: Sequence[int]) -> str:
-    """Return seeds for a cell of a table."""
-    return _listed(seeds).split(" ", 1)[1].rsplit(" ", 1)[0]
+    seeds = of_page(plan.seeds) if any(s.kind == "simulated" for s in plan.sources) else []
+    notes = (*([SMALL] if plan.quick else []), *(note.replace("\n", " ") for note in NOTES.split("\n\n")))
+    return Bench(runs, list(_sources(plan)), failed, f"pip install .\n{plan.command}", ran_on, notes, " ".join(seeds))
 
 
 def _sources(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
@@ -219,4 +156,4 @@ def _sources(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
     for name, same in sorted(seeds.items()):
         s = same[0].scenario()
         faster = f" Faults {s.acceleration:g} times as often as in the field." if s.faults and s.acceleration != 1 else ""
-        yield name, f"{s.nodes} nodes, {s.hours:g} h", _few([x.seed for x in same]), f"{s.note}{faster}"
+        yield name, f"{s.nodes} nodes, {s.hours:g} h", which([x.seed for x in same]), f"{s.note}{faster}"
