@@ -84,6 +84,16 @@ def test_a_chart_is_xml_with_a_line_per_series() -> None:
     assert "none" not in texts
 
 
+def test_names_beside_dots_do_not_cover_each_other() -> None:
+    axis = Axis("x", [(0, "0"), (1, "1")])
+    svg = chart("t", axis, axis, {"one": [(0.5, 0.5)], "two": [(0.5, 0.5)], "far": [(1, 1)], "line": [(0, 0), (1, 1)]})
+    texts = [e for e in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text") if e.attrib["font-size"] == "11"]
+    at = {e.text: (float(e.attrib["x"]), float(e.attrib["y"]), e.attrib["text-anchor"]) for e in texts}
+    assert set(at) == {"one", "two", "far"}
+    assert abs(at["one"][1] - at["two"][1]) >= 12
+    assert at["far"][2] == "end"  # no room on the right
+
+
 def test_what_lies_outside_is_drawn_on_the_edge() -> None:
     axis = Axis("", [(1, ""), (1000, "")], log=True)
     assert [axis.place(v) for v in (0.0, 1.0, 1000.0, 1e12)] == [0.0, 0.0, 1.0, 1.0]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -17,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from grayscope import plugins
+from grayscope.errors import GrayscopeError
 from grayscope.scoreboard import ALL, HOME, SCHEMA
 
 SMALL = ["--nodes", "2", "--hours", "0.1", "--seeds", "1", "--jobs", "0"]
@@ -107,6 +109,47 @@ def test_a_piece_that_fails_is_named_and_the_rest_goes_on(tmp_path: Path, monkey
     assert "sundered on null seed 1: ValueError: no good" in done.stderr
     assert "| sundered on null seed 1 | ValueError: no good |" in (tmp_path / "page.md").read_text("utf-8")
     assert {r["detector"] for r in pq.read_table(tmp_path / "out" / "bench.parquet").to_pylist()} == {"static"}
+
+
+def test_a_full_disk_ends_it_with_one_clear_error_and_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+
+    def full(self: Any, folder: Path) -> None:
+        begun.append(self.scenario.name)
+        if len(begun) == 2:
+            raise GrayscopeError(f"{folder}: cannot be written: {os.strerror(errno.ENOSPC)}")
+        write(self, folder)
+
+    kind = installed("fleet.simulation").Simulation
+    write = kind.write
+    monkeypatch.setattr(kind, "write", full)
+    arguments = [*SMALL, "--scenarios", "null,weak,links", "--detectors", "static", "--out", str(tmp_path)]
+    done = CliRunner().invoke(plugins.load("pipelines", "bench"), arguments)
+    assert isinstance(done.exception, GrayscopeError)
+    assert "No space left on device: what is done is kept there" in str(done.exception)
+    assert len(begun) == 2  # nothing else was tried
+    assert len(list(tmp_path.glob("cache/results/*"))) == 1
+    assert list(tmp_path.glob("cache/unfinished-*")) == []
+
+
+def test_rivals_share_a_pass_and_only_those_that_are_missing_run(made: tuple[Path, str], tmp_path: Path) -> None:
+    more = ["--scenarios", "null,weak", "--cache", str(made[0] / "cache")]
+    kept = set((made[0] / "cache" / "results").iterdir())
+    done = bench(tmp_path, *more, "--detectors", f"{HOME},static,iaso,nvrx")
+    assert "3 rivals on null seed 1: done" in done.stderr
+    assert len(set((made[0] / "cache" / "results").iterdir()) - kept) == 4  # two more rivals on two traces
+    rows = {(r["scenario"], r["detector"]): r for r in pq.read_table(tmp_path / "bench.parquet").to_pylist() if r["mode"] == ALL}
+    before = {(r["scenario"], r["detector"]): r for r in pq.read_table(made[0] / "bench.parquet").to_pylist() if r["mode"] == ALL}
+    assert {k: rows[k] for k in before} == before
+    assert all(rows["null", d]["cpu_seconds"] < rows["null", d]["cpu_seconds_alone"] for d in ("iaso", "nvrx"))
+    assert rows["null", HOME]["cpu_seconds"] == rows["null", HOME]["cpu_seconds_alone"]
+
+
+@pytest.mark.parametrize(("seeds", "said"), [("101,", "Seed 101 was among those that grayscope is tuned on"), ("2,", "Seed 2 was not looked at while tuning")])
+def test_the_page_says_which_seeds_were_tuned_on(tmp_path: Path, seeds: str, said: str) -> None:
+    bench(tmp_path, "--scenarios", "null", "--detectors", "static", "--seeds", seeds)
+    assert said in (tmp_path / "bench.md").read_text("utf-8")
+    assert {r["seed"] for r in pq.read_table(tmp_path / "bench.parquet").to_pylist()} == {int(seeds[:-1])}
 
 
 @pytest.mark.parametrize(
