@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from grayscope.scoreboard import HOME, Run
 
-from ._benchkeys import digest, plugin, replayer, simulator
+from ._benchkeys import digest, importer, plugin, replayer, simulator
 
 if TYPE_CHECKING:
     from grayscope.abreast import Cost
@@ -67,7 +67,7 @@ class Source:
             return digest([], simulator(), self.scenario())
         assert self.mapping is not None
         beside = [p for p in self.file.parent.iterdir() if p.is_file() and p.suffix == ".csv" and p.stat().st_size < 1_000_000]
-        return digest([self.file, self.mapping, *beside], plugin("collectors", "table"))
+        return digest([self.file, self.mapping, *beside], importer())
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import inspect
 import json
 import os
 import signal
@@ -211,6 +212,18 @@ def test_another_seed_scenario_size_or_map_is_another_trace(tmp_path: Path) -> N
     assert Source("null", 1, 2).key() == keys[0]
     (tmp_path / "data" / "labels.csv").write_text("host,disk\nh,d4\n")
     assert real.key() != keys[5]
+
+
+def test_a_trace_depends_on_what_its_makers_import_and_not_on_who_judges_it() -> None:
+    keys = installed("pipelines._benchkeys")
+    for maker in (
+        keys.CORE / "fleet" / "simulation.py",
+        Path(plugins.load("collectors", "table").__module__.replace("grayscope.", "").replace(".", "/") + ".py"),
+    ):
+        names = {p.stem for p in keys.imported([maker])}
+        assert {"tracewriter", "roster", "errors"} <= names
+        assert not {"judge", "engine", "desk", "score"} & names
+    assert len({keys.simulator(), keys.importer(), keys.replayer()}) == 3
 
 
 # -- processes ------------------------------------------------------------------------------------------------------
