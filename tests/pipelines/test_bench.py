@@ -218,7 +218,7 @@ def test_a_trace_depends_on_what_its_makers_import_and_not_on_who_judges_it() ->
     keys = installed("pipelines._benchkeys")
     for maker in (
         keys.CORE / "fleet" / "simulation.py",
-        Path(plugins.load("collectors", "table").__module__.replace("grayscope.", "").replace(".", "/") + ".py"),
+        Path(inspect.getfile(plugins.load("collectors", "table"))),
     ):
         names = {p.stem for p in keys.imported([maker])}
         assert {"tracewriter", "roster", "errors"} <= names
