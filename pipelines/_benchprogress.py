@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 Told = tuple[Callable[["Unit"], object], Callable[["Outcome[Unit]"], None]]
 #: CPU seconds per hour of trace, and on top of that per node and hour: measured on one core of 2026. Only a first guess.
-MAKING, HOME_PACE, COMMON, RIVAL = (0.3, 0.03), (1.5, 0.1), (0.8, 0.03), (0.3, 0.02)
-#: CPU seconds per megabyte of a recorded set, for each replay of it.
+MAKING, HOME_PACE, COMMON, RIVAL = (0.2, 0.02), (0.4, 0.075), (0.25, 0.046), (0.04, 0.013)
+#: CPU seconds per megabyte of a recorded set, for its import and for each replay of it.
 RECORDED = 0.3
 
 
