@@ -160,7 +160,7 @@ def _home_by_mode(runs: Sequence[Run], known: Sequence[str]) -> Table:
 
 
 def _ledger(runs: Sequence[Run]) -> Iterator[Piece]:
-    inside, told = (sum(r.score.ledger[k] for r in runs) for k in (0, 1))
+    inside, told = pooled(runs).ledger
     if told:
         yield f"Of {told:,} intervals in the ledger for when a redundancy is used up, {inside:,} ({inside / told:.0%}) hold the true moment; 80 % should."
 

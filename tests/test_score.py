@@ -230,18 +230,21 @@ def test_intervals_of_the_ledger() -> None:
     ]  # fmt: skip
     ledger = pa.Table.from_pylist(entries, LEDGER)
     assert score([row, never], [], 1.0, ledger=ledger).intervals == 3 / 5
-    assert score([row, never], [], 1.0, ledger=ledger).ledger == (3, 5)
+    assert score([row, never], [], 1.0, ledger=ledger).overall.ledger == (3, 5)
     assert score([row], [], 1.0).intervals is None
+    worn = {**never, "mode": "worn"}
+    by_mode = {m: p.ledger for m, p in score([row, worn], [], 1.0, ledger=ledger).modes.items()}
+    assert by_mode == {"slow_rank": (2, 3), "worn": (1, 2)}
     gray = {**row, "state": "gray", "began": 70 * MINUTE, "ended": None}
-    assert score([row, gray], [], 1.0, ledger=pa.Table.from_pylist([entry(70, 400, 600)], LEDGER)).ledger == (1, 1)  # one fault in two rows
+    assert score([row, gray], [], 1.0, ledger=pa.Table.from_pylist([entry(70, 400, 600)], LEDGER)).overall.ledger == (1, 1)  # one fault in two rows
 
 
 def test_the_ledger_is_asked_by_another_name_too_and_not_about_look_alikes() -> None:
     row = {**fault(state="masked"), "mechanism": "fec_margin", "exhausted_at": 500 * MINUTE, "also": ["leaf1/p2"]}
     times = {"time": 20 * MINUTE, "exhausted_low": None, "exhausted_high": 600 * MINUTE}
     ledger = pa.Table.from_pylist([{**dict.fromkeys(LEDGER.names), "subject": "leaf1/p2", "mechanism": "fec_margin", **times}], LEDGER)
-    assert score([row], [], 1.0, ledger=ledger).ledger == (1, 1)
-    assert score([{**row, "state": "benign"}], [], 1.0, ledger=ledger).ledger == (0, 0)
+    assert score([row], [], 1.0, ledger=ledger).overall.ledger == (1, 1)
+    assert score([{**row, "state": "benign"}], [], 1.0, ledger=ledger).overall.ledger == (0, 0)
 
 
 def test_tables_json_and_records_give_the_same_score() -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from grayscope.drawing import Axis, chart
-from grayscope.score import score
+from grayscope.score import Score, score
 from grayscope.scoreboard import ALL, HOME, SCHEMA, Run, losses, names, pooled, tidy
 
 MINUTE = 60_000_000
@@ -40,6 +41,8 @@ def test_runs_taken_together_count_rows_and_incidents_not_runs() -> None:
     assert (both.recall, both.precision, both.false_rate("page")) == (0.25, 0.25, 3000.0)
     assert pooled([run("b", 4), run("b", 1, mode="other")], "other").recall == 0.25
     assert pooled([]).recall is None
+    kept = [replace(r, score=Score(replace(r.score.overall, ledger=(k, 10)), {})) for k, r in enumerate([run("b", 1), run("b", 2)])]
+    assert (pooled(kept).ledger, tidy(kept).column("ledger_intervals_share").to_pylist()) == ((1, 20), [0.0, 0.1])
 
 
 def test_the_home_side_comes_first() -> None:

@@ -22,7 +22,7 @@ def run(detector: str, subject: str, minute: int, mode: str = "slow_rank", state
     truth = [{"subject": s, "mode": mode, "state": "gray", "began": 0, "ended": None} for s in ("n1/gpu0", "n2")]
     said = {"id": "a", "subject": subject, "severity": "page", "mode": mode, "history": [(minute * MINUTE, state, "page")]}
     scored = score(truth, [said], 2.0)
-    return Run(detector, "s", "simulated", 1, Score(scored.overall, scored.modes, ledger), 2.0, 1.5, 4.5)
+    return Run(detector, "s", "simulated", 1, Score(replace(scored.overall, ledger=ledger), scored.modes), 2.0, 1.5, 4.5)
 
 
 def page(*runs: Run, seeds: str = "") -> str:
