@@ -80,7 +80,7 @@ def plan(
     simulated.sort(key=lambda s: -_size(s))  # the largest first: at the end no process waits long for the others
     recorded = list(_recorded(real, maps)) if real is not None or maps is not None else []
     told = [("--quick", quick), (f"--scenarios {scenarios}", scenarios is not None), (f"--detectors {detectors}", detectors != "all")]
-    told += [(f"--seeds {seeds}", seeds is not None), (f"--nodes {nodes}", nodes is not None and not quick)]
+    told += [(f"--seeds {(seeds or '').replace(' ', '')}", seeds is not None), (f"--nodes {nodes}", nodes is not None and not quick)]
     told += [(f"--hours {hours:g}" if hours else "", hours is not None and not quick), ("--real DATA --maps tests/maps", bool(recorded))]
     return Plan((*simulated, *recorded), tuple(_detectors(detectors)), numbers, quick, " ".join(["grayscope bench", *(text for text, there in told if there)]))
 
