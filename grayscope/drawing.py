@@ -10,6 +10,8 @@ from dataclasses import dataclass
 WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 100, 190, 40, 56
 COLOURS = ("#0b5fa5", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#be185d", "#0f766e", "#4b5563", "#b91c1c", "#4d7c0f", "#1e3a8a", "#86198f")
+#: Room for a name beside a dot.
+LABEL = 76
 #: Lines are told apart by their dashes too, for those who do not see the colours.
 DASHES = ("", "6 3", "2 3", "8 3 2 3")
 
@@ -47,7 +49,7 @@ class Axis:
 
 
 def chart(title: str, across: Axis, up: Axis, series: Mapping[str, Sequence[tuple[float, float]]], thick: str = "") -> str:
-    """Return an SVG document: a series of one point is a dot, one of several a line.
+    """Return an SVG document: a series of one point is a dot with its name beside it, one of several a line.
 
     Parameters
     ----------
@@ -79,6 +81,7 @@ def chart(title: str, across: Axis, up: Axis, series: Mapping[str, Sequence[tupl
         top = TOP + 8 + 20 * n
         parts += _mark(n, "", [(WIDTH - RIGHT + 16, top), (WIDTH - RIGHT + 44, top)] if len(points) > 1 else [(WIDTH - RIGHT + 30, top)], colour, wide)
         parts.append(_text(WIDTH - RIGHT + 52, top + 4, name))
+    parts += _labels({name: (x(a), y(b)) for name, points in shown.items() if len(points) == 1 for a, b in points})
     return "\n".join([*parts, "</svg>\n"])
 
 
@@ -103,6 +106,20 @@ def _mark(n: int, name: str, points: Sequence[tuple[float, float]], colour: str,
     radius = 3.0 if len(points) > 1 else 3 + wide
     dots = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}">{note}</circle>' for x, y in points]
     return [*([_line(points, colour, wide, DASHES[n % len(DASHES)])] if len(points) > 1 else []), *(dots[-1:] if name and len(points) > 1 else dots[:1])]
+
+
+def _labels(dots: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Return the name beside each dot, on the side with room; one that would cover another moves up."""
+    placed: list[tuple[float, float]] = []
+    parts = []
+    for name, (x, y) in sorted(dots.items(), key=lambda d: (-d[1][1], d[0])):
+        left = x > WIDTH - RIGHT - LABEL
+        at = (x - LABEL if left else x, y)
+        while any(abs(at[0] - a) < LABEL and abs(at[1] - b) < 12 for a, b in placed):
+            at = (at[0], at[1] - 4)
+        placed.append(at)
+        parts.append(_text(x + (-9 if left else 9), at[1] - 4, name, "end" if left else "start", 11))
+    return parts
 
 
 def _line(points: Sequence[tuple[float, float]], colour: str, wide: float, dashes: str = "") -> str:

@@ -24,6 +24,7 @@ from grayscope.message import Message
 from grayscope.passing import PassThrough
 from grayscope.rivals import mixture
 from grayscope.stand import Stand
+from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.verdict import Verdict
 
@@ -123,9 +124,16 @@ class Engine:
         )
 
     def _tick(self, tick: Tick) -> Output:
+        return self.judged(tick, self.compared(tick))
+
+    def compared(self, tick: Tick) -> Standing:
+        """Count a tick and compare it with peers and past: the first half of a step."""
         self.ticks += 1
         self._cover(tick)
-        standing = self.stand.step(tick, self.judge.doubted)
+        return self.stand.step(tick, self.judge.doubted)
+
+    def judged(self, tick: Tick, standing: Standing) -> Output:
+        """Return what a tick, compared here or by an engine of equal settings, brings about: the second half of a step."""
         evidence = Evidence.join([d.step(tick, standing) for d in self.detectors])
         if self.blame is not None:
             evidence = self.impact.step(self.blame.step(evidence, tick), tick, standing)

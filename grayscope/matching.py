@@ -129,12 +129,18 @@ def moment(row: Row, incident: Said) -> tuple[int, bool] | None:
     """
     if not any(_names(row, name) for name in (incident.subject, *incident.rivals[:3])):
         return None
-    found = [(t, state == row.state) for t, state, severity in incident.history if severity in COUNTED and row.began <= t <= row.ended + HOUR]
-    ends = [t for t, _, _ in incident.history[1:]] + [incident.ended]
+    found = [t for t, _, severity in incident.history if severity in COUNTED and row.began <= t <= row.ended + HOUR]
+    ends = [*(t for t, _, _ in incident.history[1:]), incident.ended]
     for (start, state, _), end in zip(incident.history, ends, strict=True):
-        if state == row.state and start <= row.ended and end >= row.began:
-            found.append((max(start, row.began), True))
-    return min(found, key=lambda f: (f[0], not f[1])) if found else None
+        when = max(start, row.began)
+        if state == row.state and when <= row.ended and when < end:  # whoever ends or changes at a moment is no longer so then
+            found.append(when)
+    return (first, _state(incident, first) == row.state) if (first := min(found, default=None)) is not None else None
+
+
+def _state(incident: Said, moment: int) -> str:
+    """Return an incident's state at a moment; of several changes then, the last."""
+    return [state for t, state, _ in incident.history if t <= moment][-1]
 
 
 def _names(row: Row, name: str) -> bool:
@@ -161,15 +167,13 @@ def row_of(given: Mapping[str, Any]) -> Row:
 
 
 def said_of(given: Mapping[str, Any], last: int) -> Said:
-    """Read an incident as it stood at `last`: severity is the gravest that its history had reached."""
+    """Read an incident as it stood at `last`: while it was open, its severity was the last that its history had reached."""
     steps = [tuple(h[k] for k in ("time", "state", "severity")) if isinstance(h, Mapping) else tuple(h) for h in given["history"]]
     history = tuple((when, s, v) for t, s, v in steps if (when := micros(t)) is not None and when <= last)
-    severities = {v for _, _, v in history}
-    cut = len(history) < len(steps)
-    severity = next((s for s in COUNTED if s in severities), "notice") if cut else given["severity"]
     rivals = tuple(r["subject"] if isinstance(r, Mapping) else r[0] for r in given.get("rivals") or ())
     ended = micros(given.get("ended"))
     ended = FOREVER if ended is None else ended
+    severity = history[-1][2] if history and (len(history) < len(steps) or ended > last) else given["severity"]
     return Said(given["id"], given["subject"], severity, given.get("mode") or "", rivals, history, min(ended, last))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -80,11 +80,7 @@ def replay(
     outputs.add(engine.flush())
     counts = {**broker.counts, **engine.counts}
     if out is not None:
-        run = {
-            "versions": _versions(), "trace": trace.cluster, "input": trace.digest(), "counts": counts, "settings": _plain(settings),
-            "seconds": round(time.perf_counter() - began, 3),
-        }  # fmt: skip
-        outputs.write(Path(out), engine, run)
+        outputs.write(Path(out), engine, about(trace, settings, counts, time.perf_counter() - began))
     frames = tables(outputs.verdicts, outputs.latest(), outputs.evidence, engine.coverage)
     verdicts, incidents, evidence, coverage = (_frame(pl, frames[k]) for k in ("verdicts", "incidents", "scores", "coverage"))
     return Run(verdicts, incidents, evidence, coverage, counts, outputs.latest())
@@ -118,6 +114,14 @@ class Collected:
         for evidence in self.evidence:
             writer.evidence(evidence)
         writer.close(engine.coverage, run)
+
+
+def about(trace: Trace, settings: Settings, counts: Mapping[str, int], seconds: float) -> dict[str, Any]:
+    """Return what ``run.json`` says of a run that took so many seconds."""
+    return {
+        "versions": _versions(), "trace": trace.cluster, "input": trace.digest(), "counts": dict(counts), "settings": _plain(settings),
+        "seconds": round(seconds, 3),
+    }  # fmt: skip
 
 
 def _plain(settings: Settings) -> dict[str, Any]:

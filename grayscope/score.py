@@ -28,6 +28,8 @@ class Part:
         Incidents that found something first.
     false, repeats : sequence of Said
     gpu_weeks : float
+    ledger : (int, int)
+        How many of the ledger's intervals contain the true moment of exhaustion, and of how many.
     """
 
     finds: Sequence[Find]
@@ -35,6 +37,7 @@ class Part:
     false: Sequence[Said]
     repeats: Sequence[Said]
     gpu_weeks: float
+    ledger: tuple[int, int] = (0, 0)
 
     @cached_property
     def found(self) -> list[Find]:
@@ -92,6 +95,7 @@ class Part:
             "delay_median_s": float(np.median(delays)) if delays else None, "delay_p90_s": float(np.quantile(delays, 0.9)) if delays else None,
             "matched": self.matched, "false": len(self.false), "repeats": len(self.repeats),
             "false_pages_per_1000_gpu_weeks": self.false_rate("page"), "false_tickets_per_1000_gpu_weeks": self.false_rate("ticket"),
+            "ledger_intervals": self.ledger[1], "ledger_intervals_share": _share(*self.ledger),
             "recall_after_s": {str(s): self.recall_after(s) for s in SINCE_ONSET},
         }  # fmt: skip
 
@@ -105,13 +109,15 @@ class Score:
     overall : Part
     modes : mapping of str to Part
         By the truth's mode; a false incident counts under the mode it gave itself (``""`` if none).
-    intervals : float or None
-        Share of the ledger's intervals that contain the true moment of exhaustion.
     """
 
     overall: Part
     modes: Mapping[str, Part]
-    intervals: float | None = None
+
+    @property
+    def intervals(self) -> float | None:
+        """Return the share of the ledger's intervals that contain the true moment of exhaustion."""
+        return _share(*self.overall.ledger)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as JSON would have them."""
@@ -152,30 +158,37 @@ def score(
     finds, repeats, wrong = settle(rows, said)
     false = weighed(wrong, [r for r in told if r.state == "benign"])
     names = {r.mode for r in rows} | {i.mode for i in false}
-    modes = {m: _part([f for f in finds if f.row.mode == m], [i for i in false if i.mode == m], _of(repeats, m), gpu_weeks) for m in sorted(names)}
-    overall = _part(finds, false, [i for i, _ in repeats], gpu_weeks)
-    return Score(overall, modes, _intervals(rows, ledger))
+    inside = _intervals(rows, ledger)
+
+    def part(mode: str | None) -> Part:
+        own = [f for f in finds if mode in (None, f.row.mode)]
+        held = [is_in for m, is_in in inside if mode in (None, m)]
+        matched = len({id(f.incident) for f in own if f.incident is not None})
+        repeated = [i for i, row in repeats if mode in (None, row.mode)]
+        return Part(own, matched, [i for i in false if mode in (None, i.mode)], repeated, gpu_weeks, (sum(held), len(held)))
+
+    return Score(part(None), {m: part(m) for m in sorted(names)})
 
 
-def _part(finds: Sequence[Find], false: Sequence[Said], repeats: Sequence[Said], gpu_weeks: float) -> Part:
-    return Part(finds, len({id(f.incident) for f in finds if f.incident is not None}), false, repeats, gpu_weeks)
+def _intervals(rows: Sequence[Row], ledger: pa.Table | None) -> list[tuple[str, bool]]:
+    """Return, for every interval said while a row held, the row's mode and whether it contains the true exhaustion (never: no upper end).
 
-
-def _of(repeats: Iterable[tuple[Said, Row]], mode: str) -> list[Said]:
-    return [incident for incident, row in repeats if row.mode == mode]
-
-
-def _intervals(rows: Sequence[Row], ledger: pa.Table | None) -> float | None:
-    """Return the share of intervals, said while a row held, that contain its true exhaustion (never: no upper end)."""
+    A fault that turned from masked to gray has two rows with one exhaustion: it is asked once.
+    """
+    spent: dict[tuple[str, str], list[Row]] = {}
+    for row in (r for r in rows if r.mechanism is not None):
+        for name in (row.subject, *row.also):
+            spent.setdefault((name, row.mechanism or ""), []).append(row)
     inside = []
     for entry in rows_of(ledger) if ledger is not None else ():
         time, low, high = (micros(entry.get(k)) for k in ("time", "exhausted_low", "exhausted_high"))
-        for row in rows:
-            same = entry["subject"] in (row.subject, *row.also) and row.mechanism is not None and entry["mechanism"] == row.mechanism
-            if same and time is not None and row.began <= time <= row.ended and (low, high) != (None, None):
-                end = FOREVER if high is None else high
-                inside.append((low or -FOREVER) <= (FOREVER if row.exhausted_at is None else row.exhausted_at) <= end)
-    return _share(sum(inside), len(inside))
+        if time is None or (low, high) == (None, None):
+            continue
+        first, last = -FOREVER if low is None else low, FOREVER if high is None else high
+        here = spent.get((entry["subject"], entry["mechanism"]), ())
+        truth = {(r.mode, FOREVER if r.exhausted_at is None else r.exhausted_at) for r in here if r.began <= time <= r.ended}
+        inside += [(mode, first <= at <= last) for mode, at in sorted(truth)]
+    return inside
 
 
 def _share(part: float, whole: float) -> float | None:

@@ -16,13 +16,13 @@ HOME = "grayscope"
 ALL = "all"
 FIGURES = (
     "precision", "precision_at_base_rates", "recall", "f1", "exact_share", "state_right_share", "delay_median_s", "delay_p90_s",
-    "false_pages_per_1000_gpu_weeks", "false_tickets_per_1000_gpu_weeks",
+    "false_pages_per_1000_gpu_weeks", "false_tickets_per_1000_gpu_weeks", "ledger_intervals_share",
 )  # fmt: skip
-COUNTS = ("rows", "found", "matched", "false", "repeats")
+COUNTS = ("rows", "found", "matched", "false", "repeats", "ledger_intervals")
 SCHEMA = pa.schema(
     [("detector", pa.string()), ("scenario", pa.string()), ("kind", pa.string()), ("seed", pa.int64()), ("mode", pa.string()),
      *((name, pa.int64()) for name in COUNTS), *((name, pa.float64()) for name in FIGURES), *((f"recall_after_{s}s", pa.float64()) for s in SINCE_ONSET),
-     ("ledger_intervals_share", pa.float64()), ("gpu_weeks", pa.float64()), ("cpu_seconds", pa.float64())]
+     ("gpu_weeks", pa.float64()), ("cpu_seconds", pa.float64()), ("cpu_seconds_alone", pa.float64())]
 )  # fmt: skip
 
 
@@ -49,7 +49,9 @@ class Run:
     gpu_weeks : float
         Subject-weeks that it watched.
     cpu_seconds : float
-        Spent on the replay.
+        Spent on the replay: its own and an equal share of what it had in common with others.
+    cpu_seconds_alone : float
+        What it would have cost alone.
     """
 
     detector: str
@@ -59,6 +61,7 @@ class Run:
     score: Score
     gpu_weeks: float
     cpu_seconds: float
+    cpu_seconds_alone: float
 
 
 def tidy(runs: Iterable[Run]) -> pa.Table:
@@ -74,8 +77,8 @@ def _rows(run: Run) -> Iterator[dict[str, Any]]:
         whole = mode == ALL and part is run.score.overall
         yield {
             "detector": run.detector, "scenario": run.scenario, "kind": run.kind, "seed": run.seed, "mode": mode,
-            **{k: figures.get(k) for k in (*COUNTS, *FIGURES)}, **after, "ledger_intervals_share": run.score.intervals if whole else None,
-            "gpu_weeks": run.gpu_weeks, "cpu_seconds": run.cpu_seconds if whole else None,
+            **{k: figures.get(k) for k in (*COUNTS, *FIGURES)}, **after,
+            "gpu_weeks": run.gpu_weeks, "cpu_seconds": run.cpu_seconds if whole else None, "cpu_seconds_alone": run.cpu_seconds_alone if whole else None,
         }  # fmt: skip
 
 
@@ -83,7 +86,8 @@ def pooled(runs: Sequence[Run], mode: str = ALL) -> Part:
     """Return the runs of one detector as if they had been one: every truth row and every incident counts the same."""
     parts = [p for r in runs if (p := r.score.overall if mode == ALL else r.score.modes.get(mode)) is not None]
     finds, false, repeats = ([x for p in parts for x in getattr(p, name)] for name in ("finds", "false", "repeats"))
-    return Part(finds, sum(p.matched for p in parts), false, repeats, sum(r.gpu_weeks for r in runs))
+    ledger = sum(p.ledger[0] for p in parts), sum(p.ledger[1] for p in parts)
+    return Part(finds, sum(p.matched for p in parts), false, repeats, sum(r.gpu_weeks for r in runs), ledger)
 
 
 def names(runs: Iterable[Run], key: Callable[[Run], str] = lambda r: r.detector) -> list[str]:

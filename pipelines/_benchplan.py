@@ -15,10 +15,9 @@ from grayscope.scoreboard import HOME, Run
 
 from ._benchkeys import PACKAGES
 from ._benchpage import Bench
+from ._benchseeds import VALIDATION, of_page, parse, which
 from ._benchunits import Source
 
-#: Seeds of a full bench.
-SEEDS = 5
 #: Too large to be run with every seed.
 LARGE = "scale"
 #: Those in which three hours of sixteen nodes show something.
@@ -40,7 +39,9 @@ A masked fault slows nothing yet. Missing it costs recall here although no job f
 A row is found when a page or a ticket names the part, its parent or its direct child as first suspect or among the three next; `exact`
 counts the first one alone. Who accuses nearly everybody finds nearly everything: read recall together with precision.
 
-CPU seconds are those of the replay, reading the trace included, on a machine that did other things too."""
+CPU seconds are those of the replay on a machine that did other things too. The rivals share one pass: reading, aligning and comparing is done
+once for all of them, and `CPU s` holds each one's own steps and an equal share of that. `CPU s alone` holds all of it, as for grayscope, which
+goes through every trace by itself because its doubts reach back into what it compares: compare it by that column."""
 SMALL = "This was a small run (`--quick`): few rows per mode, wide intervals, and three hours leave little past to learn from. Read it as a smoke test."
 
 
@@ -52,7 +53,7 @@ class Plan:
     ----------
     sources : tuple of Source
     detectors : tuple of str
-    seeds : int
+    seeds : tuple of int
     quick : bool
     command : str
         What to type for the same plan; folders of this machine left out.
@@ -60,13 +61,13 @@ class Plan:
 
     sources: tuple[Source, ...]
     detectors: tuple[str, ...]
-    seeds: int
+    seeds: tuple[int, ...]
     quick: bool
     command: str
 
 
 def plan(
-    scenarios: str | None, detectors: str, seeds: int, nodes: int | None, hours: float | None, quick: bool, real: Path | None, maps: Path | None
+    scenarios: str | None, detectors: str, seeds: str | None, nodes: int | None, hours: float | None, quick: bool, real: Path | None, maps: Path | None
 ) -> Plan:  # fmt: skip
     """Return a plan; names are checked before anything starts."""
     from grayscope.fleet.scenario import load, names
@@ -74,13 +75,19 @@ def plan(
     chosen = _split(scenarios) if scenarios is not None else [n for n in names() if not quick or n in QUICK]
     for name in chosen:
         load(name).but(nodes=nodes, hours=hours)
-    few = [1 if n == LARGE and scenarios is None else seeds for n in chosen]
-    simulated = [Source(n, seed, nodes, hours) for n, k in zip(chosen, few, strict=True) for seed in range(1, k + 1)]
+    numbers = parse(seeds) if seeds is not None else tuple(VALIDATION[:1] if quick else VALIDATION)
+    simulated = [Source(n, seed, nodes, hours) for n in chosen for seed in (numbers[:1] if n == LARGE and scenarios is None else numbers)]
+    simulated.sort(key=lambda s: -_size(s))  # the largest first: at the end no process waits long for the others
     recorded = list(_recorded(real, maps)) if real is not None or maps is not None else []
     told = [("--quick", quick), (f"--scenarios {scenarios}", scenarios is not None), (f"--detectors {detectors}", detectors != "all")]
-    told += [(f"--seeds {seeds}", seeds != (1 if quick else SEEDS)), (f"--nodes {nodes}", nodes is not None and not quick)]
+    told += [(f"--seeds {(seeds or '').replace(' ', '')}", seeds is not None), (f"--nodes {nodes}", nodes is not None and not quick)]
     told += [(f"--hours {hours:g}" if hours else "", hours is not None and not quick), ("--real DATA --maps tests/maps", bool(recorded))]
-    return Plan((*simulated, *recorded), tuple(_detectors(detectors)), seeds, quick, " ".join(["grayscope bench", *(text for text, there in told if there)]))
+    return Plan((*simulated, *recorded), tuple(_detectors(detectors)), numbers, quick, " ".join(["grayscope bench", *(text for text, there in told if there)]))
+
+
+def _size(source: Source) -> float:
+    scenario = source.scenario()
+    return scenario.nodes * scenario.hours
 
 
 def rivals() -> list[str]:
@@ -137,15 +144,16 @@ def bench(plan: Plan, runs: Sequence[Run], failed: Mapping[str, str]) -> Bench:
     ran_on = (
         f"It ran on {os.cpu_count()} CPU cores ({platform.machine()}) without a GPU, Python {platform.python_version()}, grayscope {__version__}, {versions}."
     )
-    notes = (*((SMALL,) if plan.quick else ()), *(note.replace("\n", " ") for note in NOTES.split("\n\n")))
-    return Bench(runs, list(_sources(plan)), failed, f"pip install .\n{plan.command}", ran_on, notes)
+    seeds = of_page(plan.seeds) if any(s.kind == "simulated" for s in plan.sources) else []
+    notes = (*([SMALL] if plan.quick else []), *(note.replace("\n", " ") for note in NOTES.split("\n\n")))
+    return Bench(runs, list(_sources(plan)), failed, f"pip install .\n{plan.command}", ran_on, notes, " ".join(seeds))
 
 
 def _sources(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
     seeds: dict[str, list[Source]] = {}
     for source in (s for s in plan.sources if s.kind == "simulated"):
         seeds.setdefault(source.name, []).append(source)
-    for name, same in seeds.items():
+    for name, same in sorted(seeds.items()):
         s = same[0].scenario()
         faster = f" Faults {s.acceleration:g} times as often as in the field." if s.faults and s.acceleration != 1 else ""
-        yield name, f"{s.nodes} nodes, {s.hours:g} h", str(len(same)), f"{s.note}{faster}"
+        yield name, f"{s.nodes} nodes, {s.hours:g} h", which([x.seed for x in same]), f"{s.note}{faster}"

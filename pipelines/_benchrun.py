@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from grayscope import plugins
 from grayscope.bootstrap import intervals
-from grayscope.errors import shorten
+from grayscope.errors import GrayscopeError, shorten
 from grayscope.scoreboard import HOME, Run, names, pooled, tidy
 from grayscope.tracewriter import writing
 
 from ._benchforms import Plot, duration, shown
 from ._benchpool import Outcome, outcomes
-from ._benchunits import Unit, do, results_key
+from ._benchprogress import progress
+from ._benchunits import Failed, Unit, do, results_key
 
 if TYPE_CHECKING:
     from ._benchforms import Piece
     from ._benchplan import Plan
-
-Told = tuple[Callable[[Unit], object], Callable[[Outcome[Unit]], None]]
 
 
 @dataclass
@@ -38,31 +36,47 @@ class Done:
 
 
 def run(plan: Plan, cache: Path, jobs: int | None) -> Done:
-    """Make the traces, run every detector set on each as soon as it is there, and score."""
-    done = Done()
-    keys = {d: _keyed(results_key, d, d, done) for d in plan.detectors}
-    work = cache / f"unfinished-{os.getpid()}"
-    traces = [(s, key) for s in plan.sources if (key := _keyed(s.key, None, s.name, done)) is not None]
-    waiting = deque(Unit(s, cache.absolute(), work.absolute(), key) for s, key in traces)
-    kinds = [d for d in plan.detectors if keys[d] is not None]
-    with _progress(len(traces) * (1 + len(kinds))) as (begun, ended):
+    """Make the traces, run every detector on each as soon as it is there, the rivals in one pass, and score.
+
+    Raises
+    ------
+    GrayscopeError
+        The disk is full: what is done is kept.
+    """
+    done, cache = Done(), cache.absolute()
+    work, jobs = cache / f"unfinished-{os.getpid()}", jobs if jobs is not None else os.cpu_count() or 1
+    passes = _passes(plan.detectors, done)
+    traces = [Unit(s, cache, work, key) for s in plan.sources if (key := _keyed(s.key, None, s.name, done)) is not None]
+    after = {trace.name: [replace(trace, results=results) for results in passes] for trace in traces}
+    waiting = deque(traces)
+    with progress([unit for trace in traces for unit in (trace, *after[trace.name])], jobs) as (begun, ended):
         try:
-            for outcome in outcomes(waiting, do, jobs if jobs is not None else os.cpu_count() or 1, begun):
+            for outcome in outcomes(waiting, do, jobs, begun):
                 ended(outcome)
-                _take(outcome, kinds, keys, waiting, done)
+                _take(outcome, done, cache)
+                if outcome.error is None and not outcome.task.results:  # what runs on a trace goes first, while its files are warm
+                    waiting.extendleft(reversed(after[outcome.task.name]))
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return done
 
 
-def _take(outcome: Outcome[Unit], detectors: Sequence[str], keys: dict[str, Any], waiting: deque[Unit], done: Done) -> None:
-    unit = outcome.task
+def _passes(detectors: Sequence[str], done: Done) -> list[tuple[tuple[str, str], ...]]:
+    """Return which detectors go through a trace together, each with the key of its results: all rivals, anybody else alone."""
+    keyed = [(d, key) for d in detectors if (key := _keyed(results_key, d, d, done)) is not None]
+    abreast = tuple((d, key) for d, key in keyed if d != HOME and plugins.is_rival(d))
+    return [*((pair,) for pair in keyed if pair not in abreast), *([abreast] if abreast else [])]
+
+
+def _take(outcome: Outcome[Unit], done: Done, cache: Path) -> None:
+    parts = outcome.value or []
     if outcome.error is not None:
-        done.failed[unit.name] = outcome.error
-    elif outcome.value is not None:
-        done.runs.append(outcome.value)
-    else:  # a trace: what runs on it goes first, while its files are warm
-        waiting.extendleft(Unit(unit.source, unit.cache, unit.work, unit.trace, d, keys[d]) for d in reversed(detectors))
+        done.failed[outcome.task.name] = outcome.error
+    done.failed |= {part.name: part.why for part in parts if isinstance(part, Failed)}
+    done.runs += [part for part in parts if isinstance(part, Run)]
+    full = os.strerror(errno.ENOSPC)
+    if any(full in why for why in (outcome.error or "", *(part.why for part in parts if isinstance(part, Failed)))):
+        raise GrayscopeError(f"{cache}: {full}: what is done is kept there; make room or name another --cache, then start again")
 
 
 def _keyed(key: Callable[..., str], argument: str | None, name: str, done: Done) -> str | None:
@@ -71,34 +85,6 @@ def _keyed(key: Callable[..., str], argument: str | None, name: str, done: Done)
     except Exception as error:  # noqa: BLE001 - a broken plugin or file is one failure, not the end of the bench
         done.failed[name] = f"{type(error).__name__}: {error}"
         return None
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Told]:
-    """Show a bar on a terminal, a line per piece of work elsewhere; on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    count, running = 0, dict.fromkeys(list[str]())
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=total)
-
-        def begun(unit: Unit) -> None:
-            running[unit.name] = None
-            bar.update(task, description=", ".join(running))
-
-        def ended(outcome: Outcome[Unit]) -> None:
-            nonlocal count
-            count += 1
-            running.pop(outcome.task.name, None)
-            bar.update(task, advance=1, description=", ".join(running))
-            if not console.is_terminal:
-                became = "done" if outcome.error is None else "failed"
-                click.echo(f"{count}/{total} {outcome.task.name}: {became} in {duration(outcome.seconds)}", err=True)
-
-        yield begun, ended
 
 
 # -- writing --------------------------------------------------------------------------------------------------------

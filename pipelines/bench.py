@@ -11,7 +11,7 @@ import click
 @click.command()
 @click.option("--scenarios", help="Comma-separated names or files.  [default: all packaged ones, of `scale` one seed; six with --quick]")
 @click.option("--detectors", default="all", show_default=True, help="Comma-separated: `grayscope` is all that are on by default, others run alone.")
-@click.option("--seeds", type=click.IntRange(1, 1000), help="Seeds per scenario.  [default: 5, with --quick 1]")
+@click.option("--seeds", metavar="N|LIST", help="How many per scenario, from 1 on, or which: 101,102 or 101-105.  [default: 5, with --quick 1]")
 @click.option("--quick", is_flag=True, help="16 nodes, 3 hours, one seed: minutes instead of hours.")
 @click.option("--nodes", type=click.IntRange(1, 9999), help="Instead of the scenarios'.")
 @click.option("--hours", type=click.FloatRange(0.02, 24 * 366), help="Instead of the scenarios'.")
@@ -23,7 +23,7 @@ import click
 @click.option("--maps", type=click.Path(path_type=Path), help="Folder with their import maps and sets.toml.  [default: tests/maps]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def command(
-    scenarios: str | None, detectors: str, seeds: int | None, quick: bool, nodes: int | None, hours: float | None, jobs: int | None, out: Path,
+    scenarios: str | None, detectors: str, seeds: str | None, quick: bool, nodes: int | None, hours: float | None, jobs: int | None, out: Path,
     cache: Path | None, docs: Path | None, real: Path | None, maps: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Simulate, replay and score: detectors x scenarios x seeds.
@@ -34,15 +34,14 @@ def command(
     Examples:
       grayscope bench --quick
       grayscope bench --scenarios weak,links --detectors grayscope,minder --seeds 3
+      grayscope bench --detectors grayscope --seeds 101-103   (seeds to tune on; 1 to 5 are for judging)
       grayscope bench --quick --real ../shared --maps tests/maps --docs docs/benchmark.md
     """
     from . import _benchplan as planning
     from ._benchpage import pieces
     from ._benchrun import run, summary, table, write
 
-    plan = planning.plan(
-        scenarios, detectors, seeds or (1 if quick else planning.SEEDS), nodes or (16 if quick else None), hours or (3.0 if quick else None), quick, real, maps
-    )
+    plan = planning.plan(scenarios, detectors, seeds, nodes or (16 if quick else None), hours or (3.0 if quick else None), quick, real, maps)
     done = run(plan, cache or out / "cache", jobs)
     page = list(pieces(planning.bench(plan, done.runs, done.failed)))
     files = write(done.runs, page, out, docs)

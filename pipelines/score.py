@@ -109,6 +109,8 @@ def _print(overall: Part, modes: Mapping[str, Part], by_day: Mapping[int, Part],
     click.echo(f"false per 1,000 GPU-weeks: {', '.join(rates)}")
     after = ", ".join(f"{_time(s)} {_shown(overall.recall_after(s))}" for s in SINCE)
     click.echo(f"recall by time since onset: {after}")
+    if overall.ledger[1]:
+        click.echo(f"ledger: {overall.ledger[0]} of {overall.ledger[1]} intervals for when a redundancy is used up hold the true moment; 80 % should")
 
 
 def _time(seconds: float | None) -> str:

@@ -111,6 +111,43 @@ def test_an_open_row_is_found_at_any_time_after_its_onset() -> None:
     assert overall([fault(ended=None)], [paged(9999)]).recall == 1.0
 
 
+def test_who_ends_or_turns_just_as_the_fault_begins_was_not_open_then() -> None:
+    ended = overall([fault()], [paged(5, ended=10 * MINUTE)])
+    turned = overall([fault()], [said((5 * MINUTE, "gray", "notice"), (10 * MINUTE, "unknown", "notice"), (200 * MINUTE, "gray", "page"))])
+    assert [(p.recall, len(p.false)) for p in (ended, turned)] == [(0.0, 1), (0.0, 1)]
+    assert overall([fault()], [paged(5, ended=10 * MINUTE + 1)]).recall == 1.0
+
+
+def test_the_hour_of_grace_is_for_pages_and_tickets_not_for_being_open() -> None:
+    late = (100 * MINUTE, "gray", "notice")
+    assert overall([fault()], [said((5 * MINUTE, "unknown", "notice"), late, (140 * MINUTE, "gray", "page"))]).recall == 0.0
+    (find,) = overall([fault()], [said((5 * MINUTE, "unknown", "notice"), late, (125 * MINUTE, "gray", "page"))]).found
+    assert (find.delay, find.right) == (115 * MINUTE, True)
+
+
+def test_a_notice_with_the_right_state_counts_from_then_once_the_incident_is_a_page() -> None:
+    (find,) = overall([fault()], [said((20 * MINUTE, "gray", "notice"), (50 * MINUTE, "gray", "page"))]).found
+    assert (find.delay, find.right) == (10 * MINUTE, True)
+
+
+def test_a_ticket_that_becomes_a_page_is_one_incident_found_at_the_ticket() -> None:
+    part = overall([fault(state="masked")], [said((20 * MINUTE, "masked", "ticket"), (40 * MINUTE, "gray", "page"))])
+    assert [(f.delay, f.right) for f in part.found] == [(10 * MINUTE, True)]
+    assert (part.matched, part.repeats, part.false) == (1, [], [])
+
+
+def test_an_open_incident_that_is_a_notice_by_now_counts_as_one() -> None:
+    steps = [(20 * MINUTE, "gray", "page"), (30 * MINUTE, "unknown", "notice")]
+    assert overall([fault()], [{**said(*steps), "severity": "notice"}]).recall == 0.0
+    assert overall([fault()], [{**said(*steps, ended=40 * MINUTE), "severity": "page"}]).recall == 1.0  # ended: the worst counts
+    assert overall([fault()], [{**said(*steps, ended=40 * MINUTE), "severity": "page"}], until=35 * MINUTE).recall == 0.0
+
+
+def test_of_two_changes_at_one_moment_the_last_is_the_state() -> None:
+    both = [(20 * MINUTE, "gray", "page"), (20 * MINUTE, "masked", "ticket")]
+    assert [[f.right for f in overall([fault()], [said(*h)]).found] for h in (both, both[::-1])] == [[False], [True]]
+
+
 # -- benign, false, repeats -----------------------------------------------------------------------------------------
 
 
@@ -193,7 +230,21 @@ def test_intervals_of_the_ledger() -> None:
     ]  # fmt: skip
     ledger = pa.Table.from_pylist(entries, LEDGER)
     assert score([row, never], [], 1.0, ledger=ledger).intervals == 3 / 5
+    assert score([row, never], [], 1.0, ledger=ledger).overall.ledger == (3, 5)
     assert score([row], [], 1.0).intervals is None
+    worn = {**never, "mode": "worn"}
+    by_mode = {m: p.ledger for m, p in score([row, worn], [], 1.0, ledger=ledger).modes.items()}
+    assert by_mode == {"slow_rank": (2, 3), "worn": (1, 2)}
+    gray = {**row, "state": "gray", "began": 70 * MINUTE, "ended": None}
+    assert score([row, gray], [], 1.0, ledger=pa.Table.from_pylist([entry(70, 400, 600)], LEDGER)).overall.ledger == (1, 1)  # one fault in two rows
+
+
+def test_the_ledger_is_asked_by_another_name_too_and_not_about_look_alikes() -> None:
+    row = {**fault(state="masked"), "mechanism": "fec_margin", "exhausted_at": 500 * MINUTE, "also": ["leaf1/p2"]}
+    times = {"time": 20 * MINUTE, "exhausted_low": None, "exhausted_high": 600 * MINUTE}
+    ledger = pa.Table.from_pylist([{**dict.fromkeys(LEDGER.names), "subject": "leaf1/p2", "mechanism": "fec_margin", **times}], LEDGER)
+    assert score([row], [], 1.0, ledger=ledger).overall.ledger == (1, 1)
+    assert score([{**row, "state": "benign"}], [], 1.0, ledger=ledger).overall.ledger == (0, 0)
 
 
 def test_tables_json_and_records_give_the_same_score() -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from grayscope.drawing import Axis, chart
-from grayscope.score import score
+from grayscope.score import Score, score
 from grayscope.scoreboard import ALL, HOME, SCHEMA, Run, losses, names, pooled, tidy
 
 MINUTE = 60_000_000
@@ -19,7 +20,7 @@ def run(detector: str, found: int, rows: int = 4, false: int = 0, scenario: str 
         return {"id": subject, "subject": subject, "severity": "page", "mode": "said", "history": [(MINUTE, "gray", "page")]}
 
     said = [page(f"n{i}") for i in range(found)] + [page(f"x{i}") for i in range(false)]
-    return Run(detector, scenario, "simulated", seed, score(truth, said, 2.0), 2.0, 1.5)
+    return Run(detector, scenario, "simulated", seed, score(truth, said, 2.0), 2.0, 1.5, 4.5)
 
 
 def test_the_table_has_a_row_per_detector_scenario_seed_and_mode() -> None:
@@ -32,6 +33,7 @@ def test_the_table_has_a_row_per_detector_scenario_seed_and_mode() -> None:
     last = rows[4]
     assert (last["precision"], last["recall"], last["recall_after_60s"], last["false_pages_per_1000_gpu_weeks"]) == (2 / 3, 0.5, 0.5, 500.0)
     assert [r["cpu_seconds"] for r in rows] == [1.5, None, 1.5, None, 1.5, None, None]
+    assert rows[0]["cpu_seconds_alone"] == 4.5
 
 
 def test_runs_taken_together_count_rows_and_incidents_not_runs() -> None:
@@ -39,6 +41,8 @@ def test_runs_taken_together_count_rows_and_incidents_not_runs() -> None:
     assert (both.recall, both.precision, both.false_rate("page")) == (0.25, 0.25, 3000.0)
     assert pooled([run("b", 4), run("b", 1, mode="other")], "other").recall == 0.25
     assert pooled([]).recall is None
+    kept = [replace(r, score=Score(replace(r.score.overall, ledger=(k, 10)), {})) for k, r in enumerate([run("b", 1), run("b", 2)])]
+    assert (pooled(kept).ledger, tidy(kept).column("ledger_intervals_share").to_pylist()) == ((1, 20), [0.0, 0.1])
 
 
 def test_the_home_side_comes_first() -> None:
@@ -81,6 +85,16 @@ def test_a_chart_is_xml_with_a_line_per_series() -> None:
     texts = [e.text for e in root.iter("{http://www.w3.org/2000/svg}text")]
     assert "x & y" in texts
     assert "none" not in texts
+
+
+def test_names_beside_dots_do_not_cover_each_other() -> None:
+    axis = Axis("x", [(0, "0"), (1, "1")])
+    svg = chart("t", axis, axis, {"one": [(0.5, 0.5)], "two": [(0.5, 0.5)], "far": [(1, 1)], "line": [(0, 0), (1, 1)]})
+    texts = [e for e in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text") if e.attrib["font-size"] == "11"]
+    at = {e.text: (float(e.attrib["x"]), float(e.attrib["y"]), e.attrib["text-anchor"]) for e in texts}
+    assert set(at) == {"one", "two", "far"}
+    assert abs(at["one"][1] - at["two"][1]) >= 12
+    assert at["far"][2] == "end"  # no room on the right
 
 
 def test_what_lies_outside_is_drawn_on_the_edge() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import importlib
+import inspect
 import json
 import os
 import signal
@@ -17,6 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from grayscope import plugins
+from grayscope.errors import GrayscopeError
 from grayscope.scoreboard import ALL, HOME, SCHEMA
 
 SMALL = ["--nodes", "2", "--hours", "0.1", "--seeds", "1", "--jobs", "0"]
@@ -109,9 +112,57 @@ def test_a_piece_that_fails_is_named_and_the_rest_goes_on(tmp_path: Path, monkey
     assert {r["detector"] for r in pq.read_table(tmp_path / "out" / "bench.parquet").to_pylist()} == {"static"}
 
 
+def test_a_full_disk_ends_it_with_one_clear_error_and_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+
+    def full(self: Any, folder: Path) -> None:
+        begun.append(self.scenario.name)
+        if len(begun) == 2:
+            raise GrayscopeError(f"{folder}: cannot be written: {os.strerror(errno.ENOSPC)}")
+        write(self, folder)
+
+    kind = installed("fleet.simulation").Simulation
+    write = kind.write
+    monkeypatch.setattr(kind, "write", full)
+    arguments = [*SMALL, "--scenarios", "null,weak,links", "--detectors", "static", "--out", str(tmp_path)]
+    done = CliRunner().invoke(plugins.load("pipelines", "bench"), arguments)
+    assert isinstance(done.exception, GrayscopeError)
+    assert "No space left on device: what is done is kept there" in str(done.exception)
+    assert len(begun) == 2  # nothing else was tried
+    assert len(list(tmp_path.glob("cache/results/*"))) == 1
+    assert list(tmp_path.glob("cache/unfinished-*")) == []
+
+
+def test_rivals_share_a_pass_and_only_those_that_are_missing_run(made: tuple[Path, str], tmp_path: Path) -> None:
+    more = ["--scenarios", "null,weak", "--cache", str(made[0] / "cache")]
+    kept = set((made[0] / "cache" / "results").iterdir())
+    done = bench(tmp_path, *more, "--detectors", f"{HOME},static,iaso,nvrx")
+    assert "3 rivals on null seed 1: done" in done.stderr
+    assert len(set((made[0] / "cache" / "results").iterdir()) - kept) == 4  # two more rivals on two traces
+    rows = {(r["scenario"], r["detector"]): r for r in pq.read_table(tmp_path / "bench.parquet").to_pylist() if r["mode"] == ALL}
+    before = {(r["scenario"], r["detector"]): r for r in pq.read_table(made[0] / "bench.parquet").to_pylist() if r["mode"] == ALL}
+    assert {k: rows[k] for k in before} == before
+    assert all(rows["null", d]["cpu_seconds"] < rows["null", d]["cpu_seconds_alone"] for d in ("iaso", "nvrx"))
+    assert rows["null", HOME]["cpu_seconds"] == rows["null", HOME]["cpu_seconds_alone"]
+
+
+@pytest.mark.parametrize(("seeds", "said"), [("101,", "Seed 101 was among those that grayscope is tuned on"), ("2,", "Seed 2 was not looked at while tuning")])
+def test_the_page_says_which_seeds_were_tuned_on(tmp_path: Path, seeds: str, said: str) -> None:
+    bench(tmp_path, "--scenarios", "null", "--detectors", "static", "--seeds", seeds)
+    assert said in (tmp_path / "bench.md").read_text("utf-8")
+    assert {r["seed"] for r in pq.read_table(tmp_path / "bench.parquet").to_pylist()} == {int(seeds[:-1])}
+
+
 @pytest.mark.parametrize(
     ("option", "value", "hint"),
-    [("--scenarios", "mixd", "mixed"), ("--detectors", "statick", "static"), ("--detectors", ",", "names"), ("--seeds", "0", "1<=x")],
+    [
+        ("--scenarios", "mixd", "mixed"),
+        ("--detectors", "statick", "static"),
+        ("--detectors", ",", "names"),
+        ("--seeds", "0", "1 to 1000"),
+        ("--seeds", "101", "101, with a comma"),
+        ("--seeds", "1-x", "101-103"),
+    ],
 )
 def test_wrong_names_are_refused_before_anything_starts(tmp_path: Path, option: str, value: str, hint: str) -> None:
     done = CliRunner().invoke(plugins.load("pipelines", "bench"), [option, value, "--out", str(tmp_path / "out")])
@@ -163,6 +214,18 @@ def test_another_seed_scenario_size_or_map_is_another_trace(tmp_path: Path) -> N
     assert real.key() != keys[5]
 
 
+def test_a_trace_depends_on_what_its_makers_import_and_not_on_who_judges_it() -> None:
+    keys = installed("pipelines._benchkeys")
+    for maker in (
+        keys.CORE / "fleet" / "simulation.py",
+        Path(inspect.getfile(plugins.load("collectors", "table"))),
+    ):
+        names = {p.stem for p in keys.imported([maker])}
+        assert {"tracewriter", "roster", "errors"} <= names
+        assert not {"judge", "engine", "desk", "score"} & names
+    assert len({keys.simulator(), keys.importer(), keys.replayer()}) == 3
+
+
 # -- processes ------------------------------------------------------------------------------------------------------
 
 
@@ -186,7 +249,7 @@ def test_a_process_that_dies_fails_its_task_alone() -> None:
 @pytest.mark.slow
 def test_processes_give_what_one_process_gives(made: tuple[Path, str], tmp_path: Path) -> None:
     bench(tmp_path, "--scenarios", "null,weak", "--detectors", f"{HOME},static", "--jobs", "2")
-    one, two = (pq.read_table(p / "bench.parquet").drop_columns("cpu_seconds") for p in (made[0], tmp_path))
+    one, two = (pq.read_table(p / "bench.parquet").drop_columns(["cpu_seconds", "cpu_seconds_alone"]) for p in (made[0], tmp_path))
     assert one.equals(two)
 
 
