@@ -87,7 +87,8 @@ class Flightrecorder:
             raise InputError(f"{self.path}: cannot be read: {error.strerror}") from error
         named = [(m["prefix"], int(m["rank"]), p) for p in found if (m := NAME.fullmatch(p.name))]
         if not named or len(found) > FILES:
-            raise InputError.at(self.path, "files", f"1 to {FILES} dumps whose names end in the rank, such as nccl_trace_rank_0", f"{len(named)} of {len(found)}")
+            wanted = f"1 to {FILES} dumps whose names end in the rank, such as nccl_trace_rank_0"
+            raise InputError.at(self.path, "files", wanted, f"{len(named)} of {len(found)}")
         counted = Counter(prefix for prefix, _, _ in named)
         usual = max(sorted(counted), key=lambda prefix: counted[prefix])
         files: dict[int, Path] = {}

@@ -139,6 +139,4 @@ def _suspect(ranks: tuple[int, ...], waits: list[Wait], dumps: Mapping[int, Dump
     operation = max(sorted(counted), key=lambda o: (counted[o], not o.p2p))
     shown = next(w for w in felt if w.what.operation == operation)
     group = dumps[shown.by].described.get(operation.group, "")
-    return Suspect(
-        ranks, operation, shown.what.name, group, tuple(sorted({w.by for w in felt})), all(w.entered for w in felt), any(r in dumps for r in ranks)
-    )
+    return Suspect(ranks, operation, shown.what.name, group, tuple(sorted({w.by for w in felt})), all(w.entered for w in felt), any(r in dumps for r in ranks))

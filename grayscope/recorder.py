@@ -124,7 +124,8 @@ def _known(entry: Any, members: Mapping[str, tuple[int, ...]], where: str) -> Pe
     group = _group(entry, where)
     operation = Operation(group, p2p, _number(entry, "p2p_seq_id" if p2p else "collective_seq_id", where))
     created, timeout = (_number(entry, key, where, 0) for key in ("time_created_ns", "timeout_ms"))
-    return Pending(operation, _number(entry, "record_id", where, 0), name, created // 1000, timeout * 1000, _peer(name, members.get(group, ())) if p2p else None)
+    peer = _peer(name, members.get(group, ())) if p2p else None
+    return Pending(operation, _number(entry, "record_id", where, 0), name, created // 1000, timeout * 1000, peer)
 
 
 def _group(entry: Mapping[str, Any], where: str) -> str:
