@@ -17,7 +17,7 @@ import numpy as np
 from grayscope.event import Event
 from grayscope.eventpolicy import Policy, Rule
 from grayscope.evidence import NOTHING, Evidence, Finding
-from grayscope.facts import DAY, HOUR, TOGETHER, Burst, Fact, Facts
+from grayscope.facts import DAY, HOUR, SAME, TOGETHER, Burst, Fact, Facts
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 
@@ -81,8 +81,16 @@ class Events:
             row = tick.roster.rows.get(event.subject)
             table = row.table if row is not None and row.table in self.ticks else tick.table
             job = tick.roster.key(event.subject, "job") if rule.kind in ("jobs", "follows") else ""
-            self.facts.take(event, table, job)
+            self.facts.take(event, table, job, said=self._graver(event, rule))
             self.changed.add(table)
+
+    def _graver(self, event: Event, rule: Rule) -> bool:
+        """Say whether the event's text is to be kept: one fault is told in several lines, and not all say how grave it is."""
+        old = self.facts.known.get((event.subject, event.source, event.code))
+        if old is None or rule.kind == "fact" or event.time - old.last > SAME:
+            return True
+        before = self.policy.of(Event(old.last, event.subject, event.source, event.code, old.text))
+        return before is None or before.kind != "fact"
 
     # -- parts ------------------------------------------------------------------------------------------------------
 

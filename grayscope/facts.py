@@ -69,8 +69,8 @@ class Facts:
         self.seen[key] = event.time
         return True
 
-    def take(self, event: Event, table: str, job: str) -> Fact:
-        """Add a new event to its fact."""
+    def take(self, event: Event, table: str, job: str, *, said: bool = True) -> Fact:
+        """Add a new event to its fact; `said` keeps its text rather than the older one."""
         key = (event.subject, event.source, event.code)
         fact = self.known.get(key)
         if fact is None:
@@ -78,7 +78,7 @@ class Facts:
         if not fact.times or event.time - fact.last > SAME:
             fact.times = [*fact.times, event.time][-TIMES:]
         fact.last = max(fact.last, event.time)
-        fact.lines, fact.text, fact.table = fact.lines + event.count, event.text[:200], table
+        fact.lines, fact.text, fact.table = fact.lines + event.count, event.text[:200] if said else fact.text, table
         if job:
             fact.jobs.pop(job, None)
             fact.jobs[job] = event.time

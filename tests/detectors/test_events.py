@@ -149,6 +149,12 @@ def test_a_link_warning_must_come_again() -> None:
     assert "5 times, 15 lines" in said[-1][0].why
 
 
+def test_further_lines_of_one_fault_do_not_hide_how_grave_it_is() -> None:
+    texts = ("Fatal, Link 63 LTSSM Fault Up", "Severity 1 Engine instance 62", "Data {0x10000000, 0x10000000}")
+    (said,) = feed(tick(10 * SECOND, [Event(k, "n0", "sxid", "20034", text) for k, text in enumerate(texts)]))
+    assert [(f.subject, f.side, f.value) for f in said] == [("n0", "health", 3.0)]
+
+
 def test_unknown_codes_are_counted_and_accuse_nobody() -> None:
     detector = plugins.detector("events")
     said = [list(detector.step(tick((k + 1) * 10 * SECOND, [xid(k * 10 * SECOND, "n0/gpu0", f"9{k:05d}", "?", 2)]), STANDING)) for k in range(3000)]
