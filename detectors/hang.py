@@ -79,6 +79,7 @@ class Hang:
         self.jobs: dict[str, Job] = {}
         self.told: dict[str, Told] = {}
         self.ticks: dict[str, int] = {}
+        self._members: dict[str, tuple[object, object, dict[str, NDArray[np.intp]]]] = {}
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return who holds up a job that stands still."""
@@ -127,21 +128,19 @@ class Hang:
             new = np.where(np.isfinite(grown), grown > 0, new)
         value[came] = tick.values[came]
         moved[new] = tick.time
-        names = np.array([_job(tick, s) for s in tick.subjects], object)
-        for name in sorted(set(names[moved > 0].tolist())):
-            job, mine = self.jobs.setdefault(name, Job()), np.flatnonzero((names == name) & (moved > 0))
-            job.moved = max(job.moved, int(moved[mine].max()))
-            job.last = tick.time
-            job.first = _first(tick, mine, moved)
+        for name, members in self._of_jobs(tick).items():
+            mine = members[moved[members] > 0]
+            if len(mine):
+                job = self.jobs.setdefault(name, Job())
+                job.moved, job.last = max(job.moved, int(moved[mine].max())), tick.time
+                job.first = _first(tick, mine, moved)
 
     def _stand(self, tick: Tick) -> Iterator[Finding]:
         """Yield the suspects of every job that stands still for too long."""
         idle, active = self._idle(tick)
-        names = np.array([_job(tick, s) for s in tick.subjects], object)
-        here = sorted({n for n in names.tolist() if n and not n.startswith("node:")})
-        hung = {}
-        for name in here:
-            mine = np.flatnonzero((names == name) & np.isfinite(active))
+        here, hung = self._of_jobs(tick), {}
+        for name, members in here.items():
+            mine = members[np.isfinite(active[members])]
             if len(mine) >= PARTS:
                 spins = idle[mine] & (active[mine] >= SPINNING)
                 if self._too_long(self.jobs.setdefault(name, Job()), spins, tick):
@@ -153,6 +152,18 @@ class Hang:
             return
         for name, (mine, spins) in hung.items():
             yield from self._accused(tick, name, mine, spins)
+
+    def _of_jobs(self, tick: Tick) -> dict[str, NDArray[np.intp]]:
+        """Return the tick's subjects by job; who has none is left out."""
+        known = self._members.get(tick.table)
+        if known is None or known[0] is not tick.subjects or known[1] is not tick.roster:
+            found: dict[str, list[int]] = {}
+            for s, subject in enumerate(tick.subjects):
+                name = _job(tick, subject)
+                if name and not name.startswith("node:"):
+                    found.setdefault(name, []).append(s)
+            known = self._members[tick.table] = (tick.subjects, tick.roster, {n: np.array(found[n], np.intp) for n in sorted(found)})
+        return known[2]
 
     def _idle(self, tick: Tick) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         """Return which parts do as good as nothing although their usual work is known, and how active they look; learn the usual."""
