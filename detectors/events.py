@@ -27,6 +27,8 @@ CERTAIN, FAINT = 50.0, 1.0
 AGAIN = 8
 #: Parts of one job that tell the same together: it is the job's matter.
 STORM = 4
+#: Half-life of what happened to a job: it is over when it has happened.
+PASSES = 600_000_000
 #: Share of a component's parts that have the same fact to make it the component's; share of all parts that may have a
 #: program's fault in several jobs before it is the programs' after all.
 MOST, FEW = 0.75, 0.05
@@ -80,7 +82,7 @@ class Events:
         else:
             row = tick.roster.rows.get(event.subject)
             table = row.table if row is not None and row.table in self.ticks else tick.table
-            job = tick.roster.key(event.subject, "job") if rule.kind in ("jobs", "follows") else ""
+            job = tick.roster.key(event.subject, "job").removeprefix("job:") if rule.kind in ("jobs", "follows") else ""
             self.facts.take(event, table, job, said=self._graver(event, rule))
             self.changed.add(table)
 
@@ -145,7 +147,7 @@ class Events:
         """Yield a notice for what happened to a job, not to a part: a program's fault, a storm of clean-ups."""
         for (job, source, code), burst in sorted(self.facts.bursts.items()):
             rule = self.policy.of(Event(burst.last, job, source, code)) if burst.table == tick.table else None
-            strength = 0.0 if rule is None else CERTAIN * 0.5 ** (max(tick.time - burst.last, 0) / HOUR)
+            strength = 0.0 if rule is None else CERTAIN * 0.5 ** (max(tick.time - burst.last, 0) / PASSES)
             if rule is None or strength < FAINT or (rule.kind == "follows" and len(burst.members) < STORM):
                 continue
             mode = "xid_storm" if rule.kind == "follows" else "user_bug"

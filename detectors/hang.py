@@ -30,6 +30,8 @@ ACTIVE, SPINNING = "gpu_active_ratio", 0.9
 WARM, UP, DOWN = 60, 0.1, 0.01
 #: Parts a job must have; the share that must spin, and that may be odd.
 PARTS, MOST, ODD = 4, 0.75, 0.25
+#: Ticks in which all that will spin do.
+EARLY = 3
 #: A job that paused before, by itself, may pause so many times as long; at most that long (checkpoints, evaluations).
 TIMES, LONGEST = 2, 900 * SECOND
 #: What dumps say about ranks, how long it holds, and every how many ticks it is told again.
@@ -40,13 +42,17 @@ SITE = 0.75
 
 @dataclass(slots=True)
 class Job:
-    """One job: since when it stands still (0: it does not), its longest pause that ended by itself, who moved last, who stopped first."""
+    """One job: since when it stands still (0: it does not), its longest pause that ended by itself, and when any rank moved last.
+
+    `first` are those who stopped before the others, `odd` those who never spun with the others while it stood still.
+    """
 
     still: int = 0
     last: int = 0
     longest: int = 0
     moved: int = 0
     first: list[str] = field(default_factory=list)
+    odd: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -143,7 +149,7 @@ class Hang:
             mine = members[np.isfinite(active[members])]
             if len(mine) >= PARTS:
                 spins = idle[mine] & (active[mine] >= SPINNING)
-                if self._too_long(self.jobs.setdefault(name, Job()), spins, tick):
+                if self._too_long(self.jobs.setdefault(name, Job()), mine, spins, tick):
                     hung[name] = (mine, spins)
         self.jobs = {n: j for n, j in self.jobs.items() if tick.time - j.last < 86_400 * SECOND}
         if len(hung) >= max(2.0, SITE * len(here)):
@@ -184,24 +190,32 @@ class Hang:
         known += (asked & ~idle & (active > 0.5)).astype(np.int32)
         return idle, active
 
-    def _too_long(self, job: Job, spins: NDArray[np.bool_], tick: Tick) -> bool:
+    def _too_long(self, job: Job, mine: NDArray[np.intp], spins: NDArray[np.bool_], tick: Tick) -> bool:
         job.last = tick.time
         still = int(spins.sum()) >= MOST * len(spins) and job.moved <= (job.still or tick.time - tick.period)
         if still:
             job.still = job.still or tick.time - tick.period
+            self._differ(job, mine, spins, tick)
             return tick.time - job.still >= self._patience(job)
         if job.still and 2 * int(spins.sum()) < len(spins):
             pause = tick.time - tick.period - job.still
             job.longest = max(job.longest, pause) if pause < self._patience(job) else job.longest
-        job.still = 0
+        job.still, job.odd = 0, []
         return False
+
+    def _differ(self, job: Job, mine: NDArray[np.intp], spins: NDArray[np.bool_], tick: Tick) -> None:
+        """Keep who has not spun since the job stood still; who drops out later, or comes back from elsewhere, is another matter."""
+        spinning = {tick.subjects[i] for i in mine[spins].tolist()} if job.odd else set()
+        job.odd = [s for s in job.odd if s not in spinning]
+        if tick.time - job.still <= EARLY * tick.period:
+            job.odd = sorted({*job.odd, *(tick.subjects[i] for i in mine[~spins].tolist())})
 
     def _patience(self, job: Job) -> int:
         return max(self.patience, min(TIMES * job.longest, LONGEST))
 
     def _accused(self, tick: Tick, name: str, mine: NDArray[np.intp], spins: NDArray[np.bool_]) -> Iterator[Finding]:
         job = self.jobs[name]
-        odd = [tick.subjects[s] for s in mine[~spins].tolist()]
+        odd = job.odd
         seconds = (tick.time - job.still) // SECOND
         story = f"{int(spins.sum())} of {len(spins)} GPUs of job {name} look busy and do nothing for {seconds} s"
         found = Finding(tick.time, "", "service", "hang", CERTAIN, "hang", metric=ACTIVE, n_peers=len(mine) - 1, since=job.still)

@@ -26,7 +26,7 @@ STANDING: Any = None
 
 
 def roster(job: str = "a") -> View:
-    return Roster([*(RosterRow(s, "gpu", keys={"job": job}) for s in GPUS), *(RosterRow(s, "node") for s in NODES)]).at(0)
+    return Roster([*(RosterRow(s, "gpu", keys={"job": f"job:{job}"}) for s in GPUS), *(RosterRow(s, "node") for s in NODES)]).at(0)
 
 
 def tick(time: int, events: Iterable[Event] = (), table: str = "gpu", view: View | None = None) -> Tick:

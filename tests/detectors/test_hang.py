@@ -61,6 +61,13 @@ def test_the_one_that_does_not_spin_did_not_enter() -> None:
     assert found[0][0] == 117  # three minutes from tick 99 on
 
 
+def test_who_drops_out_later_is_not_the_first() -> None:
+    def scene(t: int, s: int) -> tuple[float, ...]:
+        return WORK if t < 100 else REST if s == 5 or (t > 110 and s >= 13) else SPIN
+
+    assert {s for _, s, _ in said(scene)} == {"n0/gpu5"}
+
+
 def test_one_that_computes_for_ever_did_not_enter_either() -> None:
     assert {s for _, s, _ in said(lambda t, s: WORK if t < 100 or s == 9 else SPIN)} == {"n1/gpu1"}
 
