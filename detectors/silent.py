@@ -1,4 +1,4 @@
-"""Silent: what stopped reporting, froze or lost a metric; leads to a coverage notice, never to an accusation."""
+"""Silent: what stopped reporting, froze, lost a metric or changed its pace; leads to a coverage notice, never to an accusation."""
 
 from __future__ import annotations
 
@@ -20,13 +20,19 @@ CERTAIN = 50.0
 STILL, LIVELY = 3, 0.8
 #: Share of a table that is silent at once to be one gap in the monitoring rather than many silent parts.
 SITE = 0.5
+#: Rows that come so many times more seldom or often than the table's usual are a wrong rate, after so many of them and ticks.
+PACE, ROWS, TICKS = 1.6, 24, 60
+#: Share of a subject's metrics that are gone to be one finding about the subject.
+HALF = 0.5
 
 
 class Silent:
     """Watch who used to report in nearly every tick and does not any more.
 
-    A whole node that falls silent is one finding about the node, more than half of a table one about the site. A metric
-    that never changes any bit for `frozen_after` ticks while most of its peers change is reported as frozen.
+    A whole node that falls silent is one finding about the node, all ranks or communicators of a job one about the job,
+    more than half of a table one about the site; the same holds for whatever else is seen here. A metric that never changes
+    any bit for `frozen_after` ticks while most of its peers change is reported as frozen. Who reports much more seldom or
+    often than the table's median subject has a wrong rate; rows lost here and there show themselves like this too.
 
     Parameters
     ----------
@@ -53,6 +59,10 @@ class Silent:
                 "last": Field(np.float32, np.nan),
                 "still": Field(np.int32, 0),
                 "lively": Field(np.float32, 0.0),  # running share of ticks with a change, before it stood still
+                "quiet": Field(np.int32, 0, per_metric=False),  # ticks since the last row
+                "pace": Field(np.float32, 1.0, per_metric=False),  # running ticks from row to row; one long gap moves it little
+                "rows": Field(np.int32, 0, per_metric=False),
+                "off": Field(np.int32, 0, per_metric=False),  # ticks with a pace unlike the others'
             }
         )
 
@@ -64,7 +74,7 @@ class Silent:
         regular = a["habit"] > 0.5
         usual: NDArray[np.bool_] = np.asarray(regular.any(axis=0))
         mute: NDArray[np.bool_] = usual & ~np.asarray(came.any(axis=0))
-        if int(mute.sum()) > max(SITE * int(usual.sum()), 1):
+        if int(mute.sum()) > max(SITE * int(usual.sum()), 1) and not self._ended(tick, mute, usual):
             # Those that were silent before go on being so.
             return Evidence([*self._missing(tick, columns, regular, usual), *self._gap(tick, columns, usual, mute)])
         a["gap"][:] = 0
@@ -72,7 +82,7 @@ class Silent:
         a["habit"] += (came - a["habit"]) * np.float32(0.05)
         a["habit"][regular & ~came] = np.maximum(a["habit"][regular & ~came], 0.51)  # a habit survives the silence itself
         self._watch_change(tick, a, came)
-        findings = [*self._missing(tick, columns, regular, usual), *self._frozen(tick, a, standing)]
+        findings = [*self._missing(tick, columns, regular, usual), *self._frozen(tick, a, standing), *self._paced(tick, a, np.asarray(came.any(axis=0)))]
         return Evidence(findings) if findings else NOTHING
 
     def _gap(self, tick: Tick, columns: Columns, usual: NDArray[np.bool_], mute: NDArray[np.bool_]) -> Iterator[Finding]:
@@ -84,6 +94,13 @@ class Silent:
         share = f"{int(mute.sum())} of {int(usual.sum())} subjects of table {tick.table} stopped reporting together"
         yield _finding(tick, "site", "monitoring_gap", tick.time - ticks * tick.period, share)
 
+    def _ended(self, tick: Tick, mute: NDArray[np.bool_], usual: NDArray[np.bool_]) -> bool:
+        """Say whether those who are silent are all there is of some jobs, and others go on: jobs end, monitoring does not."""
+        of_jobs = np.zeros(len(mute), bool)
+        for members in _jobs(tick, usual).values():
+            of_jobs[members] = mute[members].all()
+        return bool(of_jobs[mute].all() and (usual & ~mute).any())
+
     # -- missing ----------------------------------------------------------------------------------------------------
 
     def _missing(self, tick: Tick, columns: Columns, regular: NDArray[np.bool_], usual: NDArray[np.bool_]) -> Iterator[Finding]:
@@ -92,24 +109,32 @@ class Silent:
         if silent.any():
             since = tick.time - int(absent[:, silent].max(initial=0)) * tick.period
             yield from self._silent_places(tick, silent, usual, since)
-        for m, s in np.argwhere((absent >= self.hole_after) & regular & ~silent).tolist():
-            text = f"{tick.metrics[m]} is no longer reported, other metrics are"
-            since = tick.time - int(absent[m, s]) * tick.period
-            yield _finding(tick, tick.subjects[s], "coverage_hole", since, text)._replace(metric=tick.metrics[m])
+        yield from self._holes(tick, columns, (absent >= self.hole_after) & regular & ~silent, regular & ~silent)
+
+    def _holes(self, tick: Tick, columns: Columns, gone: NDArray[np.bool_], regular: NDArray[np.bool_]) -> Iterator[Finding]:
+        """Yield metrics that are gone; a subject that lost half of them is one finding."""
+        lost, had = gone.sum(axis=0), regular.sum(axis=0)
+        half = (lost > 1) & (lost >= HALF * had)
+        absent = columns.arrays["absent"]
+        for place, members in _placed(tick, half, had > 0):
+            since = tick.time - int(absent[:, members][gone[:, members]].max()) * tick.period
+            text = f"{_number(members)}{lost[members[0]]} of {had[members[0]]} metrics are no longer reported, the others are"
+            yield _finding(tick, place, "coverage_hole", since, text)
+        for m in np.flatnonzero((gone & ~half).any(axis=1)).tolist():
+            for place, members in _placed(tick, gone[m] & ~half, regular[m]):
+                since = tick.time - int(absent[m, members].max()) * tick.period
+                text = f"{_number(members)}{tick.metrics[m]} is no longer reported, other metrics are"
+                yield _finding(tick, place, "coverage_hole", since, text)._replace(metric=tick.metrics[m])
 
     def _silent_places(self, tick: Tick, silent: NDArray[np.bool_], usual: NDArray[np.bool_], since: int) -> Iterator[Finding]:
-        members: dict[str, list[int]] = {}
-        for s in np.flatnonzero(usual).tolist():
-            # A rank lives on the node of its GPU, whatever its name begins with.
-            place = tick.roster.key(tick.subjects[s], "gpu") or tick.subjects[s]
-            members.setdefault(place.split("/", 1)[0], []).append(s)
-        for node, all_of_it in sorted(members.items()):
-            mute = [s for s in all_of_it if silent[s]]
-            if len(mute) == len(all_of_it) > 1:
-                yield _finding(tick, node, "silent", since, f"all {len(mute)} subjects of table {tick.table} on it stopped reporting")
-            else:
-                for s in mute:
-                    yield _finding(tick, tick.subjects[s], "silent", since, f"no row of table {tick.table}, its peers report")
+        left = silent.copy()
+        for job, members in sorted(_jobs(tick, usual).items()):
+            if len(members) > 1 and silent[members].all():
+                left[members] = False
+                yield _finding(tick, f"job:{job}", "silent", since, f"all {len(members)} subjects of table {tick.table} that belong to it stopped reporting")
+        for place, members in _placed(tick, left, usual, site=False):
+            text = f"all {len(members)} subjects of table {tick.table} on it stopped reporting" if len(members) > 1 else ""
+            yield _finding(tick, place, "silent", since, text or f"no row of table {tick.table}, its peers report")
 
     # -- frozen -----------------------------------------------------------------------------------------------------
 
@@ -126,10 +151,30 @@ class Silent:
             metric = standing.metrics[m]
             if metric is None or metric.type != "gauge" or metric.waits or 2 * int(stuck[m].sum()) > int(np.isfinite(tick.values[m]).sum()):
                 continue  # many that stand still together are idle, not broken
-            for s in np.flatnonzero(stuck[m]).tolist():
-                since = tick.time - int(a["still"][m, s]) * tick.period
-                text = f"{tick.metrics[m]} has not changed in any bit for {int(a['still'][m, s])} ticks, its peers change"
-                yield _finding(tick, tick.subjects[s], "frozen", since, text)._replace(metric=tick.metrics[m])
+            for place, members in _placed(tick, stuck[m], np.isfinite(tick.values[m]), site=False):
+                ticks = int(a["still"][m, members].max())
+                text = f"{_number(members)}{tick.metrics[m]} has not changed in any bit for {ticks} ticks, its peers change"
+                yield _finding(tick, place, "frozen", tick.time - ticks * tick.period, text)._replace(metric=tick.metrics[m])
+
+    # -- pace -------------------------------------------------------------------------------------------------------
+
+    def _paced(self, tick: Tick, a: dict[str, np.ndarray[Any, Any]], came: NDArray[np.bool_]) -> Iterator[Finding]:
+        """Learn from row to row how far apart they are; yield who differs from the table's median."""
+        gap = (a["quiet"] + 1).astype(np.float32)
+        known = a["rows"] > 0
+        a["pace"] += np.where(came & known, (np.minimum(gap, 2 * a["pace"] + 1) - a["pace"]) * np.float32(0.1), np.float32(0))
+        a["quiet"] = np.where(came, 0, a["quiet"] + 1).astype(np.int32)
+        a["rows"] += came
+        settled = a["rows"] >= ROWS
+        if 2 * int(settled.sum()) <= len(settled):
+            return  # the table is new: nothing is usual yet
+        usual = float(np.median(a["pace"][settled]))
+        wrong = settled & ((a["pace"] > PACE * usual) | (PACE * a["pace"] < usual)) & (a["quiet"] <= 4 * PACE * a["pace"])
+        a["off"] = np.where(wrong, a["off"] + 1, 0).astype(np.int32)
+        for place, members in _placed(tick, a["off"] >= TICKS, settled):
+            pace, ticks = float(np.median(a["pace"][members])), int(a["off"][members].max())
+            text = f"{_number(members)}a row every {pace * tick.period / 1e6:.3g} s, its peers every {usual * tick.period / 1e6:.3g} s"
+            yield _finding(tick, place, "wrong_rate", tick.time - ticks * tick.period, text)
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""
@@ -142,3 +187,37 @@ class Silent:
 
 def _finding(tick: Tick, subject: str, mode: str, since: int, text: str) -> Finding:
     return Finding(tick.time, subject, "coverage", "silent", CERTAIN, mode, since=since, why=text)
+
+
+def _placed(tick: Tick, hit: NDArray[np.bool_], usual: NDArray[np.bool_], *, site: bool = True) -> Iterator[tuple[str, list[int]]]:
+    """Yield places and the subjects there: the site for most of a table, a node for all that it has, else each subject."""
+    if not hit.any():
+        return
+    if site and int(hit.sum()) > max(SITE * int(usual.sum()), 1):
+        yield "site", np.flatnonzero(hit).tolist()
+        return
+    members: dict[str, list[int]] = {}
+    for s in np.flatnonzero(usual | hit).tolist():
+        # A rank lives on the node of its GPU, whatever its name begins with.
+        members.setdefault((tick.roster.key(tick.subjects[s], "gpu") or tick.subjects[s]).split("/", 1)[0], []).append(s)
+    for node, all_of_it in sorted(members.items()):
+        some = [s for s in all_of_it if hit[s]]
+        if len(some) == len(all_of_it) > 1:
+            yield node, some
+        else:
+            yield from ((tick.subjects[s], [s]) for s in some)
+
+
+def _jobs(tick: Tick, usual: NDArray[np.bool_]) -> dict[str, list[int]]:
+    """Return the ranks and communicators of each job; parts outlive their jobs and are left out."""
+    jobs: dict[str, list[int]] = {}
+    for s in np.flatnonzero(usual).tolist():
+        name = tick.subjects[s]
+        job = tick.roster.key(name, "job").removeprefix("job:") if name.startswith(("job:", "comm:")) else ""
+        if job:
+            jobs.setdefault(job, []).append(s)
+    return jobs
+
+
+def _number(members: list[int]) -> str:
+    return f"{len(members)} subjects alike: " if len(members) > 1 else ""

@@ -1,4 +1,4 @@
-"""Import: make a trace from a Prometheus server, from exposition files or from any table."""
+"""Import: make a trace from a Prometheus server, exposition files, any table, or the dumps of a job that hung."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def command() -> None:
       grayscope import prometheus --url http://prometheus:9090 --start -6h --out lastnight
       grayscope import openmetrics scrape.prom.gz --out look
       grayscope import table drives.csv --map drives.toml --out drives
+      grayscope import flightrecorder dumps/ --out hang
     """
 
 
@@ -105,6 +106,38 @@ def table(file: Path, mapping: Path, labels: Path | None, cluster: str | None, o
     source = plugins.collector("table", file, mapping, labels=None if labels is None else str(labels), cluster=cluster)
     with progress("importing"), TraceWriter(out, cluster=source.cluster, note=source.note, tables=source.tables, metrics=source.metrics) as writer:
         counts = source.write(writer)
+    _show(counts, out, as_json)
+
+
+@command.command(name="flightrecorder")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--job", help="Name of the job; the folder's by default.")
+@OUT
+@CLUSTER
+@JSON
+def flightrecorder(folder: Path, job: str | None, out: Path, cluster: str, as_json: bool) -> None:
+    """Read the PyTorch Flight Recorder dumps in FOLDER, one per rank, and name the ranks that the others wait for.
+
+    \b
+    Example:
+      grayscope import flightrecorder /tmp/nccl_trace --out hang
+    """
+    from grayscope import plugins
+    from grayscope.tracewriter import TraceWriter
+
+    source = plugins.collector("flightrecorder", folder, job=job)
+    with TraceWriter(out, cluster=cluster, note=f"imported from the Flight Recorder dumps of job {source.job}") as writer:
+        counts = source.write(writer)
+    found = [{"ranks": s.ranks, "operation": s.name, **s.operation._asdict(), "description": s.group, "waiting": s.waiting, "entered": s.entered,
+              "dumped": s.dumped} for s in source.suspects]  # fmt: skip
+    if as_json:
+        click.echo(json.dumps({**counts, "found": found}))
+        return
+    click.echo(f"{'suspect':<16}{'did not enter':<28}{'number':>10}  {'group':<34}{'waiting':>8}")
+    for s in source.suspects:
+        ranks = ", ".join(map(str, s.ranks[:4])) + (", ..." if len(s.ranks) > 4 else "")
+        group = shorten(f"{s.operation.group} ({s.group})", 33)
+        click.echo(f"{'r ' + ranks:<16}{shorten(s.name, 27):<28}{s.operation.sequence:>10}  {group:<34}{len(s.waiting):>8}{'  (entered)' if s.entered else ''}")
     _show(counts, out, as_json)
 
 

@@ -28,4 +28,4 @@ def command(wing: str | None, as_json: bool) -> None:
         click.echo(click.style(name, bold=True))
         for plugin, line in members.items():
             mark = "(rival) " if name == "detectors" and plugins.is_rival(plugin) else ""
-            click.echo(f"  {plugin:<14}{mark}{line}")
+            click.echo(f"  {plugin:<15}{mark}{line}")

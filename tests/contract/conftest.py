@@ -11,6 +11,7 @@ import pytest
 from grayscope.align import Align
 from grayscope.batch import Batch
 from grayscope.catalogue import Catalogue
+from grayscope.event import Event
 from grayscope.message import Message
 from grayscope.roster import RosterRow
 from grayscope.stand import Stand
@@ -90,7 +91,20 @@ def walk() -> Callable[[Iterable[Message]], Iterator[tuple[Tick, Standing]]]:
 @pytest.fixture(scope="session")
 def walked() -> list[tuple[Tick, Standing]]:
     """The fleet's ticks with everything a detector may read, kept apart from the stand's own memory."""
-    return [(tick, frozen(standing)) for tick, standing in steps(fleet())]
+    return [(tick, frozen(standing)) for tick, standing in steps(eventful(fleet()))]
+
+
+def eventful(messages: Iterable[Message]) -> Iterator[Message]:
+    """Add what a log and a job's dumps would say: an uncorrected error, a rank that did not enter, one job's clean-up."""
+    events = [
+        Event(250 * PERIOD, "n0/gpu2", "xid", "48", "DBE"),
+        Event(260 * PERIOD, "n1/gpu6", "nccl", "never_entered", "rank 14 never entered nccl:all_reduce 5"),
+        *(Event(270 * PERIOD + g, f"n1/gpu{g}", "xid", "45") for g in range(8)),
+    ]
+    for message in messages:
+        while events and isinstance(message, Batch) and events[0].time < message.times[-1]:
+            yield events.pop(0)
+        yield message
 
 
 def frozen(standing: Standing) -> Standing:

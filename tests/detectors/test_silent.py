@@ -1,0 +1,146 @@
+"""Silent: who stopped, froze, reports half or at another pace; one notice for one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from grayscope import plugins
+from grayscope.roster import Roster, RosterRow
+from grayscope.tick import Tick
+
+Run = Callable[..., Any]
+CLOCK, HEAT, POWER = 'gpu_clock_hertz{domain="sm"}', 'gpu_temperature_celsius{sensor="gpu"}', "gpu_power_watts"
+RNG = np.random.default_rng(4)
+
+
+def live(ticks: int, width: int = 24, metrics: tuple[str, ...] = (CLOCK, HEAT, POWER)) -> dict[str, np.ndarray[Any, Any]]:
+    return {m: RNG.normal(100, 5, (ticks, width)) for m in metrics}
+
+
+def modes(said: Any) -> set[tuple[str, str]]:
+    return {(f.subject, f.mode) for findings in said for f in findings}
+
+
+def test_health_is_silence_about_silence(run: Run) -> None:
+    assert modes(run("silent", "gpu", live(400))) == set()
+
+
+def test_one_part_a_node_and_the_site(run: Run) -> None:
+    values = live(300)
+    for v in values.values():
+        v[100:, 3] = np.nan
+        v[150:, 8:16] = np.nan
+    assert modes(run("silent", "gpu", values)) == {("n0/gpu3", "silent"), ("n1", "silent")}
+    values = live(200)
+    for v in values.values():
+        v[100:120] = np.nan
+    assert modes(run("silent", "gpu", values)) == {("site", "monitoring_gap")}
+
+
+def test_a_lost_metric_of_a_part_a_node_and_the_site(run: Run) -> None:
+    values = live(300, metrics=(CLOCK, HEAT, POWER, "gpu_active_ratio", "gpu_sm_active_ratio"))
+    values[CLOCK][100:, 3] = np.nan
+    values[HEAT][100:, 8:16] = np.nan
+    values[POWER][100:, :] = np.nan
+    said = run("silent", "gpu", values)
+    assert {(f.subject, f.metric) for findings in said for f in findings} == {("n0/gpu3", CLOCK), ("n1", HEAT), ("site", POWER)}
+
+
+def test_a_subject_that_reports_half_is_one_finding(run: Run) -> None:
+    values = live(200)
+    values[CLOCK][100:, 5] = values[HEAT][100:, 5] = np.nan
+    said = run("silent", "gpu", values)
+    assert {(f.subject, f.mode, f.metric) for findings in said for f in findings} == {("n0/gpu5", "coverage_hole", "")}
+    assert said[-1][0].why == "2 of 3 metrics are no longer reported, the others are"
+
+
+def test_a_frozen_part_and_a_frozen_node(run: Run) -> None:
+    values = live(400)
+    values[CLOCK][60:, 2] = values[CLOCK][60, 2]
+    for v in values.values():
+        v[60:, 16:24] = v[60, 16:24]
+    said = run("silent", "gpu", values)
+    assert {(f.subject, f.mode, f.metric) for findings in said for f in findings} == {
+        ("n0/gpu2", "frozen", CLOCK), ("n2", "frozen", CLOCK), ("n2", "frozen", HEAT), ("n2", "frozen", POWER),
+    }  # fmt: skip
+
+
+def test_what_stands_still_with_everybody_is_idle(run: Run) -> None:
+    values = live(400)
+    values[CLOCK][60:] = 345e6
+    assert modes(run("silent", "gpu", values)) == set()
+
+
+@pytest.mark.parametrize(("every", "lost"), [(3, 0.0), (1, 0.55)])
+def test_rows_too_seldom_are_a_wrong_rate(run: Run, every: int, lost: float) -> None:
+    """Every third tick only, or half of the rows lost on the way."""
+    values, ticks = live(500), np.arange(500)
+    gone = (ticks % every != 0) | (np.random.default_rng(1).random(500) < lost)
+    for v in values.values():
+        v[gone, 9] = np.nan
+    assert ("n1/gpu1", "wrong_rate") in modes(run("silent", "gpu", values))
+    assert {s for s, m in modes(run("silent", "gpu", values)) if m == "wrong_rate"} == {"n1/gpu1"}
+
+
+def test_rows_too_often_and_a_node_with_a_rate_of_its_own(run: Run) -> None:
+    values, ticks = live(900), np.arange(900)
+    for v in values.values():
+        v[ticks % 6 != 0, :16] = np.nan
+    assert {s for s, m in modes(run("silent", "gpu", values)) if m == "wrong_rate"} == {"n2"}
+
+
+def test_all_at_another_rate_is_nobody_s(run: Run) -> None:
+    values, ticks = live(900), np.arange(900)
+    for v in values.values():
+        v[ticks % 3 != 0] = np.nan
+    assert modes(run("silent", "gpu", values)) == set()
+
+
+def test_a_long_silence_is_no_rate(run: Run) -> None:
+    values = live(600)
+    for v in values.values():
+        v[100:160, 4] = np.nan
+        v[300:340, 4] = np.nan
+    assert modes(run("silent", "gpu", values)) == {("n0/gpu4", "silent")}
+
+
+def ranks(t: int, gone: slice) -> Tick:
+    names = tuple(sorted(f"job:{j}/r{r}" for j in "abc" for r in range(8)))
+    view = Roster([RosterRow(n, "rank", keys={"job": n[4], "gpu": f"n{i // 8}/gpu{i % 8}"}) for i, n in enumerate(names)]).at(0)
+    values = np.full((1, 24), 1.0 + t, np.float32)
+    values[:, gone] = np.nan if t >= 100 else 1.0
+    return Tick("rank", (t + 1) * 10_000_000, 10_000_000, view, names, ("step_seconds",), values, np.zeros(24, bool))
+
+
+@pytest.mark.parametrize(
+    ("gone", "told"),
+    [
+        (slice(0, 8), {("job:a", "silent")}),
+        (slice(0, 16), {("job:a", "silent"), ("job:b", "silent")}),  # more than half of the table, but whole jobs
+        (slice(0, 15), {("site", "monitoring_gap")}),
+        (slice(0, 24), {("site", "monitoring_gap")}),
+        (slice(3, 4), {("job:a/r3", "silent")}),
+    ],
+)
+def test_the_end_of_a_job_is_one_notice(gone: slice, told: set[tuple[str, str]]) -> None:
+    detector = plugins.detector("silent")
+    standing: Any = type("S", (), {"metrics": (None,)})()
+    assert modes([list(detector.step(ranks(t, gone), standing)) for t in range(150)]) == told
+
+
+def test_a_pause_in_the_middle_changes_nothing(run: Run) -> None:
+    values, ticks = live(500), np.arange(500)
+    for v in values.values():
+        v[ticks % 3 != 0, 9] = np.nan
+        v[200:, 3] = np.nan
+    whole = run("silent", "gpu", values)
+    first, second = plugins.detector("silent"), plugins.detector("silent")
+    run("silent", "gpu", {m: v[:260] for m, v in values.items()}, detector=first)
+    second.restore({k: v.copy() for k, v in first.snapshot().items()})
+    rest = run("silent", "gpu", {m: v[260:] for m, v in values.items()}, detector=second, start=2600.0)
+    assert [repr(f) for f in rest] == [repr(f) for f in whole[260:]]
+    assert any(rest)
