@@ -206,7 +206,6 @@ def test_communicators_are_compared_within_their_job() -> None:
     roster = Roster([RosterRow(s, "comm", keys={"job": s[:6], "role": "rail"}) for s in subjects]).at(0)
     at = Tick("comm", 10 * S, 10 * S, roster, subjects, ("collective_transfer_seconds",), np.ones((1, 4), np.float32), np.zeros(4, bool))
     standing = Stand(Catalogue.load()).step(at)
-    assert standing.label[standing.layout[0]].tolist() == [0, 0, 0, 0]
     label, n = groups(at, standing, served(standing))
     assert (label.tolist(), n) == ([[0, 0, 1, 1]], 2)
 
