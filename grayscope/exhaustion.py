@@ -1,0 +1,167 @@
+"""Exhaustion: when a stock that goes step by step will be used up, and how sure that is.
+
+Steps come at an unknown rate. After n steps in h hours that rate is a gamma variable of shape a + n and rate b + h, where
+(a, b) is what the cohort's parts show; the time that R more steps take is then (b + h) times a beta-prime variable of
+shapes R and a + n, which carries both what we do not know and what chance will do.
+
+A part that begins to fail leaves its cohort and its own past: if the cohort does not explain its steps, its prior counts
+no more, and of its own past only the spell since the step after which the rate is likeliest to have changed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+#: Lower end, middle and upper end of the interval.
+QUANTILES = (0.1, 0.5, 0.9)
+#: The cohort explains what it would show by chance in one of so many.
+RARE = 1e-3
+#: Gain in log likelihood for which a change of rate is believed: two parameters more, and a choice among many moments.
+GAIN = 4.0
+#: Terms of the continued fraction, and halvings of a quantile's interval.
+TERMS, HALVINGS = 300, 60
+
+
+class Cohort(NamedTuple):
+    """What like parts show: mean steps per hour and its squared coefficient of variation."""
+
+    rate: float
+    difference: float
+
+    @property
+    def shape(self) -> float:
+        """Return the shape of the gamma law of healthy rates."""
+        return 1.0 / min(max(self.difference, 0.02), 10.0)
+
+
+class Forecast(NamedTuple):
+    """Steps per hour, and hours until the stock is used up: 80 % interval and median; infinite where nothing can be said."""
+
+    rate: float
+    low: float
+    at: float
+    high: float
+    refuted: bool = False
+
+
+def foresee(steps: Sequence[float], hours: float, left: float, cohort: Cohort | None) -> Forecast:
+    """Return when `left` more steps will have happened.
+
+    Parameters
+    ----------
+    steps : sequence of float
+        Hours of observation at which the steps came, ascending.
+    hours : float
+        Hours observed in all.
+    left : float
+        Steps that remain.
+    cohort : Cohort or None
+        None where there are too few like parts.
+
+    Examples
+    --------
+    >>> f = foresee([10, 11, 12, 13], 13.0, 100, Cohort(1e-4, 1.0))
+    >>> f.refuted, round(f.rate, 2), f.low < 100 < f.high
+    (True, 1.0, True)
+    >>> foresee([10.0], 13.0, 100, None).at
+    inf
+    """
+    n = len(steps)
+    if left <= 0:
+        return Forecast(n / hours if hours > 0 else math.inf, 0.0, 0.0, 0.0)
+    refuted = n >= 2 and (cohort is None or excess(n, hours, cohort) < RARE)
+    if not refuted and cohort is not None:
+        shape = cohort.shape
+        return _interval(shape + n, shape / cohort.rate + hours, left, False)
+    first = change(steps, hours) if refuted else 0
+    after, spell = n - 1 - first, hours - steps[first] if n else 0.0
+    if after < 1 or spell <= 0:
+        return Forecast(math.nan, math.inf, math.inf, math.inf, refuted)
+    return _interval(float(after), spell, left, refuted)
+
+
+def _interval(shape: float, hours: float, left: float, refuted: bool) -> Forecast:
+    low, at, high = (hours * prime_quantile(q, left, shape) for q in QUANTILES)
+    return Forecast(shape / hours, low, at, high, refuted)
+
+
+def excess(n: int, hours: float, cohort: Cohort) -> float:
+    """Return the probability that a part of the cohort makes n steps or more in so many hours (negative binomial).
+
+    Examples
+    --------
+    >>> round(excess(1, 100.0, Cohort(1e-3, 0.02)), 3), excess(3, 1.0, Cohort(1e-3, 1.0)) < 1e-8
+    (0.095, True)
+    """
+    if n <= 0:
+        return 1.0
+    shape = cohort.shape
+    return beta(n, shape, hours / (hours + shape / cohort.rate))
+
+
+def change(steps: Sequence[float], hours: float) -> int:
+    """Return the step with which the present spell began, 0 for the first: the likeliest rise of the rate, if likely enough.
+
+    Examples
+    --------
+    >>> change([10, 90, 200, 201, 202, 203, 204], 204.5), change([10, 20, 31, 39, 50], 55)
+    (2, 0)
+    """
+    n, best, found = len(steps), GAIN, 0
+    whole = _fit(n - 1, hours - steps[0])
+    for j in range(1, n - 1):
+        before, after = _fit(j, steps[j] - steps[0]), _fit(n - 1 - j, hours - steps[j])
+        if (n - 1 - j) * (steps[j] - steps[0]) > j * (hours - steps[j]) and before + after - whole > best:
+            best, found = before + after - whole, j
+    return found
+
+
+def _fit(n: int, hours: float) -> float:
+    """Return the largest log likelihood of n steps in so many hours."""
+    return n * math.log(n / max(hours, 1e-9)) - n if n else 0.0
+
+
+def prime_quantile(q: float, a: float, b: float) -> float:
+    """Return a quantile of the ratio of two gamma variables of shapes a and b (beta-prime law).
+
+    Examples
+    --------
+    >>> round(prime_quantile(0.5, 3.0, 3.0), 6), round(prime_quantile(0.9, 1.0, 1.0), 4)
+    (1.0, 9.0)
+    """
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if beta(a, b, middle) < q else (low, middle)
+    return high / max(1.0 - high, 1e-15)
+
+
+def beta(a: float, b: float, x: float) -> float:
+    """Return the regularised incomplete beta function (continued fraction, Lentz's way).
+
+    Examples
+    --------
+    >>> round(beta(2, 3, 0.5), 6), round(beta(1, 1, 0.3), 6), beta(5, 5, 1.0)
+    (0.6875, 0.3, 1.0)
+    """
+    if not 0 < x < 1:
+        return 0.0 if x <= 0 else 1.0
+    if x > (a + 1) / (a + b + 2):
+        return 1.0 - beta(b, a, 1.0 - x)
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
+    c, d, total = 1.0, 0.0, 1.0
+    for i in range(TERMS):
+        m = i // 2
+        term = 1.0 if i == 0 else m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)) if i % 2 == 0 else -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        d = 1.0 / _apart(1.0 + term * d)
+        c = _apart(1.0 + term / c)
+        total *= c * d
+        if abs(c * d - 1.0) < 1e-12:
+            break
+    return min(max(front * (total - 1.0), 0.0), 1.0)
+
+
+def _apart(x: float) -> float:
+    return x if abs(x) > 1e-300 else 1e-300
