@@ -154,7 +154,9 @@ def beta(a: float, b: float, x: float) -> float:
     c, d, total = 1.0, 0.0, 1.0
     for i in range(TERMS):
         m = i // 2
-        term = 1.0 if i == 0 else m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)) if i % 2 == 0 else -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        term = (
+            1.0 if i == 0 else m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)) if i % 2 == 0 else -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        )
         d = 1.0 / _apart(1.0 + term * d)
         c = _apart(1.0 + term / c)
         total *= c * d

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from grayscope.wording import number, utc
-
 NAN = float("nan")
 HOUR = 3600 * 1_000_000
 DAY = 24 * HOUR
@@ -71,33 +69,3 @@ def moment(time: int, hours: float) -> int:
     (3600000005, 0)
     """
     return 0 if not math.isfinite(hours) or hours * HOUR > FOREVER else time + round(hours * HOUR)
-
-
-def left_in_words(entry: Entry) -> str:
-    """Return what is left of how much.
-
-    Examples
-    --------
-    >>> left_in_words(Entry(0, "a", "nvlink_links", 18, 2, 16, "links"))
-    '16 of 18 links'
-    """
-    if math.isnan(entry.left):
-        return "unknown: nobody publishes a budget, peers are the measure"
-    return f"{number(entry.left)} of {number(entry.budget)} {entry.unit}"
-
-
-def end_in_words(entry: Entry) -> str:
-    """Return when it will be used up, with the interval.
-
-    Examples
-    --------
-    >>> end_in_words(Entry(0, "a", "nic_fec", 4, 1, 3, "decades", 0.1, HOUR, 2 * HOUR, 0))
-    '1970-01-01T02:00:00Z (80 % interval from 1970-01-01T01:00:00Z, perhaps never)'
-    """
-    if entry.left <= 0:
-        return "used up"
-    if not entry.exhausted_at:
-        return "not foreseeable"
-    end = f"to {utc(entry.exhausted_high)}" if entry.exhausted_high else "perhaps never"
-    comma = " " if entry.exhausted_high else ", "
-    return f"{utc(entry.exhausted_at)} (80 % interval from {utc(entry.exhausted_low)}{comma}{end})"

@@ -25,8 +25,8 @@ class Account:
     mechanism, table, kind, unit : str
     counters : tuple of str
         Metrics that spend; one without labels stands for all its labels, which are added up.
-    gauge, expected, busy, explained, per : str
-        Metrics: what is there, how much there should be, when it counts, what explains it, what it is exposed to.
+    gauge, also, expected, busy, explained, per : str
+        Metrics: what is there (and its other name), how much there should be, when it counts, what explains it, what it is exposed to.
     budget, full, knee, limit, limit_per_lane, top : float or None
         As published; None where it must be seen from the subject, its peers or its SKU.
     reserve, cliff : float
@@ -42,6 +42,7 @@ class Account:
     unit: str
     counters: tuple[str, ...] = ()
     gauge: str = ""
+    also: str = ""
     expected: str = ""
     busy: str = ""
     explained: str = ""

@@ -18,7 +18,7 @@ import grayscope
 
 ROOT = Path(__file__).parents[1]
 WINGS = ("collectors", "detectors", "pipelines")
-DATA = ("grayscope/py.typed", "grayscope/catalogue.toml", "grayscope/modes.toml")
+DATA = ("grayscope/py.typed", "grayscope/catalogue.toml", "grayscope/modes.toml", "grayscope/mechanisms.toml")
 pytestmark = pytest.mark.slow
 
 
