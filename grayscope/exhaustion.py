@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 #: Lower end, middle and upper end of the interval.
 QUANTILES = (0.1, 0.5, 0.9)
-#: The cohort explains what it would show by chance in one of so many.
-RARE = 1e-3
+#: The cohort does not explain what it shows by chance less often than this; a single step is not foreseen from below the second.
+RARE, SELDOM = 1e-3, 0.05
+#: Regularity of the steps: weight of the belief that they come by chance alone, and the most that is believed.
+BELIEF, REGULAR = 3.0, 16.0
 #: Gain in log likelihood for which a change of rate is believed: two parameters more, and a choice among many moments.
 GAIN = 4.0
 #: Terms of the continued fraction, and halvings of a quantile's interval.
@@ -71,20 +74,36 @@ def foresee(steps: Sequence[float], hours: float, left: float, cohort: Cohort | 
     n = len(steps)
     if left <= 0:
         return Forecast(n / hours if hours > 0 else math.inf, 0.0, 0.0, 0.0)
-    refuted = n >= 2 and (cohort is None or excess(n, hours, cohort) < RARE)
-    if not refuted and cohort is not None:
-        shape = cohort.shape
-        return _interval(shape + n, shape / cohort.rate + hours, left, False)
-    first = change(steps, hours) if refuted else 0
-    after, spell = n - 1 - first, hours - steps[first] if n else 0.0
-    if after < 1 or spell <= 0:
-        return Forecast(math.nan, math.inf, math.inf, math.inf, refuted)
-    return _interval(float(after), spell, left, refuted)
+    chance = 0.0 if cohort is None else excess(n, hours, cohort)
+    if n and cohort is not None and chance >= (SELDOM if n == 1 else RARE):
+        return _interval(cohort.shape + n, cohort.shape / cohort.rate + hours, left, False)
+    first = change(steps, hours) if n > 1 else 0
+    if n - 1 - first < 1 or hours <= steps[first]:
+        return Forecast(math.nan, math.inf, math.inf, math.inf, n > 1)
+    even = regularity([b - a for a, b in pairwise(steps[first:])])
+    # A moment that was chosen because much follows it overstates the rate: it costs half a step.
+    return _interval(n - 1 - first - 0.5 * (first > 0), hours - steps[first], left, True, even)
 
 
-def _interval(shape: float, hours: float, left: float, refuted: bool) -> Forecast:
-    low, at, high = (hours * prime_quantile(q, left, shape) for q in QUANTILES)
+def _interval(shape: float, hours: float, left: float, refuted: bool, even: float = 1.0) -> Forecast:
+    """Return quantiles of hours times a beta-prime variable; steps `even` times as regular as chance count as so many."""
+    low, at, high = (hours * prime_quantile(q, left * even, shape * even) for q in QUANTILES)
     return Forecast(shape / hours, low, at, high, refuted)
+
+
+def regularity(gaps: Sequence[float]) -> float:
+    """Return how regular steps are: 1 as by chance, above it like a clock, below it in bursts (the shape of gamma gaps).
+
+    Examples
+    --------
+    >>> regularity([2.0] * 5), regularity([0.1, 0.1, 0.1, 9.0]) < 1.0, regularity([5.0])
+    (3.0, True, 1.0)
+    """
+    n, mean = len(gaps) - 1, sum(gaps) / len(gaps)
+    if n < 1 or mean <= 0:
+        return 1.0
+    spread = max(sum((g / mean - 1.0) ** 2 for g in gaps) / n, 1.0 / REGULAR)
+    return float(spread ** (-n / (n + (BELIEF if spread < 1 else 1.0))))  # bursts are believed sooner: they make the interval wider
 
 
 def excess(n: int, hours: float, cohort: Cohort) -> float:

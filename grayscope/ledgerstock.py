@@ -25,7 +25,8 @@ SPELL = 3
 COHORT = 4
 #: Share of its kind, those that spend least, that tells what healthy parts do.
 HEALTHY = 0.9
-#: Forecasts grow old with time without a step: they are made anew when it has doubled, looked at every so many ticks.
+#: Forecasts grow old without a step: they are made anew after twice the usual gap, then whenever the silence has doubled.
+#: Looked at every so many ticks.
 LOOK = 16
 
 Step = tuple[float, float]
@@ -41,7 +42,7 @@ class Stocks:
 
     def __init__(self, horizon: int) -> None:
         self.horizon = horizon
-        fields = {name: field(np.float64, 0.0) for name in ("spent", "hours", "count", "shown")} | {"known": field(np.bool_, False)}
+        fields = {name: field(np.float64, 0.0) for name in ("spent", "hours", "count", "due")} | {"known": field(np.bool_, False)}
         self.book = Book(fields)
         self.steps: dict[str, dict[str, list[Step]]] = {}
 
@@ -83,7 +84,7 @@ class Stocks:
         where = {s: i for i, s in enumerate(tick.subjects)} if steps else {}
         for subject in sorted(steps):
             s = where.get(subject)
-            if s is not None and a["hours"][s] - steps[subject][-1][0] >= max(2 * a["shown"][s], 0.5):
+            if s is not None and a["hours"][s] - steps[subject][-1][0] >= a["due"][s]:
                 yield self._note(page, tick, a, s, steps[subject])
 
     def _note(self, page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]], s: int, steps: list[Step]) -> Note:
@@ -92,7 +93,8 @@ class Stocks:
         left = max(budget - spent, 0.0)
         size = sum(n for _, n in steps) / len(steps) if steps else 1.0
         seen = foresee([h for h, _ in steps], float(a["hours"][s]), left / size, self._cohort(page, a, s))
-        a["shown"][s] = a["hours"][s] - steps[-1][0] if steps else 0.0
+        silence = float(a["hours"][s]) - steps[-1][0] if steps else 0.0
+        a["due"][s] = 2 * max(silence, 1 / seen.rate if seen.rate > 0 else math.inf)
         ends = [moment(tick.time, h) for h in (seen.low, seen.at, seen.high)]
         entry = Entry(tick.time, subject, account.mechanism, budget, spent, left, account.unit, seen.rate * size, *ends)
         return Note(account.key, subject, entry, self._finding(page, entry, seen, len(steps), bool(a["known"][s])))
