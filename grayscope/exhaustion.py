@@ -96,8 +96,8 @@ def regularity(gaps: Sequence[float]) -> float:
 
     Examples
     --------
-    >>> regularity([2.0] * 5), regularity([0.1, 0.1, 0.1, 9.0]) < 1.0, regularity([5.0])
-    (3.0, True, 1.0)
+    >>> regularity([2.0] * 4), regularity([0.1, 0.1, 0.1, 9.0]) < 1.0, regularity([5.0])
+    (4.0, True, 1.0)
     """
     n, mean = len(gaps) - 1, sum(gaps) / len(gaps)
     if n < 1 or mean <= 0:

@@ -78,13 +78,15 @@ class Levels:
 
     @staticmethod
     def _full(page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]], value: Floats) -> Floats:
-        """Return how much there should be, shape [S]: published, told, what its kind shows, or the most it ever showed."""
-        if page.account.full is not None:
-            return np.full(len(page.subjects), page.account.full)
+        """Return how much there should be, shape [S]: told, what its kind shows, published, or the most it ever showed."""
+        if page.account.missing:
+            return page.published
         if (a["age"] % LOOK == 0).any():
             a["usual"] = usual(value, page.label)
         a["age"] += 1
         a["best"] = np.fmax(a["best"], np.where(a["up"] >= PATIENCE, value, np.where(np.isnan(a["best"]), value, np.nan)))
+        if page.account.own:
+            return a["best"]
         told = page.column(tick, "expected")
         full = np.where(np.isfinite(a["usual"]), a["usual"], np.where(np.isfinite(page.published), page.published, a["best"]))
         return full if told is None else np.where(np.isfinite(told), told, full)
@@ -95,7 +97,7 @@ class Levels:
         whose = subject
         if account.sum:
             of, names = page.home
-            mine = of == of[s]
+            mine = (of == of[s]) & (a["best"] > 0)  # a port that was never up is no rail
             whose, full, there = names[of[s]][0], float(mine.sum()), float(np.count_nonzero(mine & ~a["lost"]))
         left, budget = max(there - account.reserve, 0.0), full - account.reserve
         entry = Entry(tick.time, whose, account.mechanism, budget, full - there, left, account.unit)

@@ -51,7 +51,8 @@ class Page:
     @cached_property
     def published(self) -> Floats:
         """What the SKU should have, shape [S]; NaN where nobody says."""
-        return np.array([self.account.published(self.view.key(s, "sku")) for s in self.subjects])
+        told = np.array([self.account.published(self.view.key(s, "sku")) for s in self.subjects])
+        return told if self.account.full is None else np.where(np.isfinite(told), told, self.account.full)
 
     @cached_property
     def home(self) -> tuple[NDArray[np.int32], tuple[tuple[str, ...], ...]]:
@@ -69,6 +70,8 @@ class Page:
         if not rows:
             return None
         values = tick.values[rows].astype(np.float64)
+        if len(rows) == 1:
+            return np.asarray(values[0])
         return np.where(np.isfinite(values).any(axis=0), np.nansum(values, axis=0), np.nan)
 
 
@@ -116,7 +119,9 @@ class Book:
 
     def of(self, page: Page, tick: Tick) -> dict[str, np.ndarray[Any, Any]]:
         """Return the account's arrays, laid out as the tick is."""
-        columns = self.columns.setdefault(page.account.key, Columns(self.fields))
+        columns = self.columns.get(page.account.key)
+        if columns is None:
+            columns = self.columns[page.account.key] = Columns(self.fields)
         columns.follow(tick)
         return columns.arrays
 

@@ -29,7 +29,7 @@ class Flows:
     """Follow counters that nobody limits: what a rate is worth is what the like parts show, and the row says no budget."""
 
     def __init__(self) -> None:
-        fields = {name: field(np.float64, 0.0) for name in ("count", "hours", "total", "said", "bytes")}
+        fields = {name: field(np.float64, 0.0) for name in ("count", "hours", "total", "said", "bytes", "speed")}
         fields |= {name: field(np.int32, 0) for name in ("quiet", "above")} | {"over": field(np.bool_, False)}
         self.book = Book(fields)
         self.began: dict[str, int] = {}
@@ -39,10 +39,10 @@ class Flows:
         a = self.book.of(page, tick)
         gained, moved = page.total(tick, "counters"), page.total(tick, "per")
         assert gained is not None
-        a["count"] += np.nan_to_num(np.fmax(gained, 0.0))
+        a["count"] += np.where(gained > 0, gained, 0.0)
         a["hours"] += np.isfinite(gained) * (tick.period / HOUR)
         if moved is not None:
-            a["bytes"] += np.nan_to_num(moved)
+            a["bytes"] += np.where(moved > 0, moved, 0.0)
         began = self.began.setdefault(page.account.key, tick.time - tick.period)
         if tick.time - began >= BLOCK:
             self.began[page.account.key] = tick.time
@@ -56,7 +56,7 @@ class Flows:
             far = (count >= LEAST) & ((a["said"] == 0) | (rate > FACTOR * a["said"]) | (rate * FACTOR < a["said"]))
         a["quiet"] = np.where(count > 0, 0, a["quiet"] + (hours > 0)).astype(np.int32)
         stopped = (a["quiet"] >= QUIET) & (a["said"] > 0)
-        limit = self._limit(page, tick)
+        limit = self._limit(page, tick, a)
         # One that holds its limit's rate shows more than this by chance once in a thousand blocks.
         high = count > limit * hours + 3 * np.sqrt(limit * hours) + LEAST
         a["above"] = np.where(high, a["above"] + 1, 0).astype(np.int32)
@@ -69,7 +69,7 @@ class Flows:
             a[name][:] = 0.0
 
     @staticmethod
-    def _limit(page: Page, tick: Tick) -> np.ndarray[Any, Any]:
+    def _limit(page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         """Return the published limit in events per hour [S], infinite where there is none."""
         account, none = page.account, np.full(len(tick.subjects), np.inf)
         if account.limit is not None:
@@ -78,10 +78,10 @@ class Flows:
         lanes, generation = names.get("pcie_link_width_lanes"), names.get("pcie_link_generation")
         if account.limit_per_lane is None or lanes is None or generation is None:
             return none
-        # By what the link can do, not by what it trained down to while idle: the faster of the two is no excuse either.
-        speed = np.array([SPEED.get(int(g), math.inf) if math.isfinite(g) else math.inf for g in tick.values[generation].tolist()])
-        limit: np.ndarray[Any, Any] = np.nan_to_num(tick.values[lanes].astype(np.float64), nan=np.inf) * speed * account.limit_per_lane * MINUTES
-        return np.where(limit > 0, limit, np.inf)
+        speed = np.array([SPEED.get(int(g), math.inf) if math.isfinite(g) else math.nan for g in tick.values[generation].tolist()])
+        # By the fastest that the link was seen to go: what it trained down to while idle says nothing of the block before.
+        a["speed"] = np.fmax(a["speed"], speed * tick.values[lanes])
+        return np.where(a["speed"] > 0, a["speed"] * account.limit_per_lane * MINUTES, np.inf)
 
     @staticmethod
     def _note(page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]], s: int, rate: np.ndarray[Any, Any], limit: float, over: bool) -> Note:

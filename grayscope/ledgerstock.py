@@ -75,7 +75,7 @@ class Stocks:
         a["hours"] += (told | np.isfinite(added)) * (tick.period / 3.6e9)
         met = told & ~a["known"] & (total > 0)
         beyond = np.where(told & a["known"], np.fmax(total - a["spent"], 0.0), 0.0)
-        gain = np.where(a["known"], beyond, np.where(told, 0.0, np.nan_to_num(np.fmax(added, 0.0))))
+        gain = np.where(a["known"], beyond, np.where(told, 0.0, np.where(added > 0, added, 0.0)))
         a["spent"] = np.where(told & ~a["known"], np.fmax(total, a["spent"]), a["spent"] + gain)
         a["known"] = a["known"] | told
         return met, gain

@@ -32,7 +32,7 @@ class Account:
     reserve, cliff : float
     sku : mapping of str to float
         What the SKU should have; keys are words of its name.
-    missing, decades : bool
+    missing, own, decades : bool
     sum, mode, says : str
     """
 
@@ -57,6 +57,7 @@ class Account:
     cliff: float = 0.0
     sku: Mapping[str, float] = field(default_factory=dict)
     missing: bool = False
+    own: bool = False
     decades: bool = False
     sum: str = ""
     mode: str = ""
