@@ -47,7 +47,7 @@ def fit(hours: Floats, margin: Floats, covariate: Floats | None = None) -> Line 
     >>> x = np.arange(20.0)
     >>> line = fit(x, np.where(x < 10, 5.0, 5.0 - 0.1 * (x - 10)))
     >>> round(line.now, 2), round(line.slope, 2), line.since
-    (4.1, -0.1, 10)
+    (4.1, -0.1, 11)
     """
     good = np.isfinite(margin)
     if covariate is not None:
@@ -56,6 +56,7 @@ def fit(hours: Floats, margin: Floats, covariate: Floats | None = None) -> Line 
     if len(x) < LEAST:
         return None
     start = bend(x, y)
+    start += 0 < start < len(x) - LEAST  # the bend lies before the point it was found at, or after
     slope, low, high = theil_sen(x[start:], y[start:])
     now = float(np.median(y[start:] - slope * x[start:]) + slope * x[-1])
     return Line(now, slope, low, high, int(np.flatnonzero(good)[start]))

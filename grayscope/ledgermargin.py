@@ -68,7 +68,7 @@ class Margins:
         """Add a point to every window, and look at those that lost more than the others."""
         length, _, filled = self.clock[page.account.key]
         if filled == POINTS:
-            length, filled = _thin(a, length, tick.period)
+            filled = _slide(a)
         with np.errstate(invalid="ignore", divide="ignore"):
             a["margin"][filled], a["other"][filled] = a["sum"] / a["n"], a["cover"] / a["n"]
         for name in ("sum", "cover", "n"):
@@ -79,13 +79,15 @@ class Margins:
             note = self._look(page, tick, a, s, filled + 1, length)
             if note is not None:
                 yield note
+        if filled + 1 == POINTS and 2 * length <= max(LONGEST, tick.period):
+            self.clock[page.account.key] = (2 * length, tick.time, _halve(a))
 
     def _look(self, page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]], s: int, n: int, length: int) -> Note | None:
         hours = np.arange(1 - n, 1, dtype=np.float64) * np.float64(length / HOUR)
         cover = a["other"][:n, s].astype(np.float64) if page.rows["explained"] else None
         line = fit(hours, a["margin"][:n, s].astype(np.float64), cover)
         now = float(a["margin"][n - 1, s])
-        if line is None or math.isnan(now):
+        if math.isnan(now) or (now > 0 and (line is None or not _worth(line, hours, now))):
             return None
         entry = self._entry(page, tick, float(a["best"][s]), now, s, line)
         if not _news(entry, float(a["said"][s]), float(a["low"][s]), float(a["high"][s])):
@@ -96,21 +98,24 @@ class Margins:
         return Note(page.account.key, entry.subject, entry, finding)
 
     @staticmethod
-    def _entry(page: Page, tick: Tick, best: float, now: float, s: int, line: Line) -> Entry:
+    def _entry(page: Page, tick: Tick, best: float, now: float, s: int, line: Line | None) -> Entry:
         """Return the row; what it had at best is its budget where nobody says how much there is."""
         account = page.account
         budget = account.top - account.cliff if account.top is not None else best
-        low, at, high = ends(line, max(now, 0.0)) if now > 0 else (0.0, 0.0, 0.0)
-        times = [moment(tick.time, h) for h in (low, at, high)] if line.low < 0 else [0, 0, 0]
-        return Entry(tick.time, tick.subjects[s], account.mechanism, budget, budget - now, max(now, 0.0), account.unit, -line.slope, *times)
+        entry = Entry(tick.time, tick.subjects[s], account.mechanism, budget, budget - now, max(now, 0.0), account.unit)
+        if line is None or now <= 0:
+            return entry
+        low, at, high = (moment(tick.time, h) for h in ends(line, now))
+        return entry._replace(rate=-line.slope, exhausted_low=low, exhausted_at=at, exhausted_high=high)
 
-    def _finding(self, page: Page, tick: Tick, entry: Entry, line: Line) -> Finding | None:
-        sure = line.high < 0 and entry.exhausted_at and entry.exhausted_at - entry.time <= self.horizon
+    def _finding(self, page: Page, tick: Tick, entry: Entry, line: Line | None) -> Finding | None:
+        sure = line is not None and line.high < 0 and entry.exhausted_at and entry.exhausted_at - entry.time <= self.horizon
         if not (entry.left <= 0 or sure):
             return None
         metric = tick.metrics[page.rows["gauge"][0]]
         value = float(tick.values[page.rows["gauge"][0], tick.subjects.index(entry.subject)])
-        why = f"{metric}: left {left_in_words(entry)}, shrinking by {number(entry.rate)} an hour; used up {end_in_words(entry)}"
+        pace = f", shrinking by {number(entry.rate)} an hour; used up {end_in_words(entry)}" if entry.left > 0 else ""
+        why = f"{metric}: left {left_in_words(entry)}{pace}"
         found = Finding(entry.time, entry.subject, "redundancy", "ledger", CERTAIN, page.mode, entry.mechanism, metric, value, page.account.cliff, why=why)
         return found._replace(since=entry.time, left=entry.left, exhausted_low=entry.exhausted_low, exhausted_at=entry.exhausted_at,
                               exhausted_high=entry.exhausted_high)  # fmt: skip
@@ -126,18 +131,21 @@ class Margins:
         self.clock = {key: (length, began, filled) for key, (length, began, filled) in told.items()}
 
 
-def _thin(a: dict[str, np.ndarray[Any, Any]], length: int, period: int) -> tuple[int, int]:
-    """Make room: two points become one of twice the length, or, once long enough, the oldest goes."""
-    if 2 * length > max(LONGEST, period):
-        for name in ("margin", "other"):
-            a[name][:-1] = a[name][1:]
-        return length, POINTS - 1
+def _slide(a: dict[str, np.ndarray[Any, Any]]) -> int:
+    """Let the oldest point go; return how many remain."""
+    for name in ("margin", "other"):
+        a[name][:-1] = a[name][1:]
+    return POINTS - 1
+
+
+def _halve(a: dict[str, np.ndarray[Any, Any]]) -> int:
+    """Make one of every two points; return how many remain. Before the next block, so that all points are equally far apart."""
     for name in ("margin", "other"):
         early, late = a[name][0::2], a[name][1::2]
         pairs = np.where(np.isnan(early), late, np.where(np.isnan(late), early, (early + late) / 2))
         a[name][:] = np.nan
         a[name][: POINTS // 2] = pairs
-    return 2 * length, POINTS // 2
+    return POINTS // 2
 
 
 def _outstanding(window: NDArray[np.float32], already: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -167,6 +175,11 @@ def _median(window: NDArray[np.float32]) -> Floats:
     known = np.isfinite(window).sum(axis=0)
     middle = ordered[np.maximum(known - 1, 0) // 2, np.arange(window.shape[1])].astype(np.float64)
     return np.where(2 * known >= len(window), middle, np.nan)
+
+
+def _worth(line: Line, hours: Floats, left: float) -> bool:
+    """Say whether what was lost since the bend, less what a covariate explains, is worth telling."""
+    return -line.slope * float(hours[-1] - hours[line.since]) > WORTH * left
 
 
 def _news(entry: Entry, said: float, low: float, high: float) -> bool:

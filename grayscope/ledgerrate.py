@@ -21,7 +21,7 @@ LEAST = 3.0
 #: Blocks without an event after which it is told that it stopped, and blocks above a limit that are no chance.
 QUIET, ABOVE = 6, 2
 #: Raw speed of a PCIe lane in GT/s by generation.
-SPEED = {1: 2.5, 2: 5.0, 3: 8.0, 4: 16.0, 5: 32.0, 6: 64.0}
+SPEED = np.array([np.nan, 2.5, 5.0, 8.0, 16.0, 32.0, 64.0])
 MINUTES = 60.0
 
 
@@ -41,6 +41,8 @@ class Flows:
         assert gained is not None
         a["count"] += np.where(gained > 0, gained, 0.0)
         a["hours"] += np.isfinite(gained) * (tick.period / HOUR)
+        if page.account.limit_per_lane is not None:
+            a["speed"] = np.fmax(a["speed"], _speed(tick))
         if moved is not None:
             a["bytes"] += np.where(moved > 0, moved, 0.0)
         began = self.began.setdefault(page.account.key, tick.time - tick.period)
@@ -71,16 +73,10 @@ class Flows:
     @staticmethod
     def _limit(page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         """Return the published limit in events per hour [S], infinite where there is none."""
-        account, none = page.account, np.full(len(tick.subjects), np.inf)
-        if account.limit is not None:
-            return np.full(len(tick.subjects), account.limit * MINUTES)
-        names = {name: m for m, name in enumerate(tick.metrics)}
-        lanes, generation = names.get("pcie_link_width_lanes"), names.get("pcie_link_generation")
-        if account.limit_per_lane is None or lanes is None or generation is None:
-            return none
-        speed = np.array([SPEED.get(int(g), math.inf) if math.isfinite(g) else math.nan for g in tick.values[generation].tolist()])
+        account = page.account
+        if account.limit_per_lane is None:
+            return np.full(len(tick.subjects), np.inf if account.limit is None else account.limit * MINUTES)
         # By the fastest that the link was seen to go: what it trained down to while idle says nothing of the block before.
-        a["speed"] = np.fmax(a["speed"], speed * tick.values[lanes])
         return np.where(a["speed"] > 0, a["speed"] * account.limit_per_lane * MINUTES, np.inf)
 
     @staticmethod
@@ -105,3 +101,12 @@ class Flows:
         """Become what `snapshot` returned."""
         self.book.restore("flow", state)
         self.began = {k.removeprefix("began|"): int(v) for k, v in state.items() if k.startswith("began|")}
+
+
+def _speed(tick: Tick) -> np.ndarray[Any, Any]:
+    """Return the raw speed of every link, lanes times GT/s [S]; NaN where it is not told."""
+    if "pcie_link_width_lanes" not in tick.metrics or "pcie_link_generation" not in tick.metrics:
+        return np.full(len(tick.subjects), np.nan)
+    lanes, generation = (tick.values[tick.metrics.index(name)] for name in ("pcie_link_width_lanes", "pcie_link_generation"))
+    known = (generation >= 1) & (generation < len(SPEED))
+    return np.asarray(SPEED[np.where(known, generation, 0).astype(np.intp)] * lanes)

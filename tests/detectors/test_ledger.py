@@ -89,11 +89,13 @@ def test_what_is_lost_at_once(table: str, gauge: str, healthy: float, then: floa
     books = keep((table, {gauge: late(healthy, then)}))
     assert books.accused == {NAMES[table](3)}
     first = books.findings[0]
-    assert (first.side, first.detector, first.strength, first.mechanism, first.mode, first.left) == ("redundancy", "ledger", 50.0, mechanism, mode, left)
+    assert (first.side, first.detector, first.strength, first.mechanism, first.mode) == ("redundancy", "ledger", 50.0, mechanism, mode)
+    assert first.left == pytest.approx(left)
     assert first.since == 21 * 10_000_000
     assert first.time <= 24 * 10_000_000
     (entry,) = books.entries
-    assert (entry.mechanism, entry.budget, entry.left, entry.exhausted_at) == (mechanism, budget, left, 0)
+    assert (entry.mechanism, entry.exhausted_at) == (mechanism, 0)
+    assert (entry.budget, entry.left) == pytest.approx((budget, left))
     assert entry.subject == ("n0" if gauge == "nic_port_up" else NAMES[table](3))
 
 
@@ -264,7 +266,8 @@ def test_an_optic_that_loses_its_margin_is_told_with_decades_and_an_interval() -
     truth = last.time + last.left / (slope * 60) * 3600e6
     assert (last.mechanism, last.unit, books.findings[0].mode) == ("nic_fec", "decades", "fec_margin")
     assert last.exhausted_low < truth < last.exhausted_high
-    assert abs(last.left - (np.log10(2.4e-4) - np.log10(ratios(ticks, slope=slope, at=480)[-60:, 3]).mean())) < 0.15
+    told = last.time // 60_000_000
+    assert last.left == pytest.approx(np.log10(2.4e-4) - np.log10(ratios(ticks, slope=slope, at=480)[told - 30 : told, 3]).mean(), abs=0.05)
 
 
 def test_noise_and_a_drift_of_all_are_nobodys_loss() -> None:
@@ -307,12 +310,13 @@ RATES = [
 
 @pytest.mark.parametrize(("table", "counter", "mechanism"), RATES)
 def test_a_rate_without_a_budget_is_a_row_and_no_accusation(table: str, counter: str, mechanism: str) -> None:
-    books = keep((table, {counter: late(0, 2, at=70, ticks=300)}))
+    books = keep((table, {counter: late(0, 2, at=60, ticks=300)}))
     assert books.findings == []
     assert {(e.subject, e.mechanism) for e in books.entries} == {(NAMES[table](3), mechanism)}
     first, last = books.entries[0], books.entries[-1]
     assert np.isnan([first.budget, first.left]).all()
-    assert (last.rate, first.exhausted_at) == (720.0, 0)
+    assert last.rate == pytest.approx(720.0)
+    assert first.exhausted_at == 0
 
 
 def test_replays_above_the_published_bit_error_ratio_are_found_with_what_peers_show() -> None:
@@ -333,7 +337,7 @@ def test_replays_above_the_published_bit_error_ratio_are_found_with_what_peers_s
 def test_a_pause_changes_nothing() -> None:
     nic = {"nic_port_bit_error_ratio": ratios(900, slope=0.002, at=300), "nic_port_up": late(1, 0, at=500, ticks=900, subjects=16)}
     gpu = {**staircase(list(range(100, 800, 60)), 900), "gpu_active_ratio": flat(0.9, 900, 16)}
-    pcie = {"pcie_link_generation": late(5, 1, at=445, ticks=900, subjects=16), "pcie_replays_total": late(0, 9, at=300, ticks=900, subjects=16)}
+    pcie = {"pcie_link_generation": late(5, 1, at=460, ticks=900, subjects=16), "pcie_replays_total": late(0, 9, at=300, ticks=900, subjects=16)}
     whole = plugins.detector("ledger")
     tables = (("gpu", gpu), ("nic", nic), ("pcie", pcie))
 
