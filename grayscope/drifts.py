@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 #: Normal quantile of an 80 % interval.
 WIDE = 1.2816
-#: Points that a line needs.
-LEAST = 6
+#: Points that a line needs, and those that a piece after a bend needs: noise with a memory bends over short times.
+LEAST, PIECE = 6, 12
 #: Gain in twice the log likelihood, per log of the number of points, for which a bend is believed.
 BEND = 4.0
 
@@ -76,17 +76,19 @@ def _effect(margin: Floats, covariate: Floats) -> Floats:
 
 def bend(x: Floats, y: Floats) -> int:
     """Return where the last straight piece begins: level before, a slope after; 0 where one line does as well."""
-    rests = [_rest(x, y, k) for k in range(len(x) - LEAST + 1)]
-    best = int(np.argmin(rests))
-    gain = len(x) * math.log(max(rests[0], 1e-18) / max(rests[best], 1e-18)) if best else 0.0
+    rests = [_rest(x, y, k) for k in range(max(len(x) - PIECE, 0) + 1)]
+    squares = [float(r @ r) for r in rests]
+    best = int(np.argmin(squares))
+    gain = len(x) * math.log(max(squares[0], 1e-18) / max(squares[best], 1e-18)) if best else 0.0
     return best if gain > BEND * math.log(len(x)) else 0
 
 
-def _rest(x: Floats, y: Floats, k: int) -> float:
-    """Return the sum of squares that a level up to point k and a slope from there leave."""
+def _rest(x: Floats, y: Floats, k: int) -> Floats:
+    """Return what a level up to point k and a slope from there leave."""
     ramp = np.maximum(x - x[k], 0.0)
     ramp, level = ramp - ramp.mean(), y - y.mean()
-    return float(level @ level) - float(ramp @ level) ** 2 / float(ramp @ ramp)
+    rest: Floats = level - float(ramp @ level) / float(ramp @ ramp) * ramp
+    return rest
 
 
 def theil_sen(x: Floats, y: Floats) -> tuple[float, float, float]:

@@ -25,9 +25,11 @@ FLOOR = 1e-15
 STANDS_OUT, WORTH = 6.0, 0.05
 #: Others that make a comparison.
 OTHERS = 8
-#: Share of the last interval's width by which a forecast, or of the budget by which the margin, must move to be told again.
+#: Share of the budget by which a margin must move to be told again; so is an end that leaves the interval told last.
 NEWS = 0.1
 SIGMA = 1.4826
+#: A forecast is told anew, too, when its interval has become so much narrower.
+SHARPER = 0.5
 
 
 class Margins:
@@ -186,4 +188,7 @@ def _news(entry: Entry, said: float, low: float, high: float) -> bool:
     """Say whether a row tells something new: the margin moved, or the likeliest end left the interval told last."""
     if math.isnan(said) or (entry.left <= 0 < said) or abs(entry.left - said) > NEWS * max(entry.budget, 1e-9):
         return True
-    return bool(entry.exhausted_at and not low <= entry.exhausted_at <= (high or math.inf))
+    if bool(high) != bool(entry.exhausted_high):
+        return True
+    known = (entry.exhausted_high - entry.exhausted_low) < SHARPER * (high - low) if high else False
+    return known or bool(entry.exhausted_at and not low <= entry.exhausted_at <= (high or math.inf))

@@ -11,10 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from grayscope import mechanisms
+from grayscope import mechanisms, plugins
 from grayscope.announce import Announce
 from grayscope.catalogue import Catalogue
-from grayscope.cli import main
 from grayscope.desk import Desk
 from grayscope.errors import InputError
 from grayscope.ledger import DAY, HOUR, Entry
@@ -61,7 +60,7 @@ def test_rows_are_read_back_and_scored(trace: Path, tmp_path: Path) -> None:
     assert (first["exhausted_at"], first["rate"]) == (None, None)  # what was spent before anybody looked tells no rate
     assert last["spent"] == 4 + (479 - 180) // 20
     assert last["exhausted_low"] < last["exhausted_at"] < last["exhausted_high"]
-    said = json.loads(CliRunner().invoke(main, ["score", str(trace), str(tmp_path / "r"), "--json"]).output)
+    said = json.loads(CliRunner().invoke(plugins.load("pipelines", "score"), [str(trace), str(tmp_path / "r"), "--json"]).output)
     assert said["ledger_intervals_share"] == 1.0
     assert said["overall"]["found"] == 1
 
