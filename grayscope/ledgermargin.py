@@ -91,7 +91,7 @@ class Margins:
         now = float(a["margin"][n - 1, s])
         if math.isnan(now) or (now > 0 and (line is None or not _worth(line, hours, now))):
             return None
-        entry = self._entry(page, tick, float(a["best"][s]), now, s, line)
+        entry = self._entry(page, tick, float(a["best"][s]), now, s, line, length)
         if not _news(entry, float(a["said"][s]), float(a["low"][s]), float(a["high"][s])):
             return None
         a["said"][s], a["low"][s], a["high"][s] = now, entry.exhausted_low, entry.exhausted_high
@@ -100,14 +100,15 @@ class Margins:
         return Note(page.account.key, entry.subject, entry, finding)
 
     @staticmethod
-    def _entry(page: Page, tick: Tick, best: float, now: float, s: int, line: Line | None) -> Entry:
+    def _entry(page: Page, tick: Tick, best: float, now: float, s: int, line: Line | None, length: int) -> Entry:
         """Return the row; what it had at best is its budget where nobody says how much there is."""
         account = page.account
         budget = account.top - account.cliff if account.top is not None else best
         entry = Entry(tick.time, tick.subjects[s], account.mechanism, budget, budget - now, max(now, 0.0), account.unit)
         if line is None or now <= 0:
             return entry
-        low, at, high = (moment(tick.time, h) for h in ends(line, now))
+        # The last point stands for the middle of its block.
+        low, at, high = (moment(tick.time - length // 2, h) for h in ends(line, max(line.now, 0.0)))
         return entry._replace(rate=-line.slope, exhausted_low=low, exhausted_at=at, exhausted_high=high)
 
     def _finding(self, page: Page, tick: Tick, entry: Entry, line: Line | None) -> Finding | None:
