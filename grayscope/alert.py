@@ -14,9 +14,9 @@ class Alert:
     Parameters
     ----------
     labels : mapping of str to str
-        Exactly ``alertname``, ``cluster``, ``incident``, ``severity``.
+        ``alertname``, ``cluster``, ``incident``, ``severity``; on masked failures also ``urgency`` where it is known.
     annotations : mapping of str to str
-        Everything else: summary, subject, place, mode, value, expected, peers, since, left.
+        Everything else: summary, subject, place, mode, why, and mechanism, left, exhausted_at where the ledger knows.
     starts : int
         Microseconds.
     ends : int or None

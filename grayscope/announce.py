@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
 
 from grayscope.alert import Alert
 from grayscope.incident import Incident
+from grayscope.ledger import DAY, Entry, urgency
+from grayscope.ledgerwords import end_in_words, left_in_words
 
 NAMES = {"gray": "GrayFailure", "masked": "MaskedRedundancy", "failed": "Failed", "unknown": "CoverageLost"}
 
 
 class Announce:
-    """The station. An escalation resolves the ticket and fires the page, for severity is part of the identity."""
+    """The station. An escalation resolves the ticket and fires the page, for severity is part of the identity.
 
-    def __init__(self, cluster: str) -> None:
-        self.cluster = cluster
+    A masked failure is urgent by when its redundancy ends: label ``urgency``, ``short`` within the horizon, else ``long``.
+
+    Parameters
+    ----------
+    cluster : str
+    horizon : int
+        Microseconds.
+    """
+
+    def __init__(self, cluster: str, horizon: int = 14 * DAY) -> None:
+        self.cluster, self.horizon = cluster, horizon
+        #: subject -> mechanism and unit -> the ledger's latest row, of what has been spent at all.
+        self.ledger: dict[str, dict[str, Entry]] = {}
         self.firing: dict[str, Alert] = {}
 
-    def step(self, incidents: Iterable[Incident]) -> Iterator[Alert]:
+    def step(self, incidents: Iterable[Incident], ledger: Iterable[Entry] = ()) -> Iterator[Alert]:
         """Yield the alerts to send, resolutions first."""
+        for entry in ledger:
+            self._keep(entry)
         for incident in incidents:
             new, old = self._alert(incident), self.firing.get(incident.id)
             changed = incident.history[-1][0] if incident.history else incident.noticed
@@ -32,13 +51,42 @@ class Announce:
 
     def _alert(self, i: Incident) -> Alert:
         labels = {"alertname": NAMES[i.state], "cluster": self.cluster, "incident": i.id, "severity": i.severity}
+        spent = self._nearest(i.subject)
+        if i.state == "masked" and spent is not None:
+            labels["urgency"] = urgency(spent, i.history[-1][0] if i.history else i.noticed, self.horizon)
         why = next((str(e["why"]) for e in reversed(i.evidence) if e.get("subject") == i.subject), "")
         words = {"summary": i.summary, "subject": i.subject, "place": i.place, "state": i.state, "mode": i.mode, "why": why}
+        if spent is not None:
+            words |= {"mechanism": spent.mechanism, "left": left_in_words(spent), "exhausted_at": end_in_words(spent)}
         return Alert(labels, words, _starts(i))
 
-    def restore(self, incidents: Iterable[Incident]) -> None:
-        """Know again what fires, from the open incidents."""
-        self.firing = {i.id: self._alert(i) for i in incidents}
+    def _keep(self, entry: Entry) -> None:
+        of = self.ledger.setdefault(entry.subject, {})
+        of[f"{entry.mechanism}/{entry.unit}"] = entry
+        if not entry.spent > 0 or not entry.left >= 0:
+            del of[f"{entry.mechanism}/{entry.unit}"]
+        if not of:
+            del self.ledger[entry.subject]
+
+    def _nearest(self, subject: str) -> Entry | None:
+        """Return what ends first of all that the subject has spent."""
+        of = self.ledger.get(subject, {}).values()
+        return min(of, key=lambda e: (e.left > 0, e.exhausted_at or 1 << 62, e.mechanism, e.unit), default=None)
+
+    def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the rows of the ledger, and what fires (by what was known then)."""
+        firing = [[key, dict(a.labels), dict(a.annotations), a.starts] for key, a in self.firing.items()]
+        ledger = [list(e) for of in self.ledger.values() for e in of.values()]
+        return {"announce": np.array(json.dumps([firing, ledger]))}
+
+    def restore(self, incidents: Iterable[Incident], state: Mapping[str, np.ndarray[Any, Any]] | None = None) -> None:
+        """Know again what fires: as it was told, else from the open incidents."""
+        told, ledger = json.loads(str(state["announce"])) if state else ([], [])
+        self.ledger = {}
+        for entry in ledger:
+            self._keep(Entry(*entry))
+        known = {key: Alert(labels, words, starts) for key, labels, words, starts in told}
+        self.firing = {i.id: known.get(i.id) or self._alert(i) for i in incidents}
 
 
 def _starts(i: Incident) -> int:

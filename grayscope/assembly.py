@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
+from typing import Any
 
 from grayscope import plugins
 from grayscope.align import AlignSettings
@@ -19,6 +21,14 @@ def engine(settings: Settings, *, catalogue: Catalogue | None = None, periods: M
         false_pages=accepted,
         periods=dict(periods or {}),
         disabled=frozenset(settings.disabled_metrics),
+        horizon=round(settings.urgency_horizon * 1e6),
         align=AlignSettings(lateness=round(settings.lateness * 1e6), period=round(settings.period * 1e6), eager=eager),
     )
-    return Engine([plugins.detector(name, false_pages=accepted) for name in names], catalogue, told, settings.cluster)
+    offered = {"false_pages": accepted, "horizon": settings.urgency_horizon / 86400}
+    return Engine([plugins.detector(name, **_wanted(name, offered)) for name in names], catalogue, told, settings.cluster)
+
+
+def _wanted(name: str, offered: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a detector takes."""
+    taken = inspect.signature(plugins.load("detectors", name)).parameters
+    return {key: value for key, value in offered.items() if key in taken}

@@ -20,6 +20,7 @@ from grayscope.evidence import NOTHING, Evidence
 from grayscope.impact import Impact
 from grayscope.incident import Incident
 from grayscope.judge import Judge
+from grayscope.ledger import DAY, Entry
 from grayscope.message import Message
 from grayscope.passing import PassThrough
 from grayscope.rivals import mixture
@@ -36,6 +37,7 @@ class Output(NamedTuple):
     verdicts: tuple[Verdict, ...] = ()
     incidents: tuple[Incident, ...] = ()
     alerts: tuple[Alert, ...] = ()
+    ledger: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,15 @@ class EngineSettings:
     disabled : frozenset of str
         Metrics that are not judged.
     align : AlignSettings
+    horizon : int
+        The end of a redundancy is urgent within so many microseconds.
     """
 
     false_pages: float = 1.0
     periods: Mapping[str, int] = field(default_factory=dict)
     disabled: frozenset[str] = frozenset()
     align: AlignSettings = field(default_factory=AlignSettings)
+    horizon: int = 14 * DAY
 
 
 class Engine:
@@ -91,7 +96,7 @@ class Engine:
         self.blame, self.impact = None if rivals else Blame(), Impact()
         self.judge = PassThrough() if rivals else Judge(self.settings.false_pages)
         self.desk = Desk(cluster)
-        self.announce = Announce(cluster)
+        self.announce = Announce(cluster, self.settings.horizon)
         self.coverage: dict[tuple[str, str], Coverage] = {}
         self.ticks = 0
 
@@ -121,6 +126,7 @@ class Engine:
             tuple(v for o in outputs for v in o.verdicts),
             tuple(i for o in outputs for i in o.incidents),
             tuple(a for o in outputs for a in o.alerts),
+            tuple(e for o in outputs for e in o.ledger),
         )
 
     def _tick(self, tick: Tick) -> Output:
@@ -134,12 +140,14 @@ class Engine:
 
     def judged(self, tick: Tick, standing: Standing) -> Output:
         """Return what a tick, compared here or by an engine of equal settings, brings about: the second half of a step."""
-        evidence = Evidence.join([d.step(tick, standing) for d in self.detectors])
+        found = [d.step(tick, standing) for d in self.detectors]
+        ledger = tuple(e for part in found for e in part.ledger)
+        evidence = Evidence.join(found)
         if self.blame is not None:
             evidence = self.impact.step(self.blame.step(evidence, tick), tick, standing)
         verdicts = tuple(self.judge.step(tick, evidence))
         incidents = tuple(self.desk.step(verdicts))
-        return Output(evidence, verdicts, incidents, tuple(self.announce.step(incidents)))
+        return Output(evidence, verdicts, incidents, tuple(self.announce.step(incidents, ledger)), ledger)
 
     def _cover(self, tick: Tick) -> None:
         reported = np.count_nonzero(np.isfinite(tick.values), axis=1).tolist()
@@ -150,7 +158,7 @@ class Engine:
         """Return the state after align as plain arrays; open ticks are replayed from the broker instead."""
         parts: dict[str, Mapping[str, np.ndarray[Any, Any]]] = {"stand": self.stand.snapshot()}
         parts |= {"blame": self.blame.snapshot(), "impact": self.impact.snapshot()} if self.blame is not None else {}
-        parts |= {"judge": self.judge.snapshot(), "desk": self.desk.snapshot()}
+        parts |= {"judge": self.judge.snapshot(), "desk": self.desk.snapshot(), "announce": self.announce.snapshot()}
         parts |= {f"detector{i}": d.snapshot() for i, d in enumerate(self.detectors)}
         return {f"{part}:{key}": array for part, state in parts.items() for key, array in state.items()}
 
@@ -162,7 +170,7 @@ class Engine:
             self.impact.restore(_part(state, "impact"))
         self.judge.restore(_part(state, "judge"))
         self.desk.restore(_part(state, "desk"))
-        self.announce.restore(self.desk.open.values())
+        self.announce.restore(self.desk.open.values(), _part(state, "announce"))
         for i, detector in enumerate(self.detectors):
             detector.restore(_part(state, f"detector{i}"))
 

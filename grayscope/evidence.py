@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from grayscope.ledger import Entry
+
 NAN = float("nan")
 
 
@@ -51,7 +53,7 @@ SCHEMA = pa.schema(
 
 
 class Evidence:
-    """A columnar table of findings, usually empty.
+    """A columnar table of findings, usually empty; `ledger` holds the rows of the redundancy ledger that changed with it.
 
     Examples
     --------
@@ -62,11 +64,12 @@ class Evidence:
     2
     """
 
-    __slots__ = ("_length", "columns")
+    __slots__ = ("_length", "columns", "ledger")
 
-    def __init__(self, findings: Iterable[Finding] = ()) -> None:
+    def __init__(self, findings: Iterable[Finding] = (), ledger: Iterable[Entry] = ()) -> None:
         rows = list(findings)
         self._length = len(rows)
+        self.ledger = tuple(ledger)
         self.columns: Mapping[str, np.ndarray[Any, Any]] = (
             {name: np.array(col, object if isinstance(col[0], str) else None) for name, col in zip(Finding._fields, zip(*rows, strict=True), strict=True)}
             if rows

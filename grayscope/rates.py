@@ -9,6 +9,9 @@ driver, or be cleared by a stranger. Compared are 64-bit values in the source's 
 - it fell otherwise: it started again (`reset`). What it shows was counted since then, so that is the increment, if the
   cell has counted as much between two rows before; else it may be another part's total, and is unknown;
 - first sight, or not reported: unknown.
+
+Increments forget what was there before we looked, so a stock's total (a counter of which the catalogue knows the budget)
+is shown beside them, as a state: `gpu_rows_remapped` beside `gpu_rows_remapped_total`.
 """
 
 from __future__ import annotations
@@ -84,6 +87,7 @@ class Rates:
         for what in ("reset", "wrapped", "saturated", "blank", "not_finite"):
             self.counts.setdefault(what, 0)
         self._last: dict[tuple[str, str], _Totals] = {}
+        self._stocks: dict[tuple[str, ...], tuple[list[int], tuple[str, ...]]] = {}  # of the latest layout only
         self._width: dict[str, tuple[float, bool] | None] = {}
 
     def batch(self, raw: Raw) -> Batch:
@@ -96,11 +100,29 @@ class Rates:
                 column = self._increments((raw.table, name), raw.subjects, np.asarray(column, np.float64))
             with np.errstate(over="ignore"):
                 out[:, m, :] = column * raw.factors[m] if raw.factors[m] != 1.0 else column
+        metrics, out = self._with_totals(raw, values, out)
         overflow = np.isinf(out)
         if overflow.any():
             self.counts["not_finite"] += int(overflow.sum())
             out[overflow] = np.nan
-        return Batch(raw.table, raw.times, raw.subjects, raw.metrics, out, raw.arrived)
+        return Batch(raw.table, raw.times, raw.subjects, metrics, out, raw.arrived)
+
+    def _with_totals(self, raw: Raw, values: NDArray[np.floating[Any]], out: NDArray[np.float32]) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+        """Return names and values with the stocks' totals added."""
+        if raw.metrics not in self._stocks:
+            named = [(m, shown) for m, name in enumerate(raw.metrics) if self.cumulative and (shown := self._shown(name)) and shown not in raw.metrics]
+            self._stocks = {raw.metrics: ([m for m, _ in named], (*raw.metrics, *(shown for _, shown in named)))}
+        rows, metrics = self._stocks[raw.metrics]
+        if not rows:
+            return raw.metrics, out
+        totals = (values[:, rows, :] * raw.factors[rows, None]).astype(np.float32)
+        return metrics, np.concatenate([out, totals], axis=1)
+
+    def _shown(self, name: str) -> str | None:
+        """Return the name under which a stock's total is shown, None for all other metrics."""
+        metric, shown = self.catalogue.get(name), name.replace("_total", "", 1)
+        stock = metric is not None and metric.type == "counter" and metric.budget is not None
+        return shown if stock and self.catalogue.get(shown) is not None else None
 
     def _finite(self, values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """Drop infinities and the exporters' signs for blank, counted."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from grayscope.evidence import Evidence
     from grayscope.incident import Incident
+    from grayscope.ledger import Entry
     from grayscope.verdict import Verdict
 
 #: Told after every message: event time reached (microseconds), rows read.
@@ -34,6 +35,7 @@ class Run:
     verdicts: pl.DataFrame
     incidents: pl.DataFrame
     scores: pl.DataFrame
+    ledger: pl.DataFrame
     coverage: pl.DataFrame
     counts: dict[str, int]
     found: list[Incident]
@@ -81,23 +83,25 @@ def replay(
     counts = {**broker.counts, **engine.counts}
     if out is not None:
         outputs.write(Path(out), engine, about(trace, settings, counts, time.perf_counter() - began))
-    frames = tables(outputs.verdicts, outputs.latest(), outputs.evidence, engine.coverage)
-    verdicts, incidents, evidence, coverage = (_frame(pl, frames[k]) for k in ("verdicts", "incidents", "scores", "coverage"))
-    return Run(verdicts, incidents, evidence, coverage, counts, outputs.latest())
+    frames = tables(outputs.verdicts, outputs.latest(), outputs.evidence, engine.coverage, outputs.ledger)
+    verdicts, incidents, evidence, ledger, coverage = (_frame(pl, frames[k]) for k in ("verdicts", "incidents", "scores", "ledger", "coverage"))
+    return Run(verdicts, incidents, evidence, ledger, coverage, counts, outputs.latest())
 
 
 class Collected:
-    """The outputs of a run: verdicts in order, the latest of each incident, the evidence if asked for."""
+    """The outputs of a run: verdicts in order, the latest of each incident, the ledger, the evidence if asked for."""
 
     def __init__(self, scores: bool = False) -> None:
         self.keep_scores = scores
         self.verdicts: list[Verdict] = []
         self.incidents: dict[str, Incident] = {}
         self.evidence: list[Evidence] = []
+        self.ledger: list[Entry] = []
 
     def add(self, output: Output) -> None:
         """Take one output."""
         self.verdicts += output.verdicts
+        self.ledger += output.ledger
         self.incidents |= {i.id: i for i in output.incidents}
         if self.keep_scores and len(output.evidence):
             self.evidence.append(output.evidence)
@@ -111,6 +115,7 @@ class Collected:
         writer = ResultsWriter(out, scores=self.keep_scores)
         writer.verdicts(self.verdicts)
         writer.incidents(self.latest())
+        writer.ledger(self.ledger)
         for evidence in self.evidence:
             writer.evidence(evidence)
         writer.close(engine.coverage, run)

@@ -17,6 +17,7 @@ from grayscope.errors import InputError, UsageError, shorten
 from grayscope.evidence import SCHEMA as EVIDENCE
 from grayscope.evidence import Evidence
 from grayscope.incident import Incident
+from grayscope.ledger import Entry
 from grayscope.tracefiles import read_table
 from grayscope.tracewriter import writing
 from grayscope.verdict import Verdict
@@ -66,12 +67,17 @@ def incident_dict(incident: Incident) -> dict[str, Any]:
 
 
 def tables(
-    verdicts: Iterable[Verdict], incidents: Iterable[Incident], evidence: Iterable[Evidence], coverage: Mapping[tuple[str, str], Coverage]
+    verdicts: Iterable[Verdict],
+    incidents: Iterable[Incident],
+    evidence: Iterable[Evidence],
+    coverage: Mapping[tuple[str, str], Coverage],
+    ledger: Iterable[Entry] = (),
 ) -> dict[str, pa.Table]:
     """Return the tables of a results directory by name, sorted as they are written."""
     said = sorted(verdicts, key=lambda v: (v.time, v.table, v.subject))
     return {
         "verdicts": pa.Table.from_pylist([_verdict(v) for v in said], VERDICTS),
+        "ledger": pa.Table.from_pylist([_entry(e) for e in sorted(ledger, key=lambda e: (e.time, e.subject, e.mechanism, e.unit))], LEDGER),
         "incidents": pa.Table.from_pylist([_incident(i) for i in sorted(incidents, key=lambda i: (i.noticed, i.id))], INCIDENTS),
         "scores": pa.concat_tables([SCORES.empty_table(), *(e.to_arrow().select(SCORES.names) for e in evidence if len(e))]),
         "coverage": pa.Table.from_pylist([_cover(*key, c) for key, c in sorted(coverage.items())], COVERAGE),
@@ -96,6 +102,7 @@ class ResultsWriter:
         self._verdicts: list[Verdict] = []
         self._incidents: list[Incident] = []
         self._evidence: list[Evidence] = []
+        self._ledger: list[Entry] = []
 
     def verdicts(self, verdicts: Sequence[Verdict]) -> None:
         """Add verdicts."""
@@ -104,6 +111,10 @@ class ResultsWriter:
     def incidents(self, incidents: Sequence[Incident]) -> None:
         """Add incidents, each in its latest form."""
         self._incidents += incidents
+
+    def ledger(self, entries: Sequence[Entry]) -> None:
+        """Add rows of the redundancy ledger."""
+        self._ledger += entries
 
     def evidence(self, evidence: Evidence) -> None:
         """Add evidence; kept with `scores` only."""
@@ -126,7 +137,7 @@ class ResultsWriter:
             raise
 
     def _files(self, work: Path, coverage: Mapping[tuple[str, str], Coverage], run: Mapping[str, Any]) -> None:
-        found = {**tables(self._verdicts, self._incidents, self._evidence, coverage), "ledger": LEDGER.empty_table()}
+        found = tables(self._verdicts, self._incidents, self._evidence, coverage, self._ledger)
         if not self.keep_scores:
             del found["scores"]
         for name, table in found.items():
@@ -144,6 +155,7 @@ class Results:
     incidents: pa.Table
     coverage: pa.Table
     scores: pa.Table | None
+    ledger: pa.Table
     run: dict[str, Any]
 
 
@@ -163,7 +175,7 @@ def read_results(path: str | Path) -> Results:
     except (OSError, ValueError) as error:
         raise InputError(f"{path / 'run.json'}: not JSON: {shorten(error)}") from error
     scores = path / "scores.parquet"
-    read = {name: read_table(path / f"{name}.parquet") for name in ("verdicts", "incidents", "coverage")}
+    read = {name: read_table(path / f"{name}.parquet") for name in ("verdicts", "incidents", "ledger", "coverage")}
     return Results(**read, scores=read_table(scores) if scores.exists() else None, run=run)
 
 
@@ -185,6 +197,12 @@ def _incident(i: Incident) -> dict[str, Any]:
 
 def _pieces(incident: Incident) -> list[dict[str, Any]]:
     return [{k: (utc(v) if k == "time" and isinstance(v, int) else v) for k, v in piece.items()} for piece in incident.evidence]
+
+
+def _entry(e: Entry) -> dict[str, Any]:
+    ends = {name: getattr(e, name) or None for name in ("exhausted_low", "exhausted_at", "exhausted_high")}
+    amounts = {name: None if math.isnan(x) else x for name in ("budget", "spent", "left", "rate") if (x := getattr(e, name)) is not None}
+    return {"time": e.time, "subject": e.subject, "mechanism": e.mechanism, "unit": e.unit, **amounts, **ends}
 
 
 def _cover(table: str, metric: str, c: Coverage) -> dict[str, Any]:

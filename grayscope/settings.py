@@ -38,6 +38,8 @@ class Settings:
         Empty: all that are not rivals.
     disabled_metrics : tuple of str
         Metrics that are not judged.
+    urgency_horizon : float
+        Seconds within which the end of a redundancy is urgent.
     webhook_urls : tuple of str
         Receivers of the ``webhook`` sink.
     dry_run : bool
@@ -50,6 +52,7 @@ class Settings:
     period: float = 10.0
     detectors: tuple[str, ...] = ()
     disabled_metrics: tuple[str, ...] = ()
+    urgency_horizon: float = 14 * 86400.0
     webhook_urls: tuple[str, ...] = ()
     dry_run: bool = False
 
@@ -135,7 +138,7 @@ def _positive(key: str, raw: Any) -> float:
     try:
         if isinstance(raw, bool):
             raise TypeError
-        value = seconds(raw) if key in ("lateness", "period") else float(raw)
+        value = seconds(raw) if key in ("lateness", "period", "urgency_horizon") else float(raw)
     except UsageError as error:
         raise UsageError(f"{key}: {error}") from None
     except (TypeError, ValueError):

@@ -18,7 +18,7 @@ import grayscope
 
 ROOT = Path(__file__).parents[1]
 WINGS = ("collectors", "detectors", "pipelines")
-DATA = ("grayscope/py.typed", "grayscope/catalogue.toml", "grayscope/events.toml", "grayscope/modes.toml")
+DATA = tuple(f"grayscope/{name}" for name in ("py.typed", "catalogue.toml", "events.toml", "mechanisms.toml", "modes.toml"))
 pytestmark = pytest.mark.slow
 
 

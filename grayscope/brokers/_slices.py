@@ -82,9 +82,9 @@ def _dense(files: TableFiles, rows: Rows, edges: Ints, key: Ints, stamp: Ints, n
         for m, v in enumerate(rows.values):
             values[row, m, column] = v
     raw = Raw(files.table, np.arange(moments), subjects, files.metrics, files.factors, values)
-    out = rates.batch(raw).values
+    out = rates.batch(raw)
     for k, first in enumerate(edges[:-1].tolist()):
-        yield int(key[first]), Batch(files.table, stamp[first : first + 1], subjects, files.metrics, out[k : k + 1])
+        yield int(key[first]), Batch(files.table, stamp[first : first + 1], subjects, out.metrics, out.values[k : k + 1])
 
 
 def _who(subject: NDArray[np.int32], edges: Ints) -> tuple[NDArray[np.int32], NDArray[np.intp]]:

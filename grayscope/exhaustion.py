@@ -1,0 +1,188 @@
+"""Exhaustion: when a stock that goes step by step will be used up, and how sure that is.
+
+Steps come at an unknown rate. After n steps in h hours that rate is a gamma variable of shape a + n and rate b + h, where
+(a, b) is what the cohort's parts show; the time that R more steps take is then (b + h) times a beta-prime variable of
+shapes R and a + n, which carries both what we do not know and what chance will do.
+
+A part that begins to fail leaves its cohort and its own past: if the cohort does not explain its steps, its prior counts
+no more, and of its own past only the spell since the step after which the rate is likeliest to have changed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+#: Lower end, middle and upper end of the interval.
+QUANTILES = (0.1, 0.5, 0.9)
+#: The cohort does not explain what it shows by chance less often than this; a single step is not foreseen from below the second.
+RARE, SELDOM = 1e-3, 0.05
+#: Regularity of the steps: weight of the belief that they come by chance alone, and the most that is believed.
+BELIEF, REGULAR = 3.0, 16.0
+#: Gain in log likelihood for which a change of rate is believed: two parameters more, and a choice among many moments.
+GAIN = 4.0
+#: Terms of the continued fraction, and halvings of a quantile's interval.
+TERMS, HALVINGS = 300, 60
+
+
+class Cohort(NamedTuple):
+    """What like parts show: mean steps per hour and its squared coefficient of variation."""
+
+    rate: float
+    difference: float
+
+    @property
+    def shape(self) -> float:
+        """Return the shape of the gamma law of healthy rates."""
+        return 1.0 / min(max(self.difference, 0.02), 10.0)
+
+
+class Forecast(NamedTuple):
+    """Steps per hour, and hours until the stock is used up: 80 % interval and median; infinite where nothing can be said."""
+
+    rate: float
+    low: float
+    at: float
+    high: float
+    refuted: bool = False
+
+
+def foresee(steps: Sequence[float], hours: float, left: float, cohort: Cohort | None) -> Forecast:
+    """Return when `left` more steps will have happened.
+
+    Parameters
+    ----------
+    steps : sequence of float
+        Hours of observation at which the steps came, ascending.
+    hours : float
+        Hours observed in all.
+    left : float
+        Steps that remain.
+    cohort : Cohort or None
+        None where there are too few like parts.
+
+    Examples
+    --------
+    >>> f = foresee([10, 11, 12, 13], 13.0, 100, Cohort(1e-4, 1.0))
+    >>> f.refuted, round(f.rate, 2), f.low < 100 < f.high
+    (True, 1.0, True)
+    >>> foresee([10.0], 13.0, 100, None).at
+    inf
+    """
+    n = len(steps)
+    if left <= 0:
+        return Forecast(n / hours if hours > 0 else math.inf, 0.0, 0.0, 0.0)
+    chance = 0.0 if cohort is None else excess(n, hours, cohort)
+    if n and cohort is not None and chance >= (SELDOM if n == 1 else RARE):
+        return _interval(cohort.shape + n, cohort.shape / cohort.rate + hours, left, False)
+    first = change(steps, hours) if n > 1 else 0
+    if n - 1 - first < 1 or hours <= steps[first]:
+        return Forecast(math.nan, math.inf, math.inf, math.inf, n > 1)
+    even = regularity([b - a for a, b in pairwise(steps[first:])])
+    # A moment that was chosen because much follows it overstates the rate: it costs half a step.
+    return _interval(n - 1 - first - 0.5 * (first > 0), hours - steps[first], left, True, even)
+
+
+def _interval(shape: float, hours: float, left: float, refuted: bool, even: float = 1.0) -> Forecast:
+    """Return quantiles of hours times a beta-prime variable; steps `even` times as regular as chance count as so many."""
+    low, at, high = (hours * prime_quantile(q, left * even, shape * even) for q in QUANTILES)
+    return Forecast(shape / hours, low, at, high, refuted)
+
+
+def regularity(gaps: Sequence[float]) -> float:
+    """Return how regular steps are: 1 as by chance, above it like a clock, below it in bursts (the shape of gamma gaps).
+
+    Examples
+    --------
+    >>> regularity([2.0] * 4), regularity([0.1, 0.1, 0.1, 9.0]) < 1.0, regularity([5.0])
+    (4.0, True, 1.0)
+    """
+    n, mean = len(gaps) - 1, sum(gaps) / len(gaps)
+    if n < 1 or mean <= 0:
+        return 1.0
+    spread = max(sum((g / mean - 1.0) ** 2 for g in gaps) / n, 1.0 / REGULAR)
+    return float(spread ** (-n / (n + (BELIEF if spread < 1 else 1.0))))  # bursts are believed sooner: they make the interval wider
+
+
+def excess(n: int, hours: float, cohort: Cohort) -> float:
+    """Return the probability that a part of the cohort makes n steps or more in so many hours (negative binomial).
+
+    Examples
+    --------
+    >>> round(excess(1, 100.0, Cohort(1e-3, 0.02)), 3), excess(3, 1.0, Cohort(1e-3, 1.0)) < 1e-8
+    (0.095, True)
+    """
+    if n <= 0:
+        return 1.0
+    shape = cohort.shape
+    return beta(n, shape, hours / (hours + shape / cohort.rate))
+
+
+def change(steps: Sequence[float], hours: float) -> int:
+    """Return the step with which the present spell began, 0 for the first: the likeliest rise of the rate, if likely enough.
+
+    Examples
+    --------
+    >>> change([10, 90, 200, 201, 202, 203, 204], 204.5), change([10, 20, 31, 39, 50], 55)
+    (2, 0)
+    """
+    n, best, found = len(steps), GAIN, 0
+    whole = _fit(n - 1, hours - steps[0])
+    for j in range(1, n - 1):
+        before, after = _fit(j, steps[j] - steps[0]), _fit(n - 1 - j, hours - steps[j])
+        if (n - 1 - j) * (steps[j] - steps[0]) > j * (hours - steps[j]) and before + after - whole > best:
+            best, found = before + after - whole, j
+    return found
+
+
+def _fit(n: int, hours: float) -> float:
+    """Return the largest log likelihood of n steps in so many hours."""
+    return n * math.log(n / max(hours, 1e-9)) - n if n else 0.0
+
+
+def prime_quantile(q: float, a: float, b: float) -> float:
+    """Return a quantile of the ratio of two gamma variables of shapes a and b (beta-prime law).
+
+    Examples
+    --------
+    >>> round(prime_quantile(0.5, 3.0, 3.0), 6), round(prime_quantile(0.9, 1.0, 1.0), 4)
+    (1.0, 9.0)
+    """
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if beta(a, b, middle) < q else (low, middle)
+    return high / max(1.0 - high, 1e-15)
+
+
+def beta(a: float, b: float, x: float) -> float:
+    """Return the regularised incomplete beta function (continued fraction, Lentz's way).
+
+    Examples
+    --------
+    >>> round(beta(2, 3, 0.5), 6), round(beta(1, 1, 0.3), 6), beta(5, 5, 1.0)
+    (0.6875, 0.3, 1.0)
+    """
+    if not 0 < x < 1:
+        return 0.0 if x <= 0 else 1.0
+    if x > (a + 1) / (a + b + 2):
+        return 1.0 - beta(b, a, 1.0 - x)
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
+    c, d, total = 1.0, 0.0, 1.0
+    for i in range(TERMS):
+        m = i // 2
+        term = (
+            1.0 if i == 0 else m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)) if i % 2 == 0 else -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        )
+        d = 1.0 / _apart(1.0 + term * d)
+        c = _apart(1.0 + term / c)
+        total *= c * d
+        if abs(c * d - 1.0) < 1e-12:
+            break
+    return min(max(front * (total - 1.0), 0.0), 1.0)
+
+
+def _apart(x: float) -> float:
+    return x if abs(x) > 1e-300 else 1e-300

@@ -1,0 +1,141 @@
+"""Ledgerstock: redundancy that goes step by step and never comes back: remapped rows, retired pages, bad addresses."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from grayscope.evidence import Finding
+from grayscope.exhaustion import Cohort, Forecast, foresee
+from grayscope.ledger import Entry, moment, verdict
+from grayscope.ledgerpage import CERTAIN, Book, Floats, Note, Page, field
+from grayscope.ledgerwords import end_in_words, left_in_words
+from grayscope.tick import Tick
+from grayscope.wording import number
+
+#: Steps that are kept of one part: the latest, for what comes next is foreseen from them.
+KEEP = 64
+#: Steps of a spell below which a short time to exhaustion may still be chance.
+SPELL = 3
+#: Like parts that make a cohort.
+COHORT = 4
+#: Share of its kind, those that spend least, that tells what healthy parts do.
+HEALTHY = 0.9
+#: Forecasts grow old without a step: they are made anew after twice the usual gap, then whenever the silence has doubled.
+#: Looked at every so many ticks.
+LOOK = 16
+
+Step = tuple[float, float]
+
+
+class Stocks:
+    """Follow counters with a budget.
+
+    Where the source's total is known (`Rates` shows it beside the increments) it is the measure: what was spent before we
+    looked counts, and a counter that is read as 0 for a while and then as before has spent nothing. Else the increments
+    are added up, and what is spent is "at least" that.
+    """
+
+    def __init__(self, horizon: int) -> None:
+        self.horizon = horizon
+        fields = {name: field(np.float64, 0.0) for name in ("spent", "hours", "count", "due")} | {"known": field(np.bool_, False)}
+        self.book = Book(fields)
+        self.steps: dict[str, dict[str, list[Step]]] = {}
+
+    def step(self, page: Page, tick: Tick) -> Iterator[Note]:
+        """Yield what changed."""
+        a = self.book.of(page, tick)
+        steps = self.steps.setdefault(page.account.key, {})
+        for s in np.flatnonzero(tick.fresh).tolist():
+            steps.pop(tick.subjects[s], None)
+        met, gain = self._spend(page, tick, a)
+        for s in np.flatnonzero(met | (gain > 0)).tolist():
+            if gain[s] > 0:
+                a["count"][s] += 1
+                mine = steps.setdefault(tick.subjects[s], [])
+                mine.append((float(a["hours"][s]), float(gain[s])))
+                del mine[:-KEEP]
+            yield self._note(page, tick, a, s, steps.get(tick.subjects[s], []))
+        if steps and (tick.time // tick.period) % LOOK == 0:
+            yield from self._aged(page, tick, a, steps)
+
+    @staticmethod
+    def _spend(page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, Any], Floats]:
+        """Add up; return who is met for the first time with something spent already [S], and the gain [S]."""
+        nothing = np.full(len(tick.subjects), np.nan)
+        total = page.total(tick, "shown") if page.rows["shown"] else nothing
+        added = page.total(tick, "counters") if page.rows["counters"] else nothing
+        assert total is not None
+        assert added is not None
+        told = np.isfinite(total)
+        a["hours"] += (told | np.isfinite(added)) * (tick.period / 3.6e9)
+        met = told & ~a["known"] & (total > 0)
+        beyond = np.where(told & a["known"], np.fmax(total - a["spent"], 0.0), 0.0)
+        gain = np.where(a["known"], beyond, np.where(told, 0.0, np.where(added > 0, added, 0.0)))
+        a["spent"] = np.where(told & ~a["known"], np.fmax(total, a["spent"]), a["spent"] + gain)
+        a["known"] = a["known"] | told
+        return met, gain
+
+    def _aged(self, page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]], steps: dict[str, list[Step]]) -> Iterator[Note]:
+        where = {s: i for i, s in enumerate(tick.subjects)} if steps else {}
+        for subject in sorted(steps):
+            s = where.get(subject)
+            if s is not None and a["hours"][s] - steps[subject][-1][0] >= a["due"][s]:
+                yield self._note(page, tick, a, s, steps[subject])
+
+    def _note(self, page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]], s: int, steps: list[Step]) -> Note:
+        account, subject, spent = page.account, tick.subjects[s], float(a["spent"][s])
+        budget = account.budget or math.nan
+        left = max(budget - spent, 0.0)
+        size = sum(n for _, n in steps) / len(steps) if steps else 1.0
+        seen = foresee([h for h, _ in steps], float(a["hours"][s]), left / size, self._cohort(page, a, s))
+        silence = float(a["hours"][s]) - steps[-1][0] if steps else 0.0
+        a["due"][s] = 2 * max(silence, 1 / seen.rate if seen.rate > 0 else math.inf)
+        ends = [moment(tick.time, h) for h in (seen.low, seen.at, seen.high)]
+        entry = Entry(tick.time, subject, account.mechanism, budget, spent, left, account.unit, seen.rate * size, *ends)
+        return Note(account.key, subject, entry, self._finding(page, entry, seen, len(steps), bool(a["known"][s])))
+
+    @staticmethod
+    def _cohort(page: Page, a: dict[str, np.ndarray[Any, Any]], s: int) -> Cohort | None:
+        """Return what the other parts of its kind show: the mean rate, and how much healthy rates differ beyond chance."""
+        others = (page.label == page.label[s]) & (a["hours"] > 0)
+        others[s] = False
+        if int(others.sum()) < COHORT:
+            return None
+        n, hours = a["count"][others], a["hours"][others]
+        healthy = np.argsort(n / hours, kind="stable")[: math.ceil(HEALTHY * len(n))]
+        n, hours = n[healthy], hours[healthy]
+        rate = (float(n.sum()) + 0.5) / float(hours.sum())
+        chance, beyond = rate * hours, float((np.square(n - rate * hours) - rate * hours).sum())
+        return Cohort(rate, max(beyond / max(float(np.square(chance).sum()), 1e-30), 0.5))
+
+    def _finding(self, page: Page, entry: Entry, seen: Forecast, steps: int, known: bool) -> Finding | None:
+        """Return what is to be said: it is used up, beyond the knee, or will be soon and no peer does as it does."""
+        account = page.account
+        state = verdict(entry, self.horizon)
+        beyond = account.knee is not None and entry.spent > account.knee
+        soon = state == "short" and seen.refuted and steps >= SPELL
+        if not (state == "spent" or beyond or soon):
+            return None
+        spent = f"{'' if known else 'at least '}{number(entry.spent)} {account.unit} used, left {left_in_words(entry)}"
+        why = f"{spent}; {account.says}" if beyond and account.says else spent
+        if entry.exhausted_at:
+            why += f"; used up {end_in_words(entry)}"
+        metric = account.counters[0]
+        found = Finding(entry.time, entry.subject, "redundancy", "ledger", CERTAIN, page.mode, account.mechanism, metric, entry.spent, entry.budget, why=why)
+        return found._replace(since=entry.time, left=entry.left, exhausted_low=entry.exhausted_low, exhausted_at=entry.exhausted_at,
+                              exhausted_high=entry.exhausted_high)  # fmt: skip
+
+    def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the whole state."""
+        return {**self.book.snapshot("stock"), "steps": np.frombuffer(json.dumps(self.steps).encode(), np.uint8)}
+
+    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Become what `snapshot` returned."""
+        self.book.restore("stock", state)
+        told = json.loads(np.asarray(state["steps"], np.uint8).tobytes())
+        self.steps = {key: {s: [(h, n) for h, n in steps] for s, steps in of.items()} for key, of in told.items()}
