@@ -74,7 +74,8 @@ class Spending:
             for h, past in enumerate(PASTS):
                 # A fading past is a new look with every event: twice as many as a running mean has.
                 chances = math.log(2 * tests * looks(past, tick.period))
-                for s, tail, expected in _unlikely(columns.arrays["events"][h, m], columns.arrays["ticks"][h, m], label, self.level + chances):
+                seen = columns.arrays["events"][h, m], columns.arrays["ticks"][h, m]
+                for s, tail, expected in _unlikely(*seen, label, ~standing.doubted, self.level + chances):
                     strength = -tail - chances
                     if strength >= self.level and strength > best.get(s, (-math.inf,))[0]:
                         best[s] = (strength, float(columns.arrays["events"][h, m, s]), expected)
@@ -99,34 +100,34 @@ class Spending:
         self.memory.restore(state)
 
 
-def _unlikely(events: Floats, ticks: Floats, label: NDArray[np.int32], needed: float) -> Iterator[tuple[int, float, float]]:
+def _unlikely(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: NDArray[np.bool_], needed: float) -> Iterator[tuple[int, float, float]]:
     """Yield (subject, ln of the tail probability, expected events) for whoever may reach -`needed`, against its own group.
 
     The law is the predictive one: it knows that the group's rate was itself estimated from few events, and that healthy
-    parts differ, by as much as all others do within their groups.
+    parts differ, by as much as all others that are `trusted` do within their groups.
     """
     suspects = np.flatnonzero(events >= LEAST).tolist()
     if not suspects:
         return
-    seen, watched = (np.bincount(label, weights=x) for x in (events, ticks))
+    seen, watched = (np.bincount(label, weights=np.where(trusted, x, 0.0), minlength=int(label.max()) + 1) for x in (events, ticks))
     members = np.bincount(label, weights=ticks > 0)
     for s in suspects:
         g = label[s]
         if members[g] < 4:
             continue
-        others = float(seen[g] - events[s]) + 0.5  # half an event more than was seen: none so far is not impossible
-        mean = others / float(watched[g] - ticks[s]) * float(ticks[s])
+        others = float(seen[g] - trusted[s] * events[s]) + 0.5  # half an event more than was seen: none so far is not impossible
+        mean = others / max(float(watched[g] - trusted[s] * ticks[s]), 1.0) * float(ticks[s])
         n = math.floor(events[s])
         # Cheap first: no law with this mean has a thinner tail than Poisson's, and that one is not thin enough.
         if n <= mean or n * math.log(n / mean) - (n - mean) + 3.0 < needed:
             continue
-        size = 1.0 / (1.0 / others + _difference(events, ticks, label, s))
+        size = 1.0 / (1.0 / others + _difference(events, ticks, label, trusted, s))
         yield s, log_tail(n, mean, mean + mean * mean / size), mean
 
 
-def _difference(events: Floats, ticks: Floats, label: NDArray[np.int32], without: int) -> float:
+def _difference(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: NDArray[np.bool_], without: int) -> float:
     """Return the squared coefficient of variation of healthy rates within their groups, beyond chance."""
-    there = ticks > 0
+    there = (ticks > 0) & trusted
     there[without] = False
     e, n, of = events[there], ticks[there], label[there]
     usual = (np.bincount(of, weights=e) / np.maximum(np.bincount(of, weights=n), 1e-9))[of]

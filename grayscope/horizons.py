@@ -22,6 +22,7 @@ from grayscope.columns import Columns, Field, Memory
 from grayscope.crowd import crowds, split
 from grayscope.detector import State
 from grayscope.evidence import NOTHING, Evidence, Finding
+from grayscope.mechanisms import limited
 from grayscope.standing import Standing
 from grayscope.tails import MARKS, Tails
 from grayscope.tick import Tick
@@ -71,7 +72,7 @@ def worth(finding: Finding, metric: Metric) -> bool:
     """
     if metric.side != "redundancy":
         return True
-    return metric.type == "counter" and finding.value >= 2 * finding.expected
+    return metric.type == "counter" and metric.mechanism not in limited() and finding.value >= 2 * finding.expected
 
 
 Explain = Callable[[Tick, Standing, int, int, float, int], Finding | None]

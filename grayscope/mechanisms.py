@@ -105,6 +105,18 @@ def parse(text: str, where: str = "mechanisms") -> tuple[Account, ...]:
     return tuple(found)
 
 
+@cache
+def limited() -> frozenset[str]:
+    """Return the mechanisms of which there is a countable amount, so that a ledger says more than any comparison of rates.
+
+    Examples
+    --------
+    >>> "hbm_row_spares" in limited(), "pcie_replay" in limited()
+    (True, False)
+    """
+    return frozenset(a.mechanism for a in load() if a.kind != "rate")
+
+
 def of_table(accounts: Iterable[Account], table: str) -> list[Account]:
     """Return the accounts that a table tells of."""
     return [a for a in accounts if a.table == table]
