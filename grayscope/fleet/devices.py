@@ -56,7 +56,7 @@ class Gpus:
         heat = self.lag.next(inlet[:, self.topology.node_of_gpu] + 14 + lot.place + lot.heat * watts + wrong["heat"])
         heat = heat + self.sensor.next(ticks)
         capped = np.clip(lot.capped + self.capped.next(ticks), 0, 1) * busy * working * (1 - wrong["hot"]) * self.period
-        corrected = self.upset.poisson(lot.corrected * self.period / DAY, (ticks, len(lot.corrected))) + wrong["corrected"]
+        corrected = self.upset.poisson(lot.corrected * self.period / DAY, busy.shape) + wrong["corrected"]
         hot = wrong.whole("hot") * working * self.period
         return {
             'gpu_clock_hertz{domain="sm"}': np.where(working, loaded, IDLE_CLOCK),

@@ -43,6 +43,7 @@ class MoreGpus:
         banks = self._banks(now, wrong)
         return {
             'gpu_ecc_uncorrected_errors_total{location="total",retention="volatile"}': total["uncorrected"].next(wrong.whole("uncorrected"), now.resets),
+            "gpu_present": 1.0 - wrong.whole("lost"),
             "gpu_power_limit_watts": np.broadcast_to(self.limit * wrong["limit"], working.shape),
             'gpu_clock_limit_seconds_total{reason="thermal_hardware"}': total["hardware"].next(hardware, now.resets),
             'gpu_clock_limit_seconds_total{reason="power_brake"}': total["brake"].next(wrong.whole("brake") * self.period, now.resets),

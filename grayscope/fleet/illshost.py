@@ -75,7 +75,14 @@ def slow_drive(fault: Fault, out: Effects, place: Place) -> None:
 
 
 def disk_redundancy(fault: Fault, out: Effects, place: Place) -> None:
-    """A disk of the node's array is gone; the array says that it is active."""
+    """A disk of the node's array is gone; the array says that it is active. The form ``wear``: a drive uses up its spare blocks.
+
+    `strength` of the form ``wear`` is the share of spare blocks that goes per hour.
+    """
+    if fault.form == "wear":
+        hours = np.maximum(out.seconds - fault.began, 0.0) / 3600.0
+        out.touch("spent", place.drive(fault.subject), fault.strength * hours)
+        return
     out.touch("disks_lost", place.node(fault.subject), fault.held(out.seconds))
 
 

@@ -7,14 +7,12 @@ import numpy as np
 from grayscope.fleet.counters import Total
 from grayscope.fleet.devices import Columns
 from grayscope.fleet.effects import Effects
+from grayscope.fleet.fabric import UPLINKS
 from grayscope.fleet.lottery import Lottery
 from grayscope.fleet.moment import Moment
 from grayscope.fleet.noise import Drift, Floats, stream
 from grayscope.fleet.topology import Topology
 from grayscope.fleet.wires import OUTSIDE, RATE
-
-#: Uplinks of a leaf switch.
-UPLINKS = 16
 
 
 class Ports:
@@ -49,15 +47,15 @@ class Ports:
         return {
             "nic_port_up": wrong.whole("up"),
             "nic_port_bit_error_ratio": ratio,
-            "nic_port_fec_corrected_bits_total": self.corrected.next(np.floor(np.asarray(bits * ratio, np.float64))),
-            "nic_port_received_bits_total": self.received.next(bits),
-            "nic_port_link_downs_total": self.downs.next(wrong.whole("downs")),
-            "nic_port_link_recoveries_total": self.recoveries.next(wrong.whole("recoveries")),
-            'nic_port_receive_errors_total{class="crc"}': self.spoilt.next(wrong.whole("spoilt")),
-            'nic_port_retransmits_total{cause="out_of_sequence"}': self.sequence.next(_drawn(self.rng, self.order * self.period * now.working)),
-            'nic_port_congestion_total{event="cnp_handled"}': self.handled.next(marks),
-            'nic_port_congestion_total{event="ecn_marked"}': self.marked.next(_drawn(self.rng, np.minimum(marks, 1e6) * 1.1)),
-            "nic_port_pause_seconds_total": self.paused.next(wrong.whole("pause")),
+            "nic_port_fec_corrected_bits_total": self.corrected.next(np.floor(np.asarray(bits * ratio, np.float64)), now.boots),
+            "nic_port_received_bits_total": self.received.next(bits, now.boots),
+            "nic_port_link_downs_total": self.downs.next(wrong.whole("downs"), now.boots),
+            "nic_port_link_recoveries_total": self.recoveries.next(wrong.whole("recoveries"), now.boots),
+            'nic_port_receive_errors_total{class="crc"}': self.spoilt.next(wrong.whole("spoilt"), now.boots),
+            'nic_port_retransmits_total{cause="out_of_sequence"}': self.sequence.next(_drawn(self.rng, self.order * self.period * now.working), now.boots),
+            'nic_port_congestion_total{event="cnp_handled"}': self.handled.next(marks, now.boots),
+            'nic_port_congestion_total{event="ecn_marked"}': self.marked.next(_drawn(self.rng, np.minimum(marks, 1e6) * 1.1), now.boots),
+            "nic_port_pause_seconds_total": self.paused.next(wrong.whole("pause"), now.boots),
             "nic_port_transceiver_temperature_celsius": np.round(48.0 + self.warm.next(shape[0]) + 0.3 * self.lottery.place, 1),
         }
 

@@ -17,10 +17,9 @@ from grayscope.fleet.lottery import Lottery
 from grayscope.fleet.moment import stamp
 from grayscope.fleet.noise import Floats, ticking
 from grayscope.fleet.place import Place
-from grayscope.fleet.spent import exhausted
+from grayscope.fleet.spent import exhausted, mechanism
 from grayscope.fleet.topology import Topology
 from grayscope.fleet.work import Work, pace
-from grayscope.modes import Modes
 
 #: A fault is gray where it changes a job's step time by this share ...
 GRAY = 0.01
@@ -44,7 +43,10 @@ def truth_rows(
         seconds = ticking(first, ticks, period)
         wrong = effects(faults, place, seconds, period, seed)
         meter.add(wrong, work.alone(seconds), looks.phases(faults, topology, seconds), topology.working(seconds))
-    return meter.rows()
+    rows = meter.rows()
+    for row in rows:
+        del row["by"]
+    return rows
 
 
 class Meter:
@@ -75,6 +77,8 @@ class Meter:
             fault = self.faults[number]
             window = np.floor((wrong.seconds - fault.began) / WINDOW).astype(np.int64)
             inside = (window >= 0) & (window < len(self.shows[number]))
+            if fault.fails is not None:  # from then on everybody can see it
+                inside &= wrong.seconds < fault.fails
             for touch in touches:
                 moved = touch.values != FIELDS[touch.field].neutral
                 if touch.field in ("compute", "network"):  # seen only by those who work there
@@ -87,17 +91,19 @@ class Meter:
                 np.add.at(sums, window[known], np.column_stack([paces[known], np.ones(int(known.sum()))]))
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the rows of truth.parquet, by time."""
+        """Return the rows of truth.parquet, by time; `by` is the mode whose base rate each follows."""
         rows = []
         for number, fault in enumerate(self.faults):
             spans = [(fault.began, fault.ended, fault.state)] if self._declared(fault) else list(self._spans(number))
+            if fault.fails is not None and fault.fails < self.duration:
+                spans.append((fault.fails, fault.ended, "failed"))
             rows += [_row(fault, *span, self.place) for span in spans]
         return sorted(rows, key=lambda r: (r["began"], r["subject"], r["mode"]))
 
     # -- measuring --------------------------------------------------------------------------------------------------
 
     def _windows(self, fault: Fault) -> int:
-        end = self.duration if fault.ended is None else min(fault.ended, self.duration)
+        end = min(x for x in (self.duration, fault.ended, fault.fails) if x is not None)
         return max(int(np.ceil((end - fault.began) / WINDOW)), 0)
 
     def _works(self, gpus: NDArray[np.intp], there: Bools) -> Bools:
@@ -147,17 +153,16 @@ class Meter:
     def _spans(self, number: int) -> Iterator[tuple[float, float | None, str]]:
         """Yield (began, ended, state): gray where a window's pace changes enough, masked where it only shows."""
         fault, gray, shows = self.faults[number], self._gray(number), self.shows[number]
+        end = fault.ended if fault.fails is None else fault.fails
         state = np.where(gray, 2, shows.astype(np.int64))
         known = np.flatnonzero(state)
         for a, b in pairwise(known.tolist()):
             if b - a > 1 and (b - a == 2 or self._counts(number)):
                 state[a + 1 : b] = 1
-        if len(state) > 1 and state[0] == 1 and state[1] == 2:  # so is a single one between the onset and its effect
-            state[0] = 2
         edges = np.flatnonzero(np.diff(state, prepend=-1, append=-1))
         for a, b in pairwise(edges.tolist()):
             if state[a]:
-                yield fault.began + a * WINDOW, fault.ended if b == len(state) else fault.began + b * WINDOW, "gray" if state[a] == 2 else "masked"
+                yield fault.began + a * WINDOW, end if b == len(state) else fault.began + b * WINDOW, "gray" if state[a] == 2 else "masked"
 
     def _counts(self, number: int) -> bool:
         """Say whether a fault moves a counter now and then: quiet in between, it is still there."""
@@ -171,12 +176,11 @@ def _differs(paces: Floats, share: float) -> Bools:
 
 
 def _row(fault: Fault, began: float, ended: float | None, state: str, place: Place) -> dict[str, Any]:
-    mode = Modes.load().modes[fault.mode]
     used_up = exhausted(fault, place)
     return {
         "subject": fault.subject, "mode": fault.mode, "state": state, "began": stamp(began), "ended": None if ended is None else stamp(ended),
-        "mechanism": mode.mechanism, "exhausted_at": None if used_up is None else stamp(used_up), "also": list(fault.also) or None,
-        "note": NOTES.get(fault.mode) or _told(fault.mode),
+        "mechanism": mechanism(fault, place), "exhausted_at": None if used_up is None else stamp(used_up), "also": list(fault.also) or None,
+        "note": NOTES.get(fault.mode) or _told(fault.mode), "by": fault.by or fault.mode,
     }  # fmt: skip
 
 
