@@ -32,13 +32,15 @@ class Buses:
         if len(topology.rank_gpu):
             packets[topology.rank_gpu[np.argmax(lottery.replays[topology.rank_gpu])]] = 2.0**16 - 15
         fatal[:] = 2.0**8 - 1  # the next one makes it 0: whoever reads levels sees a part get well
+        self.lost = np.zeros(n)
         self.packets, self.fatal = Total(packets, bits=16), Total(fatal, bits=8)
 
     def hour(self, now: Moment, wrong: Effects) -> Columns:
         """Return further columns [T, G]."""
         shape = now.busy.shape
         lost = wrong.whole("lost")
-        first = np.diff(lost, axis=0, prepend=lost[:1]) > 0
+        first = np.diff(lost, axis=0, prepend=self.lost[None]) > 0
+        self.lost = lost[-1]
         packets = self.rng.poisson(0.5 * self.lottery.replays * self.period / 60 * now.working, shape) + wrong["link_errors"]
         return {
             'pcie_correctable_errors_total{type="bad_tlp"}': self.packets.next(packets, now.resets),

@@ -19,14 +19,15 @@ from grayscope.fleet.noise import stream
 from grayscope.fleet.scenario import Scenario
 from grayscope.fleet.topology import DRIVES, Topology
 
-#: PCIe errors come with Xid 79 in 0.43 to 0.63 of the cases, failures of a link with a fault of the GPU beside it in 0.02 to 0.06.
+#: PCIe errors come with Xid 79 in 0.43 to 0.63 of the cases, failures of a link with a fault of the GPU beside it in 0.02 to 0.06 (same section).
 LOST, TWIN = (0.43, 0.63), (0.02, 0.06)
 #: Seconds from the first PCIe errors to the loss, at least and on average beyond that: assumed.
 WARNING = (600.0, 7200.0)
 #: Share of burn-downs that stay in one bank, of switch faults that are of uplinks and of spines, of disks that wear out: assumed.
 BANK, UPLINK, SPINE, WEAR = 0.3, 0.25, 0.25, 0.5
-#: Share of onsets that strike a node that was struck before. SuperBench: a node's mean time between incidents falls from 719 h to
-#: 152 h once it has had one; with this share it falls four- to fivefold in the first months (tests/fleet/test_couplings.py).
+#: Share of onsets that strike a node that was struck before (assumed). SuperBench (algorithms reference, section 3): a node's mean
+#: time between incidents falls from 719 h to 152 h once it has had one; with this share it falls four- to fivefold in the first
+#: months (tests/fleet/test_couplings.py).
 AGAIN = 0.25
 #: What parts of a bad lot suffer from (mode table, row 23: "as #2/#3"), and how many parts at most: assumed.
 LOT_MODES, LOT_MOST = ("hbm_row_spares", "uncorrectable_memory", "ecc_burst"), 24

@@ -12,7 +12,7 @@ import numpy as np
 from grayscope.fleet.seats import Seat
 from grayscope.fleet.topology import SPINES, Ints, Topology
 
-#: Uplinks of a leaf switch, spread evenly over the spines.
+#: Uplinks of a leaf switch, spread evenly over the spines: assumed.
 UPLINKS = 16
 #: Paths that are probed at most, however large the fleet: assumed.
 PATHS = 384

@@ -1,4 +1,7 @@
-"""Illsbus: what a failure that everybody sees does to a node: a GPU off the bus, a job that starts again, a reboot after the repair."""
+"""Illsbus: what a failure that everybody sees does to a node: a GPU off the bus, a job that starts again, a reboot after the repair.
+
+Numbers are assumed.
+"""
 
 from __future__ import annotations
 

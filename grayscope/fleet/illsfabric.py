@@ -1,4 +1,7 @@
-"""Illsfabric: what goes wrong on NICs and cables; sizes from the mode table of the algorithms reference (rows 11 to 15)."""
+"""Illsfabric: what goes wrong on NICs and cables; sizes from the mode table of the algorithms reference (rows 11 to 15).
+
+Numbers in the functions below that those rows do not give are assumed.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from grayscope.fleet.noise import wave
 from grayscope.fleet.place import Place
 from grayscope.fleet.shapes import at_ticks, counts, instants, slower
 
-#: Bit error ratio before correction, log10, beyond which corrected words begin to fail.
+#: Bit error ratio before correction, log10, beyond which corrected words begin to fail: 2.4e-4 (algorithms reference,
+#: section 7.2).
 CLIFF = float(np.log10(2.4e-4))
 
 

@@ -1,4 +1,7 @@
-"""Illshost: what goes wrong in the machine around the GPUs; sizes from the mode table of the algorithms reference (rows 9, 10)."""
+"""Illshost: what goes wrong in the machine around the GPUs; sizes from the mode table of the algorithms reference (rows 9, 10).
+
+Numbers in the functions below that those rows do not give are assumed.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 Phases, gaps, mute nodes and reloads are in `grayscope.fleet.decoys`, congestion in `grayscope.fleet.illsswitch`. Sizes: mode table of the
 algorithms reference, rows 17 and 18.
+
+Numbers in the functions below that those rows do not give are assumed.
 """
 
 from __future__ import annotations

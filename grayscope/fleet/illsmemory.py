@@ -1,4 +1,7 @@
-"""Illsmemory: what goes wrong in a GPU's memory; sizes from the mode table of the algorithms reference (rows 1 to 3)."""
+"""Illsmemory: what goes wrong in a GPU's memory; sizes from the mode table of the algorithms reference (rows 1 to 3).
+
+Numbers in the functions below that those rows do not give are assumed.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +45,7 @@ def hbm_row_spares(fault: Fault, out: Effects, place: Place) -> None:
         corrected[(seconds > moment - 60) & (seconds <= moment)] += np.ceil(burst * out.period / 60.0)
         tick = (seconds >= moment) & (seconds < moment + out.period)
         rows[tick] += 1
-        if tick.any():
-            out.say(moment, place.topology.gpu_names[g], "xid", "63", REMAPPED)
+        out.say(moment, place.topology.gpu_names[g], "xid", "63", REMAPPED)
     out.touch("corrected", g, corrected)
     out.touch("rows_uncorrected" if fault.form == "bank" else "rows", g, rows)
     out.touch("pending", g, fault.held(seconds) * (seconds >= times[0]))

@@ -1,6 +1,8 @@
 """Illsswitch: what strikes everybody who shares a switch: faults of leaves, uplinks and spines, and congestion, which is no fault.
 
 Sizes from the mode table of the algorithms reference (rows 16 and 22).
+
+Numbers in the functions below that those rows do not give are assumed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Illswire: what goes wrong on the wires inside a node; sizes from the mode table of the algorithms reference (rows 4 to 7)."""
+"""Illswire: what goes wrong on the wires inside a node; sizes from the mode table of the algorithms reference (rows 4 to 7).
+
+Numbers in the functions below that those rows do not give are assumed.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def nvlink_errors(fault: Fault, out: Effects, place: Place) -> None:
         replays = counts(fault, out, fault.strength * on)
         out.touch("replays", link, replays)
         out.touch("crc", link, np.floor(0.02 * replays))  # the other direction's share: assumed
-    begins = np.flatnonzero(np.diff(on, prepend=0.0) > 0)
+    begins = np.flatnonzero(on > telegraph(fault, out, 1800.0, 900.0, ago=out.period))
     for moment in out.seconds[begins].tolist():  # a switch's warning about link quality, told thrice (telemetry reference, 4.1 and 5.5)
         out.say(moment, fault.subject, "sxid", "20001", f"Non-fatal, Link {link % LINKS} TX Replay Error", 3)
     if fault.extra:

@@ -14,12 +14,13 @@ from grayscope.fleet.counters import Total
 from grayscope.fleet.devices import Columns
 from grayscope.fleet.effects import Effects
 from grayscope.fleet.moment import Moment
-from grayscope.fleet.noise import Drift, Floats, stream
+from grayscope.fleet.noise import Drift, Floats, Streams, stream
 from grayscope.fleet.topology import LINKS, Topology
 from grayscope.fleet.wires import sampled, sums
 
 #: Symbols corrected in a codeword: the bins that are written.
 BINS = (0, 1, 2, 3, 7, 15)
+BIN = 'nvlink_fec_codewords_total{{corrected_symbols="{}"}}'
 #: Codewords and blocks per second of a link of 53 GB/s (RS(544,514) of ten-bit symbols; blocks of 256 bytes, assumed), and bits of a codeword.
 CODEWORDS, BLOCKS, BITS = 7.8e7, 2.0e8, 5440.0
 
@@ -42,7 +43,7 @@ class Nvlinks5:
         gpu = np.repeat(np.arange(len(topology.gpu_names)), LINKS)
         self.mine = np.flatnonzero(topology.kind_of_node[topology.node_of_gpu[gpu]] == 1)
         self.gpu, self.size, self.period = gpu[self.mine], len(gpu), period * every
-        n, self.rng = len(self.mine), stream(seed, "codewords")
+        n, self.rng = len(self.mine), Streams(seed, "codewords", split=True)
         self.raw = stream(seed, "lanes").normal(-8.0, 0.5, n)
         self.wander = Drift(stream(seed, "lanes' errors"), n, 0.04, 900 / self.period)
         self.words = [Total(np.zeros(n)) for _ in BINS]
@@ -57,14 +58,11 @@ class Nvlinks5:
         raw = self.raw + self.wander.next(len(at)) + self._of(wrong, "decades", wrong["decades"][at] if wrong.touched("decades") else None)
         ratio = np.minimum(np.exp(math.log(10.0) * raw), 1e-3)
         blocks = np.full(raw.shape, BLOCKS * self.period)
-        again = self.rng.poisson(1e-10 * blocks) + self._of(wrong, "retried", sums(wrong, "retried", at))
+        again = self.rng("blocks").poisson(1e-10 * blocks) + self._of(wrong, "retried", sums(wrong, "retried", at))
         found = {
             'nvlink_bit_error_ratio{stage="raw"}': ratio,
             'nvlink_bit_error_ratio{stage="effective"}': np.zeros_like(ratio),
-            **{
-                f'nvlink_fec_codewords_total{{corrected_symbols="{k}"}}': t.next(w, resets)
-                for k, t, w in zip(BINS, self.words, self._words(ratio), strict=True)
-            },
+            **{BIN.format(k): total.next(words, resets) for k, total, words in zip(BINS, self.words, self._words(ratio), strict=True)},
             "nvlink_symbol_errors_total": self.symbols.next(np.zeros_like(raw) + self._of(wrong, "crc", sums(wrong, "crc", at)), resets),
             'nvlink_plr_blocks_total{kind="sent"}': self.sent.next(blocks + again, resets),
             'nvlink_plr_blocks_total{kind="retried"}': self.again.next(again, resets),
@@ -76,7 +74,7 @@ class Nvlinks5:
     def _words(self, ratio: Floats) -> list[Floats]:
         """Return codewords by the symbols that had to be corrected: errors fall independently."""
         mean, total = BITS * ratio, CODEWORDS * self.period
-        some = [self.rng.poisson(total * np.exp(-mean) * mean**k / math.factorial(k)).astype(np.float64) for k in BINS[1:]]
+        some = [self.rng(str(k)).poisson(total * np.exp(-mean) * mean**k / math.factorial(k)).astype(np.float64) for k in BINS[1:]]
         return [np.floor(total * np.exp(-mean)), *some]
 
     def _of(self, wrong: Effects, field: str, whole: Floats | None) -> Floats:

@@ -23,7 +23,7 @@ from grayscope.fleet.topology import LINKS, Topology
 from grayscope.fleet.wires import Nics, Nvlinks
 from grayscope.fleet.work import Steps, Work
 
-#: Share of scrapes of a node that fail for no reason.
+#: Share of scrapes of a node that fail for no reason: assumed.
 MISSED = 0.003
 #: NVLinks are read so many times less often than the rest.
 SELDOM = 6
@@ -113,9 +113,10 @@ class Telemetry:
     ) -> None:  # fmt: skip
         self.topology, self.faults, self.seed, self.period = topology, faults, seed, period
         self.place = Place(topology, lottery)
-        self.work = Work(topology, lottery, seed, period)
-        self.gpus, self.links = Gpus(topology, lottery, seed, period), Links(topology, lottery, seed, period)
-        self.nvlinks, self.nics = Nvlinks(topology, seed, period, every), Nics(topology, seed, period)
+        split = more is not None  # the demo's numbers are older than the streams of each array
+        self.work = Work(topology, lottery, seed, period, split=split)
+        self.gpus, self.links = Gpus(topology, lottery, seed, period), Links(topology, lottery, seed, period, split=split)
+        self.nvlinks, self.nics = Nvlinks(topology, seed, period, every), Nics(topology, seed, period, split=split)
         self.hosts = Hosts(topology, seed, period)
         self.lottery, self.again, self.swaps = lottery, Lottery.draw(topology, seed + 1_000_003), swaps or {}
         self.missed, self.share, self.more = stream(seed, "missed scrapes"), missed, more

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,16 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.fleet import decoys as looks
-from grayscope.fleet.effects import FIELDS, SERVICE, Effects
+from grayscope.fleet.effects import FIELDS, SERVICE, Effects, Touch
 from grayscope.fleet.faults import Fault
 from grayscope.fleet.ills import SHAPES, effects
 from grayscope.fleet.lottery import Lottery
 from grayscope.fleet.moment import stamp
 from grayscope.fleet.noise import Floats, ticking
+from grayscope.fleet.paces import Paces
 from grayscope.fleet.place import Place
 from grayscope.fleet.spent import exhausted, mechanism
 from grayscope.fleet.topology import Topology
-from grayscope.fleet.work import Work, pace
+from grayscope.fleet.work import Work
 
 #: A fault is gray where it changes a job's step time by this share ...
 GRAY = 0.01
@@ -67,28 +68,51 @@ class Meter:
         #: By fault and job: sums over the ticks of each window of (with all, without it, with it alone, with none), and their number.
         self.sums: dict[tuple[int, int], Floats] = {}
         self.shows = {i: np.zeros(self._windows(f), bool) for i, f in enumerate(faults)}
+        #: By job: seconds and paces (with all, with none) of the last five minutes, for windows that began there.
+        self.before: dict[int, tuple[Floats, Floats]] = {}
 
     def add(self, wrong: Effects, alone: Floats, phases: Floats, there: Bools) -> None:
         """Measure the next hour; `phases` [T, R] is what decoys make of the work `alone` [T, K, R]."""
-        cache: dict[tuple[str, int], Floats] = {}
-        for number, touches in wrong.touches.items():
-            if number in self.benign:
+        hour = Paces(self.place.topology, wrong, alone, phases, there, self.benign)
+        for number, fault in enumerate(self.faults):
+            window, inside = self._window(number, wrong.seconds)
+            if self._declared(fault) or not inside.any():
                 continue
-            fault = self.faults[number]
-            window = np.floor((wrong.seconds - fault.began) / WINDOW).astype(np.int64)
-            inside = (window >= 0) & (window < len(self.shows[number]))
-            if fault.fails is not None:  # from then on everybody can see it
-                inside &= wrong.seconds < fault.fails
+            touches = wrong.touches.get(number, [])
             for touch in touches:
                 moved = touch.values != FIELDS[touch.field].neutral
-                if touch.field in ("compute", "network"):  # seen only by those who work there
+                if touch.field in ("compute", "network", "far"):  # seen only by those who work there
                     moved &= self._works(touch.where, there)
                 self.shows[number][window[inside & moved.any(axis=1)]] = True
-            for job in self._jobs(wrong, number, there) if inside.any() else ():
-                sums = self.sums.setdefault((number, job), np.zeros((len(self.shows[number]), 5)))
-                paces = self._paces(wrong, number, job, alone, phases, there, cache)
-                known = inside & np.isfinite(paces).all(axis=1)
-                np.add.at(sums, window[known], np.column_stack([paces[known], np.ones(int(known.sum()))]))
+            mine = self._jobs(touches, there)
+            for job in sorted({*mine, *(j for n, j in self.sums if n == number)}):
+                self._note(number, job, wrong.seconds, hour.without(number, job) if job in mine else hour.untouched(job))
+        for job in range(len(self.place.topology.jobs)):
+            self._keep(job, wrong.seconds, hour.untouched(job))
+
+    def _window(self, number: int, seconds: Floats) -> tuple[NDArray[np.int64], Bools]:
+        """Return the number of the window that each moment lies in, and whether there is one, both of shape [T]."""
+        fault, size = self.faults[number], len(self.shows[number])
+        window = np.floor((seconds - fault.began) / WINDOW).astype(np.int64)
+        inside = (window >= 0) & (window < size)
+        return window, inside if fault.fails is None else inside & (seconds < fault.fails)  # from then on everybody can see it
+
+    def _note(self, number: int, job: int, seconds: Floats, paces: Floats) -> None:
+        """Add paces [T, 4] to the windows of a fault and a job; the first time also those before, while nothing was touched."""
+        new = (number, job) not in self.sums
+        sums = self.sums.setdefault((number, job), np.zeros((len(self.shows[number]), 5)))
+        if new and job in self.before:
+            seconds, paces = np.concatenate([self.before[job][0], seconds]), np.concatenate([self.before[job][1], paces])
+        window, inside = self._window(number, seconds)
+        known = inside & np.isfinite(paces).all(axis=1)
+        np.add.at(sums, window[known], np.column_stack([paces[known], np.ones(int(known.sum()))]))
+
+    def _keep(self, job: int, seconds: Floats, paces: Floats) -> None:
+        """Keep what windows that began before the next hour may need."""
+        old = self.before.get(job, (seconds[:0], paces[:0]))
+        seconds, paces = np.concatenate([old[0], seconds]), np.concatenate([old[1], paces])
+        late = seconds > seconds[-1] - WINDOW
+        self.before[job] = seconds[late], paces[late]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows of truth.parquet, by time; `by` is the mode whose base rate each follows."""
@@ -111,28 +135,15 @@ class Meter:
         ranks = self.place.topology.rank_gpu
         return np.stack([there[:, ranks == g].any(axis=1) for g in gpus.tolist()], axis=1)
 
-    def _jobs(self, wrong: Effects, number: int, there: Bools) -> list[int]:
+    def _jobs(self, touches: Sequence[Touch], there: Bools) -> set[int]:
         """Return the jobs whose pace a fault may have changed."""
-        top, found = self.place.topology, set()
-        for touch in wrong.touches[number]:
+        top, found = self.place.topology, set[int]()
+        for touch in touches:
             if touch.field in ("stall", "stop"):
                 found |= set(touch.where.tolist())
             elif touch.field in SERVICE:
                 found |= set(top.rank_job[np.isin(top.rank_gpu, touch.where) & there.any(axis=0)].tolist())
-        return sorted(found)
-
-    def _paces(self, wrong: Effects, number: int, job: int, alone: Floats, phases: Floats, there: Bools, cache: dict[tuple[str, int], Floats]) -> Floats:
-        def paced(service: Mapping[str, Floats]) -> Floats:
-            factor = service["compute"]
-            whole = phases * (factor if factor.shape[1] == 1 else factor[:, self.place.topology.rank_gpu])
-            return pace(self.place.topology, job, alone, whole, service, there)
-
-        if ("all", job) not in cache:
-            cache["all", job] = paced({f: wrong[f] for f in SERVICE})
-            cache["none", job] = paced(wrong.service(lambda n: n in self.benign))
-        without = paced(wrong.service(lambda n: n != number))
-        only = paced(wrong.service(lambda n: n == number or n in self.benign))
-        return np.stack([cache["all", job], without, only, cache["none", job]], axis=1)
+        return found
 
     # -- telling ----------------------------------------------------------------------------------------------------
 

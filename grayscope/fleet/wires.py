@@ -9,11 +9,11 @@ from grayscope.fleet.counters import Resets, Total
 from grayscope.fleet.devices import Columns
 from grayscope.fleet.effects import Effects
 from grayscope.fleet.moment import Moment
-from grayscope.fleet.noise import Floats, stream
+from grayscope.fleet.noise import Floats, Streams, stream
 from grayscope.fleet.topology import LINKS, Topology
 
 Indices = NDArray[np.intp]
-#: Bytes that a GPU sends per step within the node (over all its links) and to other nodes.
+#: Bytes that a GPU sends per step within the node (over all its links) and to other nodes: assumed.
 INSIDE, OUTSIDE = 6.0e11, 2.4e10
 #: NICs of 400 Gb/s.
 RATE = 5.0e10
@@ -49,23 +49,23 @@ class Nvlinks:
 class Nics:
     """Table nic: bytes follow the steps of the job; symbol errors and retransmits are rare and do not."""
 
-    def __init__(self, topology: Topology, seed: int, period: float) -> None:
+    def __init__(self, topology: Topology, seed: int, period: float, *, split: bool = False) -> None:
         n = len(topology.nic_names)
         self.period = period
-        self.rng = stream(seed, "nic")
-        self.share = np.exp(self.rng.normal(0, 0.01, n))
-        self.rate = np.minimum(self.rng.gamma(0.5, 1.0, n), 1.0) / 3600  # up to one retransmit an hour is healthy
-        self.symbols = Total(self.rng.poisson(20.0, n).astype(np.float64), bits=16, clamped=True)
-        self.retransmits = Total(self.rng.poisson(5.0, n).astype(np.float64))
-        self.sent = Total(self.rng.uniform(0, 1e16, n))
+        self.rng = Streams(seed, "nic", split=split)
+        self.share = np.exp(self.rng("share").normal(0, 0.01, n))
+        self.rate = np.minimum(self.rng("rate").gamma(0.5, 1.0, n), 1.0) / 3600  # up to one retransmit an hour is healthy
+        self.symbols = Total(self.rng("old symbols").poisson(20.0, n).astype(np.float64), bits=16, clamped=True)
+        self.retransmits = Total(self.rng("old retransmits").poisson(5.0, n).astype(np.float64))
+        self.sent = Total(self.rng("old bytes").uniform(0, 1e16, n))
 
     def hour(self, now: Moment, wrong: Effects) -> Columns:
         """Return the columns [T, N * G] of table nic; a GPU's driver does not touch them, a reboot does."""
         shape = now.traffic.shape
-        sent = OUTSIDE * self.share * now.traffic * self.period * (1 + self.rng.normal(0, 0.005, shape)) * wrong["bytes"]
-        again = self.rng.poisson(self.rate * self.period * now.working, shape) + wrong["retransmits"]
+        sent = OUTSIDE * self.share * now.traffic * self.period * (1 + self.rng("bytes").normal(0, 0.005, shape)) * wrong["bytes"]
+        again = self.rng("retransmits").poisson(self.rate * self.period * now.working, shape) + wrong["retransmits"]
         return {
-            "nic_port_symbol_errors_total": self.symbols.next(self.rng.poisson(2e-6 * self.period, shape) + wrong["symbols"], now.boots),
+            "nic_port_symbol_errors_total": self.symbols.next(self.rng("symbols").poisson(2e-6 * self.period, shape) + wrong["symbols"], now.boots),
             'nic_port_transferred_bytes_total{direction="transmit"}': self.sent.next(sent, now.boots),
             'nic_port_retransmits_total{cause="ack_timeout"}': self.retransmits.next(again, now.boots),
             "nic_port_rate_bytes_per_second": np.broadcast_to(RATE * wrong["rate"], shape),

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.fleet.lottery import Lottery
-from grayscope.fleet.noise import Drift, Floats, stream, wave
+from grayscope.fleet.noise import Drift, Floats, Streams, stream, wave
 from grayscope.fleet.topology import Topology
 
-#: Steps that one sample averages over; each has its own slowest rank.
+#: Steps that one sample averages over; each has its own slowest rank: assumed.
 STEPS = 4
-#: The collective's own time as a share of a step's computing.
+#: The collective's own time as a share of a step's computing: assumed.
 TRANSFER = 0.12
-#: Seconds by which ranks leave one collective apart.
+#: Seconds by which ranks leave one collective apart: assumed.
 SKEW = 5e-5
 #: How much slower a job counts that stands still, so that a mean over some minutes stays a number.
 STANDSTILL = 100.0
@@ -58,16 +58,18 @@ class Work:
     seed : int
     period : float
         Seconds between samples.
+    split : bool
+        As in `Streams`.
     """
 
-    def __init__(self, topology: Topology, lottery: Lottery, seed: int, period: float) -> None:
+    def __init__(self, topology: Topology, lottery: Lottery, seed: int, period: float, *, split: bool = False) -> None:
         ranks, jobs = len(topology.rank_gpu), len(topology.jobs)
         self.topology = topology
         self.lottery = lottery
         self.rank_drift = Drift(stream(seed, "rank drift"), ranks, 0.007, 600 / period)
         self.job_drift = Drift(stream(seed, "sequence lengths"), jobs, 0.015, 120 / period)
         self.jitter = stream(seed, "steps")
-        self.network = stream(seed, "network")
+        self.network = Streams(seed, "network", split=split)
 
     def alone(self, seconds: Floats) -> Floats:
         """Return the compute time that no fault has touched, shape [T, K, R] for K steps per sample; call once per hour in order."""
@@ -96,10 +98,10 @@ class Work:
         for j, mine in enumerate(members(self.topology)):
             in_step = there[:, None, mine]
             last = np.where(in_step, compute[:, :, mine], 0.0).max(axis=2, keepdims=True)
-            noise = np.exp(self.network.normal(0, 0.03, last.shape))
+            noise = np.exp(self.network(f"time of {j}").normal(0, 0.03, last.shape))
             transfer = TRANSFER * self.topology.job_base[j] * noise * slowest(self.topology, mine, wires(service), there)[:, None, None]
             stalled = (last + transfer) * stretch(service["stall"], j)[:, None, None]
-            ends = self.network.exponential(SKEW, (*last.shape[:2], compute[:, :, mine].shape[2]))
+            ends = self.network(f"ends of {j}").exponential(SKEW, (*last.shape[:2], compute[:, :, mine].shape[2]))
             duration[:, :, mine] = last - compute[:, :, mine] + transfer + stalled + ends
             wait[:, :, mine] = duration[:, :, mine] - np.where(in_step, duration[:, :, mine], np.inf).min(axis=2, keepdims=True)
             step[:, :, mine] = last + transfer + stalled
@@ -137,12 +139,13 @@ def pace(topology: Topology, j: int, alone: Floats, factor: Floats, service: Ser
     Parameters
     ----------
     j : int
-    alone, factor, there : ndarray
-        As in `Work.hour`, of all ranks.
+    alone, factor : ndarray, shapes [T, K, members] and [T, members]
+        As in `Work.hour`, of the job's ranks.
     service : Service
+    there : ndarray of bool, shape [T, R]
     """
     mine = members(topology)[j]
-    compute = np.where(there[:, None, mine], alone[:, :, mine] * factor[:, None, mine], 0.0).max(axis=2).mean(axis=1)
+    compute = np.where(there[:, None, mine], alone * factor[:, None], 0.0).max(axis=2).mean(axis=1)
     step = compute + TRANSFER * topology.job_base[j] * slowest(topology, mine, wires(service), there)
     stop = service["stop"][:, j if service["stop"].shape[1] > 1 else 0]
     step = step * (1 + stretch(service["stall"], j)) * np.where(stop > 0, STANDSTILL, 1.0)

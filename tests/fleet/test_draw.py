@@ -67,7 +67,7 @@ def test_a_bad_lot_names_its_parts_and_all_of_them_are_of_that_lot() -> None:
     topology = Topology(64, 8, 1)
     found = draw(Scenario("lot", nodes=64, hours=100.0, acceleration=3e3, faults=("batch_defect",)), topology)
     lots = [f for f in found if f.mode == "batch_defect"]
-    rows = {f.subject for f in found if f.mode == "hbm_row_spares"}
+    rows = {f.subject for f in found if f.by == "batch_defect"}
     assert lots
     for lot in lots:
         assert set(lot.also) <= rows
