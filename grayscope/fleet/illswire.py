@@ -44,7 +44,7 @@ def _corrected(fault: Fault, link: int, on: Floats, out: Effects) -> None:
     level = on * ramp(fault, out.seconds, 3600.0)
     out.touch("decades", link, (1.5 + 0.6 * np.log10(fault.strength)) * level)
     out.touch("retried", link, counts(fault, out, fault.strength * level, "retried"))
-    out.touch("mended", link, counts(fault, out, level / 1800.0, "mended"))
+    out.touch("mended", link, counts(fault, out, level / 300.0, "mended"))
     if fault.extra:
         out.touch("crc", link, counts(fault, out, 0.05 * level, "symbols"))
 
@@ -74,7 +74,7 @@ def pcie_errors(fault: Fault, out: Effects, place: Place) -> None:
     rate = fault.strength / 60.0 * level * (1 + 0.3 * wave(out.seconds, 5400.0))
     out.touch("link_errors", g, counts(fault, out, rate))
     for moment in fault.began + 900.0 * np.arange(1, 200):  # logs are rate-limited and undercount
-        if fault.during(np.array([moment]), np.inf)[0]:
+        if fault.during(np.array([moment]), np.inf)[0] and (fault.fails is None or moment < fault.fails):
             out.say(float(moment), fault.subject, "aer", "RxErr", "PCIe Bus Error: severity=Corrected, type=Physical Layer, (Receiver ID)", 10)
     if fault.extra:
         out.touch("compute", g, 1 + 0.1 * (slower(fault.extra) - 1) * level)  # a tenth of a step waits for the host: assumed

@@ -88,8 +88,8 @@ def instants(fault: Fault, seed: int, rate: float, *, children: float = 0.0, gap
 
 
 def at_ticks(out: Effects, moments: Floats, sizes: Floats) -> Floats:
-    """Return the sum of `sizes` of those `moments` that fall into each tick, shape [T]."""
-    tick = np.floor((moments - out.seconds[0]) / out.period + 1e-9).astype(np.int64)
+    """Return the sum of `sizes` of those `moments` that fall between the tick before and each tick, shape [T]."""
+    tick = np.ceil((moments - out.seconds[0]) / out.period - 1e-9).astype(np.int64)
     inside = (tick >= 0) & (tick < len(out.seconds))
     return np.asarray(np.bincount(tick[inside], sizes[inside], len(out.seconds)).astype(np.float64))
 

@@ -62,6 +62,8 @@ class Simulation:
     scenario : Scenario
     faults : sequence of Fault, optional
         Instead of those that are drawn.
+    seats : sequence of Seat, optional
+        Who works where, instead of a schedule that is drawn.
 
     Examples
     --------
@@ -70,10 +72,10 @@ class Simulation:
     ()
     """
 
-    def __init__(self, scenario: Scenario, faults: tuple[Fault, ...] | None = None) -> None:
+    def __init__(self, scenario: Scenario, faults: tuple[Fault, ...] | None = None, seats: tuple[Seat, ...] | None = None) -> None:
         self.scenario = scenario
         n, second = scenario.nodes, round(scenario.nodes * scenario.second)
-        seats = schedule(n, second, scenario.busy, scenario.hours, scenario.seed)
+        seats = schedule(n, second, scenario.busy, scenario.hours, scenario.seed) if seats is None else seats
         leaf = under_one_leaf(n)
         first = Topology(n, scenario.gpus, scenario.seed, seats, second, leaf)
         self.faults = draw(scenario, first) if faults is None else faults

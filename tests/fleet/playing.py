@@ -95,11 +95,12 @@ def subject(mode: str, form: str = "") -> str:
     spine = place.fabric.names[place.fabric.spine_of(job, int(k))]
     if form in ("spine", "wear"):
         return {"spine": spine, "wear": f"{node}/nvme1"}[form]
-    return {
+    found: str = {
         "gpu": {"nvlink_errors": f"{gpu}/nvlink3", "pcie_errors": f"{gpu}/pcie", "pcie_width": f"{gpu}/pcie"}.get(mode, gpu),
         "nic": f"{node}/nic{k}", "node": node, "drive": f"{node}/nvme1", "job": job, "site": "site", "spine": spine,
         "leaf": place.topology.leaf_names[place.topology.leaf_of_gpu[place.gpu(gpu)]],
     }[hazards()[mode].part]  # fmt: skip
+    return found
 
 
 def fault(mode: str, strength: float, extra: float = 0.0, form: str = "", ended: float | None = END, fails: float | None = None) -> Fault:
