@@ -16,8 +16,7 @@ from grayscope.fleet.skus import H100, KINDS
 
 SKU = H100.gpu
 #: NVLinks of one GPU of either kind (telemetry reference, section 1.5); nodes per rack: assumed.
-LINKS = 18
-NODES_PER_RACK = 4
+LINKS, NODES_PER_RACK = 18, 4
 #: A leaf switch serves one rail of so many nodes (NVIDIA's scalable unit); drives per node and spine switches: assumed.
 NODES_PER_LEAF, DRIVES, SPINES = 32, 2, 4
 #: Seconds that a rank of each of the first two jobs computes per step: assumed.
