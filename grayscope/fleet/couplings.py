@@ -23,8 +23,9 @@ from grayscope.fleet.topology import DRIVES, Topology
 LOST, TWIN = (0.43, 0.63), (0.02, 0.06)
 #: Seconds from the first PCIe errors to the loss, at least and on average beyond that: assumed.
 WARNING = (600.0, 7200.0)
-#: Share of burn-downs that stay in one bank, of switch faults that are of uplinks and of spines, of disks that wear out: assumed.
-BANK, UPLINK, SPINE, WEAR = 0.3, 0.25, 0.25, 0.5
+#: Share of burn-downs that stay in one bank, of switch faults that are of uplinks and of spines, of disks that wear out,
+#: and of bond members that are up in vain: assumed.
+BANK, UPLINK, SPINE, WEAR, CHURN = 0.3, 0.25, 0.25, 0.5, 0.5
 #: Share of onsets that strike a node that was struck before (assumed). SuperBench (algorithms reference, section 3): a node's mean
 #: time between incidents falls from 719 h to 152 h once it has had one; with this share it falls four- to fivefold in the first
 #: months (tests/fleet/test_couplings.py).
@@ -47,6 +48,8 @@ def forms(fault: Fault, scenario: Scenario, topology: Topology, rng: np.random.G
         fault = _lost(fault, rng)
     elif fault.mode == "hbm_row_spares" and rng.random() < BANK:
         fault = _in_one_bank(fault, scenario.seed)
+    elif fault.mode == "bond_degraded" and rng.random() < CHURN:
+        fault = replace(fault, form="churn")
     elif fault.mode == "switch_fault":
         fault = _switch(fault, topology, rng)
     yield fault

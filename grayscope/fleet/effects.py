@@ -45,7 +45,7 @@ FIELDS: dict[str, Field] = {
     **_fields("nic", "plus", 0.0, "margin symbols retransmits downs recoveries spoilt marks pause"),
     **_fields("nic", "least", 1.0, "up"),
     **_fields("node", "times", 1.0, "fan inside"),
-    **_fields("node", "plus", 0.0, "edac cpu inlet disks_lost"),
+    **_fields("node", "plus", 0.0, "edac cpu inlet disks_lost bond_down bond_alone"),
     **_fields("node", "least", 1.0, "supplies fans"),
     **_fields("node", "most", 0.0, "dark"),
     **_fields("drive", "times", 1.0, "latency"),

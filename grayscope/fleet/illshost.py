@@ -89,7 +89,18 @@ def disk_redundancy(fault: Fault, out: Effects, place: Place) -> None:
     out.touch("disks_lost", place.node(fault.subject), fault.held(out.seconds))
 
 
+def bond_degraded(fault: Fault, out: Effects, place: Place) -> None:
+    """A member of the host's network bond is gone, or (the form ``churn``) up but in no aggregate: storage has half the way; `extra` slows ranks."""
+    node, held = place.node(fault.subject), fault.held(out.seconds)
+    out.touch("bond_alone", node, held)
+    if fault.form != "churn":
+        out.touch("bond_down", node, held)
+        out.say(fault.began, fault.subject, "link", "bond", "bond0: (slave eth1): link status definitely down, disabling slave")
+    if fault.extra:
+        out.touch("compute", place.gpus(node), 1 + fault.extra * held)
+
+
 SHAPES = {
     "power_cap": power_cap, "fan_degraded": fan_degraded, "host_memory_errors": host_memory_errors,
-    "slow_drive": slow_drive, "disk_redundancy": disk_redundancy,
+    "slow_drive": slow_drive, "disk_redundancy": disk_redundancy, "bond_degraded": bond_degraded,
 }  # fmt: skip

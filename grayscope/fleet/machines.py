@@ -13,6 +13,8 @@ from grayscope.fleet.topology import DRIVES, Topology
 
 #: Seconds between two checkpoints, and how long one is written: assumed.
 EVERY, WRITING = 1800.0, 60.0
+#: Members of a host's network bond: assumed.
+MEMBERS = 2.0
 
 
 class Machines:
@@ -37,6 +39,9 @@ class Machines:
             "node_uptime_seconds": self.up.next(np.full(shape, self.period), boots),
             "psu_redundancy_intact": wrong.whole("supplies"),
             "fan_redundancy_intact": wrong.whole("fans"),
+            "bond_members_active": MEMBERS - wrong.whole("bond_down"),
+            "bond_members_expected": np.full(shape, MEMBERS),
+            "bond_members_aggregated": MEMBERS - wrong.whole("bond_alone"),
             "raid_members_missing": wrong.whole("disks_lost"),
             "host_memory_uncorrected_errors_total": self.uncorrected.next(np.zeros(shape), boots),
         }

@@ -41,8 +41,8 @@ def exhausted(fault: Fault, place: Place) -> float | None:
     """Return the second at which a fault has used up what hides it; None where nothing is spent or no end is known.
 
     Rows go at their planted rate to the last of 512, or to the last spare of their bank; an optic's margin at its drift to
-    the cliff; a drive's spare blocks to the threshold. The only spare of supplies, fans and mirrored disks is spent at
-    once. Rails, links, lanes and uplinks that are lost stay so: what is left is never used up; errors that are corrected
+    the cliff; a drive's spare blocks to the threshold. The only spare of supplies, fans, mirrored disks and bonds is
+    spent at once. Rails, links, lanes and uplinks that are lost stay so: what is left is never used up; errors that are corrected
     have no published budget. A fault that ends before that stops spending.
     """
     find = ENDS.get(fault.mode)
@@ -80,6 +80,6 @@ def _at_once(fault: Fault, _: Place) -> float:
 
 
 ENDS: dict[str, Callable[[Fault, Place], float | None]] = {
-    "hbm_row_spares": _rows, "fec_margin": _margin, "disk_redundancy": _disks, "power_cap": _at_once, "fan_degraded": _fan,
+    "hbm_row_spares": _rows, "fec_margin": _margin, "disk_redundancy": _disks, "power_cap": _at_once, "fan_degraded": _fan, "bond_degraded": _at_once,
     "uncorrectable_memory": _failed_row,
 }  # fmt: skip

@@ -34,7 +34,8 @@ MASKED = [
     ("ecc_burst", 20.0, 50.0, ""), ("hbm_row_spares", 8.0, 0.1, ""), ("hbm_row_spares", 8.0, 0.0, "bank"), ("nvlink_errors", 50.0, 0.0, ""),
     ("pcie_errors", 100.0, 0.0, ""), ("pcie_width", 8.0, 0.0, ""), ("power_cap", 0.0, 0.0, ""), ("fan_degraded", 0.05, 0.0, ""),
     ("fec_margin", 0.2, 0.0, ""), ("nic_errors", 5.0, 0.0, ""), ("host_memory_errors", 2.0, 0.0, ""), ("slow_drive", 3.0, 0.0, ""),
-    ("disk_redundancy", 1.0, 0.0, ""), ("disk_redundancy", 0.05, 0.0, "wear"), ("rail_failover", 0.01, 0.0, ""), ("link_corruption", 1e-6, 0.0, ""),
+    ("disk_redundancy", 1.0, 0.0, ""), ("disk_redundancy", 0.05, 0.0, "wear"), ("rail_failover", 0.01, 0.0, ""),
+    ("bond_degraded", 1.0, 0.0, ""), ("bond_degraded", 1.0, 0.0, "churn"), ("link_corruption", 1e-6, 0.0, ""),
 ]  # fmt: skip
 #: Look-alikes.
 CONTROLS = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from grayscope.fleet.illsmemory import moments
 from grayscope.fleet.lottery import Lottery
 from grayscope.fleet.machines import wear
 from grayscope.fleet.moment import START
+from grayscope.fleet.noise import ticking
 from grayscope.fleet.place import Place
 from grayscope.fleet.spent import exhausted, mechanism
 from grayscope.fleet.topology import Topology
@@ -31,7 +34,7 @@ def told(changes: list[float], *, shows: list[bool] | None = None, began: float 
     """
     minutes = 5 * len(changes)
     planted = Fault("n001/gpu0", "slow_rank", "gray", began, ended)
-    seconds = 60.0 * np.arange(minutes)
+    seconds = ticking(0, minutes, 60.0)
     meter = Meter(PLACE, (planted,), 60.0 * minutes)
     for part in np.array_split(np.arange(minutes), 3):  # cut where it does not fit the windows
         wrong = Effects(seconds[part], 60.0, 1, TOPOLOGY.sizes)
@@ -77,7 +80,7 @@ def test_windows_begin_with_the_fault_and_the_last_one_is_diluted_by_what_follow
 
 
 def test_a_fault_hidden_behind_a_worse_one_is_gray_as_it_would_be_so_alone() -> None:
-    seconds = 60.0 * np.arange(10)
+    seconds = ticking(0, 10, 60.0)
     faults = (Fault("n001/gpu0", "slow_rank", "gray", 0.0), Fault("n002/gpu0", "slow_rank", "gray", 0.0))
     meter = Meter(PLACE, faults, 600.0)
     wrong = Effects(seconds, 60.0, 1, TOPOLOGY.sizes)
@@ -93,7 +96,7 @@ def test_a_fault_hidden_behind_a_worse_one_is_gray_as_it_would_be_so_alone() -> 
 PLACE4 = Place(Topology(4, 2, second=1), Lottery.draw(Topology(4, 2, second=1), 1))
 
 
-def end(mode: str, subject: str, strength: float = 1.0, form: str = "", ended: float | None = None) -> tuple[str | None, float | None]:
+def end(mode: str, subject: str, strength: float = 1.0, form: str = "", ended: float | None = None) -> tuple[str | None, Any]:
     """Return the mechanism and when it is used up, in hours after the onset."""
     planted = Fault(subject, mode, "masked", 3600.0, ended, strength, form=form)
     found = exhausted(planted, PLACE4)
@@ -114,6 +117,7 @@ def test_the_only_spare_is_spent_at_once() -> None:
     assert end("power_cap", "n001", 0.0) == ("psu", 0.0)
     assert end("fan_degraded", "n001", 0.6) == ("cooling", 0.0)
     assert end("disk_redundancy", "n001") == ("disk_spares", 0.0)
+    assert end("bond_degraded", "n001") == ("bond_member", 0.0)
     assert end("uncorrectable_memory", "n001/gpu0", 2.0) == ("hbm_row_spares", 0.0)
 
 
@@ -153,3 +157,12 @@ def test_a_spine_loses_uplinks_of_every_leaf() -> None:
     assert subject("switch_fault", "spine") in Fabric(healthy().simulation.topology).names
     assert {r["subject"] for r in sick.truth} == {subject("switch_fault", "spine")}
     assert culprit()[0] in healthy().simulation.place.fabric.wide
+
+
+@pytest.mark.parametrize(("form", "active"), [("", 1.0), ("churn", 2.0)])
+def test_a_bond_loses_a_member_or_only_its_aggregate(form: str, active: float) -> None:
+    sick, name = ill(fault("bond_degraded", 1.0, 0.03, form)), subject("bond_degraded")
+    found = [sick.one("node", f"bond_members_{what}", name)[300] for what in ("expected", "active", "aggregated")]
+    assert found == [2.0, active, 1.0]
+    assert {r["state"] for r in sick.truth} == {"gray"}  # half the way to storage costs 3 % here
+    assert bool(sick.said) == (form == "")
