@@ -34,7 +34,7 @@ AGAIN = 0.25
 LOT_MODES, LOT_MOST = ("hbm_row_spares", "uncorrectable_memory", "ecc_burst"), 24
 
 
-def forms(fault: Fault, scenario: Scenario, topology: Topology, rng: np.random.Generator) -> Iterator[Fault]:
+def forms(fault: Fault, scenario: Scenario, fabric: Fabric, rng: np.random.Generator) -> Iterator[Fault]:
     """Yield a fault in the form that some of its kind have, and what comes with it."""
     if fault.mode == "power_cap" and rng.random() < 0.5:  # only the spare supply is gone
         fault = replace(fault, strength=0.0)
@@ -50,8 +50,10 @@ def forms(fault: Fault, scenario: Scenario, topology: Topology, rng: np.random.G
         fault = _in_one_bank(fault, scenario.seed)
     elif fault.mode == "bond_degraded" and rng.random() < CHURN:
         fault = replace(fault, form="churn")
+    elif fault.mode == "fabric_congestion":
+        fault = replace(fault, also=fabric.jobs_over[fabric.names.index(fault.subject)])
     elif fault.mode == "switch_fault":
-        fault = _switch(fault, topology, rng)
+        fault = _switch(fault, fabric, rng)
     yield fault
     if fault.mode in ("rail_failover", "link_flap") and rng.random() < rng.uniform(*TWIN):
         gpu = fault.subject.replace("/nic", "/gpu")
@@ -78,18 +80,19 @@ def _in_one_bank(fault: Fault, seed: int) -> Fault:
     return replace(fault, form="bank", fails=fails, ended=fails + REPAIR)
 
 
-def _switch(fault: Fault, topology: Topology, rng: np.random.Generator) -> Fault:
+def _switch(fault: Fault, fabric: Fabric, rng: np.random.Generator) -> Fault:
     kind = rng.random()
     if kind < SPINE:
-        return replace(fault, form="spine", subject=str(rng.choice(Fabric(topology).names)))
+        return replace(fault, form="spine", subject=str(rng.choice(fabric.names)))
     return replace(fault, form="uplink") if kind < SPINE + UPLINK else fault
 
 
 # -- many at once, one again and again --------------------------------------------------------------------------------
 
 
-def lot(fault: Fault, scenario: Scenario, topology: Topology, rng: np.random.Generator, end: float) -> Iterator[Fault]:
+def lot(fault: Fault, scenario: Scenario, fabric: Fabric, rng: np.random.Generator, end: float) -> Iterator[Fault]:
     """Yield a bad lot and what its parts suffer: the hazards of three modes times `strength`, at least three parts; the lot names them all."""
+    topology = fabric.topology
     members = [g for i, g in enumerate(topology.gpu_names) if topology.lot(i) == fault.subject.rpartition("=")[2]]
     faster = fault.strength * scenario.acceleration * len(members) * (end - fault.began) / 3600.0
     counts = [int(rng.poisson(faster * hazards()[m].rate * scenario.speed.get(m, 1.0))) for m in LOT_MODES]
@@ -103,7 +106,7 @@ def lot(fault: Fault, scenario: Scenario, topology: Topology, rng: np.random.Gen
         hours = hazard.draw_hours(rng)
         ended = None if hours is None or began + 3600 * hours > end else began + 3600 * hours
         part = Fault(gpu, mode, hazard.state, began, ended, hazard.draw_strength(rng, False), hazard.draw_extra(rng, False), by=fault.mode)
-        yield from (replace(f, by=fault.mode) for f in forms(part, scenario, topology, rng))
+        yield from (replace(f, by=fault.mode) for f in forms(part, scenario, fabric, rng))
 
 
 def again(faults: Sequence[Fault], topology: Topology, seed: int) -> Iterator[Fault]:

@@ -23,15 +23,16 @@ def draw(scenario: Scenario, topology: Topology) -> tuple[Fault, ...]:
     out: list[Fault] = []
     for mode in (*scenario.faults, *scenario.controls):
         out += _of(mode, hazards()[mode], scenario, topology, stream(scenario.seed, f"onsets of {mode}"))
+    fabric = Fabric(topology)
     kinds = {mode: stream(scenario.seed, f"forms of {mode}") for mode in hazards()}
-    made = (f for raw in again(out, topology, scenario.seed) for f in _made(raw, scenario, topology, kinds[raw.mode]))
+    made = (f for raw in again(out, topology, scenario.seed) for f in _made(raw, scenario, fabric, kinds[raw.mode]))
     found = list(_apart(list(made)))
     return (*(f for f in found if f.state != "benign"), *(f for f in found if f.state == "benign"))
 
 
-def _made(raw: Fault, scenario: Scenario, topology: Topology, rng: np.random.Generator) -> Iterator[Fault]:
+def _made(raw: Fault, scenario: Scenario, fabric: Fabric, rng: np.random.Generator) -> Iterator[Fault]:
     """Yield what a drawn onset is, and what comes with it."""
-    return lot(raw, scenario, topology, rng, 3600.0 * scenario.hours) if raw.mode == "batch_defect" else forms(raw, scenario, topology, rng)
+    return lot(raw, scenario, fabric, rng, 3600.0 * scenario.hours) if raw.mode == "batch_defect" else forms(raw, scenario, fabric, rng)
 
 
 def faster(mode: str, scenario: Scenario) -> float:

@@ -90,6 +90,13 @@ class Fabric:
             groups.setdefault(seat.job, set()).add(seat.node // self.topology.per_leaf)
         return tuple(job for job in self.topology.jobs if len(groups[job]) > 1)
 
+    @cached_property
+    def jobs_over(self) -> tuple[tuple[str, ...], ...]:
+        """Return the jobs whose traffic crosses each spine."""
+        slots = range(self.topology.gpus)
+        spines = {job: {self.spine_of(job, k) for k in slots} for job in self.wide}
+        return tuple(tuple(job for job, mine in spines.items() if k in mine) for k in range(SPINES))
+
     def spine_of(self, job: str, slot: int) -> int:
         """Return the spine that a job's traffic on one rail is hashed to."""
         return self._hashed(job, str(slot))
