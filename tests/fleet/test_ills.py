@@ -99,6 +99,11 @@ def test_a_fan_warms_its_node_takes_clocks_and_then_slows_the_job() -> None:
         sick.one("gpu", 'gpu_clock_limit_seconds_total{reason="thermal_software"}', gpu)[-1]
         > 100 + healthy().one("gpu", 'gpu_clock_limit_seconds_total{reason="thermal_software"}', gpu)[-1]
     )
+    job, mine = culprit()[0], sick.simulation.topology
+    ranks = np.array([n.startswith(f"{job}/") for n in mine.rank_names])
+    nodes = np.array([mine.gpu_names[g].split("/")[0] for g in mine.rank_gpu[ranks]])
+    wait = np.nanmean(sick.column("rank", "collective_wait_seconds")[late][:, ranks], axis=0)
+    assert nodes[wait.argmin()] == node  # who throttles most is the one that the others wait for
 
 
 def test_a_power_cap_takes_all_gpus_of_the_node_together() -> None:

@@ -62,11 +62,11 @@ def test_without_faults_peers_can_be_exchanged() -> None:
             order = np.argsort(np.argsort(mine + 1e-9 * np.random.default_rng(seed).random(len(mine)))) / (len(mine) - 1)
             standing[key].append(np.interp(np.linspace(0, 1, 12), np.linspace(0, 1, len(order)), order))
     for key, rows in standing.items():
-        found = np.array(rows)
+        places = np.array(rows)
         rng = np.random.default_rng(1)
-        by_chance = [np.abs(rng.permuted(found, axis=1).mean(axis=0) - 0.5).max() for _ in range(999)]
+        by_chance = [np.abs(rng.permuted(places, axis=1).mean(axis=0) - 0.5).max() for _ in range(999)]
         # A permutation test per metric at p = 0.001; the seeds are fixed.
-        assert np.abs(found.mean(axis=0) - 0.5).max() <= max(by_chance), (key, found.mean(axis=0))
+        assert np.abs(places.mean(axis=0) - 0.5).max() <= max(by_chance), (key, places.mean(axis=0))
 
 
 def test_slots_and_racks_keep_their_own_temperature() -> None:
