@@ -93,8 +93,13 @@ class Register:
             node, slot = divmod(g, top.gpus)
             leaf = top.leaf_names[top.leaf_of_gpu[g]]
             keys = {**self._keys(node, seat), "role": f"stage{top.rank_stage[r]}", "gpu": top.gpu_names[g], "rail": f"rail:{slot}", "leaf": leaf}
-            crosses = (top.gpu_names[g], top.pcie_names[g], top.nic_names[g], leaf)
+            crosses = (top.gpu_names[g], top.pcie_names[g], top.nic_names[g], leaf, *self._spines(seat.job, slot))
             yield _row(name, "rank", seat.since, seat.until, keys, crosses)
+
+    def _spines(self, job: str, slot: int) -> tuple[str, ...]:
+        """Return the spine that a job's traffic on a rail crosses, if it does."""
+        wide = self.fabric is not None and job in self.fabric.wide
+        return (self.fabric.names[self.fabric.spine_of(job, slot)],) if self.fabric is not None and wide else ()
 
     def _fabric(self) -> Iterator[RosterRow]:
         for number, leaf in enumerate(self.topology.leaf_names):
@@ -125,7 +130,9 @@ class Register:
         for job in top.jobs:
             seats = [s for s in top.seating if s.job == job]
             for slot in range(top.gpus):
-                crosses = tuple(f"{top.node_names[s.node]}/nic{slot}" for s in seats)
+                ports = [s.node * top.gpus + slot for s in seats]
+                leaves = sorted({top.leaf_names[top.leaf_of_gpu[p]] for p in ports})
+                crosses = (*(top.nic_names[p] for p in ports), *leaves, *self._spines(job, slot))
                 span = min(s.since for s in seats), max(s.until for s in seats)
                 yield _row(across(job, slot), "comm", *span, {"job": job, "rail": f"rail:{slot}", "role": "along the rail"}, crosses)
 

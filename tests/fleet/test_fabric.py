@@ -6,6 +6,7 @@ import pytest
 from grayscope.fleet import Fault
 from grayscope.fleet.fabric import PATHS, Fabric
 from grayscope.fleet.moment import START
+from grayscope.fleet.register import Register
 from grayscope.fleet.scenario import Scenario, load
 from grayscope.fleet.seats import Seat
 from grayscope.fleet.simulation import Simulation
@@ -63,6 +64,21 @@ def test_the_roster_names_the_ends_of_a_path_and_all_it_crosses() -> None:
     assert row.crosses[2] == row.keys["spine"]
     assert row.crosses[3:] == ("leaf05", "n003/nic0")
     assert {f"spine0{k}" for k in range(1, 5)} <= rows.keys()
+
+
+def test_ranks_and_communicators_of_wide_jobs_cross_their_spine() -> None:
+    simulation, (job, gpu) = healthy().simulation, culprit()
+    rows = {r.subject: r for r in simulation.register().rows() if r.table in ("rank", "comm")}
+    fabric, slot, number = simulation.place.fabric, int(gpu.rpartition("gpu")[2]), job.partition(":")[2]
+    spine = fabric.names[fabric.spine_of(job, slot)]
+    rail = rows[f"comm:{number}-rail{slot}"].crosses
+    assert rail[-1] == spine
+    under = {r.keys["leaf"] for r in rows.values() if r.keys.get("rail") == f"rail:{slot}" and r.subject.startswith(f"{job}/")}
+    assert {c for c in rail if c.startswith("leaf")} == under
+    assert {r.crosses[-1] for r in rows.values() if r.keys.get("gpu") == gpu and r.keys.get("job") == job} == {spine}
+    narrow = Topology(4, 2, seats=(Seat("job:1", 0, 0),), per_leaf=2)
+    ranks = [r for r in Register(narrow, complete=True, fabric=Fabric(narrow)).rows() if r.table == "rank"]
+    assert [r.crosses[-1] for r in ranks] == ["leaf01", "leaf02"]
 
 
 # -- what probes see ------------------------------------------------------------------------------------------------
