@@ -33,7 +33,8 @@ def reboot(fault: Fault, out: Effects, place: Place) -> None:
     if fault.ended is None:
         return
     node = place.node(fault.subject)
-    down = ((out.seconds >= fault.ended - BOOT) & (out.seconds < fault.ended)).astype(np.float64)
+    begins = max(fault.ended - BOOT, fault.began if fault.fails is None else fault.fails)
+    down = ((out.seconds >= begins) & (out.seconds < fault.ended)).astype(np.float64)
     out.touch("dark", node, down)
     for job, there in place.jobs_on(node, out.seconds):
         out.touch("stop", job, there * down)

@@ -147,6 +147,14 @@ def test_a_reboot_starts_uptime_and_every_counter_again() -> None:
     assert np.diff(sick.one("node", "node_uptime_seconds", other)) == pytest.approx(10.0)
 
 
+def test_a_repair_quicker_than_a_boot_is_not_felt_before_the_fault() -> None:
+    gpu = culprit()[1]
+    sick = ill(Fault(gpu, "uncorrectable_memory", "failed", LEAD, LEAD + 100.0, 1.0, 600.0))
+    power = sick.one("gpu", "gpu_power_watts", gpu)
+    assert np.isfinite(power[:180]).all()
+    assert np.isnan(power[180:190]).all()
+
+
 def test_fatal_errors_wrap_at_eight_bits_and_corrected_ones_at_sixteen_and_thirty_two() -> None:
     sick, (_, gpu) = lost(), culprit()
     fatal = sick.one("pcie", "pcie_uncorrectable_errors_total", f"{gpu}/pcie")
