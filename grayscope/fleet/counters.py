@@ -38,11 +38,10 @@ class Total:
 
     def next(self, increments: Floats, resets: Resets = (), born: Resets = ()) -> Floats:
         """Return the totals [T, S] after adding increments [T, S]; `resets` names (tick, subjects) that start again at 0, `born` new parts."""
-        out = self.last + np.cumsum(increments, axis=0)
-        for tick, subjects in (*(() if self.lasting else resets), *born):
-            before = out[tick - 1, subjects] if tick else self.last[subjects]
-            out[tick:, subjects] -= before
+        out: Floats = np.cumsum(np.concatenate([self.last[None], increments]), axis=0)[1:]  # from the last one on, so that no cut shows
+        for tick, subjects in sorted((*(() if self.lasting else resets), *born), key=lambda r: r[0]):
+            out[tick:, subjects] = np.cumsum(increments[tick:, subjects], axis=0)
         self.last = out[-1].copy()
         if self.bits is None:
             return out
-        return np.minimum(out, 2.0**self.bits - 1) if self.clamped else np.mod(out, 2.0**self.bits)
+        return np.asarray(np.minimum(out, 2.0**self.bits - 1) if self.clamped else np.mod(out, 2.0**self.bits), np.float64)

@@ -11,7 +11,7 @@ from grayscope.fleet.faults import Fault, jitter, onset
 from grayscope.fleet.noise import Floats, stream
 from grayscope.fleet.topology import Topology
 
-#: How long a driver takes to come back, seconds.
+#: How long a driver takes to come back, seconds: assumed.
 RELOAD = 60.0
 
 

@@ -8,9 +8,10 @@ from grayscope.fleet.counters import Total
 from grayscope.fleet.effects import Effects
 from grayscope.fleet.lottery import Lottery
 from grayscope.fleet.moment import Moment
-from grayscope.fleet.noise import Drift, Floats, Lag, stream, wave
+from grayscope.fleet.noise import Drift, Floats, Lag, Streams, stream, wave
 from grayscope.fleet.topology import Topology
 
+#: Hertz of an idle GPU, and of one step of its clock: assumed.
 IDLE_CLOCK, CLOCK_STEP = 345e6, 15e6
 DAY = 86_400.0
 Columns = dict[str, Floats]
@@ -56,7 +57,7 @@ class Gpus:
         heat = self.lag.next(inlet[:, self.topology.node_of_gpu] + 14 + lot.place + lot.heat * watts + wrong["heat"])
         heat = heat + self.sensor.next(ticks)
         capped = np.clip(lot.capped + self.capped.next(ticks), 0, 1) * busy * working * (1 - wrong["hot"]) * self.period
-        corrected = self.upset.poisson(lot.corrected * self.period / DAY, (ticks, len(lot.corrected))) + wrong["corrected"]
+        corrected = self.upset.poisson(lot.corrected * self.period / DAY, busy.shape) + wrong["corrected"]
         hot = wrong.whole("hot") * working * self.period
         return {
             'gpu_clock_hertz{domain="sm"}': np.where(working, loaded, IDLE_CLOCK),
@@ -85,11 +86,11 @@ def _looks(now: Moment, active: Floats) -> Floats:
 class Links:
     """Table pcie: width, generation (an idle link falls to 1) and errors; one replay counter is about to wrap at 32 bits."""
 
-    def __init__(self, topology: Topology, lottery: Lottery, seed: int, period: float) -> None:
+    def __init__(self, topology: Topology, lottery: Lottery, seed: int, period: float, *, split: bool = False) -> None:
         n = len(topology.gpu_names)
         self.lottery, self.period = lottery, period
         self.generation = topology.of_kind("generation")
-        self.rng = stream(seed, "pcie")
+        self.rng = Streams(seed, "pcie", split=split)
         old = stream(seed, "history of links")
         start = np.floor(lottery.replays * old.uniform(0, 100_000, n))
         # The one that replays most of all working links is sure to get there.
@@ -100,8 +101,8 @@ class Links:
     def hour(self, now: Moment, wrong: Effects) -> Columns:
         """Return the columns [T, G] of table pcie, counters as totals."""
         shape = now.busy.shape
-        replays = self.rng.poisson(self.lottery.replays * self.period / 60 * now.working, shape) + wrong["link_errors"]
-        corrected = self.rng.poisson(2e-6 * self.period, shape) + wrong["link_errors"]
+        replays = self.rng("replays").poisson(self.lottery.replays * self.period / 60 * now.working, shape) + wrong["link_errors"]
+        corrected = self.rng("corrected").poisson(2e-6 * self.period, shape) + wrong["link_errors"]
         return {
             "pcie_link_width_lanes": wrong.whole("lanes"),
             "pcie_link_generation": np.where(now.working, self.generation, 1.0),

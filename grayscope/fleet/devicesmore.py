@@ -8,12 +8,12 @@ from grayscope.fleet.counters import Total
 from grayscope.fleet.devices import Columns
 from grayscope.fleet.effects import Effects
 from grayscope.fleet.moment import Moment
-from grayscope.fleet.noise import Floats, stream
+from grayscope.fleet.noise import Floats, Streams
 from grayscope.fleet.topology import LINKS, Topology
 
 #: Banks of memory, and spare rows of each (telemetry reference, section 6: 8 per bank, 512 in all; 64 of 640 hold them, assumed).
 BANKS, SPARES = 640, 8
-#: Degrees at which clocks give way.
+#: Degrees at which clocks give way: assumed for H100.
 SLOWDOWN = 87.0
 
 
@@ -30,9 +30,8 @@ class MoreGpus:
     def __init__(self, topology: Topology, seed: int, period: float) -> None:
         n = len(topology.gpu_names)
         self.period, self.limit = period, topology.of_kind("limit")
-        rng = stream(seed, "more of GPUs")
-        self.used = rng.uniform(5.5e10, 7.4e10, n)
-        self.rng = rng
+        self.rng = Streams(seed, "more of GPUs", split=True)
+        self.used = self.rng("memory").uniform(5.5e10, 7.4e10, n)
         self.totals = {name: Total(np.zeros(n)) for name in ("uncorrected", "hardware", "brake", "replays", "flit", "data")}
         self.rows = Total(np.zeros(n), lasting=True)
 
@@ -43,11 +42,12 @@ class MoreGpus:
         banks = self._banks(now, wrong)
         return {
             'gpu_ecc_uncorrected_errors_total{location="total",retention="volatile"}': total["uncorrected"].next(wrong.whole("uncorrected"), now.resets),
+            "gpu_present": 1.0 - wrong.whole("lost"),
             "gpu_power_limit_watts": np.broadcast_to(self.limit * wrong["limit"], working.shape),
             'gpu_clock_limit_seconds_total{reason="thermal_hardware"}': total["hardware"].next(hardware, now.resets),
             'gpu_clock_limit_seconds_total{reason="power_brake"}': total["brake"].next(wrong.whole("brake") * self.period, now.resets),
-            "gpu_sm_active_ratio": np.where(working, np.clip(0.8 * now.busy + 0.02 * self.rng.standard_normal(working.shape), 0, 1), 0.0),
-            "gpu_dram_active_ratio": np.where(working, np.clip(0.35 * now.busy + 0.01 * self.rng.standard_normal(working.shape), 0, 1), 0.0),
+            "gpu_sm_active_ratio": np.where(working, np.clip(0.8 * now.busy + 0.02 * self.rng("sm").standard_normal(working.shape), 0, 1), 0.0),
+            "gpu_dram_active_ratio": np.where(working, np.clip(0.35 * now.busy + 0.01 * self.rng("dram").standard_normal(working.shape), 0, 1), 0.0),
             "nvlink_links_active": LINKS - wrong.whole("links_lost"),
             "gpu_memory_used_bytes": np.where(working, self.used, 5e8),
             "gpu_temperature_margin_celsius": SLOWDOWN - gpu['gpu_temperature_celsius{sensor="gpu"}'],

@@ -27,32 +27,34 @@ def _fields(over: str, how: str, neutral: float, names: str) -> dict[str, Field]
     return {name: Field(over, how, neutral) for name in names.split()}
 
 
-#: `compute`, `network`: factors on time; `stall`: share of the time in which a job's collective stands still; `stop`: 1 where the
-#: job does not step at all; `spin`: 1 where a GPU waits in vain and looks busy. `clock`, `limit`, `bytes`, `rate`, `fan`: factors;
-#: `inside`: factor on the time of transfers within a node. `hot`, `brake`: shares; `heat`, `inlet`: degrees; `margin`: decades of
-#: bit error ratio. Counts are per tick.
+#: `compute`, `network`, `far`: factors on time, the last one only of what crosses the spine; `stall`: share of the time in which a
+#: job's collective stands still; `stop`: 1 where the job does not step at all; `spin`: 1 where a GPU waits in vain and looks busy;
+#: `lost`: 1 where it is off the bus. `clock`, `limit`, `bytes`, `rate`, `fan`: factors; `inside`: factor on the time of transfers
+#: within a node. `hot`, `brake`: shares; `heat`, `inlet`: degrees; `margin`, `decades`: decades of the bit error ratio of a NIC and
+#: an NVLink; `queue`, `crowd`: shares of a leaf's and a spine's bandwidth that are gone. Counts are per tick.
 FIELDS: dict[str, Field] = {
     **_fields("gpu", "times", 1.0, "compute clock limit"),
     **_fields("gpu", "plus", 0.0, "heat corrected rows rows_uncorrected uncorrected link_errors links_lost"),
-    **_fields("gpu", "most", 0.0, "hot brake pending failed spin"),
+    **_fields("gpu", "most", 0.0, "hot brake pending failed spin lost"),
     **_fields("gpu", "least", 16.0, "lanes"),
     **_fields("job", "plus", 0.0, "stall"),
     **_fields("job", "most", 0.0, "stop"),
-    **_fields("nvlink", "plus", 0.0, "replays crc"),
+    **_fields("nvlink", "plus", 0.0, "replays crc decades retried mended"),
     **_fields("nvlink", "least", 1.0, "joined"),
-    **_fields("nic", "times", 1.0, "network bytes rate"),
+    **_fields("nic", "times", 1.0, "network far bytes rate"),
     **_fields("nic", "plus", 0.0, "margin symbols retransmits downs recoveries spoilt marks pause"),
     **_fields("nic", "least", 1.0, "up"),
     **_fields("node", "times", 1.0, "fan inside"),
-    **_fields("node", "plus", 0.0, "edac cpu inlet disks_lost"),
+    **_fields("node", "plus", 0.0, "edac cpu inlet disks_lost bond_down bond_alone"),
     **_fields("node", "least", 1.0, "supplies fans"),
     **_fields("node", "most", 0.0, "dark"),
     **_fields("drive", "times", 1.0, "latency"),
     **_fields("drive", "plus", 0.0, "spent"),
-    **_fields("leaf", "plus", 0.0, "uplinks"),
+    **_fields("leaf", "plus", 0.0, "uplinks queue"),
+    **_fields("spine", "plus", 0.0, "crowd"),
 }
 #: What decides how long a step takes.
-SERVICE = frozenset({"compute", "network", "stall", "stop"})
+SERVICE = frozenset({"compute", "network", "far", "stall", "stop"})
 
 
 @dataclass(frozen=True, slots=True)

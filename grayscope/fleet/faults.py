@@ -30,6 +30,12 @@ class Fault:
         A second number, where the kind has one: each kind says which.
     also : tuple of str
         Other true names of it.
+    form : str
+        Which of the forms of its kind it has; empty: the usual one.
+    fails : float or None
+        The second from which on everybody can see it.
+    by : str
+        The mode whose base rate it follows, where it came with something else.
 
     Examples
     --------
@@ -45,6 +51,9 @@ class Fault:
     strength: float = 1.0
     extra: float = 0.0
     also: tuple[str, ...] = ()
+    form: str = ""
+    fails: float | None = None
+    by: str = ""
 
     def held(self, seconds: Floats) -> Floats:
         """Return 1 where it holds and 0 elsewhere, shape [T]."""

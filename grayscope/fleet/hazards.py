@@ -15,7 +15,7 @@ from grayscope.errors import InputError
 from grayscope.modes import Modes
 from grayscope.plugins import nearest
 
-PARTS = ("gpu", "nvlink", "nic", "node", "drive", "leaf", "job", "lot", "site")
+PARTS = ("gpu", "nvlink", "nic", "node", "drive", "leaf", "spine", "job", "lot", "site")
 Range = tuple[float, float]
 
 

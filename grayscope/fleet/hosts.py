@@ -28,8 +28,9 @@ class Hosts:
         shape = (len(now.seconds), self.topology.nodes)
         hottest = heat.reshape(*shape, self.topology.gpus).mean(axis=2)
         working = now.working.reshape(*shape, self.topology.gpus).any(axis=2)
+        errors = self.rng.poisson(0.05 * self.period / 86_400, shape) + wrong["edac"]
         return {
-            "host_memory_corrected_errors_total": self.corrected.next(self.rng.poisson(0.05 * self.period / 86_400, shape) + wrong["edac"]),
+            "host_memory_corrected_errors_total": self.corrected.next(errors, now.hosts(self.topology.gpus)),
             "fan_speed_rpm": np.round((4000 + 70 * hottest) * self.fans * wrong["fan"] + self.turn.next(shape[0])),
             "inlet_temperature_celsius": np.round(inlet * 2) / 2,
             "host_cpu_busy_ratio": np.clip(np.where(working, 0.22, 0.02) + wrong["cpu"] + self.load.next(shape[0]), 0.005, 1.0),

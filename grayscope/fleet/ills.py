@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from grayscope.fleet import illsdevice, illsfabric, illshost, illslook, illsmemory, illswire
+from grayscope.fleet import illsdevice, illsfabric, illshost, illslook, illsmemory, illsswitch, illswire
 from grayscope.fleet.effects import Effects
 from grayscope.fleet.faults import Fault
 from grayscope.fleet.noise import Floats
@@ -12,7 +12,8 @@ from grayscope.fleet.place import Place
 
 Shape = Callable[[Fault, Effects, Place], None]
 SHAPES: dict[str, Shape] = {
-    **illsdevice.SHAPES, **illsmemory.SHAPES, **illswire.SHAPES, **illsfabric.SHAPES, **illshost.SHAPES, **illslook.SHAPES,
+    **illsdevice.SHAPES, **illsmemory.SHAPES, **illswire.SHAPES, **illsfabric.SHAPES,
+    **illsswitch.SHAPES, **illshost.SHAPES, **illslook.SHAPES,
 }  # fmt: skip
 #: Seconds before it begins in which a fault may announce itself, and after it ends in which it is undone.
 LEAD = 3600.0

@@ -1,4 +1,7 @@
-"""Illsdevice: what makes a GPU slow or still; sizes from the mode table of the algorithms reference (rows 8, 19, 21)."""
+"""Illsdevice: what makes a GPU slow or still; sizes from the mode table of the algorithms reference (rows 8, 19, 21).
+
+Numbers in the functions below that those rows do not give are assumed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Illsfabric: what goes wrong on NICs, cables and switches; sizes from the mode table of the algorithms reference (rows 11 to 15, 22)."""
+"""Illsfabric: what goes wrong on NICs and cables; sizes from the mode table of the algorithms reference (rows 11 to 15).
+
+Numbers in the functions below that those rows do not give are assumed.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from grayscope.fleet.noise import wave
 from grayscope.fleet.place import Place
 from grayscope.fleet.shapes import at_ticks, counts, instants, slower
 
-#: Bit error ratio before correction, log10, beyond which corrected words begin to fail.
+#: Bit error ratio before correction, log10, beyond which corrected words begin to fail: 2.4e-4 (algorithms reference,
+#: section 7.2).
 CLIFF = float(np.log10(2.4e-4))
 
 
@@ -32,6 +36,9 @@ def fec_margin(fault: Fault, out: Effects, place: Place) -> None:
             out.touch(field, n, downs)
         for job, there in place.jobs_on(n // place.topology.gpus, out.seconds):
             out.touch("stall", job, there * np.minimum(3.0 * downs / out.period, 0.9))
+        for moment in out.seconds[downs > 0].tolist():
+            out.say(moment, fault.subject, "link", "down", "Link down")
+            out.say(moment + 3.0, fault.subject, "link", "up", "Link up")
 
 
 def link_flap(fault: Fault, out: Effects, place: Place) -> None:
@@ -90,16 +97,7 @@ def link_corruption(fault: Fault, out: Effects, place: Place) -> None:
     out.touch("network", n, 1 + (slower(fault.extra) - 1) * held)
 
 
-def switch_fault(fault: Fault, out: Effects, place: Place) -> None:
-    """Everything under one leaf switch loses the share `strength` of its bandwidth together; uplinks are missing."""
-    leaf, held = place.leaf(fault.subject), fault.held(out.seconds)
-    below = place.under(leaf)
-    out.touch("uplinks", leaf, np.ceil(16 * fault.strength) * held)
-    out.touch("network", below, 1 + (slower(fault.strength) - 1) * held)
-    out.touch("marks", below, counts(fault, out, 40.0 * held))
-
-
 SHAPES = {
     "fec_margin": fec_margin, "link_flap": link_flap, "rail_failover": rail_failover, "nic_errors": nic_errors,
-    "nic_rate": nic_rate, "link_corruption": link_corruption, "switch_fault": switch_fault,
+    "nic_rate": nic_rate, "link_corruption": link_corruption,
 }  # fmt: skip

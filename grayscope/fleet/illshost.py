@@ -1,4 +1,7 @@
-"""Illshost: what goes wrong in the machine around the GPUs; sizes from the mode table of the algorithms reference (rows 9, 10)."""
+"""Illshost: what goes wrong in the machine around the GPUs; sizes from the mode table of the algorithms reference (rows 9, 10).
+
+Numbers in the functions below that those rows do not give are assumed.
+"""
 
 from __future__ import annotations
 
@@ -75,11 +78,29 @@ def slow_drive(fault: Fault, out: Effects, place: Place) -> None:
 
 
 def disk_redundancy(fault: Fault, out: Effects, place: Place) -> None:
-    """A disk of the node's array is gone; the array says that it is active."""
+    """A disk of the node's array is gone; the array says that it is active. The form ``wear``: a drive uses up its spare blocks.
+
+    `strength` of the form ``wear`` is the share of spare blocks that goes per hour.
+    """
+    if fault.form == "wear":
+        hours = np.maximum(out.seconds - fault.began, 0.0) / 3600.0
+        out.touch("spent", place.drive(fault.subject), fault.strength * hours)
+        return
     out.touch("disks_lost", place.node(fault.subject), fault.held(out.seconds))
+
+
+def bond_degraded(fault: Fault, out: Effects, place: Place) -> None:
+    """A member of the host's network bond is gone, or (the form ``churn``) up but in no aggregate: storage has half the way; `extra` slows ranks."""
+    node, held = place.node(fault.subject), fault.held(out.seconds)
+    out.touch("bond_alone", node, held)
+    if fault.form != "churn":
+        out.touch("bond_down", node, held)
+        out.say(fault.began, fault.subject, "link", "bond", "bond0: (slave eth1): link status definitely down, disabling slave")
+    if fault.extra:
+        out.touch("compute", place.gpus(node), 1 + fault.extra * held)
 
 
 SHAPES = {
     "power_cap": power_cap, "fan_degraded": fan_degraded, "host_memory_errors": host_memory_errors,
-    "slow_drive": slow_drive, "disk_redundancy": disk_redundancy,
+    "slow_drive": slow_drive, "disk_redundancy": disk_redundancy, "bond_degraded": bond_degraded,
 }  # fmt: skip

@@ -1,6 +1,9 @@
 """Illslook: negative controls: what looks like trouble and is the network's, the work's, the operator's or the user's doing.
 
-Phases, gaps, mute nodes and reloads are in `grayscope.fleet.decoys`. Sizes: mode table of the algorithms reference, rows 16 to 18.
+Phases, gaps, mute nodes and reloads are in `grayscope.fleet.decoys`, congestion in `grayscope.fleet.illsswitch`. Sizes: mode table of the
+algorithms reference, rows 17 and 18.
+
+Numbers in the functions below that those rows do not give are assumed.
 """
 
 from __future__ import annotations
@@ -11,23 +14,10 @@ from grayscope.fleet.effects import Effects
 from grayscope.fleet.faults import Fault
 from grayscope.fleet.noise import wave
 from grayscope.fleet.place import Place
-from grayscope.fleet.shapes import counts, slower, telegraph
+from grayscope.fleet.shapes import telegraph
 
 #: Codes that a user's mistake leaves, and what the log says.
 BUGS = (("13", "Graphics SM Warp Exception: Out Of Range Address"), ("31", "MMU Fault: ENGINE GRAPHICS faulted"), ("43", "Reset Channel Verif Error"))
-
-
-def fabric_congestion(fault: Fault, out: Effects, place: Place) -> None:
-    """All of a job's traffic slows down in steps, by up to the share `strength`, with marks on all its ports."""
-    held = fault.held(out.seconds)
-    steps = 1 + np.floor((out.seconds - fault.began) / 240.0) % 3
-    loss = fault.strength * steps / 3 * held
-    for seat in place.seats_of(fault.subject):
-        there = (out.seconds >= seat.since) & (out.seconds < seat.until)
-        ports = place.gpus(seat.node)
-        out.touch("network", ports, 1 + (slower(loss) - 1) * there)
-        out.touch("marks", ports, counts(fault, out, 2000.0 * loss * there, f"{seat.node}"))
-        out.touch("pause", ports, 0.02 * loss * out.period * there)
 
 
 def cpu_contention(fault: Fault, out: Effects, place: Place) -> None:
@@ -46,7 +36,7 @@ def sequence_length(fault: Fault, out: Effects, place: Place) -> None:
 
 
 def maintenance(fault: Fault, out: Effects, place: Place) -> None:
-    """A node is taken down, its job stands still meanwhile, and it comes back with its counters started again."""
+    """A node is taken down, its job stands still meanwhile, and it starts again: uptime and counters begin at nought."""
     node, held = place.node(fault.subject), fault.held(out.seconds)
     out.touch("dark", node, held)
     for job, there in place.jobs_on(node, out.seconds):
@@ -89,6 +79,6 @@ def xid_storm(fault: Fault, out: Effects, place: Place) -> None:
 
 
 SHAPES = {
-    "fabric_congestion": fabric_congestion, "cpu_contention": cpu_contention, "sequence_length": sequence_length,
+    "cpu_contention": cpu_contention, "sequence_length": sequence_length,
     "maintenance": maintenance, "site_change": site_change, "user_bug": user_bug, "xid_storm": xid_storm,
 }  # fmt: skip

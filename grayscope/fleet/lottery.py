@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -62,3 +63,21 @@ class Lottery:
             corrected=np.where(rng.random(n) < 0.1, np.exp(rng.uniform(np.log(0.1), np.log(5.0), n)), 0.0),
             errors=stream(seed, "optics").normal(-7.0, 0.4, n),
         )
+
+    def renewed(self, other: Lottery, swaps: Mapping[int, float], seconds: Floats) -> Lottery:
+        """Return what is true at `seconds` [T] when some GPUs have been replaced: fields of shape [T, G], once that has happened.
+
+        Parameters
+        ----------
+        other : Lottery
+            What the new parts drew; place and NIC stay.
+        swaps : mapping
+            Index of a GPU to the second at which a new part took its place.
+        """
+        if not swaps or seconds[-1] < min(swaps.values()):
+            return self
+        since = np.full(len(self.clock), np.inf)
+        since[list(swaps)] = list(swaps.values())
+        new = seconds[:, None] >= since
+        names = [f.name for f in fields(self) if f.name not in ("place", "errors")]
+        return replace(self, **{n: np.where(new, getattr(other, n), getattr(self, n)) for n in names})

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from grayscope.batch import Batch
 from grayscope.fleet.moment import START
-from grayscope.fleet.noise import stream
+from grayscope.fleet.noise import Streams, stream
 from grayscope.fleet.scenario import Mess
 from grayscope.fleet.skus import KINDS
 from grayscope.fleet.telemetry import Part, Sheet
@@ -40,7 +40,7 @@ class Post:
         most = min(1.0, period / 4)
         skew = np.clip(stream(seed, "clocks").normal(0, 1, topology.nodes) * mess.skew_s, -most, most)
         self.skew = dict(zip(topology.node_names, np.round(skew * 1e6).astype(np.int64).tolist(), strict=True))
-        self.rng = stream(seed, "post")
+        self.rng = Streams(seed, "post", split=True)
         self._of: dict[str, tuple[NDArray[np.object_], Longs]] = {}
 
     def write(self, out: TraceWriter, sheet: Sheet, seconds: NDArray[np.float64]) -> int:
@@ -61,15 +61,15 @@ class Post:
         if not self.untidy:
             out.rows(sheet.table, stamps, names[s], narrow)
             return len(t)
-        again, arrived = self._delivered(stamps)
+        again, arrived = self._delivered(stamps, sheet.table)
         out.rows(sheet.table, stamps[again], names[s][again], {m: v[again] for m, v in narrow.items()}, arrived)
         return len(again)
 
-    def _delivered(self, stamps: Longs) -> tuple[Longs, Longs]:
+    def _delivered(self, stamps: Longs, table: str) -> tuple[Longs, Longs]:
         """Return which rows arrive (some twice), and when."""
-        rows = np.arange(len(stamps))
-        delay = np.where(self.rng.random(len(stamps)) < self.mess.late, self.rng.integers(1, max(self.mess.late_ticks, 1) + 1, len(stamps)), 0)
-        twice = rows[self.rng.random(len(stamps)) < self.mess.duplicates]
+        rows, late = np.arange(len(stamps)), self.rng(f"late {table}").random(len(stamps)) < self.mess.late
+        delay = np.where(late, self.rng(f"delays of {table}").integers(1, max(self.mess.late_ticks, 1) + 1, len(stamps)), 0)
+        twice = rows[self.rng(f"double {table}").random(len(stamps)) < self.mess.duplicates]
         arrived = stamps + (delay * self.period * 1e6).astype(np.int64)
         order = np.concatenate([rows, twice])
         return order, np.concatenate([arrived, arrived[twice] + round(self.period * 1e6)])

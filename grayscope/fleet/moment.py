@@ -32,6 +32,8 @@ class Moment:
         Share of a step in which the GPU has work of its own; the rest is waiting for others.
     traffic : ndarray, shape [T, G]
         Steps per second, 0 without a rank.
+    boots : sequence of (tick, GPUs)
+        Nodes, named by all their GPUs, that start at that tick: even their hosts and NICs count from nought.
     born : sequence of (tick, GPUs)
         Other parts that took a place at that tick: nothing of them was counted before.
     spinning : ndarray of bool, shape [T, G], or None
@@ -47,3 +49,8 @@ class Moment:
     resets: tuple[tuple[int, NDArray[np.intp]], ...] = ()
     spinning: NDArray[np.bool_] | None = None
     born: tuple[tuple[int, NDArray[np.intp]], ...] = ()
+    boots: tuple[tuple[int, NDArray[np.intp]], ...] = ()
+
+    def hosts(self, gpus: int) -> tuple[tuple[int, NDArray[np.intp]], ...]:
+        """Return (tick, nodes) of those that start, given how many GPUs a node has."""
+        return tuple((tick, np.unique(some // gpus)) for tick, some in self.boots)

@@ -22,6 +22,36 @@ def stream(seed: int, idea: str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
 
 
+class Streams:
+    """The random streams of one idea: one for each array that is drawn, so that numbers do not depend on how time is cut.
+
+    Parameters
+    ----------
+    seed : int
+    idea : str
+    split : bool
+        False: all arrays share one stream, drawn in turns; only for who always cuts time in the same way.
+
+    Examples
+    --------
+    >>> some = Streams(1, "x", split=True)
+    >>> some("a") is some("a"), some("a") is some("b"), (one := Streams(1, "x", split=False))("a") is one("b")
+    (True, False, True)
+    """
+
+    def __init__(self, seed: int, idea: str, *, split: bool) -> None:
+        self.seed, self.idea, self.split = seed, idea, split
+        self.found: dict[str, np.random.Generator] = {} if split else {"": stream(seed, idea)}
+
+    def __call__(self, name: str) -> np.random.Generator:
+        """Return the stream of one array."""
+        if not self.split:
+            return self.found[""]
+        if name not in self.found:
+            self.found[name] = stream(self.seed, f"{self.idea}: {name}")
+        return self.found[name]
+
+
 class Drift:
     """First-order autoregressive noise around 0 that goes on from call to call.
 

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from grayscope.errors import UsageError
+from grayscope.fleet.fabric import Fabric
 from grayscope.fleet.lottery import Lottery
 from grayscope.fleet.noise import Floats
 from grayscope.fleet.seats import Seat
@@ -63,6 +64,10 @@ class Place:
         """Return a leaf switch."""
         return _find(subject, {n: i for i, n in enumerate(self.topology.leaf_names)}, "leaf", subject)
 
+    def spine(self, subject: str) -> int:
+        """Return a spine switch."""
+        return _find(subject, {n: i for i, n in enumerate(self.fabric.names)}, "spine", subject)
+
     def job(self, subject: str) -> int:
         """Return a job."""
         return _find(subject, {n: i for i, n in enumerate(self.topology.jobs)}, "job", subject)
@@ -85,6 +90,11 @@ class Place:
     def seats_of(self, job: str) -> Sequence[Seat]:
         """Return all seats of a job."""
         return [s for s in self.topology.seating if s.job == job]
+
+    @cached_property
+    def fabric(self) -> Fabric:
+        """Return what connects the leaves."""
+        return Fabric(self.topology)
 
     # -- indices ----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from grayscope.fleet.noise import Floats, stream
 from grayscope.fleet.register import across, inside
 from grayscope.fleet.shapes import INSIDE
 from grayscope.fleet.topology import Topology
-from grayscope.fleet.work import TRANSFER, Steps, members, slowest
+from grayscope.fleet.work import TRANSFER, Steps, members, slowest, wires
 
 
 class Records:
@@ -48,7 +48,7 @@ class Records:
             for slot in range(top.gpus):
                 ranks = slice(mine.start + slot, mine.stop, top.gpus)
                 some = stepping[:, ranks].any(axis=1)
-                out.append(np.where(some, TRANSFER * top.job_base[j] * slowest(top, ranks, wrong["network"], stepping), np.nan)[:, None])
+                out.append(np.where(some, TRANSFER * top.job_base[j] * slowest(top, ranks, wires(wrong), stepping), np.nan)[:, None])
         return out
 
     def jobs(self, wrong: Effects, steps: Steps, stepping: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Columns:

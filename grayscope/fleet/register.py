@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
+from grayscope.fleet.fabric import Fabric
 from grayscope.fleet.moment import stamp
 from grayscope.fleet.seats import ALWAYS, Seat
 from grayscope.fleet.skus import KINDS
@@ -25,10 +26,12 @@ class Register:
         With drives, communicators, production lots and the site.
     swaps : mapping
         Index of a GPU to the second at which another part took its place.
+    fabric : Fabric, optional
+        With its spines and the paths that are probed.
     """
 
-    def __init__(self, topology: Topology, *, complete: bool = False, swaps: Mapping[int, float] | None = None) -> None:
-        self.topology, self.complete, self.swaps = topology, complete, swaps or {}
+    def __init__(self, topology: Topology, *, complete: bool = False, swaps: Mapping[int, float] | None = None, fabric: Fabric | None = None) -> None:
+        self.topology, self.complete, self.swaps, self.fabric = topology, complete, swaps or {}, fabric
         seats: dict[int, list[Seat]] = {}
         for seat in sorted(topology.seating, key=lambda s: s.since):
             seats.setdefault(seat.node, []).append(seat)
@@ -36,7 +39,7 @@ class Register:
 
     def rows(self) -> list[RosterRow]:
         """Return every row."""
-        out = [*self._hosts(), *self._parts(), *self._ranks(), *self._fabric()]
+        out = [*self._hosts(), *self._parts(), *self._ranks(), *self._fabric(), *self._paths()]
         return [*out, *self._drives(), *self._comms(), RosterRow("site", "site")] if self.complete else out
 
     # -- machines ---------------------------------------------------------------------------------------------------
@@ -90,8 +93,13 @@ class Register:
             node, slot = divmod(g, top.gpus)
             leaf = top.leaf_names[top.leaf_of_gpu[g]]
             keys = {**self._keys(node, seat), "role": f"stage{top.rank_stage[r]}", "gpu": top.gpu_names[g], "rail": f"rail:{slot}", "leaf": leaf}
-            crosses = (top.gpu_names[g], top.pcie_names[g], top.nic_names[g], leaf)
+            crosses = (top.gpu_names[g], top.pcie_names[g], top.nic_names[g], leaf, *self._spines(seat.job, slot))
             yield _row(name, "rank", seat.since, seat.until, keys, crosses)
+
+    def _spines(self, job: str, slot: int) -> tuple[str, ...]:
+        """Return the spine that a job's traffic on a rail crosses, if it does."""
+        wide = self.fabric is not None and job in self.fabric.wide
+        return (self.fabric.names[self.fabric.spine_of(job, slot)],) if self.fabric is not None and wide else ()
 
     def _fabric(self) -> Iterator[RosterRow]:
         for number, leaf in enumerate(self.topology.leaf_names):
@@ -101,6 +109,16 @@ class Register:
         for job in self.topology.jobs:
             seats = [s for s in self.topology.seating if s.job == job]
             yield _row(job, "job", min(s.since for s in seats), max(s.until for s in seats), {})
+
+    def _paths(self) -> Iterator[RosterRow]:
+        if self.fabric is None:
+            return
+        for spine in self.fabric.names:
+            yield RosterRow(spine, "spine")
+        for name, path in zip(self.fabric.path_names, self.fabric.paths, strict=True):
+            source, target = name.split(">")
+            keys = {"source": source, "target": target, "rail": f"rail:{self.topology.slot[path.source]}", "spine": self.fabric.names[path.spine]}
+            yield RosterRow(name, "path", keys=keys, crosses=self.fabric.crosses(path))
 
     def _comms(self) -> Iterator[RosterRow]:
         """Yield one communicator per node and rail of each job, as long as its seats are the same."""
@@ -112,7 +130,9 @@ class Register:
         for job in top.jobs:
             seats = [s for s in top.seating if s.job == job]
             for slot in range(top.gpus):
-                crosses = tuple(f"{top.node_names[s.node]}/nic{slot}" for s in seats)
+                ports = [s.node * top.gpus + slot for s in seats]
+                leaves = sorted({top.leaf_names[top.leaf_of_gpu[p]] for p in ports})
+                crosses = (*(top.nic_names[p] for p in ports), *leaves, *self._spines(job, slot))
                 span = min(s.since for s in seats), max(s.until for s in seats)
                 yield _row(across(job, slot), "comm", *span, {"job": job, "rail": f"rail:{slot}", "role": "along the rail"}, crosses)
 

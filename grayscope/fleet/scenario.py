@@ -64,6 +64,8 @@ class Scenario:
     speed : mapping
         Further factor on the rate of single modes.
     mess : Mess
+    source : str
+        Where its numbers come from.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Scenario:
     speed: Mapping[str, float] = field(default_factory=dict)
     mess: Mess = field(default_factory=Mess)
     note: str = ""
+    source: str = ""
 
     def but(self, **changes: Any) -> Scenario:
         """Return the same with other values; None leaves one as it is."""

@@ -10,6 +10,8 @@ from grayscope.fleet.noise import Floats
 
 #: Share of a step's computing that goes into transfers inside the node, and that waits for memory: both assumed.
 INSIDE, MEMORY = 0.15, 0.35
+#: Ticks whose chances are drawn together; means beyond which counts are as good as normal, and the largest count below that.
+BLOCK, FEW, MOST = 360, 50.0, 200
 
 
 def ramp(fault: Fault, seconds: Floats, over: float) -> Floats:
@@ -29,8 +31,42 @@ def slower(loss: Floats | float) -> Floats:
 
 
 def counts(fault: Fault, out: Effects, rate: Floats, idea: str = "") -> Floats:
-    """Return counts per tick, shape [T], drawn at `rate` [T] per second."""
-    return fault.stream(out.seed, f"{idea} {out.seconds[0]:.0f}").poisson(rate * out.period).astype(np.float64)
+    """Return counts per tick, shape [T], drawn at `rate` [T] per second: the same ones however time is cut."""
+    tick = np.round(out.seconds / out.period).astype(np.int64)
+    first, last = int(tick[0]) // BLOCK, int(tick[-1]) // BLOCK
+    drawn = [fault.stream(out.seed, f"{idea} {block}") for block in range(first, last + 1)]
+    chance, normal = (np.concatenate([np.asarray(make(rng)) for rng in drawn])[tick - first * BLOCK] for make in (_even, _normal))
+    return quantile(rate * out.period, chance, normal)
+
+
+def _even(rng: np.random.Generator) -> Floats:
+    return rng.random(BLOCK)
+
+
+def _normal(rng: np.random.Generator) -> Floats:
+    return rng.standard_normal(BLOCK)
+
+
+def quantile(mean: Floats, chance: Floats, normal: Floats) -> Floats:
+    """Return the Poisson count that is not exceeded with some chance; beyond a mean of 50 from a normal deviate instead.
+
+    Examples
+    --------
+    >>> quantile(np.array([0.0, 2.0, 2.0, 1e4]), np.array([0.9, 0.1, 0.9, 0.5]), np.array([0.0, 0.0, 0.0, 1.0])).tolist()
+    [0.0, 0.0, 4.0, 10100.0]
+    """
+    mean = np.asarray(mean, np.float64)
+    few = np.minimum(mean, FEW)
+    term = np.exp(-few)
+    below, found = term.copy(), np.zeros(len(mean))
+    for k in range(1, MOST):
+        more = chance > below
+        if not more.any():
+            break
+        found[more] = k
+        term = term * few / k
+        below += term
+    return np.asarray(np.where(mean > FEW, np.maximum(np.round(mean + np.sqrt(mean) * normal), 0.0), found))
 
 
 def instants(fault: Fault, seed: int, rate: float, *, children: float = 0.0, gap: float = 600.0, most: int = 4096) -> Floats:
@@ -52,16 +88,18 @@ def instants(fault: Fault, seed: int, rate: float, *, children: float = 0.0, gap
 
 
 def at_ticks(out: Effects, moments: Floats, sizes: Floats) -> Floats:
-    """Return the sum of `sizes` of those `moments` that fall into each tick, shape [T]."""
-    tick = np.floor((moments - out.seconds[0]) / out.period + 1e-9).astype(np.int64)
+    """Return the sum of `sizes` of those `moments` that fall between the tick before and each tick, shape [T]."""
+    tick = np.ceil((moments - out.seconds[0]) / out.period - 1e-9).astype(np.int64)
     inside = (tick >= 0) & (tick < len(out.seconds))
     return np.asarray(np.bincount(tick[inside], sizes[inside], len(out.seconds)).astype(np.float64))
 
 
-def telegraph(fault: Fault, out: Effects, on: float, off: float) -> Floats:
-    """Return 1 in episodes of about `on` seconds with pauses of about `off`, 0 between them, shape [T]; it begins with one."""
+def telegraph(fault: Fault, out: Effects, on: float, off: float, ago: float = 0.0) -> Floats:
+    """Return 1 in episodes of about `on` seconds with pauses of about `off`, 0 between them, shape [T]; it begins with one; `ago`: as it was so many
+    seconds before."""
     rng = fault.stream(out.seed, "telegraph")
     lengths = np.stack([rng.exponential(on, 2048), rng.exponential(off, 2048)], axis=1).ravel()
     edges = fault.began + np.concatenate([[0.0], np.cumsum(lengths)])
-    number = np.searchsorted(edges, out.seconds, side="right") - 1
-    return np.asarray((number % 2 == 0) * fault.held(out.seconds))
+    seconds = out.seconds - ago
+    number = np.searchsorted(edges, seconds, side="right") - 1
+    return np.asarray((number % 2 == 0) * fault.held(seconds))

@@ -9,17 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from grayscope.catalogue import Catalogue
 from grayscope.event import Event
+from grayscope.fleet.buses import Buses, links, off
+from grayscope.fleet.devices import Columns
 from grayscope.fleet.devicesmore import MoreGpus
-from grayscope.fleet.draw import draw
+from grayscope.fleet.draw import draw, faster
+from grayscope.fleet.effects import Effects
 from grayscope.fleet.faults import Fault
-from grayscope.fleet.illsmemory import replaced
+from grayscope.fleet.illsbus import fails, replaced
 from grayscope.fleet.lottery import Lottery
 from grayscope.fleet.machines import Drives, Machines
+from grayscope.fleet.mesh import Mesh
 from grayscope.fleet.mess import Post, mute
-from grayscope.fleet.moment import stamp
+from grayscope.fleet.moment import Moment, stamp
+from grayscope.fleet.nvlinks5 import Nvlinks5
 from grayscope.fleet.place import Place
 from grayscope.fleet.ports import Ports, leaves
 from grayscope.fleet.records import Records
@@ -28,7 +34,7 @@ from grayscope.fleet.scenario import Scenario
 from grayscope.fleet.schedule import schedule
 from grayscope.fleet.seats import Seat, moved
 from grayscope.fleet.telemetry import Hour, Part, Scene, Telemetry
-from grayscope.fleet.topology import DRIVES, Topology
+from grayscope.fleet.topology import DRIVES, NODES_PER_LEAF, Topology
 from grayscope.fleet.truth import Meter
 from grayscope.fleet.work import members
 from grayscope.rates import Rates
@@ -36,7 +42,7 @@ from grayscope.tracewriter import TraceWriter
 
 #: Numbers of one metric that are made at once: an hour of 1,000 GPUs at 10 s.
 AT_ONCE = 400_000
-SELDOM = frozenset({"nvlink"})
+SELDOM = frozenset({"nvlink", "path"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ class Simulation:
     scenario : Scenario
     faults : sequence of Fault, optional
         Instead of those that are drawn.
+    seats : sequence of Seat, optional
+        Who works where, instead of a schedule that is drawn.
 
     Examples
     --------
@@ -64,13 +72,14 @@ class Simulation:
     ()
     """
 
-    def __init__(self, scenario: Scenario, faults: tuple[Fault, ...] | None = None) -> None:
+    def __init__(self, scenario: Scenario, faults: tuple[Fault, ...] | None = None, seats: tuple[Seat, ...] | None = None) -> None:
         self.scenario = scenario
         n, second = scenario.nodes, round(scenario.nodes * scenario.second)
-        seats = schedule(n, second, scenario.busy, scenario.hours, scenario.seed)
-        first = Topology(n, scenario.gpus, scenario.seed, seats, second)
+        seats = schedule(n, second, scenario.busy, scenario.hours, scenario.seed) if seats is None else seats
+        leaf = under_one_leaf(n)
+        first = Topology(n, scenario.gpus, scenario.seed, seats, second, leaf)
         self.faults = draw(scenario, first) if faults is None else faults
-        self.topology = Topology(n, scenario.gpus, scenario.seed, _after_failures(seats, self.faults, n, second), second)
+        self.topology = Topology(n, scenario.gpus, scenario.seed, _after_failures(seats, self.faults, n, second), second, leaf)
         self.lottery = Lottery.draw(self.topology, scenario.seed)
         self.place = Place(self.topology, self.lottery)
         self.every = scenario.link_period_s // scenario.period_s
@@ -83,7 +92,12 @@ class Simulation:
 
     def register(self) -> Register:
         """Return the roster's maker; a GPU whose remap failed is another part after its repair."""
-        return Register(self.topology, complete=True, swaps={self.place.gpu(name): at for name, at in replaced(self.faults)})
+        return Register(self.topology, complete=True, swaps=self.swaps, fabric=self.place.fabric)
+
+    @property
+    def swaps(self) -> dict[int, float]:
+        """Return which GPU another part replaced at which second."""
+        return {self.place.gpu(name): at for name, at in replaced(self.faults)}
 
     def write(self, path: str | Path, *, progress: Callable[[int, int], None] | None = None, overwrite: bool = False) -> Written:
         """Write the trace; `progress` is told (event time, rows) now and then."""
@@ -110,15 +124,16 @@ class Simulation:
         """Yield all tables, piece by piece; `truth_rows` tells afterwards what was measured on the way."""
         s, period = self.scenario, float(self.scenario.period_s)
         self.meter = Meter(self.place, self.faults, 3600.0 * s.hours)
-        more = _More(self.topology, self.lottery, s.seed, period, self.meter)
-        source = Telemetry(self.topology, self.lottery, self.faults, s.seed, period, self.every, more, s.mess.missing)
+        more = _More(self.place, s.seed, period, self.every, self.meter)
+        source = Telemetry(self.topology, self.lottery, self.faults, s.seed, period, self.every, more, s.mess.missing, self.swaps)
         return (source.hour(first, ticks) for first, ticks in self.pieces())
 
     def truth_rows(self) -> list[dict[str, Any]]:
         """Return the rows of truth.parquet, once all hours have been made; each says how much too often its kind was drawn."""
         rows = self.meter.rows()
         for row in rows:
-            factor = self.scenario.speed.get(row["mode"], 1.0) * (1.0 if row["state"] == "benign" else self.scenario.acceleration)
+            factor = faster(row.pop("by"), self.scenario)
+            row["x-acceleration"] = max(factor, 1e-9)
             row["note"] = f"{row['note']} [{factor:g} x base rate]"
         return rows
 
@@ -133,25 +148,58 @@ class Simulation:
 class _More:
     """Adds to each hour what only the full simulation has, and measures the truth on the way."""
 
-    def __init__(self, topology: Topology, lottery: Lottery, seed: int, period: float, meter: Meter) -> None:
-        self.topology, self.meter = topology, meter
-        self.gpus, self.ports = MoreGpus(topology, seed, period), Ports(topology, lottery, seed, period)
-        self.machines, self.drives, self.records = Machines(topology), Drives(topology, seed, period), Records(topology, seed)
+    def __init__(self, place: Place, seed: int, period: float, every: int, meter: Meter) -> None:
+        top, lottery = place.topology, place.lottery
+        self.topology, self.fabric, self.meter, self.period = top, place.fabric, meter, period
+        self.gpus, self.ports, self.buses = MoreGpus(top, seed, period), Ports(top, lottery, seed, period), Buses(top, lottery, seed, period)
+        self.machines, self.drives, self.records = Machines(top, seed, period), Drives(top, seed, period), Records(top, seed)
+        self.nvlinks, self.mesh = Nvlinks5(top, seed, period, every), Mesh(place.fabric, seed, period, every)
 
     def __call__(self, scene: Scene) -> None:
-        parts, wrong, top = scene.parts, scene.wrong, self.topology
+        parts, wrong, top, now = scene.parts, scene.wrong, self.topology, scene.now
         self.meter.add(wrong, scene.alone, scene.phases, scene.sitting)
-        parts["gpu"].columns |= self.gpus.hour(scene.now, wrong, parts["gpu"].columns)
-        parts["nic"].columns |= self.ports.hour(scene.now, wrong)
-        parts["node"].columns |= self.machines.hour(wrong)
-        ticks = len(scene.now.seconds)
-        gone = {t: np.zeros((ticks, n), bool) for t, n in (("comm", len(self.records.names)), ("leaf", len(top.leaf_names)))}
+        self._devices(parts, now, wrong)
+        parts["nic"].columns |= self.ports.hour(now, wrong)
+        parts["node"].columns |= self.machines.hour(now, wrong)
         there = np.stack([scene.sitting[:, mine].any(axis=1) for mine in members(top)], axis=1)
-        parts["drive"] = Part(top.drive_names, self.drives.hour(scene.now, wrong), np.repeat(scene.gone, DRIVES, axis=1))
-        parts["comm"] = Part(self.records.names, self.records.comms(wrong, scene.stepping), gone["comm"])
+        comms, under = self.records.comms(wrong, scene.stepping), leaves(wrong)
+        parts["drive"] = Part(top.drive_names, self.drives.hour(now, wrong), np.repeat(scene.gone, DRIVES, axis=1))
+        parts["comm"] = Part(self.records.names, comms, _never(comms))
         parts["job"] = Part(top.jobs, self.records.jobs(wrong, scene.steps, scene.stepping), ~there)
-        parts["leaf"] = Part(top.leaf_names, leaves(wrong), gone["leaf"])
+        parts["leaf"] = Part(top.leaf_names, under, _never(under))
+        if self.fabric.paths:
+            at, columns, dead = self.mesh.hour(round(float(now.seconds[0]) / self.period), wrong)
+            silent = scene.gone[at][:, top.node_of_gpu[self.mesh.ends[:, 0]]]
+            parts["path"] = Part(self.fabric.path_names, columns, dead | silent, at)
         mute(top, parts)
+
+    def _devices(self, parts: dict[str, Part], now: Moment, wrong: Effects) -> None:
+        """Add what GPUs and their links tell, and take away what one off the bus cannot."""
+        gpu, nvlink, pcie = parts["gpu"], parts["nvlink"], parts["pcie"]
+        gpu.columns |= self.gpus.hour(now, wrong, gpu.columns)
+        pcie.columns |= self.buses.hour(now, wrong)
+        assert nvlink.at is not None
+        nvlink.columns |= self.nvlinks.hour(nvlink.at, now, wrong)
+        if wrong.touched("lost"):
+            lost = wrong["lost"]
+            off(gpu.columns, lost)
+            pcie.gone |= lost > 0
+            nvlink.gone |= links(lost[nvlink.at]) > 0
+
+
+def _never(columns: Columns) -> NDArray[np.bool_]:
+    return np.zeros(next(iter(columns.values())).shape, bool)
+
+
+def under_one_leaf(nodes: int) -> int:
+    """Return how many nodes one leaf switch serves: 32, fewer in a small fleet, so that it has spines to share (assumed).
+
+    Examples
+    --------
+    >>> [under_one_leaf(n) for n in (1, 8, 16, 128, 2048)]
+    [1, 2, 4, 32, 32]
+    """
+    return min(max(nodes // 4, 1), NODES_PER_LEAF)
 
 
 def _after_failures(seats: tuple[Seat, ...], faults: tuple[Fault, ...], nodes: int, second: int) -> tuple[Seat, ...]:
@@ -159,10 +207,9 @@ def _after_failures(seats: tuple[Seat, ...], faults: tuple[Fault, ...], nodes: i
     used = {s.node for s in seats}
     spare = [n for n in range(nodes) if n not in used]
     out: list[Seat] = list(seats)
-    for fault in sorted((f for f in faults if f.mode == "uncorrectable_memory"), key=lambda f: f.began):
+    for fault, at in sorted(fails(faults), key=lambda f: f[1]):
         node = int(fault.subject.split("/")[0][1:]) - 1
         fitting = [n for n in spare if (n >= nodes - second) == (node >= nodes - second)]
-        at = fault.began + fault.extra
         if fitting and any(s.node == node and s.since < at < s.until for s in out):
             spare.remove(fitting[0])
             out = moved(out, node, at, fitting[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from grayscope.fleet.effects import Effects, Said
 from grayscope.fleet.faults import Fault
 from grayscope.fleet.hosts import Hosts
 from grayscope.fleet.ills import effects
-from grayscope.fleet.illsmemory import replaced
+from grayscope.fleet.illsbus import boots
 from grayscope.fleet.lottery import Lottery
 from grayscope.fleet.moment import Moment
 from grayscope.fleet.noise import Floats, stream, ticking
@@ -23,7 +23,7 @@ from grayscope.fleet.topology import LINKS, Topology
 from grayscope.fleet.wires import Nics, Nvlinks
 from grayscope.fleet.work import Steps, Work
 
-#: Share of scrapes of a node that fail for no reason.
+#: Share of scrapes of a node that fail for no reason: assumed.
 MISSED = 0.003
 #: NVLinks are read so many times less often than the rest.
 SELDOM = 6
@@ -103,23 +103,28 @@ class Telemetry:
         Given the `Scene` of each hour, adds to its parts.
     missed : float
         Share of scrapes of a node that fail for no reason.
+    swaps : mapping, optional
+        Index of a GPU to the second at which another part took its place.
     """
 
     def __init__(
         self, topology: Topology, lottery: Lottery, faults: Sequence[Fault], seed: int, period: float, every: int = SELDOM,
-        more: Callable[[Scene], None] | None = None, missed: float = MISSED,
+        more: Callable[[Scene], None] | None = None, missed: float = MISSED, swaps: Mapping[int, float] | None = None,
     ) -> None:  # fmt: skip
         self.topology, self.faults, self.seed, self.period = topology, faults, seed, period
         self.place = Place(topology, lottery)
-        self.work = Work(topology, lottery, seed, period)
-        self.gpus, self.links = Gpus(topology, lottery, seed, period), Links(topology, lottery, seed, period)
-        self.nvlinks, self.nics = Nvlinks(topology, seed, period, every), Nics(topology, seed, period)
+        split = more is not None  # the demo's numbers are older than the streams of each array
+        self.work = Work(topology, lottery, seed, period, split=split)
+        self.gpus, self.links = Gpus(topology, lottery, seed, period), Links(topology, lottery, seed, period, split=split)
+        self.nvlinks, self.nics = Nvlinks(topology, seed, period, every), Nics(topology, seed, period, split=split)
         self.hosts = Hosts(topology, seed, period)
+        self.lottery, self.again, self.swaps = lottery, Lottery.draw(topology, seed + 1_000_003), swaps or {}
         self.missed, self.share, self.more = stream(seed, "missed scrapes"), missed, more
 
     def hour(self, first: int, ticks: int) -> Hour:
         """Return the next `ticks` ticks, of which the first has number `first`; call in order."""
         seconds = ticking(first, ticks, self.period)
+        self.work.lottery = self.gpus.lottery = self.links.lottery = self.lottery.renewed(self.again, self.swaps, seconds)
         wrong = effects(self.faults, self.place, seconds, self.period, self.seed)
         phases, sitting = looks.phases(self.faults, self.topology, seconds), self.topology.working(seconds)
         factor = wrong["compute"][:, self.topology.rank_gpu % wrong["compute"].shape[1]] * phases
@@ -158,17 +163,25 @@ class Telemetry:
             busy[:, mine] += share[:, ranks]
             traffic[:, mine] += np.where(stepping[:, ranks], 1 / steps.step[:, ranks], 0.0)
         spinning = wrong["spin"] > 0 if wrong.touched("spin") else None
-        return Moment(seconds, working, busy, traffic, tuple(self._resets(seconds)), spinning, tuple(self._born(seconds)))
+        starts = tuple(self._starts(seconds, boots(self.faults)))
+        return Moment(seconds, working, busy, traffic, tuple(self._resets(seconds)), spinning, tuple(self._born(seconds)), starts)
 
     def _resets(self, seconds: Floats) -> Iterator[tuple[int, NDArray[np.intp]]]:
-        for node, back in looks.reloads(self.faults, self.topology):
+        """Yield the GPUs whose driver came back: it was loaded again, or its node was."""
+        names = self.topology.node_names
+        loaded = [(names[node], back) for node, back in looks.reloads(self.faults, self.topology)]
+        yield from self._starts(seconds, {*loaded, *boots(self.faults)})
+
+    def _starts(self, seconds: Floats, moments: Iterable[tuple[str, float]]) -> Iterator[tuple[int, NDArray[np.intp]]]:
+        """Yield (tick, GPUs of the node) of those (node, second) that fall into the hour."""
+        for node, back in sorted(moments, key=lambda m: (m[1], m[0])):
             if seconds[0] - self.period < back <= seconds[-1]:
-                yield int(np.searchsorted(seconds, back)), np.flatnonzero(self.topology.node_of_gpu == node)
+                yield int(np.searchsorted(seconds, back)), self.place.gpus(self.place.node(node))
 
     def _born(self, seconds: Floats) -> Iterator[tuple[int, NDArray[np.intp]]]:
-        for name, at in replaced(self.faults):
+        for gpu, at in self.swaps.items():
             if seconds[0] - self.period < at <= seconds[-1]:
-                yield int(np.searchsorted(seconds, at)), np.array([self.place.gpu(name)])
+                yield int(np.searchsorted(seconds, at)), np.array([gpu])
 
     def _gone(self, seconds: Floats, wrong: Effects) -> Bools:
         """Say which nodes [T, N] send nothing: the decoys, and now and then a scrape that fails."""

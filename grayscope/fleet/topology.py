@@ -15,12 +15,11 @@ from grayscope.fleet.seats import Seat, job_number, two_jobs
 from grayscope.fleet.skus import H100, KINDS
 
 SKU = H100.gpu
-#: NVLinks of one GPU of either kind.
-LINKS = 18
-NODES_PER_RACK = 4
-#: A leaf switch serves one rail of so many nodes (NVIDIA's scalable unit); drives per node: assumed.
-NODES_PER_LEAF, DRIVES = 32, 2
-#: Seconds that a rank of each of the first two jobs computes per step.
+#: NVLinks of one GPU of either kind (telemetry reference, section 1.5); nodes per rack: assumed.
+LINKS, NODES_PER_RACK = 18, 4
+#: A leaf switch serves one rail of so many nodes (NVIDIA's scalable unit); drives per node and spine switches: assumed.
+NODES_PER_LEAF, DRIVES, SPINES = 32, 2, 4
+#: Seconds that a rank of each of the first two jobs computes per step: assumed.
 BASE = (1.6, 2.3)
 Ints = NDArray[np.intp]
 
@@ -39,6 +38,8 @@ class Topology:
         Who works where and when, instead of two jobs for ever.
     second : int
         How many of the last nodes are of the second kind.
+    per_leaf : int
+        Nodes that one leaf switch serves.
 
     Examples
     --------
@@ -52,6 +53,7 @@ class Topology:
     seed: int = 1
     seats: tuple[Seat, ...] = ()
     second: int = 0
+    per_leaf: int = NODES_PER_LEAF
 
     def __post_init__(self) -> None:
         if not (1 <= self.nodes <= 9999 and 1 <= self.gpus <= 16):
@@ -170,8 +172,8 @@ class Topology:
 
     @cached_property
     def leaf_of_gpu(self) -> Ints:
-        """Return the leaf switch that the NIC beside each GPU is plugged into, shape [G]: one per rail and 32 nodes."""
-        return np.asarray(self.node_of_gpu // NODES_PER_LEAF * self.gpus + self.slot)
+        """Return the leaf switch that the NIC beside each GPU is plugged into, shape [G]: one per rail and group of nodes."""
+        return np.asarray(self.node_of_gpu // self.per_leaf * self.gpus + self.slot)
 
     @cached_property
     def leaf_names(self) -> tuple[str, ...]:
@@ -182,7 +184,8 @@ class Topology:
     def sizes(self) -> dict[str, int]:
         """Return how many parts of each kind there are."""
         n, g = self.nodes, len(self.gpu_names)
-        return {"node": n, "gpu": g, "nic": g, "nvlink": g * LINKS, "drive": n * DRIVES, "leaf": len(self.leaf_names), "job": len(self.jobs)}
+        leaves, jobs = len(self.leaf_names), len(self.jobs)
+        return {"node": n, "gpu": g, "nic": g, "nvlink": g * LINKS, "drive": n * DRIVES, "leaf": leaves, "spine": SPINES, "job": jobs}
 
     def lot(self, g: int) -> str:
         """Return the production lot of a GPU: neighbours in the racks mostly come from one; 32 nodes per lot are assumed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.fleet import decoys as looks
-from grayscope.fleet.effects import FIELDS, SERVICE, Effects
+from grayscope.fleet.effects import FIELDS, SERVICE, Effects, Touch
 from grayscope.fleet.faults import Fault
 from grayscope.fleet.ills import SHAPES, effects
 from grayscope.fleet.lottery import Lottery
 from grayscope.fleet.moment import stamp
 from grayscope.fleet.noise import Floats, ticking
+from grayscope.fleet.paces import Paces
 from grayscope.fleet.place import Place
-from grayscope.fleet.spent import exhausted
+from grayscope.fleet.spent import exhausted, mechanism
 from grayscope.fleet.topology import Topology
-from grayscope.fleet.work import Work, pace
-from grayscope.modes import Modes
+from grayscope.fleet.work import Work
 
 #: A fault is gray where it changes a job's step time by this share ...
 GRAY = 0.01
@@ -44,7 +44,10 @@ def truth_rows(
         seconds = ticking(first, ticks, period)
         wrong = effects(faults, place, seconds, period, seed)
         meter.add(wrong, work.alone(seconds), looks.phases(faults, topology, seconds), topology.working(seconds))
-    return meter.rows()
+    rows = meter.rows()
+    for row in rows:
+        del row["by"]
+    return rows
 
 
 class Meter:
@@ -65,39 +68,66 @@ class Meter:
         #: By fault and job: sums over the ticks of each window of (with all, without it, with it alone, with none), and their number.
         self.sums: dict[tuple[int, int], Floats] = {}
         self.shows = {i: np.zeros(self._windows(f), bool) for i, f in enumerate(faults)}
+        #: By job: seconds and paces (with all, with none) of the last five minutes, for windows that began there.
+        self.before: dict[int, tuple[Floats, Floats]] = {}
 
     def add(self, wrong: Effects, alone: Floats, phases: Floats, there: Bools) -> None:
         """Measure the next hour; `phases` [T, R] is what decoys make of the work `alone` [T, K, R]."""
-        cache: dict[tuple[str, int], Floats] = {}
-        for number, touches in wrong.touches.items():
-            if number in self.benign:
+        hour = Paces(self.place.topology, wrong, alone, phases, there, self.benign)
+        for number, fault in enumerate(self.faults):
+            window, inside = self._window(number, wrong.seconds)
+            if self._declared(fault) or not inside.any():
                 continue
-            fault = self.faults[number]
-            window = np.floor((wrong.seconds - fault.began) / WINDOW).astype(np.int64)
-            inside = (window >= 0) & (window < len(self.shows[number]))
+            touches = wrong.touches.get(number, [])
             for touch in touches:
                 moved = touch.values != FIELDS[touch.field].neutral
-                if touch.field in ("compute", "network"):  # seen only by those who work there
+                if touch.field in ("compute", "network", "far"):  # seen only by those who work there
                     moved &= self._works(touch.where, there)
                 self.shows[number][window[inside & moved.any(axis=1)]] = True
-            for job in self._jobs(wrong, number, there) if inside.any() else ():
-                sums = self.sums.setdefault((number, job), np.zeros((len(self.shows[number]), 5)))
-                paces = self._paces(wrong, number, job, alone, phases, there, cache)
-                known = inside & np.isfinite(paces).all(axis=1)
-                np.add.at(sums, window[known], np.column_stack([paces[known], np.ones(int(known.sum()))]))
+            mine = self._jobs(touches, there)
+            for job in sorted({*mine, *(j for n, j in self.sums if n == number)}):
+                self._note(number, job, wrong.seconds, hour.without(number, job) if job in mine else hour.untouched(job))
+        for job in range(len(self.place.topology.jobs)):
+            self._keep(job, wrong.seconds, hour.untouched(job))
+
+    def _window(self, number: int, seconds: Floats) -> tuple[NDArray[np.int64], Bools]:
+        """Return the number of the window that each moment lies in, and whether there is one, both of shape [T]."""
+        fault, size = self.faults[number], len(self.shows[number])
+        window = np.floor((seconds - fault.began) / WINDOW).astype(np.int64)
+        inside = (window >= 0) & (window < size)
+        return window, inside if fault.fails is None else inside & (seconds < fault.fails)  # from then on everybody can see it
+
+    def _note(self, number: int, job: int, seconds: Floats, paces: Floats) -> None:
+        """Add paces [T, 4] to the windows of a fault and a job; the first time also those before, while nothing was touched."""
+        new = (number, job) not in self.sums
+        sums = self.sums.setdefault((number, job), np.zeros((len(self.shows[number]), 5)))
+        if new and job in self.before:
+            seconds, paces = np.concatenate([self.before[job][0], seconds]), np.concatenate([self.before[job][1], paces])
+        window, inside = self._window(number, seconds)
+        known = inside & np.isfinite(paces).all(axis=1)
+        np.add.at(sums, window[known], np.column_stack([paces[known], np.ones(int(known.sum()))]))
+
+    def _keep(self, job: int, seconds: Floats, paces: Floats) -> None:
+        """Keep what windows that began before the next hour may need."""
+        old = self.before.get(job, (seconds[:0], paces[:0]))
+        seconds, paces = np.concatenate([old[0], seconds]), np.concatenate([old[1], paces])
+        late = seconds > seconds[-1] - WINDOW
+        self.before[job] = seconds[late], paces[late]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the rows of truth.parquet, by time."""
+        """Return the rows of truth.parquet, by time; `by` is the mode whose base rate each follows."""
         rows = []
         for number, fault in enumerate(self.faults):
             spans = [(fault.began, fault.ended, fault.state)] if self._declared(fault) else list(self._spans(number))
+            if fault.fails is not None and fault.fails < self.duration:
+                spans.append((fault.fails, fault.ended, "failed"))
             rows += [_row(fault, *span, self.place) for span in spans]
         return sorted(rows, key=lambda r: (r["began"], r["subject"], r["mode"]))
 
     # -- measuring --------------------------------------------------------------------------------------------------
 
     def _windows(self, fault: Fault) -> int:
-        end = self.duration if fault.ended is None else min(fault.ended, self.duration)
+        end = min(x for x in (self.duration, fault.ended, fault.fails) if x is not None)
         return max(int(np.ceil((end - fault.began) / WINDOW)), 0)
 
     def _works(self, gpus: NDArray[np.intp], there: Bools) -> Bools:
@@ -105,28 +135,15 @@ class Meter:
         ranks = self.place.topology.rank_gpu
         return np.stack([there[:, ranks == g].any(axis=1) for g in gpus.tolist()], axis=1)
 
-    def _jobs(self, wrong: Effects, number: int, there: Bools) -> list[int]:
+    def _jobs(self, touches: Sequence[Touch], there: Bools) -> set[int]:
         """Return the jobs whose pace a fault may have changed."""
-        top, found = self.place.topology, set()
-        for touch in wrong.touches[number]:
+        top, found = self.place.topology, set[int]()
+        for touch in touches:
             if touch.field in ("stall", "stop"):
                 found |= set(touch.where.tolist())
             elif touch.field in SERVICE:
                 found |= set(top.rank_job[np.isin(top.rank_gpu, touch.where) & there.any(axis=0)].tolist())
-        return sorted(found)
-
-    def _paces(self, wrong: Effects, number: int, job: int, alone: Floats, phases: Floats, there: Bools, cache: dict[tuple[str, int], Floats]) -> Floats:
-        def paced(service: Mapping[str, Floats]) -> Floats:
-            factor = service["compute"]
-            whole = phases * (factor if factor.shape[1] == 1 else factor[:, self.place.topology.rank_gpu])
-            return pace(self.place.topology, job, alone, whole, service, there)
-
-        if ("all", job) not in cache:
-            cache["all", job] = paced({f: wrong[f] for f in SERVICE})
-            cache["none", job] = paced(wrong.service(lambda n: n in self.benign))
-        without = paced(wrong.service(lambda n: n != number))
-        only = paced(wrong.service(lambda n: n == number or n in self.benign))
-        return np.stack([cache["all", job], without, only, cache["none", job]], axis=1)
+        return found
 
     # -- telling ----------------------------------------------------------------------------------------------------
 
@@ -147,17 +164,16 @@ class Meter:
     def _spans(self, number: int) -> Iterator[tuple[float, float | None, str]]:
         """Yield (began, ended, state): gray where a window's pace changes enough, masked where it only shows."""
         fault, gray, shows = self.faults[number], self._gray(number), self.shows[number]
+        end = fault.ended if fault.fails is None else fault.fails
         state = np.where(gray, 2, shows.astype(np.int64))
         known = np.flatnonzero(state)
         for a, b in pairwise(known.tolist()):
             if b - a > 1 and (b - a == 2 or self._counts(number)):
                 state[a + 1 : b] = 1
-        if len(state) > 1 and state[0] == 1 and state[1] == 2:  # so is a single one between the onset and its effect
-            state[0] = 2
         edges = np.flatnonzero(np.diff(state, prepend=-1, append=-1))
         for a, b in pairwise(edges.tolist()):
             if state[a]:
-                yield fault.began + a * WINDOW, fault.ended if b == len(state) else fault.began + b * WINDOW, "gray" if state[a] == 2 else "masked"
+                yield fault.began + a * WINDOW, end if b == len(state) else fault.began + b * WINDOW, "gray" if state[a] == 2 else "masked"
 
     def _counts(self, number: int) -> bool:
         """Say whether a fault moves a counter now and then: quiet in between, it is still there."""
@@ -171,12 +187,11 @@ def _differs(paces: Floats, share: float) -> Bools:
 
 
 def _row(fault: Fault, began: float, ended: float | None, state: str, place: Place) -> dict[str, Any]:
-    mode = Modes.load().modes[fault.mode]
     used_up = exhausted(fault, place)
     return {
         "subject": fault.subject, "mode": fault.mode, "state": state, "began": stamp(began), "ended": None if ended is None else stamp(ended),
-        "mechanism": mode.mechanism, "exhausted_at": None if used_up is None else stamp(used_up), "also": list(fault.also) or None,
-        "note": NOTES.get(fault.mode) or _told(fault.mode),
+        "mechanism": mechanism(fault, place), "exhausted_at": None if used_up is None else stamp(used_up), "also": list(fault.also) or None,
+        "note": NOTES.get(fault.mode) or _told(fault.mode), "by": fault.by or fault.mode,
     }  # fmt: skip
 
 

@@ -223,7 +223,8 @@ def test_the_planted_faults_are_what_they_are_meant_to_be(seed: int) -> None:
     fleet = Fleet(seed=seed)
     rows = fleet.truth_rows()
     found = {(r["mode"], r["subject"], r["state"]) for r in rows}
-    assert found == {(f.mode, f.subject, f.state) for f in fleet.faults}
+    # Heat comes before it hurts: where that takes five minutes the fault is masked first.
+    assert found - {(f.mode, f.subject, "masked") for f in fleet.faults if f.mode == "thermal_throttle"} == {(f.mode, f.subject, f.state) for f in fleet.faults}
     assert {r["mode"] for r in rows} <= Modes.load().modes.keys()
     began = {r["mode"]: r["began"] for r in rows if r["state"] != "benign"}
     assert len(set(began.values())) == 4

@@ -2,133 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cache, lru_cache
-from typing import Any
-
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from grayscope.fleet import Fault
-from grayscope.fleet.hazards import hazards
-from grayscope.fleet.ills import SHAPES
 from grayscope.fleet.moment import START
-from grayscope.fleet.scenario import Mess, Scenario
-from grayscope.fleet.simulation import Simulation
+from tests.fleet.playing import CONTROLS, END, GRAY, LEAD, MASKED, culprit, fault, healthy, ill, slowdown, span, subject
 
-Floats = NDArray[np.float64]
-SCENARIO = Scenario("test", nodes=8, gpus=4, hours=1.5, busy=0.9, seed=3, mess=Mess(missing=0.0, skew_s=0.0))
-#: A rank of the largest job, whose base is not among the quickest, and one that nobody waits for.
-LEAD, END = 1800.0, 4500.0
-COMPUTE = ("thermal_throttle", "slow_rank", "slow_silicon", "pcie_width", "lemon_node", "hbm_row_spares")
-
-
-class Played:
-    """What a fleet would print, whole columns by table and metric, and its truth."""
-
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
-        self.simulation = Simulation(SCENARIO, faults)
-        self.columns: dict[tuple[str, str], list[Floats]] = {}
-        self.subjects: dict[str, tuple[str, ...]] = {}
-        self.said = []
-        for hour in self.simulation.hours():
-            self.said += list(hour.said)
-            for sheet in hour.sheets:
-                self.subjects[sheet.table] = sheet.subjects
-                for i, metric in enumerate(sheet.metrics):
-                    self.columns.setdefault((sheet.table, metric), []).append(sheet.values[:, i])
-        self.truth = self.simulation.truth_rows()
-
-    def column(self, table: str, metric: str) -> Floats:
-        """Return [T, S]."""
-        return np.concatenate(self.columns[table, metric])
-
-    def one(self, table: str, metric: str, subject: str) -> Floats:
-        """Return [T]."""
-        return self.column(table, metric)[:, self.subjects[table].index(subject)]
-
-
-@cache
-def healthy() -> Played:
-    return Played(())
-
-
-@lru_cache(maxsize=1)
-def ill(*faults: Fault) -> Played:
-    return Played(faults)
-
-
-def culprit() -> tuple[str, str]:
-    """Return (job, GPU) of the slowest rank of the job with most ranks: every second counts there."""
-    top = healthy().simulation.topology
-    job = int(np.argmax(np.bincount(top.rank_job)))
-    gpus = top.rank_gpu[top.rank_job == job]
-    base = healthy().simulation.lottery.compute[gpus]
-    return top.jobs[job], top.gpu_names[gpus[int(base.argmax())]]
-
-
-def subject(mode: str) -> str:
-    """Return a part of the right kind, where the culprit is."""
-    job, gpu = culprit()
-    node, k = gpu.split("/gpu")
-    return {
-        "gpu": {"nvlink_errors": f"{gpu}/nvlink3", "pcie_errors": f"{gpu}/pcie", "pcie_width": f"{gpu}/pcie"}.get(mode, gpu),
-        "nic": f"{node}/nic{k}", "node": node, "drive": f"{node}/nvme1", "leaf": f"leaf0{int(k) + 1}", "job": job, "site": "site",
-    }[hazards()[mode].part]  # fmt: skip
-
-
-def fault(mode: str, strength: float, extra: float = 0.0, ended: float | None = END) -> Fault:
-    return Fault(subject(mode), mode, hazards()[mode].state, LEAD, ended, strength, extra)
-
-
-def span(rows: Iterable[dict[str, Any]], state: str) -> NDArray[np.bool_]:
-    """Say which ticks lie in rows of a state."""
-    now = START + np.arange(round(SCENARIO.hours * 360)) * 10_000_000
-    inside = np.zeros(len(now), bool)
-    for row in rows:
-        if row["state"] == state:
-            inside |= (now >= row["began"]) & (now < (row["ended"] or now[-1] + 1))
-    return inside
-
-
-def slowdown(sick: Played) -> Floats:
-    """Return by which factor each step of the culprit's job is longer than in the same fleet without the fault."""
-    job, _ = culprit()
-    return sick.one("job", "job_step_seconds", job) / healthy().one("job", "job_step_seconds", job)
+#: Kinds whose culprit is one GPU that computes longer.
+COMPUTE = ("thermal_throttle", "slow_rank", "slow_silicon", "pcie_width", "lemon_node")
 
 
 # -- truth ----------------------------------------------------------------------------------------------------------
 
-#: Mode, strength and extra of a form that hurts.
-GRAY = [
-    ("thermal_throttle", 0.2, 0.0), ("slow_rank", 0.08, 0.0), ("slow_silicon", 0.1, 0.0), ("pcie_width", 8.0, 0.3), ("nvlink_degrade", 6.0, 0.0),
-    ("nvlink_errors", 500.0, 0.3), ("power_cap", 0.15, 0.0), ("fan_degraded", 0.6, 0.0), ("rail_failover", 0.125, 0.0), ("nic_rate", 0.5, 0.0),
-    ("nic_errors", 30.0, 0.2), ("link_corruption", 1e-4, 0.15), ("switch_fault", 0.4, 0.0), ("lemon_node", 0.3, 1200.0), ("link_flap", 30.0, 0.0),
-    ("hbm_row_spares", 60.0, 0.15), ("slow_drive", 4.0, 0.05), ("fec_margin", 20.0, 0.0), ("host_memory_errors", 20.0, 0.2),
-]  # fmt: skip
-#: And of one that redundancy hides.
-MASKED = [
-    ("ecc_burst", 20.0, 50.0), ("hbm_row_spares", 8.0, 0.1), ("nvlink_errors", 50.0, 0.0), ("pcie_errors", 100.0, 0.0), ("pcie_width", 8.0, 0.0),
-    ("power_cap", 0.0, 0.0), ("fan_degraded", 0.05, 0.0), ("fec_margin", 0.2, 0.0), ("nic_errors", 5.0, 0.0), ("host_memory_errors", 2.0, 0.0),
-    ("slow_drive", 3.0, 0.0), ("disk_redundancy", 1.0, 0.0), ("rail_failover", 0.01, 0.0), ("link_corruption", 1e-6, 0.0),
-]  # fmt: skip
 
-
-@pytest.mark.parametrize(("mode", "strength", "extra"), GRAY)
-def test_a_gray_fault_slows_its_job_while_the_truth_says_so(mode: str, strength: float, extra: float) -> None:
-    sick = ill(fault(mode, strength, extra))
+@pytest.mark.parametrize(("mode", "strength", "extra", "form"), GRAY)
+def test_a_gray_fault_slows_its_job_while_the_truth_says_so(mode: str, strength: float, extra: float, form: str) -> None:
+    sick = ill(fault(mode, strength, extra, form))
     rows = [r for r in sick.truth if r["mode"] == mode]
     gray = span(rows, "gray")
     assert gray.any()
-    assert {r["subject"] for r in rows} == {subject(mode)}
+    assert {r["subject"] for r in rows} == {subject(mode, form)}
     assert np.nanmean(slowdown(sick)[gray]) > 1.008
     assert np.allclose(slowdown(sick)[: round(LEAD / 10) - 30], 1.0)  # nothing before it
 
 
-@pytest.mark.parametrize(("mode", "strength", "extra"), MASKED)
-def test_a_masked_fault_shows_and_slows_nobody(mode: str, strength: float, extra: float) -> None:
-    sick = ill(fault(mode, strength, extra))
+@pytest.mark.parametrize(("mode", "strength", "extra", "form"), MASKED)
+def test_a_masked_fault_shows_and_slows_nobody(mode: str, strength: float, extra: float, form: str) -> None:
+    sick = ill(fault(mode, strength, extra, form))
     rows = [r for r in sick.truth if r["mode"] == mode]
     assert {r["state"] for r in rows} == {"masked"}
     change = slowdown(sick)
@@ -138,9 +39,9 @@ def test_a_masked_fault_shows_and_slows_nobody(mode: str, strength: float, extra
     assert moved  # somebody's numbers tell of it
 
 
-@pytest.mark.parametrize("mode", [m for m in COMPUTE if m != "hbm_row_spares"])
+@pytest.mark.parametrize("mode", COMPUTE)
 def test_who_makes_others_wait_waits_least_and_computes_longest(mode: str) -> None:
-    _, strength, extra = next(g for g in GRAY if g[0] == mode)
+    _, strength, extra, _ = next(g for g in GRAY if g[0] == mode)
     sick = ill(fault(mode, 2 * strength if strength < 1 else strength, extra))
     job, gpu = culprit()
     top = sick.simulation.topology
@@ -198,6 +99,11 @@ def test_a_fan_warms_its_node_takes_clocks_and_then_slows_the_job() -> None:
         sick.one("gpu", 'gpu_clock_limit_seconds_total{reason="thermal_software"}', gpu)[-1]
         > 100 + healthy().one("gpu", 'gpu_clock_limit_seconds_total{reason="thermal_software"}', gpu)[-1]
     )
+    job, mine = culprit()[0], sick.simulation.topology
+    ranks = np.array([n.startswith(f"{job}/") for n in mine.rank_names])
+    nodes = np.array([mine.gpu_names[g].split("/")[0] for g in mine.rank_gpu[ranks]])
+    wait = np.nanmean(sick.column("rank", "collective_wait_seconds")[late][:, ranks], axis=0)
+    assert nodes[wait.argmin()] == node  # who throttles most is the one that the others wait for
 
 
 def test_a_power_cap_takes_all_gpus_of_the_node_together() -> None:
@@ -286,14 +192,7 @@ def test_a_leaf_slows_everything_below_it_and_its_rail_only() -> None:
 # -- negative controls ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("mode", "strength", "extra"),
-    [
-        ("fabric_congestion", 0.5, 0.0), ("cpu_contention", 0.2, 0.0), ("sequence_length", 0.3, 0.0), ("maintenance", 1.0, 0.0), ("site_change", 0.4, 0.05),
-        ("user_bug", 1.0, 0.0), ("xid_storm", 1.0, 0.0), ("phase_change", 0.4, 0.0), ("driver_reload", 1.0, 0.0), ("monitoring_gap", 1.0, 0.0),
-        ("silent", 1.0, 0.0), ("workload_imbalance", 0.2, 0.0),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("mode", "strength", "extra"), CONTROLS)
 def test_a_control_is_one_benign_row_and_shows(mode: str, strength: float, extra: float) -> None:
     sick = ill(fault(mode, strength, extra, ended=LEAD + 60 if mode == "driver_reload" else END))
     assert [(r["mode"], r["state"], r["subject"]) for r in sick.truth] == [(mode, "benign", subject(mode))]
@@ -313,10 +212,3 @@ def test_user_errors_come_in_duplicates_and_name_all_gpus_of_the_node() -> None:
     assert {s.code for s in said} <= {"13", "31", "43"}
     assert len({s.subject for s in said}) == 4
     assert len(said) == 3 * 4 * 2
-
-
-def test_every_kind_has_a_shape_and_a_test_here() -> None:
-    shaped = set(SHAPES) | {"phase_change", "workload_imbalance", "monitoring_gap", "silent", "driver_reload", "silent_corruption", "batch_defect"}
-    assert shaped == set(hazards())
-    played = {m for m, *_ in (*GRAY, *MASKED)} | {"hang", "uncorrectable_memory", "silent_corruption", "batch_defect"}
-    assert played == {m for m, h in hazards().items() if h.state != "benign"}
