@@ -74,8 +74,8 @@ class Spending:
             for h, past in enumerate(PASTS):
                 # A fading past is a new look with every event: twice as many as a running mean has.
                 chances = math.log(2 * tests * looks(past, tick.period))
-                seen = columns.arrays["events"][h, m], columns.arrays["ticks"][h, m]
-                for s, tail, expected in _unlikely(*seen, label, ~standing.doubted, self.level + chances):
+                counted = columns.arrays["events"][h, m], columns.arrays["ticks"][h, m]
+                for s, tail, expected in _unlikely(*counted, label, ~standing.doubted, self.level + chances):
                     strength = -tail - chances
                     if strength >= self.level and strength > best.get(s, (-math.inf,))[0]:
                         best[s] = (strength, float(columns.arrays["events"][h, m, s]), expected)
