@@ -59,6 +59,7 @@ class Desk:
         incident = Incident(
             key, v.subject, v.subject, v.state, severity, v.mode, min(v.since, v.time), v.time,
             history=((v.time, v.state, severity),), summary=_summary(v), evidence=(_piece(v),),
+            rivals=v.rivals, probability=_rest(v.rivals),
         )  # fmt: skip
         self.open[key], self.members[key] = incident, {v.subject: v.state}
         return incident
@@ -73,12 +74,12 @@ class Desk:
         graver = SEVERITIES.index(severity) > SEVERITIES.index(old.severity) or (severity == old.severity and contains(v.subject, old.subject))
         new = replace(
             old, place=_common(old.place, v.subject), evidence=(*old.evidence, _piece(v))[-KEEP:],
-            began=min(old.began, v.since), rivals=_rivals(old.subject, members), probability=1.0 / len(members),
+            began=min(old.began, v.since), rivals=v.rivals or _rivals(old.subject, members), probability=_rest(v.rivals) if v.rivals else 1.0 / len(members),
         )  # fmt: skip
         if graver or v.subject == old.subject:
             new = replace(
                 new, subject=v.subject, state=v.state, severity=severity, mode=v.mode or old.mode, summary=_summary(v),
-                history=_longer(old, v.time, v.state, severity), rivals=_rivals(v.subject, members),
+                history=_longer(old, v.time, v.state, severity), rivals=v.rivals or _rivals(v.subject, members),
                 escalated=v.time if severity == "page" and old.severity != "page" and old.escalated is None else old.escalated,
             )  # fmt: skip
         self.open[old.id] = new
@@ -154,6 +155,10 @@ def _piece(v: Verdict) -> dict[str, object]:
 
 def _rivals(subject: str, members: Mapping[str, str]) -> tuple[tuple[str, float], ...]:
     return tuple((m, 1.0 / len(members)) for m in sorted(members) if m != subject)
+
+
+def _rest(rivals: tuple[tuple[str, float], ...]) -> float:
+    return round(1.0 - sum(chance for _, chance in rivals), 4)
 
 
 def _common(a: str, b: str) -> str:

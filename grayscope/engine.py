@@ -86,7 +86,7 @@ class Engine:
             raise UsageError(f"rivals are scored alone: {', '.join(rivals)} cannot run together with {', '.join(own)}; name rivals only, or none")
         self.align = Align(self._is_counter, self.settings.periods, self.settings.align)
         self.stand = Stand(self.catalogue, self.settings.disabled)
-        self.blame = None if rivals else Blame()
+        self.blame = None if rivals else Blame(self.settings.false_pages)
         self.judge = PassThrough() if rivals else Judge(self.settings.false_pages)
         self.desk = Desk(cluster)
         self.announce = Announce(cluster)
@@ -127,7 +127,7 @@ class Engine:
         standing = self.stand.step(tick, self.judge.doubted)
         evidence = Evidence.join([d.step(tick, standing) for d in self.detectors])
         if self.blame is not None:
-            evidence = self.blame.step(evidence, tick)
+            evidence = self.blame.step(evidence, tick, standing)
         verdicts = tuple(self.judge.step(tick, evidence))
         incidents = tuple(self.desk.step(verdicts))
         return Output(evidence, verdicts, incidents, tuple(self.announce.step(incidents)))
