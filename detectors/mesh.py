@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,27 +18,49 @@ from numpy.typing import NDArray
 from grayscope import kernels, matrix
 from grayscope.columns import Columns, Field, Memory
 from grayscope.evidence import NOTHING, Evidence, Finding
-from grayscope.grouped import medians
-from grayscope.horizons import Explain, Horizons, State
+from grayscope.grouped import cells, medians
+from grayscope.detector import State
+from grayscope.kernels import SIGMA
+from grayscope.horizons import Explain, Horizons
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.wording import why
 
-#: What an end can do badly, in the order of the columns.
+#: What an end can do badly, in the order of the columns; after them come the things between the ends.
 WAYS = ("sending", "receiving", "sending and receiving")
-#: Ticks over which an end's own usual effect is learned, and for which an accused end teaches nothing.
-PAST, DOUBT = 2048, 64
+KINDS = len(WAYS) + 1
+#: Ticks over which a column's own usual effect is learned, over which its noise is, and for which an accused one teaches nothing.
+PAST, NOISE, DOUBT = 2048, 128, 64
 #: Least spread of effects, on the scale of ratios.
 FLOOR = 0.005
 
 Floats = NDArray[np.float32]
 
 
-class Mesh:
-    """Follow every end's row and column of the path tables, beside the other ends and beside its own past.
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """The columns: every end in every way, then what lies between."""
 
-    Finds ends, not links: a single bad cell is for `slower` and `became`, what several of them share for blame. Not
-    for: fewer than four ends, ends of fewer than three paths, and a mesh of which half is bad.
+    mesh: matrix.Mesh
+    names: tuple[str, ...]
+    subjects: tuple[tuple[str, ...], ...]
+    label: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, tick: Tick) -> Layout:
+        """Lay out the columns of a tick."""
+        mesh = matrix.Mesh.of(tick)
+        subjects = (*(((end,)) for _ in WAYS for end in mesh.ends), *mesh.between)
+        names = (*(f"{end} {way}" for way in WAYS for end in mesh.ends), *(f"{' '.join(of)} between" for of in mesh.between))
+        label = np.repeat(np.arange(KINDS, dtype=np.int32), [*[len(mesh.ends)] * len(WAYS), len(mesh.between)])
+        return cls(mesh, names, subjects, label.astype(np.int32)[None])
+
+
+class Mesh:
+    """Follow every end's row and column of the path tables, and what lies between, beside the others and beside its own past.
+
+    Finds what several paths share, not single cells: those are for `slower` and `became`. Not for: fewer than four
+    ends, ends of fewer than three paths, and a mesh of which half is bad.
 
     Parameters
     ----------
@@ -52,60 +75,60 @@ class Mesh:
     def __init__(self, *, false_pages: float = 1.0) -> None:
         # Beside the others an end may be worse for good; beside its own past only as long as that does not follow.
         self.slower, self.became = Horizons(false_pages), Horizons(false_pages, longest=256)
-        self.memory = Memory({"scale": Field(np.float32, 0.0), "base": Field(np.float32, 0.0), "age": Field(np.int32, 0)})
-        self.doubted: dict[str, dict[str, int]] = {}  # table -> end -> tick at which it was last accused
-        self._known: tuple[object, object, matrix.Mesh, Tick] | None = None
+        fields = {"scale": Field(np.float32, 0.0), "base": Field(np.float32, 0.0), "age": Field(np.int32, 0), "noise": Field(np.float32, 0.0), "last": Field(np.float32, np.nan)}
+        self.memory = Memory(fields)
+        self.doubted: dict[str, dict[str, int]] = {}  # table -> subject -> tick at which it was last accused
+        self._known: tuple[object, object, Layout] | None = None
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
-        """Return the ends that stand out, each in the way in which it does so most."""
-        mesh, names = self._mesh(tick)
-        if len(mesh.ends) < matrix.ENDS:
+        """Return the ends and the things between that stand out, each in the way in which it does so most."""
+        lay = self._layout(tick)
+        if len(lay.mesh.ends) < matrix.ENDS:
             return NOTHING
-        ends = Tick(tick.table, tick.time, tick.period, tick.roster, names, tick.metrics, tick.values[:0], np.zeros(len(names), bool))
-        memory = self.memory.of(ends)
-        stood = self._stand(standing, mesh, memory, np.array([end in self.doubted.get(tick.table, {}) for end in mesh.ends] * len(WAYS), bool))
+        columns = Tick(tick.table, tick.time, tick.period, tick.roster, lay.names, tick.metrics, tick.values[:0], np.zeros(len(lay.names), bool))
+        memory = self.memory.of(columns)
+        stood, then = self._stand(tick.table, standing, lay, memory)
         found: dict[tuple[str, str], Finding] = {}
-        for horizons, residual, than in ((self.slower, stood.residual, "the other ends"), (self.became, stood.past, "its own past")):
-            for f in horizons.step(ends, stood, residual, _explain(horizons, residual, mesh, than)):
+        for horizons, compared, than in ((self.slower, stood, "the others"), (self.became, then, "its own past")):
+            residual = stood.residual if compared is stood else then.past
+            for f in horizons.step(columns, compared, residual, _explain(horizons, residual, lay, than)):
                 if f.strength > found.get((f.subject, f.metric), f._replace(strength=-np.inf)).strength:
                     found[f.subject, f.metric] = f
-        self._doubt(tick.table, memory.ticks, {end for end, _ in found})
+        self._doubt(tick.table, memory.ticks, {subject for subject, _ in found})
         return Evidence(found[key] for key in sorted(found))
 
     def _doubt(self, table: str, now: int, accused: set[str]) -> None:
-        kept = {end: at for end, at in self.doubted.get(table, {}).items() if now - at < DOUBT}
+        kept = {subject: at for subject, at in self.doubted.get(table, {}).items() if now - at < DOUBT}
         self.doubted[table] = kept | dict.fromkeys(sorted(accused), now)
 
-    def _mesh(self, tick: Tick) -> tuple[matrix.Mesh, tuple[str, ...]]:
-        """Return who is at the ends, worked out again only when the roster has changed."""
+    def _layout(self, tick: Tick) -> Layout:
+        """Return the columns, worked out again only when the roster has changed."""
         known = self._known
         if known is None or known[0] is not tick.roster or known[1] is not tick.subjects:
-            mesh = matrix.Mesh.of(tick)
-            known = self._known = (tick.roster, tick.subjects, mesh, tuple(f"{end} {way}" for way in WAYS for end in mesh.ends))
-        return known[2], known[3]
+            known = self._known = (tick.roster, tick.subjects, Layout.of(tick))
+        return known[2]
 
-    def _stand(self, standing: Standing, mesh: matrix.Mesh, memory: Columns, doubt: NDArray[np.bool_]) -> Standing:
-        """Return how the ends stand: the next level's comparison, made of the residuals of this one."""
-        n, rows = len(mesh.ends), len(standing.metrics)
-        out, into = matrix.polish(standing.residual, mesh)
-        residual = np.concatenate([out, into, (out + into) / 2], axis=1).astype(np.float32)
-        if not mesh.directed:
-            residual[:, : 2 * n] = np.nan
-        label = np.repeat(np.arange(len(WAYS), dtype=np.int32), n)[None]
-        spread, count = medians(np.abs(residual), np.tile(label, (rows, 1)), len(WAYS))
+    def _stand(self, table: str, standing: Standing, lay: Layout, memory: Columns) -> tuple[Standing, Standing]:
+        """Return how the columns stand beside the others and beside their past: this level's residuals are the next one's samples."""
+        residual, rows = _effects(standing.residual, lay.mesh), len(standing.metrics)
+        label = np.tile(lay.label, (rows, 1))
+        spread, count = medians(np.abs(residual), label, KINDS)
         spread, nobody = np.nan_to_num(spread), np.zeros(rows, np.int32)
         past, a = np.empty_like(residual), memory.arrays
+        doubted = self.doubted.get(table, {})
+        doubt = np.array([of[0] in doubted for of in lay.subjects], bool)
         kernels.remember(
-            residual, spread, label, nobody, standing.sign, np.full_like(spread, FLOOR), np.zeros(rows, np.float32), doubt,
+            residual, spread, lay.label, nobody, standing.sign, np.full_like(spread, FLOOR), np.zeros(rows, np.float32), doubt,
             a["scale"], a["base"], a["age"], past, PAST,
         )  # fmt: skip
         middle, _ = medians(standing.centre, np.zeros_like(standing.centre, np.int32), 1)
-        centre = np.repeat(middle, len(WAYS), axis=1)
-        still, called = np.zeros(label.shape, bool), (tuple((way,) for way in WAYS),)
-        return Standing(
+        centre = np.repeat(middle, KINDS, axis=1)
+        still, called = np.zeros(lay.label.shape, bool), (tuple((kind,) for kind in (*WAYS, "between")),)
+        stood = Standing(
             standing.metrics, standing.kind, standing.sign, residual, past, a["scale"], centre, spread, count, np.zeros_like(centre), centre,
-            nobody, label, still, called,
+            nobody, lay.label, still, called,
         )  # fmt: skip
+        return stood, replace(stood, scale=_noise(residual, past, label, a["noise"], a["last"]))
 
     def snapshot(self) -> State:
         """Return the whole state."""
@@ -123,25 +146,59 @@ class Mesh:
         return ("slower", self.slower), ("became", self.became), ("memory", self.memory)
 
 
-def _explain(horizons: Horizons, residual: Floats, mesh: matrix.Mesh, than: str) -> Explain:
+def _effects(residual: Floats, mesh: matrix.Mesh) -> Floats:
+    """Return what every column adds to its paths."""
+    out, into = matrix.polish(residual, mesh)
+    between = matrix.shared(matrix.rest(residual, mesh, out, into), mesh)
+    effects = np.concatenate([out, into, (out + into) / 2, between], axis=1).astype(np.float32)
+    if not mesh.directed:
+        effects[:, : 2 * len(mesh.ends)] = np.nan
+    return effects
+
+
+def _noise(residual: Floats, past: Floats, label: NDArray[np.int32], noise: Floats, last: Floats) -> Floats:
+    """Return the usual distance of each column from its past.
+
+    How columns of a kind differ is learned from how far each moves from tick to tick, which no lasting fault changes;
+    how large the distance is, from all columns of the kind together. None counts as steadier than its kind.
+    """
+    away = np.abs(residual - last) * np.float32(1.25 / 2**0.5)
+    came = np.isfinite(away)
+    last[:] = np.where(np.isfinite(residual), residual, last)
+    start = came & (noise == 0)
+    noise[start] = away[start]
+    edge = np.maximum(3 * noise, np.float32(FLOOR))
+    noise += np.where(came, (np.minimum(away, edge) - noise) / np.float32(NOISE), np.float32(0))
+    usual, _ = medians(np.where(noise > 0, noise, np.float32(np.nan)), label, KINDS)
+    away, _ = medians(np.abs(past), label, KINDS)
+    ratio = np.where(away * SIGMA > usual, away * SIGMA / usual, np.float32(1))
+    return np.maximum(np.maximum(noise, np.nan_to_num(cells(usual, label))) * cells(ratio, label), np.float32(FLOOR)).astype(np.float32)
+
+
+def _explain(horizons: Horizons, residual: Floats, lay: Layout, than: str) -> Explain:
     def explain(tick: Tick, standing: Standing, m: int, s: int, level: float, horizon: int) -> Finding:
         metric = standing.metrics[m]
         assert metric is not None
-        end = s % len(mesh.ends)
-        sizes = [_size(horizons, residual, tick, standing, m, way * len(mesh.ends) + end, horizon) for way in (0, 1)]
-        shift = horizons.shown(tick, m, s, horizon, float(residual[m, s] / standing.scale[m, s]))
-        usual = float(standing.residual[m, s] - residual[m, s]) / float(standing.scale[m, s])
+        shift = _size(horizons, residual, tick, standing, m, s, horizon)
+        usual = float(standing.residual[m, s] - residual[m, s])
         usual = usual if np.isfinite(usual) else 0.0
+        scale, chance = float(standing.scale[m, s]), 1.0 / len(lay.subjects[s])
         found = Finding(
-            tick.time, mesh.ends[end], metric.side, "mesh", round(level, 4), metric.mode or "slow_path", metric.mechanism or "", tick.metrics[m],
-            standing.effect(m, s, usual + shift), standing.effect(m, s, usual), standing.peers(m, s),
+            tick.time, lay.subjects[s][0], metric.side, "mesh", round(level, 4), metric.mode or "slow_path", metric.mechanism or "", tick.metrics[m],
+            standing.effect(m, s, (usual + shift) / scale), standing.effect(m, s, usual / scale), standing.peers(m, s),
+            rivals=json.dumps([[name, round(chance, 4)] for name in lay.subjects[s][1:9]]) if chance < 1 else "",
         )  # fmt: skip
-        return found._replace(why=f"{_way(*sizes)} over its paths: {why(found, metric.unit, than)}")
+        n = len(lay.mesh.ends)
+        how = "on its paths beyond what their ends explain"
+        if s < len(WAYS) * n:
+            how = f"{_way(*(_size(horizons, residual, tick, standing, m, way * n + s % n, horizon) for way in (0, 1)))} over its paths"
+        return found._replace(why=f"{how}: {why(found, metric.unit, than)}")
 
     return explain
 
 
 def _size(horizons: Horizons, residual: Floats, tick: Tick, standing: Standing, m: int, s: int, horizon: int) -> float:
+    """Return the lasting size of a column's effect on the metric's scale."""
     scale, now = float(standing.scale[m, s]), float(residual[m, s])
     return horizons.shown(tick, m, s, horizon, now / scale if scale > 0 else 0.0) * scale
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.grouped import cells, medians
+from grayscope.pathsolve import Incidence
 from grayscope.tick import Tick
 
 Floats = NDArray[np.float32]
@@ -38,6 +39,10 @@ class Mesh:
         Position in `ends`.
     directed : bool
         Whether some pair was measured both ways, so that to send and to receive can be told apart.
+    between : tuple of tuple of str, length C
+        What several paths cross besides their ends; names in one tuple are always crossed together.
+    member : pair of ndarray of int32, shape [K]
+        Position in the tick's subjects, and in `between`, of each crossing.
     """
 
     ends: tuple[str, ...]
@@ -45,6 +50,8 @@ class Mesh:
     source: Ints
     target: Ints
     directed: bool
+    between: tuple[tuple[str, ...], ...]
+    member: tuple[Ints, Ints]
 
     @classmethod
     def of(cls, tick: Tick) -> Mesh:
@@ -59,7 +66,17 @@ class Mesh:
         directed = any((b, a) in known for a, b in known)
         if not directed:
             place, source, target = np.concatenate([place, place]), np.concatenate([source, target]), np.concatenate([target, source])
-        return cls(names, place, source, target, directed)
+        between, member = _between(tick, set(names), len(pairs))
+        return cls(names, place, source, target, directed, between, member)
+
+
+def _between(tick: Tick, ends: set[str], paths: int) -> tuple[tuple[tuple[str, ...], ...], tuple[Ints, Ints]]:
+    """Return what lies between the ends of at least three paths and not of all, and who crosses it."""
+    crossed = Incidence([tick.roster.crosses(s) for s in tick.subjects])
+    kept = [(names, at) for names, at in zip(crossed.classes, crossed.paths, strict=True) if PATHS <= len(at) < paths and ends.isdisjoint(names)]
+    path = np.concatenate([np.zeros(0, np.int32), *(at for _, at in kept)]).astype(np.int32)
+    which = np.repeat(np.arange(len(kept), dtype=np.int32), [len(at) for _, at in kept])
+    return tuple(names for names, _ in kept), (path, which.astype(np.int32))
 
 
 def ends_of(subject: str, tick: Tick) -> tuple[str, str] | None:
@@ -90,7 +107,8 @@ def polish(values: Floats, mesh: Mesh) -> tuple[Floats, Floats]:
     --------
     >>> pairs = [(a, b) for a in range(5) for b in range(5) if a != b]
     >>> source, target = np.int32(pairs).T
-    >>> mesh = Mesh(tuple("abcde"), np.arange(20, dtype=np.int32), source, target, True)
+    >>> nothing = np.int32([])
+    >>> mesh = Mesh(tuple("abcde"), np.arange(20, dtype=np.int32), source, target, True, (), (nothing, nothing))
     >>> out, into = polish(np.float32([[(a == 1) + 2 * (b == 4) for a, b in pairs]]), mesh)
     >>> out[0].tolist(), into[0].tolist()
     ([0.0, 1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 2.0])
@@ -103,6 +121,21 @@ def polish(values: Floats, mesh: Mesh) -> tuple[Floats, Floats]:
         out = _centred(seen - cells(into, by_target), by_source, n)
         into = _centred(seen - cells(out, by_source), by_target, n)
     return _known(out, seen, by_source), _known(into, seen, by_target)
+
+
+def rest(values: Floats, mesh: Mesh, out: Floats, into: Floats) -> Floats:
+    """Return what the paths show beyond their ends, shape [M, S]; NaN for whatever is no path."""
+    left = np.full_like(values, np.nan)
+    seen = values[:, mesh.path] - np.nan_to_num(out)[:, mesh.source] - np.nan_to_num(into)[:, mesh.target]
+    left[:, mesh.path] = seen
+    return left
+
+
+def shared(left: Floats, mesh: Mesh) -> Floats:
+    """Return the median excess of the paths through each thing between the ends, shape [M, C]."""
+    path, which = mesh.member
+    median, _ = medians(left[:, path], np.tile(which, (len(left), 1)), len(mesh.between))
+    return median
 
 
 def _centred(left: NDArray[Any], label: Ints, n: int) -> Floats:
