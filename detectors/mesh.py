@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope import kernels, matrix
-from grayscope.columns import Columns, Field, Memory
+from grayscope.columns import Array, Columns, Field, Memory
+from grayscope.detector import State
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.grouped import cells, medians
-from grayscope.detector import State
-from grayscope.kernels import SIGMA
 from grayscope.horizons import Explain, Horizons
+from grayscope.kernels import SIGMA
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.wording import why
@@ -31,6 +31,8 @@ WAYS = ("sending", "receiving", "sending and receiving")
 KINDS = len(WAYS) + 1
 #: Ticks over which a column's own usual effect is learned, over which its noise is, and for which an accused one teaches nothing.
 PAST, NOISE, DOUBT = 2048, 128, 64
+#: Ticks from which on a single leap no longer counts in full, and from which on a path's usual residual is known.
+YOUNG, KNOWN = 16, 16
 #: Least spread of effects, on the scale of ratios.
 FLOOR = 0.005
 
@@ -75,8 +77,16 @@ class Mesh:
     def __init__(self, *, false_pages: float = 1.0) -> None:
         # Beside the others an end may be worse for good; beside its own past only as long as that does not follow.
         self.slower, self.became = Horizons(false_pages), Horizons(false_pages, longest=256)
-        fields = {"scale": Field(np.float32, 0.0), "base": Field(np.float32, 0.0), "age": Field(np.int32, 0), "noise": Field(np.float32, 0.0), "last": Field(np.float32, np.nan)}
-        self.memory = Memory(fields)
+        fields = {
+            "scale": Field(np.float32, 0.0),
+            "base": Field(np.float32, 0.0),
+            "age": Field(np.int32, 0),
+            "noise": Field(np.float32, 0.0),
+            "last": Field(np.float32, np.nan),
+        }
+        past = {f"{name} past": fields[name] for name in ("scale", "base", "age")}
+        self.memory = Memory({**fields, **past})
+        self.cells = Memory({**fields, "scale": Field(np.float32, 0.0, (0,))})
         self.doubted: dict[str, dict[str, int]] = {}  # table -> subject -> tick at which it was last accused
         self._known: tuple[object, object, Layout] | None = None
 
@@ -87,7 +97,7 @@ class Mesh:
             return NOTHING
         columns = Tick(tick.table, tick.time, tick.period, tick.roster, lay.names, tick.metrics, tick.values[:0], np.zeros(len(lay.names), bool))
         memory = self.memory.of(columns)
-        stood, then = self._stand(tick.table, standing, lay, memory)
+        stood, then = self._stand(tick, standing, lay, memory)
         found: dict[tuple[str, str], Finding] = {}
         for horizons, compared, than in ((self.slower, stood, "the others"), (self.became, then, "its own past")):
             residual = stood.residual if compared is stood else then.past
@@ -108,27 +118,44 @@ class Mesh:
             known = self._known = (tick.roster, tick.subjects, Layout.of(tick))
         return known[2]
 
-    def _stand(self, table: str, standing: Standing, lay: Layout, memory: Columns) -> tuple[Standing, Standing]:
+    def _stand(self, tick: Tick, standing: Standing, lay: Layout, memory: Columns) -> tuple[Standing, Standing]:
         """Return how the columns stand beside the others and beside their past: this level's residuals are the next one's samples."""
         residual, rows = _effects(standing.residual, lay.mesh), len(standing.metrics)
         label = np.tile(lay.label, (rows, 1))
         spread, count = medians(np.abs(residual), label, KINDS)
         spread, nobody = np.nan_to_num(spread), np.zeros(rows, np.int32)
-        past, a = np.empty_like(residual), memory.arrays
-        doubted = self.doubted.get(table, {})
+        past, a = _effects(self._usual(tick, standing), lay.mesh), memory.arrays
+        doubted = self.doubted.get(tick.table, {})
         doubt = np.array([of[0] in doubted for of in lay.subjects], bool)
-        kernels.remember(
-            residual, spread, lay.label, nobody, standing.sign, np.full_like(spread, FLOOR), np.zeros(rows, np.float32), doubt,
-            a["scale"], a["base"], a["age"], past, PAST,
-        )  # fmt: skip
+        floor, none = np.full_like(spread, FLOOR), np.zeros(rows, np.float32)
+        common = (lay.label, nobody, standing.sign, floor, none, doubt)
+        kernels.remember(residual, spread, *common, a["scale"], a["base"], a["age"], np.empty_like(residual), PAST)
+        away, left = np.nan_to_num(medians(np.abs(past), label, KINDS)[0]), np.empty_like(past)
+        kernels.remember(past, away, *common, a["scale past"], a["base past"], a["age past"], left, PAST)
         middle, _ = medians(standing.centre, np.zeros_like(standing.centre, np.int32), 1)
         centre = np.repeat(middle, KINDS, axis=1)
         still, called = np.zeros(lay.label.shape, bool), (tuple((kind,) for kind in (*WAYS, "between")),)
         stood = Standing(
-            standing.metrics, standing.kind, standing.sign, residual, past, a["scale"], centre, spread, count, np.zeros_like(centre), centre,
+            standing.metrics, standing.kind, standing.sign, residual, left, a["scale"], centre, spread, count, np.zeros_like(centre), centre,
             nobody, lay.label, still, called,
         )  # fmt: skip
-        return stood, replace(stood, scale=_noise(residual, past, label, a["noise"], a["last"]))
+        return stood, replace(stood, scale=_noise(left, label, a))
+
+    def _usual(self, tick: Tick, standing: Standing) -> Floats:
+        """Return how far each path is from its own usual residual, which is learned by small steps: spikes and leaps hardly move it.
+
+        NaN until it has been learned from `KNOWN` ticks.
+        """
+        a = self.cells.of(tick).arrays
+        r, base, noise, last, age = standing.residual, a["base"], a["noise"], a["last"], a["age"]
+        came = np.isfinite(r)
+        past = np.where(age >= KNOWN, r - base, np.float32(np.nan))
+        noise += _learned(np.abs(r - last), noise, age)
+        edge = np.where(age < YOUNG, np.float32(np.inf), 2 * np.maximum(noise, np.float32(FLOOR)))
+        base += np.where(came, np.clip(r - base, -edge, edge) / np.clip(age + 1, 1, PAST), 0).astype(np.float32)
+        last[:] = np.where(came, r, last)
+        age += came
+        return past.astype(np.float32)
 
     def snapshot(self) -> State:
         """Return the whole state."""
@@ -143,7 +170,7 @@ class Mesh:
         self._known = None
 
     def _parts(self) -> tuple[tuple[str, Horizons | Memory], ...]:
-        return ("slower", self.slower), ("became", self.became), ("memory", self.memory)
+        return ("slower", self.slower), ("became", self.became), ("memory", self.memory), ("cells", self.cells)
 
 
 def _effects(residual: Floats, mesh: matrix.Mesh) -> Floats:
@@ -156,23 +183,26 @@ def _effects(residual: Floats, mesh: matrix.Mesh) -> Floats:
     return effects
 
 
-def _noise(residual: Floats, past: Floats, label: NDArray[np.int32], noise: Floats, last: Floats) -> Floats:
+def _noise(past: Floats, label: NDArray[np.int32], memory: Mapping[str, Array]) -> Floats:
     """Return the usual distance of each column from its past.
 
     How columns of a kind differ is learned from how far each moves from tick to tick, which no lasting fault changes;
     how large the distance is, from all columns of the kind together. None counts as steadier than its kind.
     """
-    away = np.abs(residual - last) * np.float32(1.25 / 2**0.5)
-    came = np.isfinite(away)
-    last[:] = np.where(np.isfinite(residual), residual, last)
-    start = came & (noise == 0)
-    noise[start] = away[start]
-    edge = np.maximum(3 * noise, np.float32(FLOOR))
-    noise += np.where(came, (np.minimum(away, edge) - noise) / np.float32(NOISE), np.float32(0))
+    noise, last, age = memory["noise"], memory["last"], memory["age past"]
+    noise += _learned(np.abs(past - last), noise, age)
+    last[:] = np.where(np.isfinite(past), past, last)
     usual, _ = medians(np.where(noise > 0, noise, np.float32(np.nan)), label, KINDS)
     away, _ = medians(np.abs(past), label, KINDS)
     ratio = np.where(away * SIGMA > usual, away * SIGMA / usual, np.float32(1))
     return np.maximum(np.maximum(noise, np.nan_to_num(cells(usual, label))) * cells(ratio, label), np.float32(FLOOR)).astype(np.float32)
+
+
+def _learned(leap: Floats, noise: Floats, age: NDArray[np.int32]) -> Floats:
+    """Return by how much a usual leap from tick to tick changes; a single leap no longer counts in full after the first ticks."""
+    away = leap * np.float32(1.25 / 2**0.5)
+    edge = np.where(age < YOUNG, np.float32(np.inf), np.maximum(3 * noise, np.float32(FLOOR)))
+    return np.where(np.isfinite(away), (np.minimum(away, edge) - noise) / np.clip(age, 1, NOISE), 0).astype(np.float32)
 
 
 def _explain(horizons: Horizons, residual: Floats, lay: Layout, than: str) -> Explain:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.evidence import Finding
+from grayscope.matrix import ends_of
 from grayscope.pathsolve import Incidence, Suspect, solve
 from grayscope.tick import Tick
 
@@ -70,7 +71,7 @@ class PathBlame:
         moved = list(self._owned(findings, tick, ends, paths))
         if any(len(tick.roster.crosses(f.subject)) > 2 for f in moved):
             moved = list(self._solved(moved, tick, votes, excess, told))
-        return list(self._voted(moved, tick, votes, accusing))
+        return list(self._voted(moved, tick, votes))
 
     @staticmethod
     def _owned(findings: list[Finding], tick: Tick, ends: dict[str, tuple[int, float]], paths: set[str]) -> Iterator[Finding]:
@@ -91,7 +92,7 @@ class PathBlame:
             mine = [s for s in suspects[f.metric] if column.get(f.subject) in s.paths] if f.subject in votes else []
             yield _towards(f, max(mine, key=lambda s: s.effect)) if mine else f
 
-    def _voted(self, findings: list[Finding], tick: Tick, votes: dict[str, int], accusing: frozenset[str]) -> Iterator[Finding]:
+    def _voted(self, findings: list[Finding], tick: Tick, votes: dict[str, int]) -> Iterator[Finding]:
         """Let the paths that stood out lately vote; the most accused end takes its paths with it, then the next."""
         ends = {path: _ends(path, tick) for path in sorted(votes)}
         usual = TIMES * len(votes) / max(len(tick.subjects), 1)
@@ -124,9 +125,9 @@ def _size(f: Finding) -> float:
 
 
 def _ends(subject: str, tick: Tick) -> tuple[End, ...]:
-    """Return the ends of a path that crosses nothing else."""
-    crossed = tick.roster.crosses(subject)
-    return tuple((c, i) for i, c in enumerate(crossed)) if len(crossed) == 2 else ()
+    """Return the ends of a path; where they are not known, everything that it crosses."""
+    ends = ends_of(subject, tick)
+    return ((ends[0], 0), (ends[1], 1)) if ends else tuple((c, 0) for c in tick.roster.crosses(subject))
 
 
 def _towards(f: Finding, suspect: Suspect) -> Finding:

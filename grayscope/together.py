@@ -52,7 +52,7 @@ class Together:
             elif f.strength > told.get((f.detector, f.metric, group), f._replace(strength=-math.inf)).strength:
                 told[f.detector, f.metric, group] = f
         for (_, _, group), f in told.items():
-            yield _moved(f, group, guilty, about, tick)
+            yield _moved(f, group, guilty, about)
 
     def _forget(self, table: str, now: int) -> None:
         for key in [k for k in self.seen if k.startswith(f"{table}|")]:
@@ -163,7 +163,7 @@ def name(group: Group) -> str:
     return (value if value.startswith("rail:") else f"rail:{value}") if key == "rail" else f"batch:{key}={value}"
 
 
-def _moved(f: Finding, group: Group, guilty: Mapping[str, Mapping[Group, tuple[int, int]]], about: Mapping[int, str], tick: Tick) -> Finding:
+def _moved(f: Finding, group: Group, guilty: Mapping[str, Mapping[Group, tuple[int, int]]], about: Mapping[int, str]) -> Finding:
     k, n = next(guilty[key][group] for key in about.values() if group in guilty[key] and key.endswith(f"|{f.metric or f.mode}"))
     mode = KEYS[group[0]] if f.side in SIDES else ""
     return f._replace(subject=name(group), mode=mode or f.mode, why=f"{k} of its {n} nodes stood out alike, first {f.subject}: {f.why}")
