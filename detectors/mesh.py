@@ -195,7 +195,8 @@ def _noise(past: Floats, label: NDArray[np.int32], memory: Mapping[str, Array]) 
     usual, _ = medians(np.where(noise > 0, noise, np.float32(np.nan)), label, KINDS)
     away, _ = medians(np.abs(past), label, KINDS)
     ratio = np.where(away * SIGMA > usual, away * SIGMA / usual, np.float32(1))
-    return np.maximum(np.maximum(noise, np.nan_to_num(cells(usual, label))) * cells(ratio, label), np.float32(FLOOR)).astype(np.float32)
+    least: Floats = np.maximum(noise, np.nan_to_num(cells(usual, label))) * cells(ratio, label)
+    return np.maximum(least, np.float32(FLOOR)).astype(np.float32)
 
 
 def _learned(leap: Floats, noise: Floats, age: NDArray[np.int32]) -> Floats:

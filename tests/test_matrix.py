@@ -27,7 +27,7 @@ def test_pairs_measured_one_way_count_for_both_ends() -> None:
     rows = [RosterRow(f"{a}{b}", "path", crosses=(a, b)) for a, b in ("ab", "ac", "ad", "bc", "bd", "cd")]
     mesh = Mesh.of(tick(rows))
     assert not mesh.directed
-    out, into = polish(np.float32([[0, 0, 1, 0, 1, 1]]), mesh)
+    out, into = polish(np.array([[0, 0, 1, 0, 1, 1]], np.float32), mesh)
     assert out.tolist() == into.tolist() == [[0, 0, 0, 1]]
 
 

@@ -40,7 +40,8 @@ def said(spoil: Callable[[int, str, str], float], pairs: list[tuple[str, str]] =
 
 def _values(rng: np.random.Generator, usual: Values, factor: list[float]) -> NDArray[np.float32]:
     noise = np.exp(rng.normal(0, 0.05, len(usual)))
-    return (1e-5 * usual * noise * np.array(factor)).astype(np.float32)[None, None]
+    values: NDArray[np.float32] = (1e-5 * usual * noise * np.array(factor)).astype(np.float32)[None, None]
+    return values
 
 
 def accused(found: list[Finding]) -> set[str]:
