@@ -62,7 +62,7 @@ class Blame:
         """
         now = self.ticks[tick.table] = self.ticks.get(tick.table, 0) + 1
         parts, crossed = self._counted(tick)
-        excess = self._excess(tick, standing) if crossed and standing is not None else None
+        excess = self._excess(tick, standing) if (crossed or tick.table == "rank") and standing is not None else None
         if not len(evidence):
             return evidence
         found = list(evidence)

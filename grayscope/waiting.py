@@ -68,7 +68,7 @@ def _origin(s: int, via: int, waits: list[int], tick: Tick, standing: Standing, 
         via = min(held)[1]
         members = _members(s, via, tick)
         late = max(members, key=lambda q: (float(excess[via, q]), -q))
-        if late in seen or excess[via, late] < LONG:
+        if late in seen or excess[via, late] - excess[via, s] < LONG or excess[via, late] < -LONG / 2:
             return s, tick.metrics[via]
         seen.add(late)
         s = late
