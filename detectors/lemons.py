@@ -52,9 +52,11 @@ class Past:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seats:
-    """Where the ranks of a tick sit: the places of their GPUs and nodes, and the size class of their jobs."""
+    """Where the ranks of a tick sit: the places of their GPUs and nodes (-1 unknown), the class of their job's size, their share of a node."""
 
     names: tuple[tuple[str, ...], ...]
+    gpu: NDArray[np.intp]
+    node: NDArray[np.intp]
     size: NDArray[np.intp]
     share: NDArray[np.float64]
 
@@ -77,7 +79,7 @@ class Lemons:
     def __init__(self, *, false_pages: float = 1.0) -> None:
         self.least = math.log(1000.0 / false_pages) - 4.6
         self.memory = Memory({"excess": Field(np.float32, 0.0), "open": Field(np.int8, 0, per_metric=False)})
-        self.counts = Recurrence()
+        self.gpus, self.nodes = Recurrence(), Recurrence()  # each kind has a rate of its own
         self.past: dict[str, Past] = {}
         self._known: tuple[object, object, Seats] | None = None
 
@@ -100,7 +102,7 @@ class Lemons:
             for name in seats.names[s]:
                 self._episode(name, tick.roster.key(tick.subjects[s], "job"), int(seats.size[s]), tick.time)
         if columns.ticks % SWEEP == 0:
-            self._forget([p for p in self.counts.faded() if p not in {name for names in seats.names for name in names}])
+            self._forget([p for p in (*self.gpus.faded(), *self.nodes.faded()) if p not in {name for names in seats.names for name in names}])
         return Evidence(self._findings(tick, tick.metrics[rows[0]])) if columns.ticks % LATELY == 0 else NOTHING
 
     def _seats(self, tick: Tick) -> Seats:
@@ -112,9 +114,16 @@ class Lemons:
             jobs, nodes = Counter(view.key(s, "job") for s in tick.subjects), Counter(p for names in parts for p in names)
             self._settle({p: view.key(p, "serial") or view.key(p, "uuid") for p in sorted(nodes)})
             size = np.array([size_class(jobs[view.key(s, "job")]) for s in tick.subjects], np.intp)
-            share = np.array([1.0 / max((nodes[p] for p in names), default=1) for names in parts])
-            known = self._known = (tick.roster, tick.subjects, Seats(tuple(parts), size, share))
+            share = np.array([1.0 / max((nodes[p] for p in names if "/" not in p), default=1) for names in parts])
+            known = self._known = (tick.roster, tick.subjects, Seats(tuple(parts), *self._places(parts), size, share))
         return known[2]
+
+    def _places(self, parts: list[tuple[str, ...]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        gpu, node = (
+            np.array([next((of.names[p] for p in names if ("/" in p) == ("/" in kind)), -1) for names in parts], np.intp)
+            for of, kind in ((self.gpus, "/"), (self.nodes, ""))
+        )
+        return gpu, node
 
     def _settle(self, serials: Mapping[str, str]) -> None:
         """Forget parts that were replaced, and remember the new ones."""
@@ -122,21 +131,24 @@ class Lemons:
         self._forget(replaced)
         for subject, serial in serials.items():
             self.past.setdefault(subject, Past(subject, serial))
-        self.counts.places(sorted(serials))
+        for subject in sorted(serials):
+            self._of(subject).places([subject])
+
+    def _of(self, subject: str) -> Recurrence:
+        return self.gpus if "/" in subject else self.nodes
 
     def _forget(self, subjects: list[str]) -> None:
-        self.counts.forget(subjects)
         for subject in subjects:
+            self._of(subject).forget([subject])
             self.past.pop(subject, None)
+        self._known = None if subjects else self._known  # places have moved
 
     def _expose(self, tick: Tick, seats: Seats, there: NDArray[np.bool_]) -> None:
         hours = tick.period / HOUR
-        self.counts.fade(hours)
-        for level in (0, 1):
-            some = [(s, names[level]) for s, names in enumerate(seats.names) if level < len(names) and there[s]]
-            at = self.counts.places([name for _, name in some])
-            who = np.array([s for s, _ in some], np.intp)
-            self.counts.add_hours(at, seats.size[who], hours * (seats.share[who] if level else 1.0))
+        for counts, at, share in ((self.gpus, seats.gpu, 1.0), (self.nodes, seats.node, seats.share)):
+            counts.fade(hours)
+            some = there & (at >= 0)
+            counts.add_hours(at[some], seats.size[some], hours * np.broadcast_to(share, there.shape)[some])
 
     def _episode(self, name: str, job: str, size: int, time: int) -> None:
         past = self.past[name]
@@ -146,7 +158,7 @@ class Lemons:
             return
         past.jobs = [*past.jobs, job][-8:] if new else past.jobs
         past.episodes, past.last = past.episodes + 1, time
-        self.counts.add_episode(int(self.counts.places([name])[0]), size, 1.0 if new else AGAIN)
+        self._of(name).add_episode(self._of(name).names[name], size, 1.0 if new else AGAIN)
 
     def _findings(self, tick: Tick, metric: str) -> Iterator[Finding]:
         found = {name: said for name in sorted(self.past) if (said := self._judged(name)) is not None}
@@ -166,19 +178,19 @@ class Lemons:
         past = self.past[name]
         if len(past.jobs) < JOBS and past.episodes < EPISODES:
             return None
-        observed, expected, doubt = self.counts.judge(self.counts.names[name])
+        observed, expected, doubt = self._of(name).judge(self._of(name).names[name])
         strength = -math.log(max(doubt, 1e-300)) - math.log(LOOKS)
         return (observed, expected, strength) if strength >= self.least and observed > expected else None
 
     def snapshot(self) -> State:
         """Return the whole state."""
         kept = json.dumps([[p.subject, p.serial, p.jobs, p.episodes, p.last] for p in self.past.values()])
-        parts = {f"memory#{key}": array for key, array in self.memory.snapshot().items()}
-        return parts | {f"counts#{key}": array for key, array in self.counts.snapshot().items()} | {"past": np.array(kept)}
+        parts: tuple[tuple[str, Memory | Recurrence], ...] = ("memory", self.memory), ("gpus", self.gpus), ("nodes", self.nodes)
+        return {f"{part}#{key}": array for part, of in parts for key, array in of.snapshot().items()} | {"past": np.array(kept)}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        for part in ("memory", "counts"):
+        for part in ("memory", "gpus", "nodes"):
             getattr(self, part).restore({key.partition("#")[2]: array for key, array in state.items() if key.startswith(f"{part}#")})
         self.past = {p[0]: Past(*p) for p in json.loads(str(state["past"]))}
         self._known = None

@@ -22,6 +22,8 @@ CLASSES = 10
 FADES, NOTHING = 28 * 24.0, 1e-3
 #: Bounds of the prior's shape: below it a single episode would count as proof, above it nobody would ever stand out.
 SHAPE = (0.2, 5.0)
+#: One less the level of the bound on the shrunk rate.
+SURE = 0.01
 
 
 class Recurrence:
@@ -86,11 +88,17 @@ class Recurrence:
         return np.asarray((rate * self.hours).sum(axis=0))
 
     def judge(self, at: int) -> tuple[float, float, float]:
-        """Return the episodes of a component, those expected, and the probability that its rate is not above the fleet's."""
+        """Return the episodes of a component, those expected, and how likely a component of this fleet is to have so many.
+
+        The likelihood is 1 unless the lower 99 % bound of the shrunk rate lies above the fleet's.
+        """
         expected = self.expected()
         observed = self.episodes.sum(axis=0)
-        a = _shape(observed, expected)
-        return float(observed[at]), float(expected[at]), gamma_below(float(observed[at]) + a, float(expected[at]) + a)
+        others = np.arange(len(observed)) != at
+        a = _shape(observed[others], expected[others])
+        o, e, weak = float(observed[at]), float(expected[at]), min(a, 1.0)
+        sure = gamma_below(o + weak, e + weak) < SURE
+        return o, e, many(int(o + 1e-9), e, a) if sure else 1.0
 
     def snapshot(self) -> dict[str, Array]:
         """Return the whole state."""
@@ -118,6 +126,26 @@ def _shape(observed: Array, expected: Array) -> float:
     beyond = float(((observed - expected) ** 2 - expected).sum())
     low, high = SHAPE
     return high if beyond <= 0 else min(max(float((expected**2).sum()) / beyond, low), high)
+
+
+def many(k: int, expected: float, shape: float) -> float:
+    """Return the probability of at least `k` episodes where the rate varies by a gamma law of this shape: a negative binomial tail.
+
+    Examples
+    --------
+    >>> many(0, 2.0, 1.0), round(many(2, 1.0, 1.0), 6), round(many(1, 0.5, 1e9), 4) == round(1 - math.exp(-0.5), 4)
+    (1.0, 0.25, True)
+    """
+    if k <= 0 or expected <= 0:
+        return float(k <= 0)
+    share = expected / (expected + shape)
+    first = math.lgamma(k + shape) - math.lgamma(shape) - math.lgamma(k + 1) + shape * math.log1p(-share) + k * math.log(share)
+    term = total = 1.0
+    while term > total * 1e-12:
+        term *= (k + shape) / (k + 1) * share
+        total += term
+        k += 1
+    return min(math.exp(first) * total, 1.0)
 
 
 def gamma_below(shape: float, x: float) -> float:
