@@ -25,7 +25,7 @@ from grayscope.standing import Standing
 from grayscope.tick import Tick
 
 #: Usual spreads, as a mean over so many ticks, at which an episode begins and below which it has ended; clip of one tick.
-BEGINS, ENDS, LATELY, CLIP = 3.0, 1.0, 16, 6.0
+BEGINS, ENDS, LATELY, CLIP = 4.0, 1.0, 16, 6.0
 #: What one more episode in the same job counts, and the hours within which it is the same one.
 AGAIN, APART = 0.5, 1.0
 #: Jobs, or else episodes within one job, that must have suffered.

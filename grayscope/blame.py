@@ -95,7 +95,10 @@ class Blame:
         known = self._parts
         if known is None or known[0] is not tick.subjects or known[1] is not tick.roster:
             places = ((tick.roster.key(s, "gpu") or s) if tick.table == "rank" else s for s in tick.subjects)
-            parts = Counter(p.rpartition("/")[0] for p in places)
+            within = [p.rpartition("/")[0] for p in places]
+            direct = Counter(within)
+            # An only part (the PCIe link of a GPU) is one of its node's.
+            parts = direct + Counter(p.partition("/")[0] for p in within if direct[p] == 1 and "/" in p)
             self._parts = known = (tick.subjects, tick.roster, parts, any(tick.roster.crosses(s) for s in tick.subjects))
         return known[2], known[3]
 
@@ -124,6 +127,7 @@ def _gathered(findings: list[Finding], parts: Counter[str]) -> Iterator[Finding]
     alike: dict[tuple[str, str, str], list[Finding]] = {}
     for f in findings:
         parent = f.subject.rpartition("/")[0]
+        parent = parent.partition("/")[0] if parts[parent] == 1 else parent
         alone = f.side not in ACCUSING or parts[parent] < 2 or not parent
         alike.setdefault(("", "", f.subject) if alone else (f.detector, f.metric, parent), []).append(f)
     for (detector, _, parent), some in alike.items():
