@@ -8,90 +8,111 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from grayscope.columns import Field, Memory
 from grayscope.evidence import Evidence, Finding
+from grayscope.horizons import threshold
+from grayscope.pathblame import PathBlame
+from grayscope.standing import Standing
 from grayscope.tick import Tick
+from grayscope.together import Together
+from grayscope.waiting import walked
 
 #: Share of a component's parts that stand out together to make it the component's matter.
 MOST = 0.75
-#: Paths that must have stood out to accuse what they share; their least share of all that cross it there; and how many
-#: times the share among all paths that must be.
-VOTES, SHARE, TIMES = 4, 0.05, 5
-#: Ticks for which a path's vote counts.
-VALID = 64
 #: Sides that accuse; the others only tell what was seen.
 ACCUSING = frozenset({"service", "redundancy", "condition"})
-
-#: A component and its place on the path: to send badly and to receive badly are two things.
-End = tuple[str, int]
+#: Ticks over which the excess of ranks and paths is averaged, and its clip in usual spreads.
+LATELY, CLIP = 16, 6.0
+#: Microseconds for which what was said about a component itself makes it the likelier suspect on a path.
+TOLD = 3_600_000_000
 
 
 class Blame:
     """Report a suspect rank as its GPU, all parts of one thing as that thing, and paths as what they share.
 
-    Which rank is the suspect is settled before: in metrics that contain waiting the one that waits least stands out.
-    When nearly all GPUs of a node stand out in one metric, they share a cause, and the node is the suspect. Of paths,
-    what many bad ones cross and few good ones is.
+    Which rank is the suspect is mostly settled before: in metrics that contain waiting the one that waits least stands
+    out; what is left is to walk from communicator to communicator. When nearly all GPUs of a node stand out in one
+    metric, they share a cause, and the node is the suspect; so with leaves, rails and batches. Of paths, what many bad
+    ones cross and few good ones is.
+
+    Parameters
+    ----------
+    false_pages : float
+        Accepted false pages per 1,000 subject-weeks.
     """
 
-    def __init__(self) -> None:
-        self.votes: dict[str, dict[str, int]] = {}  # table -> path -> tick of its last vote
+    def __init__(self, false_pages: float = 1.0) -> None:
         self.ticks: dict[str, int] = {}
-        self._parts: tuple[object, object, Counter[str], Counter[End]] | None = None
+        self.told: dict[str, int] = {}  # component -> when something was last said about itself
+        self.lately = Memory({"excess": Field(np.float32, 0.0)})
+        self.paths, self.together = PathBlame(threshold(false_pages)), Together()
+        self._parts: tuple[object, object, Counter[str], bool] | None = None
 
-    def step(self, evidence: Evidence, tick: Tick) -> Evidence:
-        """Return the evidence with its subjects moved."""
-        self.ticks[tick.table] = self.ticks.get(tick.table, 0) + 1
+    def step(self, evidence: Evidence, tick: Tick, standing: Standing | None = None) -> Evidence:
+        """Return the evidence with its subjects moved.
+
+        Parameters
+        ----------
+        evidence : Evidence
+        tick : Tick
+        standing : Standing, optional
+            Without it, neither chains of waiting nor components between the ends of paths are looked for.
+        """
+        now = self.ticks[tick.table] = self.ticks.get(tick.table, 0) + 1
+        parts, crossed = self._counted(tick)
+        excess = self._excess(tick, standing) if (crossed or tick.table == "rank") and standing is not None else None
         if not len(evidence):
             return evidence
-        moved = [_to_gpu(f, tick) for f in evidence]
-        if any(tick.roster.crosses(f.subject) for f in moved):
-            moved = list(self._voted(moved, tick))
-        return Evidence(_gathered(moved, self._counted(tick)[0]))
+        found = list(evidence)
+        self._hear(found, tick)
+        if tick.table == "rank" and standing is not None and excess is not None:
+            found = list(walked(found, tick, standing, excess))
+        if crossed and tick.table not in ("rank", "comm"):
+            nothing = np.zeros((len(tick.metrics), len(tick.subjects)), np.float32)
+            found = self.paths.step(found, tick, now, ACCUSING, nothing if excess is None else excess, self.told)
+        found = list(self.together.step(found, tick, now))
+        return Evidence(_gathered([_to_gpu(f, tick) for f in found], parts))
 
-    def _voted(self, findings: list[Finding], tick: Tick) -> Iterator[Finding]:
-        """Let the paths that stood out lately vote; the most accused end takes its paths with it, then the next."""
-        now, votes = self.ticks[tick.table], self.votes.setdefault(tick.table, {})
-        votes |= {f.subject: now for f in findings if f.side in ACCUSING}
-        for path in [p for p, seen in votes.items() if now - seen > VALID]:
-            del votes[path]
-        ends = {path: _ends(path, tick) for path in sorted(votes)}
-        usual = TIMES * len(votes) / max(len(tick.subjects), 1)
-        all_of = self._counted(tick)[1]
-        suspect: dict[str, End] = {}
-        while True:
-            counted = Counter(e for path, both in ends.items() if path not in suspect for e in both)
-            guilty = [(n / all_of[e], e) for e, n in counted.items() if n >= VOTES and n / all_of[e] >= max(SHARE, usual)]
-            if not guilty:
-                break
-            worst = max(guilty)[1]
-            suspect |= {path: worst for path, both in ends.items() if worst in both and path not in suspect}
-        for f in findings:
-            end = suspect.get(f.subject)
-            n = sum(e == end for e in suspect.values())
-            yield f if end is None else f._replace(subject=end[0], why=f"{n} of {all_of[end]} paths through it stood out, one is {f.subject}: {f.why}")
+    def _excess(self, tick: Tick, standing: Standing) -> NDArray[np.float32]:
+        """Return by how many usual spreads each cell was worse than expected lately: beside its own past where that is known."""
+        lately = self.lately.of(tick).arrays["excess"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            beside = np.where(np.isfinite(standing.past), standing.past, standing.residual) if tick.table != "rank" else standing.residual
+            scaled = np.clip(beside / standing.scale, -CLIP, CLIP)
+        came = np.isfinite(scaled)
+        lately += np.where(came, (scaled - lately) / np.float32(LATELY), np.float32(0))
+        return lately
 
-    def _counted(self, tick: Tick) -> tuple[Counter[str], Counter[End]]:
-        """Return how many subjects lie directly in each component, and how many paths have each end."""
+    def _hear(self, findings: list[Finding], tick: Tick) -> None:
+        self.told |= {f.subject: tick.time for f in findings if f.side in ("redundancy", "health", "condition")}
+        for subject in [s for s, at in self.told.items() if tick.time - at > TOLD]:
+            del self.told[subject]
+
+    def _counted(self, tick: Tick) -> tuple[Counter[str], bool]:
+        """Return how many subjects lie directly in each component, and whether any of them crosses something."""
         known = self._parts
         if known is None or known[0] is not tick.subjects or known[1] is not tick.roster:
             places = ((tick.roster.key(s, "gpu") or s) if tick.table == "rank" else s for s in tick.subjects)
-            parts = Counter(p.rpartition("/")[0] for p in places)
-            self._parts = known = (tick.subjects, tick.roster, parts, Counter(e for s in tick.subjects for e in _ends(s, tick)))
+            within = [p.rpartition("/")[0] for p in places]
+            direct = Counter(within)
+            # An only part (the PCIe link of a GPU) is one of its node's.
+            parts = direct + Counter(p.partition("/")[0] for p in within if direct[p] == 1 and "/" in p)
+            self._parts = known = (tick.subjects, tick.roster, parts, any(tick.roster.crosses(s) for s in tick.subjects))
         return known[2], known[3]
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Return the votes as one JSON text in an array."""
-        return {"blame": np.array(json.dumps([self.ticks, self.votes]))}
+        """Return the state as one JSON text in an array, and the excess of ranks and paths."""
+        text = json.dumps([self.ticks, self.told, self.paths.votes, self.paths.ends, self.together.snapshot()])
+        return {"blame": np.array(text), **self.lately.snapshot()}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        self.ticks, self.votes = json.loads(str(state["blame"]))
-
-
-def _ends(subject: str, tick: Tick) -> tuple[End, ...]:
-    crossed = tick.roster.crosses(subject)
-    return tuple((c, i if len(crossed) == 2 else 0) for i, c in enumerate(crossed))
+        self.ticks, self.told, self.paths.votes, ends, together = json.loads(str(state["blame"]))
+        self.paths.ends = {table: {end: (seen, size) for end, (seen, size) in some.items()} for table, some in ends.items()}
+        self.together.restore(together)
+        self.lately.restore({key: array for key, array in state.items() if key != "blame"})
 
 
 def _to_gpu(finding: Finding, tick: Tick) -> Finding:
@@ -106,6 +127,7 @@ def _gathered(findings: list[Finding], parts: Counter[str]) -> Iterator[Finding]
     alike: dict[tuple[str, str, str], list[Finding]] = {}
     for f in findings:
         parent = f.subject.rpartition("/")[0]
+        parent = parent.partition("/")[0] if parts[parent] == 1 else parent
         alone = f.side not in ACCUSING or parts[parent] < 2 or not parent
         alike.setdefault(("", "", f.subject) if alone else (f.detector, f.metric, parent), []).append(f)
     for (detector, _, parent), some in alike.items():

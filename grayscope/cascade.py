@@ -26,6 +26,7 @@ class Member(NamedTuple):
     strength: float
     since: int
     why: str
+    rivals: tuple[tuple[str, float], ...] = ()
 
 
 @cache
@@ -84,7 +85,12 @@ def lead(members: Mapping[str, Member], before: str) -> Member:
 
 
 def suspects(members: Mapping[str, Member], first: Member) -> tuple[float, tuple[tuple[str, float], ...]]:
-    """Return the first suspect's probability and the others with theirs, likeliest first."""
+    """Return the first suspect's probability and the others with theirs, likeliest first.
+
+    Where the evidence itself could not tell the first suspect from others, those are its rivals.
+    """
+    if first.rivals:
+        return round(1.0 - sum(chance for _, chance in first.rivals), 4), first.rivals
     caused = effects(first.mode)
     weights = {s: 1.0 if s == first.subject else EXPLAINED if m.mode in caused else 0.5 for s, m in members.items()}
     total = sum(weights.values())

@@ -60,6 +60,7 @@ class Desk:
         incident = Incident(
             key, v.subject, v.subject, v.state, member.severity, v.mode, min(v.since, v.time), v.time,
             history=((v.time, v.state, member.severity),), summary=f"{v.subject} is {v.state}: {v.why}", evidence=(_piece(v),),
+            rivals=v.rivals, probability=suspects({v.subject: member}, member)[0],
         )  # fmt: skip
         self.open[key], self.members[key] = incident, {v.subject: member}
         return incident
@@ -104,7 +105,7 @@ class Desk:
     def restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
         incidents, members = json.loads(str(state["desk"]))
-        self.members = {key: {s: Member(*m) for s, m in some.items()} for key, some in members.items()}
+        self.members = {key: {s: Member(*m[:-1], tuple(map(tuple, m[-1]))) for s, m in some.items()} for key, some in members.items()}
         self.open = {}
         for fields in incidents:
             fields["history"] = tuple(map(tuple, fields["history"]))
@@ -127,7 +128,7 @@ def severity_of(v: Verdict) -> str:
 
 
 def _member(v: Verdict) -> Member:
-    return Member(v.subject, v.state, severity_of(v), v.mode, v.side, v.strength, v.since, v.why)
+    return Member(v.subject, v.state, severity_of(v), v.mode, v.side, v.strength, v.since, v.why, v.rivals)
 
 
 def _summary(first: Member, state: str, members: dict[str, Member]) -> str:

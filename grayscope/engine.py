@@ -93,7 +93,7 @@ class Engine:
             raise UsageError(f"rivals are scored alone: {', '.join(rivals)} cannot run together with {', '.join(own)}; name rivals only, or none")
         self.align = Align(self._is_counter, self.settings.periods, self.settings.align)
         self.stand = Stand(self.catalogue, self.settings.disabled)
-        self.blame, self.impact = None if rivals else Blame(), Impact()
+        self.blame, self.impact = None if rivals else Blame(self.settings.false_pages), Impact()
         self.judge = PassThrough() if rivals else Judge(self.settings.false_pages)
         self.desk = Desk(cluster)
         self.announce = Announce(cluster, self.settings.horizon)
@@ -144,7 +144,7 @@ class Engine:
         ledger = tuple(e for part in found for e in part.ledger)
         evidence = Evidence.join(found)
         if self.blame is not None:
-            evidence = self.impact.step(self.blame.step(evidence, tick), tick, standing)
+            evidence = self.impact.step(self.blame.step(evidence, tick, standing), tick, standing)
         verdicts = tuple(self.judge.step(tick, evidence))
         incidents = tuple(self.desk.step(verdicts))
         return Output(evidence, verdicts, incidents, tuple(self.announce.step(incidents, ledger)), ledger)

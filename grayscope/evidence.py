@@ -18,7 +18,8 @@ class Finding(NamedTuple):
 
     `strength` is ln(subject-weeks between false alarms this strong): 0 is a false alarm per subject and week,
     6.9 one in a thousand subject-weeks. `side` is the catalogue's side. Times are microseconds, 0 for unknown.
-    `felt` is the share of a job's step that the subject costs, NaN where that cannot be told.
+    `felt` is the share of a job's step that the subject costs, NaN where that cannot be told; `rivals` a JSON list of
+    [subject, probability] of those that the data cannot tell from the subject, ``""`` for none.
     """
 
     time: int
@@ -39,6 +40,7 @@ class Finding(NamedTuple):
     exhausted_high: int = 0
     why: str = ""
     felt: float = NAN
+    rivals: str = ""
 
 
 SCHEMA = pa.schema(
@@ -47,7 +49,7 @@ SCHEMA = pa.schema(
         ("strength", pa.float64()), ("mode", pa.string()), ("mechanism", pa.string()), ("metric", pa.string()),
         ("value", pa.float64()), ("expected", pa.float64()), ("n_peers", pa.int64()), ("since", pa.timestamp("us", "UTC")),
         ("left", pa.float64()), ("exhausted_low", pa.timestamp("us", "UTC")), ("exhausted_at", pa.timestamp("us", "UTC")),
-        ("exhausted_high", pa.timestamp("us", "UTC")), ("why", pa.string()), ("felt", pa.float64()),
+        ("exhausted_high", pa.timestamp("us", "UTC")), ("why", pa.string()), ("felt", pa.float64()), ("rivals", pa.string()),
     ]
 )  # fmt: skip
 
@@ -101,7 +103,7 @@ class Evidence:
         for row in rows:
             for name in ("since", "exhausted_low", "exhausted_at", "exhausted_high"):
                 row[name] = row[name] or None
-            for name in ("mode", "mechanism", "metric"):
+            for name in ("mode", "mechanism", "metric", "rivals"):
                 row[name] = row[name] or None
         return pa.Table.from_pylist(rows, schema=SCHEMA)
 

@@ -201,4 +201,10 @@ def _verdict(subject: str, table: str, state: str, previous: str, time: int, bes
     f, c = best.finding, cause.finding
     why = f.why if c is f else f"{f.why}; the cause may be: {c.why}"
     since, spent = min(best.since, cause.since), c.exhausted_at or f.exhausted_at or None
-    return Verdict(time, subject, state, previous, f.strength, why, since, c.mode, c.mechanism or f.mechanism, f.metric, f.side, c.left, spent, table)
+    return Verdict(
+        time, subject, state, previous, f.strength, why, since, c.mode, c.mechanism or f.mechanism, f.metric, f.side, c.left, spent, table, _rivals(f)
+    )
+
+
+def _rivals(finding: Finding) -> tuple[tuple[str, float], ...]:
+    return tuple((name, chance) for name, chance in json.loads(finding.rivals)) if finding.rivals else ()

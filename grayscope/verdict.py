@@ -33,6 +33,8 @@ class Verdict:
         When it will be spent, microseconds.
     table : str
         Table of the subject.
+    rivals : tuple of (subject, probability)
+        Others that the data cannot tell from the subject, most likely first.
     """
 
     time: int
@@ -49,3 +51,4 @@ class Verdict:
     left: float = float("nan")
     exhausted_at: int | None = None
     table: str = ""
+    rivals: tuple[tuple[str, float], ...] = ()

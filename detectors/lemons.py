@@ -1,0 +1,196 @@
+"""Lemons: components that make job after job late, though in none of them it could be proved.
+
+An episode is a lasting time in which a rank is among the worst of its role. Episodes are counted for the rank's GPU and
+for its node, under their serial numbers where the roster has them, so that memory ends with the part and not with the
+job. Source: lemon nodes (HPCA 2025) with exposure, and recurrence over jobs before blame (what-if analysis, OSDI 2025).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grayscope.columns import Field, Memory
+from grayscope.detector import State
+from grayscope.evidence import NOTHING, Evidence, Finding
+from grayscope.recurrence import Recurrence, size_class
+from grayscope.standing import Standing
+from grayscope.tick import Tick
+
+#: Usual spreads, as a mean over so many ticks, at which an episode begins and below which it has ended; clip of one tick.
+BEGINS, ENDS, LATELY, CLIP = 4.0, 1.0, 16, 6.0
+#: What one more episode in the same job counts, and the hours within which it is the same one.
+AGAIN, APART = 0.5, 1.0
+#: Jobs, or else episodes within one job, that must have suffered.
+JOBS, EPISODES = 2, 3
+#: Independent looks at one component in a week.
+LOOKS = 7
+#: Share of a node's episodes that makes them one GPU's matter.
+ONE = 0.75
+HOUR = 3_600_000_000
+#: Ticks after which parts of which nothing is left are forgotten.
+SWEEP = 4096
+
+
+@dataclass(slots=True)
+class Past:
+    """What is remembered of one component besides its counts."""
+
+    subject: str
+    serial: str
+    jobs: list[str] = field(default_factory=list)
+    episodes: int = 0
+    last: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seats:
+    """Where the ranks of a tick sit: the places of their GPUs and nodes (-1 unknown), the class of their job's size, their share of a node."""
+
+    names: tuple[tuple[str, ...], ...]
+    gpu: NDArray[np.intp]
+    node: NDArray[np.intp]
+    size: NDArray[np.intp]
+    share: NDArray[np.float64]
+
+
+class Lemons:
+    """Count episodes per component and hours at risk; report who had far too many.
+
+    Not for: a component that is slow in one job only (`slower`, `became`), and what all of a role suffer.
+
+    Parameters
+    ----------
+    false_pages : float
+        Accepted false pages per 1,000 subject-weeks; strength is on that scale.
+    """
+
+    rival: ClassVar[bool] = False
+    #: Tables that it is made for.
+    tables: ClassVar[frozenset[str]] = frozenset({"rank"})
+
+    def __init__(self, *, false_pages: float = 1.0) -> None:
+        self.least = math.log(1000.0 / false_pages) - 4.6
+        self.memory = Memory({"excess": Field(np.float32, 0.0), "open": Field(np.int8, 0, per_metric=False)})
+        self.gpus, self.nodes = Recurrence(), Recurrence()  # each kind has a rate of its own
+        self.past: dict[str, Past] = {}
+        self._known: tuple[object, object, Seats] | None = None
+
+    def step(self, tick: Tick, standing: Standing) -> Evidence:
+        """Return the components that recur."""
+        rows = [i for i, m in enumerate(standing.metrics) if m is not None and m.side == "service" and standing.sign[i]]
+        if tick.table not in self.tables or not rows:
+            return NOTHING
+        columns, seats = self.memory.of(tick), self._seats(tick)
+        a, moved = columns.arrays, standing.moved_cells()
+        if moved is not None:
+            a["excess"][moved] = 0
+        scaled = np.clip(standing.residual / standing.scale, -CLIP, CLIP)
+        a["excess"] += np.where(np.isfinite(scaled), (scaled - a["excess"]) / np.float32(LATELY), np.float32(0))
+        worst = a["excess"][rows].max(axis=0)
+        begun = np.flatnonzero((worst >= BEGINS) & (a["open"] == 0)).tolist()
+        a["open"][:] = np.where(worst >= BEGINS, 1, np.where(worst < ENDS, 0, a["open"]))
+        self._expose(tick, seats, np.isfinite(scaled).any(axis=0))
+        for s in begun:
+            for name in seats.names[s]:
+                self._episode(name, tick.roster.key(tick.subjects[s], "job"), int(seats.size[s]), tick.time)
+        if columns.ticks % SWEEP == 0:
+            self._forget([p for p in (*self.gpus.faded(), *self.nodes.faded()) if p not in {name for names in seats.names for name in names}])
+        return Evidence(self._findings(tick, tick.metrics[rows[0]])) if columns.ticks % LATELY == 0 else NOTHING
+
+    def _seats(self, tick: Tick) -> Seats:
+        """Return who sits where, worked out again only when the roster has changed."""
+        known = self._known
+        if known is None or known[0] is not tick.roster or known[1] is not tick.subjects:
+            view = tick.roster
+            parts = [tuple(p for p in (view.key(s, "gpu"), view.key(s, "node")) if p and not p.startswith("job:")) for s in tick.subjects]
+            jobs, nodes = Counter(view.key(s, "job") for s in tick.subjects), Counter(p for names in parts for p in names)
+            self._settle({p: view.key(p, "serial") or view.key(p, "uuid") for p in sorted(nodes)})
+            size = np.array([size_class(jobs[view.key(s, "job")]) for s in tick.subjects], np.intp)
+            share = np.array([1.0 / max((nodes[p] for p in names if "/" not in p), default=1) for names in parts])
+            known = self._known = (tick.roster, tick.subjects, Seats(tuple(parts), *self._places(parts), size, share))
+        return known[2]
+
+    def _places(self, parts: list[tuple[str, ...]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        gpu, node = (
+            np.array([next((of.names[p] for p in names if ("/" in p) == ("/" in kind)), -1) for names in parts], np.intp)
+            for of, kind in ((self.gpus, "/"), (self.nodes, ""))
+        )
+        return gpu, node
+
+    def _settle(self, serials: Mapping[str, str]) -> None:
+        """Forget parts that were replaced, and remember the new ones."""
+        replaced = [p for p, serial in serials.items() if p in self.past and serial and self.past[p].serial not in ("", serial)]
+        self._forget(replaced)
+        for subject, serial in serials.items():
+            self.past.setdefault(subject, Past(subject, serial))
+        for subject in sorted(serials):
+            self._of(subject).places([subject])
+
+    def _of(self, subject: str) -> Recurrence:
+        return self.gpus if "/" in subject else self.nodes
+
+    def _forget(self, subjects: list[str]) -> None:
+        for subject in subjects:
+            self._of(subject).forget([subject])
+            self.past.pop(subject, None)
+        self._known = None if subjects else self._known  # places have moved
+
+    def _expose(self, tick: Tick, seats: Seats, there: NDArray[np.bool_]) -> None:
+        hours = tick.period / HOUR
+        for counts, at, share in ((self.gpus, seats.gpu, 1.0), (self.nodes, seats.node, seats.share)):
+            counts.fade(hours)
+            some = there & (at >= 0)
+            counts.add_hours(at[some], seats.size[some], hours * np.broadcast_to(share, there.shape)[some])
+
+    def _episode(self, name: str, job: str, size: int, time: int) -> None:
+        past = self.past[name]
+        new = job not in past.jobs
+        if past.last and not new and time - past.last < APART * HOUR:
+            past.last = time
+            return
+        past.jobs = [*past.jobs, job][-8:] if new else past.jobs
+        past.episodes, past.last = past.episodes + 1, time
+        self._of(name).add_episode(self._of(name).names[name], size, 1.0 if new else AGAIN)
+
+    def _findings(self, tick: Tick, metric: str) -> Iterator[Finding]:
+        found = {name: said for name in sorted(self.past) if (said := self._judged(name)) is not None}
+        for name, (observed, expected, strength) in found.items():
+            node = name.partition("/")[0]
+            parts = [found[p][0] for p in found if p.startswith(f"{node}/")]
+            if name == node and any(o >= ONE * observed for o in parts):
+                continue  # one of its GPUs explains the node
+            if name != node and node in found and observed < ONE * found[node][0]:
+                continue  # the node explains the GPU
+            past = self.past[name]
+            where = f"{len(past.jobs)} jobs" if len(past.jobs) > 1 else "one job"
+            why = f"{past.episodes} episodes as one of the worst of its role, in {where}: {observed:.2g} against {expected:.2g} by its exposure"
+            yield Finding(tick.time, name, "service", "lemons", round(strength, 4), "lemon_node", "", metric, observed, expected, why=why)
+
+    def _judged(self, name: str) -> tuple[float, float, float] | None:
+        past = self.past[name]
+        if len(past.jobs) < JOBS and past.episodes < EPISODES:
+            return None
+        observed, expected, doubt = self._of(name).judge(self._of(name).names[name])
+        strength = -math.log(max(doubt, 1e-300)) - math.log(LOOKS)
+        return (observed, expected, strength) if strength >= self.least and observed > expected else None
+
+    def snapshot(self) -> State:
+        """Return the whole state."""
+        kept = json.dumps([[p.subject, p.serial, p.jobs, p.episodes, p.last] for p in self.past.values()])
+        parts: tuple[tuple[str, Memory | Recurrence], ...] = ("memory", self.memory), ("gpus", self.gpus), ("nodes", self.nodes)
+        return {f"{part}#{key}": array for part, of in parts for key, array in of.snapshot().items()} | {"past": np.array(kept)}
+
+    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Become what `snapshot` returned."""
+        for part in ("memory", "gpus", "nodes"):
+            getattr(self, part).restore({key.partition("#")[2]: array for key, array in state.items() if key.startswith(f"{part}#")})
+        self.past = {p[0]: Past(*p) for p in json.loads(str(state["past"]))}
+        self._known = None

@@ -1,0 +1,138 @@
+"""Pathblame: from paths that stand out to the ends, or to the components in between, that they share."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grayscope.evidence import Finding
+from grayscope.matrix import ends_of
+from grayscope.pathsolve import Incidence, Suspect, solve
+from grayscope.tick import Tick
+
+#: Paths that must have stood out to accuse what they share; their least share of all that cross it there; and how many
+#: times the share among all paths that must be.
+VOTES, SHARE, TIMES = 4, 0.05, 5
+#: Ticks for which a path's vote counts, and an accused end keeps its paths.
+VALID = 64
+#: Times the effect of an end beyond which a path has a trouble of its own.
+FAR = 4.0
+#: Paths that must stand out before components in between are looked for.
+PATHS = 2
+#: Rivals that are told of one suspect.
+RIVALS = 8
+
+#: A component and its place on the path: to send badly and to receive badly are two things.
+End = tuple[str, int]
+
+
+class PathBlame:
+    """Part of blame. Ends get votes; components between the ends are found by a sparse solution.
+
+    Parameters
+    ----------
+    enter : float
+        Strength from which on an end is accused for certain.
+    """
+
+    def __init__(self, enter: float) -> None:
+        self.enter = enter
+        self.votes: dict[str, dict[str, int]] = {}  # table -> path -> tick of its last vote
+        self.ends: dict[str, dict[str, tuple[int, float]]] = {}  # table -> end that was accused itself -> tick, size of the effect
+        self._known: tuple[object, object, Counter[End], Incidence] | None = None
+
+    def step(self, findings: list[Finding], tick: Tick, now: int, accusing: frozenset[str], excess: NDArray[np.float32], told: dict[str, int]) -> list[Finding]:
+        """Return the findings with those about paths moved to what the paths share.
+
+        Parameters
+        ----------
+        findings : list of Finding
+        tick : Tick
+        now : int
+            Number of the tick in its table.
+        accusing : frozenset of str
+            Sides that accuse.
+        excess : [M, S]
+            Lasting distance from what was expected, larger is worse.
+        told : dict of str to int
+            Components about which other evidence is at hand.
+        """
+        votes, ends = self.votes.setdefault(tick.table, {}), self.ends.setdefault(tick.table, {})
+        paths = {f.subject for f in findings if tick.roster.crosses(f.subject)}
+        votes |= {f.subject: now for f in findings if f.side in accusing and f.subject in paths}
+        ends |= {f.subject: (now, _size(f)) for f in findings if f.side in accusing and f.subject not in paths and f.strength >= self.enter}
+        self.votes[tick.table] = votes = {path: seen for path, seen in votes.items() if now - seen <= VALID}
+        self.ends[tick.table] = ends = {end: (seen, size) for end, (seen, size) in ends.items() if now - seen <= VALID}
+        moved = list(self._owned(findings, tick, ends, paths))
+        if any(len(tick.roster.crosses(f.subject)) > 2 for f in moved):
+            moved = list(self._solved(moved, tick, votes, excess, told))
+        return list(self._voted(moved, tick, votes))
+
+    @staticmethod
+    def _owned(findings: list[Finding], tick: Tick, ends: dict[str, tuple[int, float]], paths: set[str]) -> Iterator[Finding]:
+        """Let an end that is accused itself take its paths with it, unless one is far worse than the end explains."""
+        for f in findings:
+            owners = [(ends[c][1], c) for c in tick.roster.crosses(f.subject) if c in ends] if f.subject in paths else []
+            size, owner = max(owners, default=(0.0, ""))
+            yield f._replace(subject=owner, why=f"one of its paths is {f.subject}: {f.why}") if owner and _size(f) <= FAR * size else f
+
+    def _solved(self, findings: list[Finding], tick: Tick, votes: dict[str, int], excess: NDArray[np.float32], told: dict[str, int]) -> Iterator[Finding]:
+        """Find the components that explain the paths of each metric, and move the paths to them."""
+        incidence, row = self._counted(tick)[1], {name: m for m, name in enumerate(tick.metrics)}
+        column = {s: i for i, s in enumerate(tick.subjects)}
+        bad = {m: [f for f in findings if f.metric == m and f.subject in votes] for m in sorted({f.metric for f in findings})}
+        prior = dict.fromkeys(told, 10.0)
+        suspects = {m: solve(incidence, excess[row[m]].astype(np.float64), prior) if m in row and len(some) >= PATHS else [] for m, some in bad.items()}
+        for f in findings:
+            mine = [s for s in suspects[f.metric] if column.get(f.subject) in s.paths] if f.subject in votes else []
+            yield _towards(f, max(mine, key=lambda s: s.effect)) if mine else f
+
+    def _voted(self, findings: list[Finding], tick: Tick, votes: dict[str, int]) -> Iterator[Finding]:
+        """Let the paths that stood out lately vote; the most accused end takes its paths with it, then the next."""
+        ends = {path: _ends(path, tick) for path in sorted(votes)}
+        usual = TIMES * len(votes) / max(len(tick.subjects), 1)
+        all_of = self._counted(tick)[0]
+        suspect: dict[str, End] = {}
+        while True:
+            counted = Counter(e for path, both in ends.items() if path not in suspect for e in both)
+            guilty = [(n / all_of[e], e) for e, n in counted.items() if n >= VOTES and n / max(all_of[e], n) >= max(SHARE, usual)]
+            if not guilty:
+                break
+            worst = max(guilty)[1]
+            suspect |= {path: worst for path, both in ends.items() if worst in both and path not in suspect}
+        for f in findings:
+            end = suspect.get(f.subject)
+            n = sum(e == end for e in suspect.values())
+            yield f if end is None else f._replace(subject=end[0], why=f"{n} of {all_of[end]} paths through it stood out, one is {f.subject}: {f.why}")
+
+    def _counted(self, tick: Tick) -> tuple[Counter[End], Incidence]:
+        """Return how many paths have each end, and which paths cross what."""
+        known = self._known
+        if known is None or known[0] is not tick.subjects or known[1] is not tick.roster:
+            ends = Counter(e for s in tick.subjects for e in _ends(s, tick))
+            self._known = known = (tick.subjects, tick.roster, ends, Incidence([tick.roster.crosses(s) for s in tick.subjects]))
+        return known[2], known[3]
+
+
+def _size(f: Finding) -> float:
+    """Return by how much a value is off, as the logarithm of the ratio."""
+    return abs(math.log(f.value / f.expected)) if f.value > 0 and f.expected > 0 else 0.0
+
+
+def _ends(subject: str, tick: Tick) -> tuple[End, ...]:
+    """Return the ends of a path; where they are not known, everything that it crosses."""
+    ends = ends_of(subject, tick)
+    return ((ends[0], 0), (ends[1], 1)) if ends else tuple((c, 0) for c in tick.roster.crosses(subject))
+
+
+def _towards(f: Finding, suspect: Suspect) -> Finding:
+    """Move a path's finding to what explains it, with all that the data cannot tell from it."""
+    (name, chance), rest = suspect.names[0], suspect.names[1:]
+    doubt = f" (or {', '.join(f'{n} {p:.0%}' for n, p in rest[:3])}: the paths cannot tell them apart, {name} {chance:.0%})" if rest else ""
+    why = f"explains {suspect.explained:.0%} of the excess on {len(suspect.paths)} paths{doubt}, one is {f.subject}: {f.why}"
+    return f._replace(subject=name, why=why, rivals=json.dumps(rest[:RIVALS]) if rest else "")
