@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -76,7 +76,7 @@ class Mesh:
 
     def __init__(self, *, false_pages: float = 1.0) -> None:
         # Beside the others an end may be worse for good; beside its own past only as long as that does not follow.
-        self.slower, self.became = Horizons(false_pages), Horizons(false_pages, longest=256)
+        self.slower, self.became = Horizons("mesh", false_pages), Horizons("mesh", false_pages, longest=256)
         fields = {
             "scale": Field(np.float32, 0.0),
             "base": Field(np.float32, 0.0),
@@ -97,11 +97,13 @@ class Mesh:
             return NOTHING
         columns = Tick(tick.table, tick.time, tick.period, tick.roster, lay.names, tick.metrics, tick.values[:0], np.zeros(len(lay.names), bool))
         memory = self.memory.of(columns)
-        stood, then = self._stand(tick, standing, lay, memory)
+        stood = self._stand(tick, standing, lay, memory)
         found: dict[tuple[str, str], Finding] = {}
-        for horizons, compared, than in ((self.slower, stood, "the others"), (self.became, then, "its own past")):
-            residual = stood.residual if compared is stood else then.past
-            for f in horizons.step(columns, compared, residual, _explain(horizons, residual, lay, than)):
+        for horizons, residual, scale, than in (
+            (self.slower, stood.residual, stood.scale, "the others"),
+            (self.became, stood.past, stood.noise, "its own past"),
+        ):
+            for f in horizons.step(columns, stood, residual, scale, _explain(horizons, residual, scale, lay, than)):
                 if f.strength > found.get((f.subject, f.metric), f._replace(strength=-np.inf)).strength:
                     found[f.subject, f.metric] = f
         self._doubt(tick.table, memory.ticks, {subject for subject, _ in found})
@@ -118,7 +120,7 @@ class Mesh:
             known = self._known = (tick.roster, tick.subjects, Layout.of(tick))
         return known[2]
 
-    def _stand(self, tick: Tick, standing: Standing, lay: Layout, memory: Columns) -> tuple[Standing, Standing]:
+    def _stand(self, tick: Tick, standing: Standing, lay: Layout, memory: Columns) -> Standing:
         """Return how the columns stand beside the others and beside their past: this level's residuals are the next one's samples."""
         residual, rows = _effects(standing.residual, lay.mesh), len(standing.metrics)
         label = np.tile(lay.label, (rows, 1))
@@ -128,18 +130,20 @@ class Mesh:
         doubted = self.doubted.get(tick.table, {})
         doubt = np.array([of[0] in doubted for of in lay.subjects], bool)
         floor, none = np.full_like(spread, FLOOR), np.zeros(rows, np.float32)
-        common = (lay.label, nobody, standing.sign, floor, none, doubt)
-        kernels.remember(residual, spread, *common, a["scale"], a["base"], a["age"], np.empty_like(residual), PAST)
+        order = np.argsort(lay.label, axis=1, kind="stable").astype(np.int32)
+        starts = np.array([[0, *np.cumsum(np.bincount(lay.label[0], minlength=KINDS))]], np.int32)
+        common = (nobody, order, starts, np.full(1, KINDS, np.int32), standing.sign, floor, none, doubt)
+        unused = np.zeros_like(residual)  # noise is measured from tick to tick, see `_noise`
+        kernels.remember(residual, spread, *common, a["scale"], unused, a["base"], a["age"], np.empty_like(residual), PAST)
         away, left = np.nan_to_num(medians(np.abs(past), label, KINDS)[0]), np.empty_like(past)
-        kernels.remember(past, away, *common, a["scale past"], a["base past"], a["age past"], left, PAST)
+        kernels.remember(past, away, *common, a["scale past"], unused, a["base past"], a["age past"], left, PAST)
         middle, _ = medians(standing.centre, np.zeros_like(standing.centre, np.int32), 1)
         centre = np.repeat(middle, KINDS, axis=1)
         still, called = np.zeros(lay.label.shape, bool), (tuple((kind,) for kind in (*WAYS, "between")),)
-        stood = Standing(
-            standing.metrics, standing.kind, standing.sign, residual, left, a["scale"], centre, spread, count, np.zeros_like(centre), centre,
-            nobody, lay.label, still, called,
+        return Standing(
+            standing.metrics, standing.kind, standing.sign, residual, left, a["scale"], _noise(left, label, a), centre, spread, count,
+            np.zeros_like(centre), centre, nobody, lay.label, doubt, still, called,
         )  # fmt: skip
-        return stood, replace(stood, scale=_noise(left, label, a))
 
     def _usual(self, tick: Tick, standing: Standing) -> Floats:
         """Return how far each path is from its own usual residual, which is learned by small steps: spikes and leaps hardly move it.
@@ -206,32 +210,32 @@ def _learned(leap: Floats, noise: Floats, age: NDArray[np.int32]) -> Floats:
     return np.where(np.isfinite(away), (np.minimum(away, edge) - noise) / np.clip(age, 1, NOISE), 0).astype(np.float32)
 
 
-def _explain(horizons: Horizons, residual: Floats, lay: Layout, than: str) -> Explain:
+def _explain(horizons: Horizons, residual: Floats, scale: Floats, lay: Layout, than: str) -> Explain:
     def explain(tick: Tick, standing: Standing, m: int, s: int, level: float, horizon: int) -> Finding:
         metric = standing.metrics[m]
         assert metric is not None
-        shift = _size(horizons, residual, tick, standing, m, s, horizon)
+        shift = _size(horizons, residual, scale, tick, m, s, horizon)
         usual = float(standing.residual[m, s] - residual[m, s])
         usual = usual if np.isfinite(usual) else 0.0
-        scale, chance = float(standing.scale[m, s]), 1.0 / len(lay.subjects[s])
+        chance = 1.0 / len(lay.subjects[s])
         found = Finding(
             tick.time, lay.subjects[s][0], metric.side, "mesh", round(level, 4), metric.mode or "slow_path", metric.mechanism or "", tick.metrics[m],
-            standing.effect(m, s, (usual + shift) / scale), standing.effect(m, s, usual / scale), standing.peers(m, s),
+            standing.effect(m, s, usual + shift), standing.effect(m, s, usual), standing.peers(m, s),
             rivals=json.dumps([[name, round(chance, 4)] for name in lay.subjects[s][1:9]]) if chance < 1 else "",
         )  # fmt: skip
         n = len(lay.mesh.ends)
         how = "on its paths beyond what their ends explain"
         if s < len(WAYS) * n:
-            how = f"{_way(*(_size(horizons, residual, tick, standing, m, way * n + s % n, horizon) for way in (0, 1)))} over its paths"
+            how = f"{_way(*(_size(horizons, residual, scale, tick, m, way * n + s % n, horizon) for way in (0, 1)))} over its paths"
         return found._replace(why=f"{how}: {why(found, metric.unit, than)}")
 
     return explain
 
 
-def _size(horizons: Horizons, residual: Floats, tick: Tick, standing: Standing, m: int, s: int, horizon: int) -> float:
+def _size(horizons: Horizons, residual: Floats, scale: Floats, tick: Tick, m: int, s: int, horizon: int) -> float:
     """Return the lasting size of a column's effect on the metric's scale."""
-    scale, now = float(standing.scale[m, s]), float(residual[m, s])
-    return horizons.shown(tick, m, s, horizon, now / scale if scale > 0 else 0.0) * scale
+    spread, now = float(scale[m, s]), float(residual[m, s])
+    return horizons.shown(tick, m, s, horizon, now / spread if spread > 0 else 0.0) * spread
 
 
 def _way(out: float, into: float) -> str:

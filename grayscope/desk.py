@@ -105,7 +105,9 @@ class Desk:
     def restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
         incidents, members = json.loads(str(state["desk"]))
-        self.members = {key: {s: Member(*m[:-1], tuple(map(tuple, m[-1]))) for s, m in some.items()} for key, some in members.items()}
+        self.members = {
+            key: {s: Member(*m[:-1], rivals=tuple((name, chance) for name, chance in m[-1])) for s, m in some.items()} for key, some in members.items()
+        }
         self.open = {}
         for fields in incidents:
             fields["history"] = tuple(map(tuple, fields["history"]))
