@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from grayscope.modes import Modes
 from grayscope.verdict import STATES
@@ -27,6 +27,12 @@ class Member(NamedTuple):
     since: int
     why: str
     rivals: tuple[tuple[str, float], ...] = ()
+
+
+def member_of(fields: Sequence[Any]) -> Member:
+    """Return a member from its fields as JSON gives them back."""
+    subject, state, severity, mode, side, strength, since, why, rivals = fields
+    return Member(subject, state, severity, mode, side, strength, since, why, tuple((name, chance) for name, chance in rivals))
 
 
 @cache

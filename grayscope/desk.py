@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from grayscope.cascade import Member, lead, related, suspects
+from grayscope.cascade import Member, lead, member_of, related, suspects
 from grayscope.incident import SEVERITIES, Incident, incident_id
 from grayscope.modes import Modes
 from grayscope.verdict import STATES, Verdict
@@ -105,9 +105,7 @@ class Desk:
     def restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
         incidents, members = json.loads(str(state["desk"]))
-        self.members = {
-            key: {s: Member(*m[:-1], rivals=tuple((name, chance) for name, chance in m[-1])) for s, m in some.items()} for key, some in members.items()
-        }
+        self.members = {key: {s: member_of(m) for s, m in some.items()} for key, some in members.items()}
         self.open = {}
         for fields in incidents:
             fields["history"] = tuple(map(tuple, fields["history"]))
