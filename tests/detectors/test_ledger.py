@@ -331,6 +331,20 @@ def test_replays_above_the_published_bit_error_ratio_are_found_with_what_peers_s
     assert keep(("pcie", idle)).findings == []  # 18 a minute: within what the link can do, though it idles now
 
 
+def test_silence_is_neither_a_rate_nor_a_loss() -> None:
+    """Half of all parts report nothing for two hours, then everybody nothing: no row, and no warning of numpy's."""
+    holed = {"gpu": [*staircase([], 900)], "nic": ["nic_port_bit_error_ratio", "nic_port_link_downs_total", "nic_port_up"], "pcie": [
+        "pcie_replays_total", "pcie_link_width_lanes", "pcie_link_generation"]}  # fmt: skip
+    values = flat(1.0, 900, 16)
+    values[100:, :8] = NAN
+    values[700:] = NAN
+    none = np.where(np.isnan(values), NAN, 0.0)
+    tables = [(t, {m: none if m.partition("{")[0].endswith("_total") else values for m in names}) for t, names in holed.items()]
+    books = keep(*tables)
+    assert books.findings == []
+    assert {e.mechanism for e in books.entries} == {"hbm_row_spares"}
+
+
 # -- the state ------------------------------------------------------------------------------------------------------
 
 
