@@ -286,6 +286,11 @@ def test_what_the_temperature_explains_is_no_loss() -> None:
     assert books.findings == []
 
 
+def test_a_gauge_beyond_its_cliff_everywhere_means_something_else() -> None:
+    assert keep(("nic", {"nic_port_bit_error_ratio": flat(1e-2, 120, 16)})) == Books([], [])
+    assert keep(("drive", {"drive_spare_ratio": flat(0.0, 120, 16)})) == Books([], [])
+
+
 def test_a_disk_at_its_spare_threshold_is_at_its_end() -> None:
     books = keep(("drive", {"drive_spare_ratio": late(0.95, 0.09, ticks=120, who=2, at=40)}))
     assert books.accused == {"n0/nvme2"}
@@ -340,6 +345,7 @@ def test_silence_is_neither_a_rate_nor_a_loss() -> None:
     values[700:] = NAN
     none = np.where(np.isnan(values), NAN, 0.0)
     tables = [(t, {m: none if m.partition("{")[0].endswith("_total") else values for m in names}) for t, names in holed.items()]
+    tables[1][1]["nic_port_bit_error_ratio"] = values * 1e-8
     books = keep(*tables)
     assert books.findings == []
     assert {e.mechanism for e in books.entries} == {"hbm_row_spares"}
