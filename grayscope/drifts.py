@@ -44,10 +44,10 @@ def fit(hours: Floats, margin: Floats, covariate: Floats | None = None) -> Line 
 
     Examples
     --------
-    >>> x = np.arange(20.0)
+    >>> x = np.arange(30.0)
     >>> line = fit(x, np.where(x < 10, 5.0, 5.0 - 0.1 * (x - 10)))
     >>> round(line.now, 2), round(line.slope, 2), line.since
-    (4.1, -0.1, 11)
+    (3.1, -0.1, 11)
     """
     good = np.isfinite(margin)
     if covariate is not None:

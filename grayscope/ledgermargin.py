@@ -103,7 +103,7 @@ class Margins:
     def _entry(page: Page, tick: Tick, best: float, now: float, s: int, line: Line | None, length: int) -> Entry:
         """Return the row; what it had at best is its budget where nobody says how much there is."""
         account = page.account
-        budget = account.top - account.cliff if account.top is not None else best
+        budget = account.top - account.cliff if account.top is not None else max(best, 0.0)
         entry = Entry(tick.time, tick.subjects[s], account.mechanism, budget, budget - now, max(now, 0.0), account.unit)
         if line is None or now <= 0:
             return entry
@@ -157,7 +157,9 @@ def _outstanding(window: NDArray[np.float32], already: NDArray[np.bool_]) -> NDA
     Compared is the median of the last sixth with that of the first half: the noise of one point does not matter.
     """
     n = len(window)
-    gone = np.asarray(window[-1] <= 0)
+    gone = np.asarray((window[-2:] <= 0).all(axis=0))
+    if 2 * int(gone.sum()) > max(int(np.isfinite(window[-1]).sum()), OTHERS):
+        gone[:] = False  # where most are beyond the cliff, the gauge does not mean what we think
     if n < 8:
         return gone | already
     with np.errstate(invalid="ignore"):

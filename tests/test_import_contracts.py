@@ -12,11 +12,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 WINGS = ("collectors", "detectors", "pipelines")
-RECORDS = ("batch", "event", "roster", "message", "tick", "evidence", "verdict", "incident", "alert")
+RECORDS = ("batch", "event", "roster", "message", "tick", "evidence", "verdict", "incident", "alert", "ledger")
 #: Stations and the maths below them: a function of messages and nothing else.
 PURE = (
     *("align", "alignclock", "alignlayout", "alignmerge", "aligntable", "announce", "blame", "columns", "desk", "detector", "engine", "horizons", "judge"),
     *("kernels", "rates", "stand", "standing"),
+    *("drifts", "exhaustion", "ledgerlevel", "ledgermargin", "ledgerpage", "ledgerrate", "ledgerstock"),
     *RECORDS,
 )
 #: What would make a fold depend on more than its input.

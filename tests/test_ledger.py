@@ -63,6 +63,8 @@ def test_rows_are_read_back_and_scored(trace: Path, tmp_path: Path) -> None:
     said = json.loads(CliRunner().invoke(plugins.load("pipelines", "score"), [str(trace), str(tmp_path / "r"), "--json"]).output)
     assert said["ledger_intervals_share"] == 1.0
     assert said["overall"]["found"] == 1
+    shown = CliRunner().invoke(plugins.load("pipelines", "score"), [str(trace), str(tmp_path / "r")]).output
+    assert "ledger: 100% of its 80 % intervals contain the true end" in shown
 
 
 def test_one_change_is_one_row_and_silence_is_none(trace: Path, tmp_path: Path) -> None:

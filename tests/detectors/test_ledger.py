@@ -286,6 +286,11 @@ def test_what_the_temperature_explains_is_no_loss() -> None:
     assert books.findings == []
 
 
+def test_a_gauge_beyond_its_cliff_everywhere_means_something_else() -> None:
+    assert keep(("nic", {"nic_port_bit_error_ratio": flat(1e-2, 120, 16)})) == Books([], [])
+    assert keep(("drive", {"drive_spare_ratio": flat(0.0, 120, 16)})) == Books([], [])
+
+
 def test_a_disk_at_its_spare_threshold_is_at_its_end() -> None:
     books = keep(("drive", {"drive_spare_ratio": late(0.95, 0.09, ticks=120, who=2, at=40)}))
     assert books.accused == {"n0/nvme2"}
@@ -329,6 +334,21 @@ def test_replays_above_the_published_bit_error_ratio_are_found_with_what_peers_s
     idle = {**values, "pcie_link_generation": flat(1, 300), "pcie_replays_total": late(0, 3, at=60, ticks=300)}
     idle["pcie_link_generation"][:5] = 5
     assert keep(("pcie", idle)).findings == []  # 18 a minute: within what the link can do, though it idles now
+
+
+def test_silence_is_neither_a_rate_nor_a_loss() -> None:
+    """Half of all parts report nothing for two hours, then everybody nothing: no row, and no warning of numpy's."""
+    holed = {"gpu": [*staircase([], 900)], "nic": ["nic_port_bit_error_ratio", "nic_port_link_downs_total", "nic_port_up"], "pcie": [
+        "pcie_replays_total", "pcie_link_width_lanes", "pcie_link_generation"]}  # fmt: skip
+    values = flat(1.0, 900, 16)
+    values[100:, :8] = NAN
+    values[700:] = NAN
+    none = np.where(np.isnan(values), NAN, 0.0)
+    tables = [(t, {m: none if m.partition("{")[0].endswith("_total") else values for m in names}) for t, names in holed.items()]
+    tables[1][1]["nic_port_bit_error_ratio"] = values * 1e-8
+    books = keep(*tables)
+    assert books.findings == []
+    assert {e.mechanism for e in books.entries} == {"hbm_row_spares"}
 
 
 # -- the state ------------------------------------------------------------------------------------------------------
