@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from grayscope.columns import Field, Memory
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.horizons import looks
 from grayscope.standing import Standing
@@ -21,8 +23,9 @@ from grayscope.wording import why
 
 #: Rows of a kind that are kept, that it takes to judge, and subjects that must have made them.
 KEPT, ENOUGH, SUBJECTS = 192, 24, 4
-#: Peers at the moment from which on they are enough by themselves, and share of a table that reports in a tick if it reports often.
-PEERS, OFTEN = 8, 0.5
+#: Peers at the moment from which on they are enough by themselves; share of ticks from which on a subject reports often, and ticks
+#: before which that is not known.
+PEERS, OFTEN, YOUNG = 8, 0.4, 32
 #: Rows over which is counted how many of a kind are bad, and the share from which on the kind itself has changed.
 LATELY, CHANGED = 32, 0.9
 #: Kinds that are followed at once: the one that was seen longest ago gives way.
@@ -53,6 +56,7 @@ class Seldom:
         del false_pages
         self.kinds: dict[str, list[tuple[str, float]]] = {}
         self.bad: dict[str, float] = {}
+        self.habits = Memory({name: Field(np.int32, 0, per_metric=False) for name in ("there", "came")})
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return the rows that are far worse than their kind."""
@@ -61,17 +65,25 @@ class Seldom:
 
     def _findings(self, tick: Tick, standing: Standing) -> Iterator[Finding]:
         rows = [m for m, x in enumerate(standing.metrics) if x and x.side == "service" and standing.sign[m] and x.type == "gauge" and not x.waits]
-        chances = math.log(max(len(rows), 1) * looks(1, tick.period))
+        if not rows:
+            return
+        seldom, chances = self._seldom(tick), math.log(len(rows) * looks(1, tick.period))
         for m in rows:
             came = np.isfinite(tick.values[m]) & (tick.values[m] > 0)
-            if int(came.sum()) > max(OFTEN * len(tick.subjects), 1):
-                continue
-            alone = came & (standing.count[m, standing.label[standing.layout[m]]] < PEERS)
+            alone = came & seldom & (standing.count[m, standing.label[standing.layout[m]]] < PEERS)
             kinds = {s: self._kind(tick, standing, m, s) for s in np.flatnonzero(alone).tolist()}
             found = {s: self._judged(tick, standing, m, s, self.kinds.get(kind, []), chances) for s, kind in kinds.items()}
             yield from (f for f in found.values() if f is not None)
             for s, kind in kinds.items():
                 self._learn(kind, tick.subjects[s], float(tick.values[m, s]), found[s] is not None)
+
+    def _seldom(self, tick: Tick) -> NDArray[np.bool_]:
+        """Say who has been there for a while and reported in few of the ticks, and count this one."""
+        a = self.habits.of(tick).arrays
+        seldom = (a["there"] >= YOUNG) & (a["came"] < OFTEN * a["there"])
+        a["there"] += 1
+        a["came"] += np.isfinite(tick.values).any(axis=0)
+        return np.asarray(seldom)
 
     @staticmethod
     def _kind(tick: Tick, standing: Standing, m: int, s: int) -> str:
@@ -117,10 +129,11 @@ class Seldom:
         out: dict[str, np.ndarray[Any, Any]] = {"kinds": np.array(list(self.kinds), np.str_), "bad": np.array(list(self.bad.values()))}
         for i, past in enumerate(self.kinds.values()):
             out |= {f"subjects{i}": np.array([s for s, _ in past], np.str_), f"values{i}": np.array([x for _, x in past], np.float64)}
-        return out
+        return {**out, **{f"habits:{key}": array for key, array in self.habits.snapshot().items()}}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
+        self.habits.restore({key.partition(":")[2]: array for key, array in state.items() if key.startswith("habits:")})
         self.bad = dict(zip(state["kinds"].tolist(), state["bad"].tolist(), strict=True))
         self.kinds = {
             kind: list(zip(state[f"subjects{i}"].tolist(), state[f"values{i}"].tolist(), strict=True)) for i, kind in enumerate(state["kinds"].tolist())

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.columns import Field, Memory
+from grayscope.commblame import Congestion, congested, moved
 from grayscope.evidence import Evidence, Finding
 from grayscope.horizons import threshold
 from grayscope.pathblame import PathBlame
@@ -47,7 +48,7 @@ class Blame:
         self.ticks: dict[str, int] = {}
         self.told: dict[str, int] = {}  # component -> when something was last said about itself
         self.lately = Memory({"excess": Field(np.float32, 0.0)})
-        self.paths, self.together = PathBlame(threshold(false_pages)), Together()
+        self.paths, self.together, self.congestion = PathBlame(threshold(false_pages)), Together(), Congestion()
         self._parts: tuple[object, object, Counter[str], bool] | None = None
 
     def step(self, evidence: Evidence, tick: Tick, standing: Standing | None = None) -> Evidence:
@@ -67,11 +68,17 @@ class Blame:
             return evidence
         found = list(evidence)
         self._hear(found, tick)
+        if standing is not None:
+            self.congestion.hear(found, {name: m.mode or "" for name, m in zip(tick.metrics, standing.metrics, strict=True) if m is not None}, tick.time)
         if tick.table == "rank" and standing is not None and excess is not None:
             found = list(walked(found, tick, standing, excess))
         if crossed and tick.table not in ("rank", "comm"):
             nothing = np.zeros((len(tick.metrics), len(tick.subjects)), np.float32)
             found = self.paths.step(found, tick, now, ACCUSING, nothing if excess is None else excess, self.told)
+        if tick.table == "comm":
+            found = [moved(f, tick, self.told) for f in found]
+        if tick.table in ("comm", "path") and self.congestion.explains(tick.time):
+            found = [congested(f, tick, self.told) for f in found]
         found = list(self.together.step(found, tick, now))
         return Evidence(_gathered([_to_gpu(f, tick) for f in found], parts))
 
@@ -104,12 +111,12 @@ class Blame:
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state as one JSON text in an array, and the excess of ranks and paths."""
-        text = json.dumps([self.ticks, self.told, self.paths.votes, self.paths.ends, self.together.snapshot()])
+        text = json.dumps([self.ticks, self.told, self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last])
         return {"blame": np.array(text), **self.lately.snapshot()}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        self.ticks, self.told, self.paths.votes, ends, together = json.loads(str(state["blame"]))
+        self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last = json.loads(str(state["blame"]))
         self.paths.ends = {table: {end: (seen, size) for end, (seen, size) in some.items()} for table, some in ends.items()}
         self.together.restore(together)
         self.lately.restore({key: array for key, array in state.items() if key != "blame"})

@@ -84,7 +84,10 @@ def lead(members: Mapping[str, Member], before: str) -> Member:
 
     def order(m: Member) -> tuple[bool, bool, int, bool, bool, float, str]:
         caused = any(m.mode in effects(other) for other in modes)
-        whole = any(contains(m.subject, other) for other in members)
+        # A whole leads its parts, unless it only repeats what one of them says more exactly.
+        inner = [o for s, o in members.items() if contains(m.subject, s)]
+        alike = [o for o in members.values() if contains(o.subject, m.subject) and o.mode == m.mode]
+        whole = len(inner) > 1 or (len(inner) == 1 and inner[0].mode != m.mode) or (not inner and len(alike) == 1)
         return (bool(effects(m.mode) & modes), not caused, STATES.index(m.state), whole, m.subject == before, m.strength, m.subject)
 
     return max(members.values(), key=order)

@@ -144,7 +144,8 @@ class Engine:
         ledger = tuple(e for part in found for e in part.ledger)
         evidence = Evidence.join(found)
         if self.blame is not None:
-            evidence = self.impact.step(self.blame.step(evidence, tick, standing), tick, standing)
+            blamed = self.blame.step(self.impact.before(evidence, tick), tick, standing)
+            evidence = self.impact.step(blamed, tick, standing)
         verdicts = tuple(self.judge.step(tick, evidence))
         incidents = tuple(self.desk.step(verdicts))
         return Output(evidence, verdicts, incidents, tuple(self.announce.step(incidents, ledger)), ledger)

@@ -6,6 +6,7 @@ of what-if analysis (algorithms reference, 4.12), on means over five minutes of 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,7 @@ class Impact:
 
     def __init__(self) -> None:
         self.memory = Memory({"mean": Field(np.float32, np.nan)})
+        self.steps: dict[str, float] = {}  # job -> seconds of its step lately
 
     def step(self, evidence: Evidence, tick: Tick, standing: Standing) -> Evidence:
         """Follow how long everybody takes, and return the evidence with `felt` filled in where it can be told."""
@@ -44,9 +46,34 @@ class Impact:
         moved = standing.moved_cells()
         if moved is not None:
             means[moved] = tick.values[moved]
+        self._follow_steps(tick, means[rows[0]])
         if not any(f.side == "service" for f in evidence):
             return evidence
         return Evidence(self._weighed(f, tick, standing, rows[0], means) for f in evidence)
+
+    def before(self, evidence: Evidence, tick: Tick) -> Evidence:
+        """Return the evidence of tables that do not time members of a job, before anybody is blamed for it.
+
+        What a communicator's transfers take longer is a share of its job's step. A probe is no workload: where jobs are
+        timed, what only probes feel is felt by nobody.
+        """
+        if tick.table not in ("comm", "path") or not len(evidence) or not self.steps:
+            return evidence
+        return Evidence(f._replace(felt=self._share(f, tick)) if f.side == "service" else f for f in evidence)
+
+    def _share(self, f: Finding, tick: Tick) -> float:
+        step = self.steps.get(tick.roster.key(f.subject, "job"), 0.0)
+        if tick.table == "path":
+            return 0.0
+        return max(f.value - f.expected, 0.0) / step if step > 0 else float("nan")
+
+    def _follow_steps(self, tick: Tick, seconds: Floats) -> None:
+        """Keep how long the last rank of each job takes, of the jobs that are there."""
+        last: dict[str, float] = {}
+        for s in np.flatnonzero(np.isfinite(seconds)).tolist():
+            job = tick.roster.key(tick.subjects[s], "job")
+            last[job] = max(last.get(job, 0.0), float(seconds[s]))
+        self.steps = last
 
     def _weighed(self, f: Finding, tick: Tick, standing: Standing, row: int, means: Floats) -> Finding:
         metric = dict(zip(tick.metrics, standing.metrics, strict=True)).get(f.metric)
@@ -58,11 +85,12 @@ class Impact:
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""
-        return self.memory.snapshot()
+        return {**self.memory.snapshot(), "#steps": np.array(json.dumps(self.steps))}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        self.memory.restore(state)
+        self.memory.restore({k: v for k, v in state.items() if k != "#steps"})
+        self.steps = json.loads(str(state["#steps"]))
 
 
 def cost(seconds: Floats, mine: NDArray[np.bool_], job: NDArray[np.object_], usual: float) -> float:

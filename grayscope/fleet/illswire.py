@@ -50,10 +50,9 @@ def _corrected(fault: Fault, link: int, on: Floats, out: Effects) -> None:
 
 
 def nvlink_degrade(fault: Fault, out: Effects, place: Place) -> None:
-    """`strength` of the 18 links of a GPU are lost: the node's transfers are as slow as that GPU."""
+    """`strength` of the 18 links of a GPU are lost: the node's transfers are as slow as that GPU; no log tells (mode table: health checks do not see it)."""
     g, held = place.gpu(fault.subject), fault.held(out.seconds)
     lost = int(fault.strength)
-    out.say(fault.began, place.topology.gpu_names[g], "xid", "74", "NVLink: fatal error detected on link 0")
     out.touch("links_lost", g, lost * held)
     out.touch("joined", g * LINKS + np.arange(lost), 1 - held)
     _inside(g // place.topology.gpus, (slower(lost / LINKS) - 1) * held, out, place)

@@ -1,0 +1,75 @@
+"""Commblame: from a communicator whose transfers are slow to the component on its way that has something to tell.
+
+A ring is as slow as its slowest member, and all its members see the same: which one it is, the communicator cannot say.
+But a component that corrects, retries or lost a part lately says it. Where none does, a communicator within one machine
+is that machine's matter, and marks of congestion make it the network's and nobody's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+from grayscope.evidence import Finding
+from grayscope.modes import Modes
+from grayscope.tick import Tick
+
+#: Microseconds for which marks of congestion explain that transfers are slow.
+RECENT = 900_000_000
+CONGESTION = "fabric_congestion"
+#: Tables of switches and of what has no health of its own: congestion looks like their fault.
+SHARED = frozenset({"", "leaf", "spine", "rail", "port", "switch", "comm", "job", "path"})
+
+
+class Congestion:
+    """Remembers when the network said that it is overloaded: by what is marked, or by groups of ports that moved together."""
+
+    def __init__(self) -> None:
+        self.last = -RECENT
+
+    def hear(self, findings: Iterable[Finding], meaning: Mapping[str, str], time: int) -> None:
+        """Take note of evidence about metrics that mean congestion; `meaning` is the mode of each metric of the tick."""
+        if any(meaning.get(f.metric) == CONGESTION for f in findings):
+            self.last = time
+
+    def explains(self, time: int) -> bool:
+        """Say whether there was any lately."""
+        return time - self.last <= RECENT
+
+
+def congested(finding: Finding, tick: Tick, told: Mapping[str, int]) -> Finding:
+    """Return a finding about shared network as congestion, if nothing was said about the component itself."""
+    row = tick.roster.rows.get(finding.subject)
+    own = any(place == finding.subject or place.startswith(f"{finding.subject}/") for place in told)
+    if finding.side != "service" or own or (row.table if row else "") not in SHARED:
+        return finding
+    return finding._replace(mode=CONGESTION, why=f"the network is congested: {finding.why}")
+
+
+def moved(finding: Finding, tick: Tick, told: Mapping[str, int]) -> Finding:
+    """Return a finding about a communicator as one about the component that it crosses and that has something to tell.
+
+    Parameters
+    ----------
+    finding : Finding
+    tick : Tick
+    told : mapping of str to int
+        Component to when something was last said about it, microseconds.
+    """
+    crossed = tick.roster.crosses(finding.subject)
+    if finding.side != "service" or not crossed or finding.mode in _nobodys():
+        return finding
+    known = sorted((-at, place) for place, at in told.items() if any(place == c or place.startswith(f"{c}/") for c in crossed))
+    if known:
+        names = [place for _, place in known[:4]]
+        chance = 1.0 / len(names)
+        rivals = json.dumps([[name, round(chance, 4)] for name in names[1:]]) if len(names) > 1 else ""
+        return finding._replace(subject=names[0], rivals=rivals, why=f"{finding.why} (felt by {finding.subject})")
+    machines = {tick.roster.key(c, "node") or c.partition("/")[0] for c in crossed}
+    if len(machines) == 1:
+        return finding._replace(subject=machines.pop(), why=f"{finding.why} (felt by {finding.subject})")
+    return finding
+
+
+def _nobodys() -> frozenset[str]:
+    return frozenset(m.name for m in Modes.load().modes.values() if m.severity == "notice")
