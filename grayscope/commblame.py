@@ -38,10 +38,10 @@ class Congestion:
 
 
 def congested(finding: Finding, tick: Tick, told: Mapping[str, int]) -> Finding:
-    """Return a finding about shared network as congestion, if nothing was said about the component itself."""
+    """Return a finding about shared network, or about what only probes accuse, as congestion, if nothing was said about the component itself."""
     row = tick.roster.rows.get(finding.subject)
     own = any(place == finding.subject or place.startswith(f"{finding.subject}/") for place in told)
-    if finding.side != "service" or own or (row.table if row else "") not in SHARED:
+    if finding.side != "service" or own or (tick.table != "path" and (row.table if row else "") not in SHARED):
         return finding
     return finding._replace(mode=CONGESTION, why=f"the network is congested: {finding.why}")
 

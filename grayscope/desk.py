@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from grayscope.cascade import Member, lead, member_of, related, suspects
+from grayscope.cascade import Member, effects, lead, member_of, related, suspects
 from grayscope.incident import SEVERITIES, Incident, incident_id
 from grayscope.modes import Modes
 from grayscope.verdict import STATES, Verdict
@@ -68,13 +68,18 @@ class Desk:
     def _change(self, old: Incident, v: Verdict) -> Incident:
         members = self.members[old.id]
         if v.state == "normal":
-            members.pop(v.subject, None)
-            if not members:
-                return self._end(old, v.time)
-            return self._stand(old, v.time)
+            self._recover(members, old.subject, v.subject)
+            return self._stand(old, v.time) if any(m.state != "normal" for m in members.values()) else self._end(old, v.time)
         members[v.subject] = _member(v)
         joined = replace(old, place=_common(old.place, v.subject), evidence=(*old.evidence, _piece(v))[-KEEP:], began=min(old.began, v.since))
         return self._stand(joined, v.time)
+
+    @staticmethod
+    def _recover(members: dict[str, Member], first: str, subject: str) -> None:
+        """Let a member go; the root of a cascade stays its name as long as nothing but its effects is left."""
+        gone = members.pop(subject, None)
+        if gone is not None and subject == first and members and all(m.mode in effects(gone.mode) for m in members.values()):
+            members[subject] = gone._replace(state="normal", severity="notice")
 
     def _stand(self, old: Incident, time: int) -> Incident:
         """Return the incident as its members make it: the root first, as grave as the gravest."""

@@ -89,10 +89,12 @@ class Horizons:
         Configured false pages per 1,000 subject-weeks.
     longest : int
         Horizons above this many ticks are not watched.
+    grouped : bool
+        Crowds of a peer group are one finding about it.
     """
 
-    def __init__(self, name: str, false_pages: float, longest: int = HORIZONS[-1]) -> None:
-        self.name = name
+    def __init__(self, name: str, false_pages: float, longest: int = HORIZONS[-1], grouped: bool = True) -> None:
+        self.name, self.grouped = name, grouped
         self.level = threshold(false_pages) - MARGIN
         self.horizons = tuple(h for h in HORIZONS if h <= longest)
         self.steps = np.array([h if h in FAST else h // BLOCK for h in self.horizons], np.float32)
@@ -132,7 +134,7 @@ class Horizons:
         best = self._best(tick, standing, columns, close)
         if not best:
             return NOTHING
-        crowded = crowds(best, tick, standing)
+        crowded = crowds(best, tick, standing) if self.grouped else {}
         lost = {(m, s) for (m, _), members in crowded.items() for s in members}
         groups = (split(tick, standing, cell, members, max(best[cell[0], s][0] for s in members), self.name) for cell, members in sorted(crowded.items()))
         found = (explain(tick, standing, m, s, level, h) for (m, s), (level, h) in sorted(best.items()) if (m, s) not in lost)

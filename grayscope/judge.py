@@ -26,8 +26,9 @@ SLACK = 2.3
 EASED = 60
 #: What a suspect must cost its job, as a share of a step, to be more than a ticket.
 FELT = 0.01
-#: A symptom that nothing else supports must be this share away from what was expected, and what the workload gets this one.
-EFFECT, PALTRY = 0.05, 0.015
+#: Shares by which things must be away from what was expected: a symptom that nothing else supports, what is slow though nobody waits
+#: for it, and what the workload gets.
+EFFECT, UNFELT, PALTRY = 0.05, 0.03, 0.015
 #: A table that has not ticked for so many of its periods sleeps (`align` lets it utter 12 empty ticks before).
 ASLEEP = 16
 
@@ -66,7 +67,8 @@ def state_of(finding: Finding) -> str:
     if finding.mode in look_alikes():
         return "unknown"
     if finding.side == "service":
-        return ("masked" if finding.felt < FELT else "gray") if _matters(finding, PALTRY) else "normal"
+        state, least = ("masked", UNFELT) if finding.felt < FELT else ("gray", PALTRY)
+        return state if _matters(finding, least) else "normal"
     if finding.side == "condition":
         return "masked" if finding.mechanism and _matters(finding, EFFECT) else "normal"
     return {"health": "failed", "redundancy": "masked", "coverage": "unknown"}.get(finding.side, "normal")
