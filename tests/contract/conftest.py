@@ -29,6 +29,7 @@ METRICS = (
     'gpu_rows_remapped_total{cause="corrected"}',
     'gpu_temperature_celsius{sensor="gpu"}',
 )
+DRIVES = tuple(f"n0/nvme{k}" for k in range(6))
 Rename = Callable[[str], str]
 
 
@@ -95,16 +96,22 @@ def walked() -> list[tuple[Tick, Standing]]:
 
 
 def eventful(messages: Iterable[Message]) -> Iterator[Message]:
-    """Add what a log and a job's dumps would say: an uncorrected error, a rank that did not enter, one job's clean-up."""
+    """Add what a log and a job's dumps would say: an uncorrected error, a rank that did not enter, one job's clean-up; and drives
+    that are read one after another, of which one is slow once."""
     events = [
         Event(250 * PERIOD, "n0/gpu2", "xid", "48", "DBE"),
         Event(260 * PERIOD, "n1/gpu6", "nccl", "never_entered", "rank 14 never entered nccl:all_reduce 5"),
         *(Event(270 * PERIOD + g, f"n1/gpu{g}", "xid", "45") for g in range(8)),
     ]
-    for message in messages:
-        while events and isinstance(message, Batch) and events[0].time < message.times[-1]:
+    for t, message in enumerate(messages):
+        if not isinstance(message, Batch):
+            yield (*message, *(RosterRow(s, "drive", keys={"node": "n0"}) for s in DRIVES)) if isinstance(message, tuple) else message
+            continue
+        while events and events[0].time < message.times[-1]:
             yield events.pop(0)
         yield message
+        late = np.float32(0.002 if t != 500 else 0.02)
+        yield Batch("drive", message.times, DRIVES[t % 6 : t % 6 + 1], ("drive_latency_seconds",), np.full((1, 1, 1), late, np.float32))
 
 
 def frozen(standing: Standing) -> Standing:

@@ -33,7 +33,7 @@ def rival(name: str) -> bool:
 
 
 def test_evidence_follows_the_schema(name: str, walked: Walked) -> None:
-    modes, places = Modes.load().modes, set(walked[0][0].subjects) | {"n0", "n1", "n2", "site", "job:j1"}
+    modes, places = Modes.load().modes, {s for tick, _ in walked[:20] for s in tick.subjects} | {"n0", "n1", "n2", "site", "job:j1"}
     findings = said(plugins.detector(name), walked)
     for f in findings:
         assert f.detector == name
@@ -110,9 +110,9 @@ def test_one_alone_is_never_accused(name: str, make_fleet: Fleet, walk: Walk) ->
 
 def test_memory_is_bounded_in_time(name: str, walked: Walked) -> None:
     detector = plugins.detector(name)
-    said(detector, walked[:300])
+    said(detector, walked[: len(walked) // 2])
     early = sum(a.nbytes for a in detector.snapshot().values())
-    said(detector, walked[300:])
+    said(detector, walked[len(walked) // 2 :])
     assert sum(a.nbytes for a in detector.snapshot().values()) <= early * 1.05 + 4096
 
 

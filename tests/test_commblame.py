@@ -1,0 +1,65 @@
+"""Commblame: a slow ring points at the member that has something to tell, at its only machine, or at nobody."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from grayscope.commblame import RECENT, Congestion, congested, moved
+from grayscope.evidence import Finding
+from grayscope.roster import Roster, RosterRow
+from grayscope.tick import Tick
+
+S = 1_000_000
+RAIL, INSIDE = "comm:1-rail3", "comm:1-node0"
+ROWS = [
+    RosterRow(RAIL, "comm", keys={"job": "job:1"}, crosses=("n1/nic3", "n2/nic3", "leaf04")),
+    RosterRow(INSIDE, "comm", keys={"job": "job:1", "node": "n1"}, crosses=("n1/gpu0", "n1/gpu1")),
+    *(RosterRow(s, t, keys={"node": s.partition("/")[0]}) for s, t in (("n1/nic3", "nic"), ("n2/nic3", "nic"), ("n1/gpu0", "gpu"), ("n1/gpu1", "gpu"))),
+    RosterRow("leaf04", "leaf"),
+]
+TICK = Tick("comm", 100 * S, 10 * S, Roster(ROWS).at(0), (INSIDE, RAIL), (), np.empty((0, 2), np.float32), np.zeros(2, bool))
+
+
+def slow(subject: str, **more: str) -> Finding:
+    return Finding(100 * S, subject, more.pop("side", "service"), "became", 9.0, metric="collective_transfer_seconds", why="slow", **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("place", ["n2/nic3", "leaf04"])
+def test_the_member_that_told_something_is_it(place: str) -> None:
+    found = moved(slow(RAIL), TICK, {place: 90 * S, "n7/nic3": 95 * S})
+    assert (found.subject, found.rivals) == (place, "")
+    assert f"felt by {RAIL}" in found.why
+
+
+def test_a_part_of_a_member_counts_and_several_share_the_suspicion() -> None:
+    found = moved(slow(INSIDE), TICK, {"n1/gpu1/nvlink7": 90 * S, "n1/gpu0": 40 * S})
+    assert found.subject == "n1/gpu1/nvlink7"  # the latest first
+    assert json.loads(found.rivals) == [["n1/gpu0", 0.5]]
+
+
+def test_without_a_word_it_is_the_only_machine_or_stays() -> None:
+    assert moved(slow(INSIDE), TICK, {}).subject == "n1"
+    assert moved(slow(RAIL), TICK, {"n7/nic3": 90 * S}).subject == RAIL
+
+
+def test_what_accuses_nobody_is_not_moved() -> None:
+    assert moved(slow(RAIL, mode="group_shift"), TICK, {"n2/nic3": 90 * S}).subject == RAIL
+    assert moved(slow(RAIL, side="coverage"), TICK, {"n2/nic3": 90 * S}).subject == RAIL
+
+
+def test_congestion_explains_shared_network_but_no_part_that_told_something() -> None:
+    assert congested(slow("leaf04"), TICK, {}).mode == "fabric_congestion"
+    assert congested(slow(RAIL), TICK, {}).mode == "fabric_congestion"
+    assert congested(slow("leaf04"), TICK, {"leaf04": 90 * S}).mode == ""
+    assert congested(slow("n1/gpu0"), TICK, {}).mode == ""
+
+
+def test_congestion_is_remembered_for_a_while() -> None:
+    state = Congestion()
+    assert not state.explains(100 * S)
+    state.hear([slow("n1/nic3")._replace(metric="marks")], {"marks": "fabric_congestion"}, 100 * S)
+    assert state.explains(100 * S + RECENT)
+    assert not state.explains(101 * S + RECENT)
