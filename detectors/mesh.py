@@ -88,7 +88,7 @@ class Mesh:
         self.memory = Memory({**fields, **past})
         self.cells = Memory({**fields, "scale": Field(np.float32, 0.0, (0,))})
         self.doubted: dict[str, dict[str, int]] = {}  # table -> subject -> tick at which it was last accused
-        self._known: tuple[object, object, Layout] | None = None
+        self._known: dict[str, tuple[object, object, Layout]] = {}
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return the ends and the things between that stand out, each in the way in which it does so most."""
@@ -115,9 +115,9 @@ class Mesh:
 
     def _layout(self, tick: Tick) -> Layout:
         """Return the columns, worked out again only when the roster has changed."""
-        known = self._known
+        known = self._known.get(tick.table)
         if known is None or known[0] is not tick.roster or known[1] is not tick.subjects:
-            known = self._known = (tick.roster, tick.subjects, Layout.of(tick))
+            known = self._known[tick.table] = (tick.roster, tick.subjects, Layout.of(tick))
         return known[2]
 
     def _stand(self, tick: Tick, standing: Standing, lay: Layout, memory: Columns) -> Standing:
@@ -171,7 +171,7 @@ class Mesh:
         for part, of in self._parts():
             of.restore({key.partition("#")[2]: array for key, array in state.items() if key.startswith(f"{part}#")})
         self.doubted = json.loads(str(state["doubted"]))
-        self._known = None
+        self._known = {}
 
     def _parts(self) -> tuple[tuple[str, Horizons | Memory], ...]:
         return ("slower", self.slower), ("became", self.became), ("memory", self.memory), ("cells", self.cells)

@@ -49,7 +49,7 @@ class Blame:
         self.told: dict[str, int] = {}  # component -> when something was last said about itself
         self.lately = Memory({"excess": Field(np.float32, 0.0)})
         self.paths, self.together, self.congestion = PathBlame(threshold(false_pages)), Together(), Congestion()
-        self._parts: tuple[object, object, Counter[str], bool] | None = None
+        self._parts: dict[str, tuple[object, object, Counter[str], bool]] = {}
 
     def step(self, evidence: Evidence, tick: Tick, standing: Standing | None = None) -> Evidence:
         """Return the evidence with its subjects moved.
@@ -99,14 +99,14 @@ class Blame:
 
     def _counted(self, tick: Tick) -> tuple[Counter[str], bool]:
         """Return how many subjects lie directly in each component, and whether any of them crosses something."""
-        known = self._parts
+        known = self._parts.get(tick.table)
         if known is None or known[0] is not tick.subjects or known[1] is not tick.roster:
             places = ((tick.roster.key(s, "gpu") or s) if tick.table == "rank" else s for s in tick.subjects)
             within = [p.rpartition("/")[0] for p in places]
             direct = Counter(within)
             # An only part (the PCIe link of a GPU) is one of its node's.
             parts = direct + Counter(p.partition("/")[0] for p in within if direct[p] == 1 and "/" in p)
-            self._parts = known = (tick.subjects, tick.roster, parts, any(tick.roster.crosses(s) for s in tick.subjects))
+            known = self._parts[tick.table] = (tick.subjects, tick.roster, parts, any(tick.roster.crosses(s) for s in tick.subjects))
         return known[2], known[3]
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:

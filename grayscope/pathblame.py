@@ -44,7 +44,7 @@ class PathBlame:
         self.enter = enter
         self.votes: dict[str, dict[str, int]] = {}  # table -> path -> tick of its last vote
         self.ends: dict[str, dict[str, tuple[int, float]]] = {}  # table -> end that was accused itself -> tick, size of the effect
-        self._known: tuple[object, object, Counter[End], Incidence] | None = None
+        self._known: dict[str, tuple[object, object, Counter[End], Incidence]] = {}
 
     def step(self, findings: list[Finding], tick: Tick, now: int, accusing: frozenset[str], excess: NDArray[np.float32], told: dict[str, int]) -> list[Finding]:
         """Return the findings with those about paths moved to what the paths share.
@@ -112,10 +112,10 @@ class PathBlame:
 
     def _counted(self, tick: Tick) -> tuple[Counter[End], Incidence]:
         """Return how many paths have each end, and which paths cross what."""
-        known = self._known
+        known = self._known.get(tick.table)
         if known is None or known[0] is not tick.subjects or known[1] is not tick.roster:
             ends = Counter(e for s in tick.subjects for e in _ends(s, tick))
-            self._known = known = (tick.subjects, tick.roster, ends, Incidence([tick.roster.crosses(s) for s in tick.subjects]))
+            known = self._known[tick.table] = (tick.subjects, tick.roster, ends, Incidence([tick.roster.crosses(s) for s in tick.subjects]))
         return known[2], known[3]
 
 

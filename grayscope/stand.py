@@ -75,6 +75,7 @@ class Stand:
         self.layouts: dict[str, Layout] = {}
         self.sums: dict[str, dict[str, NDArray[np.float64]]] = {}
         self.placed: dict[str, Placed] = {}
+        self.doubts: dict[str, tuple[frozenset[str], tuple[str, ...], View, NDArray[np.bool_]]] = {}
 
     def step(self, tick: Tick, doubted: frozenset[str] = frozenset()) -> Standing:
         """Compare one tick; nothing is learned from subjects that are `doubted`."""
@@ -82,7 +83,7 @@ class Stand:
         lay, moved = self._layout(tick)
         values = np.require(_per_tick(tick.values, lay, memory), np.float32, ["C", "A"])
         residual, past = np.empty_like(values), np.empty_like(values)
-        doubt = np.array([_doubted(s, tick.roster, doubted) for s in tick.subjects], bool) if doubted else np.zeros(len(tick.subjects), bool)
+        doubt = self._doubt(tick, doubted)
         slope, sums = self._slopes(tick.table, lay)
         kernels.compare(
             values, values.view(np.int32), lay.kind, lay.sign, lay.load, slope, lay.layout, lay.order, lay.starts, lay.groups,
@@ -98,6 +99,14 @@ class Stand:
         )  # fmt: skip
         learned = (memory.arrays["scale"], memory.arrays["noise"], lay.centre, lay.spread, lay.count, shift, before)
         return Standing(lay.metrics, lay.kind, lay.sign, residual, past, *learned, lay.layout, lay.label, doubt, moved, lay.called)
+
+    def _doubt(self, tick: Tick, doubted: frozenset[str]) -> NDArray[np.bool_]:
+        """Return which subjects are doubted, worked out again only when that or the roster has changed."""
+        known = self.doubts.get(tick.table)
+        if known is None or known[0] != doubted or known[1] is not tick.subjects or known[2] is not tick.roster:
+            found = [_doubted(s, tick.roster, doubted) for s in tick.subjects] if doubted else [False] * len(tick.subjects)
+            known = self.doubts[tick.table] = (doubted, tick.subjects, tick.roster, np.array(found, bool))
+        return known[3]
 
     # -- load -------------------------------------------------------------------------------------------------------
 
