@@ -36,8 +36,8 @@ HORIZONS = FAST + SLOW
 #: least favourable distribution: normal in the middle, exponential outside, as healthy parts of one fleet are. A mean of
 #: many ticks is nearer to the normal law than one of few.
 KNEES = {4: 2.0, 16: 2.25, 64: 2.5, 256: 2.75, 1024: 3.0, 4096: 3.0}
-#: A mean above this has probably been held down by the clipping of its terms at six spreads.
-CLIPPED = 3.0
+#: A mean above this has probably been held down by the clipping of its terms at twelve spreads.
+CLIPPED = 6.0
 #: Evidence is reported from so many nats below the configured level on, so that it can also be seen to fade.
 MARGIN = 4.6
 

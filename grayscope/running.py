@@ -29,7 +29,7 @@ def accumulate(
         for s in range(residual.shape[1]):
             r = residual[m, s]
             if np.isfinite(r):
-                v = min(max(r / scale[m, s], F(-6.0)), F(6.0))
+                v = min(max(r / scale[m, s], F(-12.0)), F(12.0))
                 for h in range(fast):
                     seen[h, m, s] += 1
                     mean[h, m, s] += (v - mean[h, m, s]) / min(F(seen[h, m, s]), length[h])

@@ -257,7 +257,7 @@ def test_accumulate_against_the_obvious() -> None:
         running.accumulate(residual, scale, sign, mean, seen, block, filled, 2, t % 5 == 0, length)
         for s in range(3):
             if np.isfinite(residual[0, s]):
-                v = min(max(float(residual[0, s]) / 1.5, -6), 6)
+                v = min(max(float(residual[0, s]) / 1.5, -12), 12)
                 ticks[s].append(v)
                 open_block[s].append(v)
             if t % 5 == 0 and open_block[s]:

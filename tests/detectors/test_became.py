@@ -72,6 +72,6 @@ def test_an_error_rate_that_is_not_doubled_is_nobodys_matter(run: Run, accused: 
     half, double = bits.copy(), bits.copy()
     half[ONSET:, 9] *= 1.5
     double[ONSET:, 9] *= 3.0
-    names = [f"n{i // 8}/nic{i % 8}" for i in range(WIDTH)]
-    assert accused(run("became", "nic", {"nic_port_symbol_errors_total": half}, subjects=names)) == set()
-    assert accused(run("became", "nic", {"nic_port_symbol_errors_total": double}, subjects=names)) == {"n1/nic1"}
+    names = [f"n{i // 8}/gpu{i % 8}/pcie" for i in range(WIDTH)]
+    assert accused(run("became", "pcie", {"pcie_replays_total": half}, subjects=names)) == set()
+    assert accused(run("became", "pcie", {"pcie_replays_total": double}, subjects=names)) == {"n1/gpu1/pcie"}
