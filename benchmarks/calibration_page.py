@@ -17,7 +17,7 @@ from grayscope.pipelines._benchseeds import of_page
 ALL = "all hostile noise"
 SCENARIOS = {"null": "the simulator's `null`: nothing is wrong", "controls": "the simulator's `controls`: nothing is wrong, much looks so"}
 #: Ticks after the onset at which the share found is told.
-WITHIN = (15, 64, 256, 1024)
+WITHIN = (15, 64, 256, 700)
 
 
 def summed(counts: Sequence[Count]) -> list[Count]:
@@ -30,7 +30,7 @@ def summed(counts: Sequence[Count]) -> list[Count]:
     return sorted(sums.values(), key=lambda c: (c.configured, order.index(c.source)))
 
 
-def pieces(counts: Sequence[Count], command: str, ran_on: str, seeds: Sequence[int], period: int) -> Iterator[Piece]:
+def pieces(counts: Sequence[Count], command: str, ran_on: str, seeds: Sequence[int]) -> Iterator[Piece]:
     """Yield the page."""
     sums = summed(counts)
     yield Heading("Calibration", 1)
@@ -41,18 +41,19 @@ def pieces(counts: Sequence[Count], command: str, ran_on: str, seeds: Sequence[i
     yield Code(command)
     yield ran_on
     if sums:
-        yield from _promise(sums, seeds, period)
+        yield from _promise(sums, seeds)
     if any(c.kind == "fault" for c in counts):
         yield from _faults([c for c in counts if c.kind == "fault"])
 
 
-def _promise(sums: Sequence[Count], seeds: Sequence[int], period: int) -> Iterator[Piece]:
+def _promise(sums: Sequence[Count], seeds: Sequence[int]) -> Iterator[Piece]:
     least = min(c.configured for c in sums)
+    periods = " or ".join(str(p) for p in sorted({c.period for c in sums}))
     weeks = sum(c.weeks for c in sums if c.configured == least and c.source != ALL)
     yield Heading("Configured against observed")
     yield "![Configured against observed false pages](calibration.svg)"
     yield (
-        f"{168 * weeks:,.0f} subject-hours at each setting, one row of telemetry every {period} s, all detectors that are on by default; each setting has an "
+        f"{168 * weeks:,.0f} subject-hours at each setting, one row of telemetry every {periods} s, all detectors that are on by default; each setting has an "
         "engine of its own. A page or ticket is an incident whose gravest severity that is. In parentheses: exact Poisson 95 % intervals per 1,000 GPU-weeks. "
         f"*{KEPT}*: the upper end is no higher than what was configured; *{BROKEN}*: the lower end is; *{NOT_SHOWN}*: neither, and so many GPU-weeks "
         "would show it if nothing more were said. Tickets are no part of the promise: they stand beside it."

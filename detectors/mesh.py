@@ -76,7 +76,7 @@ class Mesh:
 
     def __init__(self, *, false_pages: float = 1.0) -> None:
         # Beside the others an end may be worse for good; beside its own past only as long as that does not follow.
-        self.slower, self.became = Horizons("mesh", false_pages), Horizons("mesh", false_pages, longest=256)
+        self.slower, self.became = Horizons("mesh", false_pages, grouped=False), Horizons("mesh", false_pages, 256, grouped=False)
         fields = {
             "scale": Field(np.float32, 0.0),
             "base": Field(np.float32, 0.0),

@@ -60,7 +60,8 @@ class Flows:
         stopped = (a["quiet"] >= QUIET) & (a["said"] > 0)
         limit = self._limit(page, tick, a)
         # One that holds its limit's rate shows more than this by chance once in a thousand blocks.
-        high = count > limit * hours + 3 * np.sqrt(limit * hours) + LEAST
+        usual = np.where(hours > 0, limit, 0.0) * hours
+        high = count > usual + 3 * np.sqrt(usual) + LEAST
         a["above"] = np.where(high, a["above"] + 1, 0).astype(np.int32)
         over = a["above"] >= ABOVE
         for s in np.flatnonzero(far | stopped | (over != a["over"])).tolist():

@@ -102,7 +102,7 @@ def test_the_page_adds_up() -> None:
     counts.append(runs.Count("fault", "slow", 10.0, 10, "3 %", 1.0, delays=[10, 200], faults=4))
     sums = {c.source: c for c in page.summed(counts)}
     assert (sums[page.ALL].pages, sums[page.ALL].weeks) == (42, 200.0)
-    tables = [p for p in page.pieces(counts, "x", "It ran.", [1], 60) if hasattr(p, "rows")]
+    tables = [p for p in page.pieces(counts, "x", "It ran.", [1]) if hasattr(p, "rows")]
     assert [row[-1] for row in tables[0].rows] == ["kept", "broken", "not shown: needs 722 GPU-weeks", "broken"]
     assert ("worst", "10", "became of x (40)") in tables[1].rows
     assert tables[-1].rows[-1] == ("slow", "10", "4", "2", "200", "-", "33.3 min", "-", "25%", "25%", "50%", "50%")
