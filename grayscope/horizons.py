@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,11 @@ HORIZONS = FAST + SLOW
 KNEES = {4: 2.0, 16: 2.25, 64: 2.5, 256: 2.75, 1024: 3.0, 4096: 3.0}
 #: A mean above this has probably been held down by the clipping of its terms at twelve spreads.
 CLIPPED = 6.0
+#: Parts are noisy each in its own way. How far one moves from tick to tick tells, for no lasting fault changes that: the median
+#: move is followed by small steps, the last of them this share, and believed from so many moves on.
+STEP, MOVES = 0.01, 32
+#: Median move, in usual spreads, of noise with an autocorrelation of 0.9: what moves less owes its spread to something else.
+MOVING = 0.3
 #: Evidence is reported from so many nats below the configured level on, so that it can also be seen to fade.
 MARGIN = 4.6
 
@@ -90,7 +96,7 @@ class Horizons:
     longest : int
         Horizons above this many ticks are not watched.
     grouped : bool
-        Crowds of a peer group are one finding about it.
+        The residuals are those of peers: crowds of a group are one finding about it, and each has noise of its own.
     """
 
     def __init__(self, name: str, false_pages: float, longest: int = HORIZONS[-1], grouped: bool = True) -> None:
@@ -103,6 +109,7 @@ class Horizons:
             {
                 "mean": Field(np.float32, 0.0, (n,)), "seen": Field(np.int32, 0, (n,)), "peak": Field(np.float32, 0.0, (n,)),
                 "block": Field(np.float32, 0.0), "filled": Field(np.int32, 0),
+                "last": Field(np.float32, 0.0), "move": Field(np.float32, 0.0), "moves": Field(np.int32, 0), "restless": Field(np.float32, 0.0),
             }
         )  # fmt: skip
         self.tails = Tails(tuple(KNEES[h] for h in self.horizons))
@@ -128,6 +135,11 @@ class Horizons:
                 array[..., moved] = 0
         close = columns.ticks % BLOCK == 0
         a = columns.arrays
+        if self.grouped:
+            _move(standing.residual / scale, standing.doubted, a)  # known before a past is
+            if close:
+                a["restless"] = restless(a["move"], a["moves"])
+            scale = scale * (1 + a["restless"])
         running.accumulate(residual, scale, standing.sign, a["mean"], a["seen"], a["block"], a["filled"], len(FAST), close, self.steps)
         if not (close or columns.ticks % 4 == 0 or columns.ticks < BLOCK):
             return NOTHING
@@ -186,3 +198,29 @@ class Horizons:
         """Become what `snapshot` returned."""
         self.memory.restore({k: v for k, v in state.items() if "|tail|" not in k})
         self.tails.restore(state)
+
+
+def _move(residual: NDArray[np.float32], doubted: NDArray[np.bool_], a: dict[str, NDArray[Any]]) -> None:
+    """Follow the median move from tick to tick of each cell: a step up where it moved more, one down where less."""
+    came = np.isfinite(residual) & ~doubted
+    moved, seen = np.abs(residual - a["last"]), a["moves"]
+    step = 1 + np.maximum(1 / np.maximum(seen, 1), STEP).astype(np.float32)
+    followed = np.where(seen > 1, np.where(moved > a["move"], a["move"] * step, a["move"] / step), moved)
+    a["move"] = np.where(came & (seen > 0), np.maximum(followed, np.float32(1e-3)), a["move"])
+    a["last"], a["moves"] = np.where(came, residual, a["last"]), seen + came
+
+
+def restless(move: NDArray[np.float32], moves: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Return by what share the noise of each cell [M, S] is larger than that of most; none counts as steadier than they.
+
+    Examples
+    --------
+    >>> restless(np.float32([[1.0, 1.0, 1.0, 2.0, 0.5]]), np.full((1, 5), 100, np.int32)).tolist()
+    [[0.0, 0.0, 0.0, 1.0, 0.0]]
+    """
+    known = moves >= MOVES
+    some = known.sum(axis=1) >= 4
+    usual = np.full(len(move), np.inf, np.float32)
+    usual[some] = np.nanmedian(np.where(known, move, np.float32(np.nan))[some], axis=1)
+    more: NDArray[np.float32] = np.where(known, move / np.maximum(usual, np.float32(MOVING))[:, None] - 1, np.float32(0.0))
+    return np.maximum(more, np.float32(0.0))
