@@ -15,6 +15,10 @@ F = np.float32
 LINEAR, LOG, COUNT = 0, 1, 2
 #: Robust sigma from the median absolute deviation of normal data.
 SIGMA = F(1.4826)
+#: Loads that are learned from: so many of their usual sizes about their usual middle.
+REACH = F(3.0)
+#: Sums per group that teach about load (`grayscope.loads.moments`).
+SUMS = 16
 
 
 @njit("float32(int32)", cache=True)
@@ -87,41 +91,105 @@ def median_near(x: Any, n: Any, guess: Any, width: Any, scratch: Any) -> Any:  #
     return (a + b) * F(0.5)
 
 
+@njit("float32(float32[::1], float32)", cache=True)
+def _curve(c: Any, u: Any) -> Any:  # pragma: no cover - compiled
+    """Return c0 u + c1 u**2 + c2 u**3; beyond `REACH`, where nothing was learned, it goes straight on."""
+    k = min(max(u, -REACH), REACH)
+    return ((c[2] * k + c[1]) * k + c[0]) * k + ((F(3.0) * c[2] * k + F(2.0) * c[1]) * k + c[0]) * (u - k)
+
+
 @njit(
-    "void(float32[:,::1], int32[:,::1], int8[::1], int64, float32, float32[::1], int32[::1], int64, float32[::1], float32[::1], float32[::1])",
+    "float32(float32[:,::1], int32[:,::1], int8[::1], int64, float32[::1], float32[::1], float32[::1], int32[::1], int64,"
+    " float32[::1], float32[::1], float32[::1], float32[::1], float64[::1])",
     cache=True,
 )
 def _unload(
-    values: Any, bits: Any, kind: Any, row: Any, slope: Any, x: Any, who: Any, n: Any, u: Any, d: Any, scratch: Any
-) -> None:  # pragma: no cover - compiled
-    """Take the part that the load explains out of x[:n]; leave each member's load above the peers' median in u[:n]."""
+    values: Any, bits: Any, kind: Any, row: Any, unit: Any, curve: Any, x: Any, who: Any, n: Any,
+    u: Any, f: Any, d: Any, scratch: Any, sums: Any,
+) -> Any:  # fmt: skip  # pragma: no cover - compiled
+    """Take the part that the load explains out of x[:n] and return the peers' median load.
+
+    Leaves each member's load in u[:n] (in `unit`, NaN if unknown) and what it explains, beside the median load, in f[:n].
+    """
     known = 0
     for i in range(n):
         s = who[i]
         v = values[row, s]
         if kind[row] == LOG:
-            v = _log(bits[row, s]) if v > F(1e-30) else F(np.nan)
-        u[i] = v
-        if np.isfinite(v):
-            d[known] = v
+            v = _log(bits[row, s]) if F(1e-30) < v < F(np.inf) else F(np.nan)
+        u[i] = (v - unit[0]) * unit[1] if np.isfinite(v) else F(np.nan)
+        if np.isfinite(u[i]):
+            d[known] = u[i]
             known += 1
+            v = min(max(u[i], -unit[2]), unit[2])
+            sums[0] += 1.0
+            sums[1] += np.float64(v)
+            sums[2] += np.float64(v) * np.float64(v)
     if known == 0:
         for i in range(n):
-            u[i] = F(0.0)
-        return
+            f[i] = F(0.0)
+        return F(0.0)
     mid = median_near(d, known, F(0.0), F(0.0), scratch)
+    usual = _curve(curve, mid)
     for i in range(n):
-        u[i] = u[i] - mid if np.isfinite(u[i]) else F(0.0)
-        x[i] -= slope * u[i]
+        f[i] = _curve(curve, u[i]) - usual if np.isfinite(u[i]) else F(0.0)
+        x[i] -= f[i]
+    return mid
 
 
 @njit(
-    "void(float32[:,::1], int32[:,::1], int8[::1], int8[::1], int32[::1], float64[::1], int32[::1], int32[:,::1], int32[:,::1], int32[::1],"
-    " boolean[::1], float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1], float64[:,::1])",
+    "void(float32[::1], float32[::1], float32[::1], int32[::1], int64, float32, float32, float32, boolean[::1], float64[::1], float64[::1])",
+    cache=True,
+)
+def _teach(
+    x: Any, u: Any, f: Any, who: Any, n: Any, mid: Any, edge: Any, usual: Any, doubted: Any, power: Any, sums: Any
+) -> None:  # pragma: no cover - compiled
+    """Sum what one group teaches about load: products of the powers of load with each other and with the metric, about their means.
+
+    What departs from the curve by more than `edge` pulls no harder than `edge` (Huber's weights); what is doubted or beyond
+    `REACH` does not count. `power` holds weighted sums of the load's powers 1 to 6, then of the metric and its products with
+    powers 1 to 3 and itself.
+    """
+    power[:] = 0.0
+    weight, count = 0.0, 0.0
+    for i in range(n):
+        if doubted[who[i]] or not (abs(u[i]) <= REACH):
+            continue
+        e = x[i] - mid
+        w = np.float64(edge / abs(e)) if abs(e) > edge else 1.0
+        y, v = np.float64(e + f[i]), np.float64(u[i])
+        count += 1.0
+        weight += w
+        p = w
+        for k in range(6):
+            p *= v
+            power[k] += p
+            if k < 3:
+                power[7 + k] += p * y
+        power[6] += w * y
+        power[10] += w * y * y
+        p = w * np.float64(u[i] - usual) * np.float64(u[i] - usual)
+        sums[4] += p
+        sums[5] += p * p
+    if weight <= 0.0:
+        return
+    sums[3] = count
+    at = 6
+    for i in range(3):
+        for j in range(i, 3):
+            sums[at] = power[i + j + 1] - power[i] * power[j] / weight
+            at += 1
+        sums[12 + i] = power[7 + i] - power[i] * power[6] / weight
+    sums[15] = power[10] - power[6] * power[6] / weight
+
+
+@njit(
+    "void(float32[:,::1], int32[:,::1], int8[::1], int8[::1], int32[::1], float32[:,::1], float32[:,:,::1], int32[::1], int32[:,::1], int32[:,::1],"
+    " int32[::1], boolean[::1], float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1], float64[:,:,::1])",
     cache=True,
 )
 def compare(
-    values: Any, bits: Any, kind: Any, sign: Any, load: Any, slope: Any, layout: Any, order: Any, starts: Any, groups: Any,
+    values: Any, bits: Any, kind: Any, sign: Any, load: Any, unit: Any, curve: Any, layout: Any, order: Any, starts: Any, groups: Any,
     doubted: Any, residual: Any, centre: Any, spread: Any, count: Any, sums: Any,
 ) -> None:  # fmt: skip  # pragma: no cover - compiled
     """Compare every cell with the median of its role-matched peers.
@@ -133,8 +201,11 @@ def compare(
     kind, sign, load, layout : [M]
         Scale of each metric (LINEAR, LOG, COUNT), direction of worse (+1, -1, 0 = not judged), row of its load or -1,
         row of its peer layout.
-    slope : [M] float64
-        Change of the (scaled) metric per unit of (scaled) load.
+    unit : [R, 4]
+        Origin, inverse size and bound of the (scaled) load, least spread of the metric; for the R metrics that have a load, in
+        their order.
+    curve : [R, G, 3]
+        What the load explains of the (scaled) metric: coefficients of load, its square and its cube.
     order, starts, groups : [L, S], [L, G + 1], [L]
         Subjects sorted by group, where each group begins, how many groups.
     doubted : [S]
@@ -145,19 +216,23 @@ def compare(
         Median and median absolute deviation per group; last tick's values are the first guess.
     count : [M, G], out
         Members that reported.
-    sums : [M, 2], out
-        Sums of load x metric and load x load over all peers, for the slope.
+    sums : [R, G, 16], in zeros, out
+        What this tick teaches about the load, in the order of `grayscope.loads.moments`.
     """
     n_subjects = values.shape[1]
     x = np.empty(n_subjects, np.float32)
     u = np.empty(n_subjects, np.float32)
     d = np.empty(n_subjects, np.float32)
     who = np.empty(n_subjects, np.int32)
+    f = np.empty(n_subjects, np.float32)
     scratch = np.empty(n_subjects + 1, np.float32)
+    power = np.empty(11, np.float64)
     nan = F(np.nan)
+    usual = F(0.0)
+    r = -1
     for m in range(values.shape[0]):
-        sums[m, 0] = 0.0
-        sums[m, 1] = 0.0
+        if load[m] >= 0:
+            r += 1
         if sign[m] == 0:
             for s in range(n_subjects):
                 residual[m, s] = nan
@@ -186,7 +261,7 @@ def compare(
             if n < 4:  # three are no crowd
                 continue
             if load[m] >= 0:
-                _unload(values, bits, kind, load[m], F(slope[m]), x, who, n, u, d, scratch)
+                usual = _unload(values, bits, kind, load[m], unit[r], curve[r, g], x, who, n, u, f, d, scratch, sums[r, g])
             width = F(0.5) * spread[m, g]
             mid = median_near(x, n, centre[m, g], width, scratch)
             for i in range(n):
@@ -199,12 +274,7 @@ def compare(
             for i in range(n):
                 residual[m, who[i]] = direction * (x[i] - mid)
             if load[m] >= 0:
-                edge = F(3.0) * SIGMA * mad
-                for i in range(n):
-                    if not doubted[who[i]]:
-                        e = min(max(x[i] - mid, -edge), edge) + F(slope[m]) * u[i]
-                        sums[m, 0] += np.float64(u[i]) * np.float64(e)
-                        sums[m, 1] += np.float64(u[i]) * np.float64(u[i])
+                _teach(x, u, f, who, n, mid, F(3.0) * max(SIGMA * mad, unit[r, 3]), usual, doubted, power, sums[r, g])
 
 
 @njit(
