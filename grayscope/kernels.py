@@ -1,4 +1,4 @@
-"""Kernels: exact medians and distances over dense matrices, compiled once with fixed signatures.
+"""Kernels: distances from peers and from the own past over dense matrices, compiled once with fixed signatures.
 
 No fastmath and no reordering of sums, so the same rows give the same bits on every machine. All scalars that touch
 float32 data are float32 themselves: a silent widening would compare rounded numbers with unrounded ones.
@@ -11,176 +11,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-F = np.float32
+from grayscope.medians import SIGMA, F, logarithm, median_near
+from grayscope.unloading import teach, unload
+
+__all__ = ["COUNT", "LINEAR", "LOG", "SIGMA", "F", "compare", "median_near", "remember"]
+
 LINEAR, LOG, COUNT = 0, 1, 2
-#: Robust sigma from the median absolute deviation of normal data.
-SIGMA = F(1.4826)
-#: Loads that are learned from: so many of their usual sizes about their usual middle.
-REACH = F(3.0)
-#: Sums per group that teach about load (`grayscope.loads.moments`).
-SUMS = 16
-
-
-@njit("float32(int32)", cache=True)
-def _log(bits: Any) -> Any:  # pragma: no cover - compiled
-    """Natural logarithm of a positive float32 given as its bits; own series, so that no libm decides the last bit."""
-    exponent = (bits >> np.int32(23)) - np.int32(127)
-    m = F(1.0) + F(bits & np.int32(0x7FFFFF)) * F(1.1920929e-07)
-    if m > F(1.4142135):
-        m = m * F(0.5)
-        exponent = exponent + np.int32(1)
-    s = (m - F(1.0)) / (m + F(1.0))
-    q = s * s
-    series = F(1.0) + q * (F(0.33333334) + q * (F(0.2) + q * (F(0.14285715) + q * F(0.11111111))))
-    return F(exponent) * F(0.6931472) + F(2.0) * s * series
-
-
-@njit("float32(float32[::1], int64, int64)", cache=True)
-def _select(x: Any, n: Any, k: Any) -> Any:  # pragma: no cover - compiled
-    """Return the k-th smallest of x[:n] (from 0); afterwards everything right of k is at least as large."""
-    left, right = 0, n - 1
-    while left < right:
-        middle = (left + right) >> 1
-        a, b, c = x[left], x[middle], x[right]
-        pivot = max(min(a, b), min(max(a, b), c))
-        i, j = left, right
-        while i <= j:
-            while x[i] < pivot:
-                i += 1
-            while x[j] > pivot:
-                j -= 1
-            if i <= j:
-                x[i], x[j] = x[j], x[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            right = j
-        elif k >= i:
-            left = i
-        else:
-            break
-    return x[k]
-
-
-@njit("float32(float32[::1], int64, float32, float32, float32[::1])", cache=True)
-def median_near(x: Any, n: Any, guess: Any, width: Any, scratch: Any) -> Any:  # pragma: no cover - compiled
-    """Return the exact midpoint median of x[:n]; a good guess (last tick's) makes it cheap, a bad one only slower.
-
-    One branch-free pass keeps what lies within ``guess +- width``; the order statistic is searched among those.
-    `scratch` holds at least n + 1 values.
-    """
-    low, high = (n - 1) // 2, n // 2
-    skipped, kept = 0, 0
-    if n > 24 and width > F(0.0):
-        bottom, top = guess - width, guess + width
-        for i in range(n):
-            v = x[i]
-            skipped += v < bottom
-            scratch[kept] = v
-            kept += (v >= bottom) & (v <= top)
-    if not (skipped <= low and high < skipped + kept):
-        skipped, kept = 0, n
-        for i in range(n):
-            scratch[i] = x[i]
-    a = _select(scratch, kept, low - skipped)
-    if high == low:
-        return a
-    b = scratch[high - skipped]
-    for i in range(high - skipped + 1, kept):
-        b = min(b, scratch[i])
-    return (a + b) * F(0.5)
-
-
-@njit("float32(float32[::1], float32)", cache=True)
-def _curve(c: Any, u: Any) -> Any:  # pragma: no cover - compiled
-    """Return c0 u + c1 u**2 + c2 u**3; beyond `REACH`, where nothing was learned, it goes straight on."""
-    k = min(max(u, -REACH), REACH)
-    return ((c[2] * k + c[1]) * k + c[0]) * k + ((F(3.0) * c[2] * k + F(2.0) * c[1]) * k + c[0]) * (u - k)
-
-
-@njit(
-    "float32(float32[:,::1], int32[:,::1], int8[::1], int64, float32[::1], float32[::1], float32[::1], int32[::1], int64,"
-    " float32[::1], float32[::1], float32[::1], float32[::1], float64[::1])",
-    cache=True,
-)
-def _unload(
-    values: Any, bits: Any, kind: Any, row: Any, unit: Any, curve: Any, x: Any, who: Any, n: Any,
-    u: Any, f: Any, d: Any, scratch: Any, sums: Any,
-) -> Any:  # fmt: skip  # pragma: no cover - compiled
-    """Take the part that the load explains out of x[:n] and return the peers' median load.
-
-    Leaves each member's load in u[:n] (in `unit`, NaN if unknown) and what it explains, beside the median load, in f[:n].
-    """
-    known = 0
-    for i in range(n):
-        s = who[i]
-        v = values[row, s]
-        if kind[row] == LOG:
-            v = _log(bits[row, s]) if F(1e-30) < v < F(np.inf) else F(np.nan)
-        u[i] = (v - unit[0]) * unit[1] if np.isfinite(v) else F(np.nan)
-        if np.isfinite(u[i]):
-            d[known] = u[i]
-            known += 1
-            v = min(max(u[i], -unit[2]), unit[2])
-            sums[0] += 1.0
-            sums[1] += np.float64(v)
-            sums[2] += np.float64(v) * np.float64(v)
-    if known == 0:
-        for i in range(n):
-            f[i] = F(0.0)
-        return F(0.0)
-    mid = median_near(d, known, F(0.0), F(0.0), scratch)
-    usual = _curve(curve, mid)
-    for i in range(n):
-        f[i] = _curve(curve, u[i]) - usual if np.isfinite(u[i]) else F(0.0)
-        x[i] -= f[i]
-    return mid
-
-
-@njit(
-    "void(float32[::1], float32[::1], float32[::1], int32[::1], int64, float32, float32, float32, boolean[::1], float64[::1], float64[::1])",
-    cache=True,
-)
-def _teach(
-    x: Any, u: Any, f: Any, who: Any, n: Any, mid: Any, edge: Any, usual: Any, doubted: Any, power: Any, sums: Any
-) -> None:  # pragma: no cover - compiled
-    """Sum what one group teaches about load: products of the powers of load with each other and with the metric, about their means.
-
-    What departs from the curve by more than `edge` pulls no harder than `edge` (Huber's weights); what is doubted or beyond
-    `REACH` does not count. `power` holds weighted sums of the load's powers 1 to 6, then of the metric and its products with
-    powers 1 to 3 and itself.
-    """
-    power[:] = 0.0
-    weight, count = 0.0, 0.0
-    for i in range(n):
-        if doubted[who[i]] or not (abs(u[i]) <= REACH):
-            continue
-        e = x[i] - mid
-        w = np.float64(edge / abs(e)) if abs(e) > edge else 1.0
-        y, v = np.float64(e + f[i]), np.float64(u[i])
-        count += 1.0
-        weight += w
-        p = w
-        for k in range(6):
-            p *= v
-            power[k] += p
-            if k < 3:
-                power[7 + k] += p * y
-        power[6] += w * y
-        power[10] += w * y * y
-        p = w * np.float64(u[i] - usual) * np.float64(u[i] - usual)
-        sums[4] += p
-        sums[5] += p * p
-    if weight <= 0.0:
-        return
-    sums[3] = count
-    at = 6
-    for i in range(3):
-        for j in range(i, 3):
-            sums[at] = power[i + j + 1] - power[i] * power[j] / weight
-            at += 1
-        sums[12 + i] = power[7 + i] - power[i] * power[6] / weight
-    sums[15] = power[10] - power[6] * power[6] / weight
 
 
 @njit(
@@ -247,7 +83,7 @@ def compare(
                 if k == LOG:
                     if not (F(1e-30) < v < F(np.inf)):
                         continue
-                    v = _log(bits[m, s])
+                    v = logarithm(bits[m, s])
                 elif k == COUNT:
                     if not (F(0.0) <= v < F(np.inf)):
                         continue
@@ -261,7 +97,7 @@ def compare(
             if n < 4:  # three are no crowd
                 continue
             if load[m] >= 0:
-                usual = _unload(values, bits, kind, load[m], unit[r], curve[r, g], x, who, n, u, f, d, scratch, sums[r, g])
+                usual = unload(values, bits, kind[load[m]] == LOG, load[m], unit[r], curve[r, g], x, who, n, u, f, d, scratch, sums[r, g])
             width = F(0.5) * spread[m, g]
             mid = median_near(x, n, centre[m, g], width, scratch)
             for i in range(n):
@@ -274,7 +110,7 @@ def compare(
             for i in range(n):
                 residual[m, who[i]] = direction * (x[i] - mid)
             if load[m] >= 0:
-                _teach(x, u, f, who, n, mid, F(3.0) * max(SIGMA * mad, unit[r, 3]), usual, doubted, power, sums[r, g])
+                teach(x, u, f, who, n, mid, F(3.0) * max(SIGMA * mad, unit[r, 3]), usual, doubted, power, sums[r, g])
 
 
 @njit(

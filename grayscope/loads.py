@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grayscope.kernels import SUMS
+from grayscope.unloading import SUMS
 
 Sums = NDArray[np.float64]
 Names = tuple[tuple[str, ...], ...]
@@ -86,9 +86,12 @@ class Loads:
             for r, name in enumerate(names):
                 if name in old.names:
                     new.place[r], new.pooled[r] = old.place[old.names.index(name)], old.pooled[old.names.index(name)]
+            fleet = curves(new.pooled, np.zeros((len(names), 1, SUMS)))[:, 0]
             for key, at in cells.items():
                 if key in old.cells:
                     new.own[at], new.curve[at] = old.own[old.cells[key]], old.curve[old.cells[key]]
+                else:  # a new job's group needs not wait for what the fleet knows
+                    new.curve[at] = fleet[at[0]]
         self.tables[table] = new
 
     def learn(self, table: str, sums: Sums) -> None:
@@ -155,7 +158,7 @@ def fitted(sums: Sums) -> tuple[Sums, NDArray[np.intp], Sums]:
     Examples
     --------
     >>> x = np.array([-2.0, -1, 0, 1, 2])
-    ... y = 3 * x + 2 * x**2
+    >>> y = 3 * x + 2 * x**2
     >>> curve, degree, _ = fitted(1000 * moments(x, y))
     >>> curve.round(2).tolist(), int(degree)
     ([3.0, 2.0, 0.0], 2)

@@ -206,6 +206,32 @@ def test_a_group_keeps_its_curve_when_others_come() -> None:
     assert memory.tables["gpu"].pooled[:, 0].tolist() == [0, 7]
 
 
+def test_a_new_group_begins_with_what_the_fleet_knows() -> None:
+    values, view = queues()[:150], drives()
+    stand = Stand(Catalogue.load())
+    for tick in ticks(DRIVE, values, view):
+        stand.step(tick)
+    stand.step(ticks(DRIVE, np.repeat(values[-1:], 2, axis=2)[:, :, :60], drives(hosts=5))[0])
+    curve = stand.loads.tables["drive"].curve
+    assert curve[0, 4].any()
+    assert curve[0, 4].tolist() == pytest.approx(curve[0, 0].tolist(), rel=0.1)
+
+
+def test_one_mad_reading_of_a_load_neither_accuses_nor_teaches() -> None:
+    values, view = queues(), drives()
+    values[0, 1, 7] = 1e30
+    values[300, 1, 7] = 1e30
+    found = usual(DRIVE, values, view)
+    assert np.abs(found).max() < 0.04
+    rng, view = np.random.default_rng(10), gpus(32)
+    power = 500 + 50 * rng.uniform(-1, 1, (TICKS, 32))
+    warmth = 25 + 0.05 * power + rng.normal(0, 0.3, power.shape)
+    power[0, 3] = power[300, 3] = 1e30
+    residual, _ = stood(GPU, np.stack([warmth, power], axis=1), view)
+    assert np.abs(np.delete(residual[200:], 100, axis=0)).max() < 3
+    assert np.abs(residual[300]).max() < 100
+
+
 def test_an_unknown_load_explains_nothing() -> None:
     values, view = queues()[:200], drives()
     values[150:, 1, 5] = np.nan
