@@ -1,4 +1,4 @@
-"""Kernels: exact medians and distances over dense matrices, compiled once with fixed signatures.
+"""Kernels: distances from peers and from the own past over dense matrices, compiled once with fixed signatures.
 
 No fastmath and no reordering of sums, so the same rows give the same bits on every machine. All scalars that touch
 float32 data are float32 themselves: a silent widening would compare rounded numbers with unrounded ones.
@@ -11,117 +11,21 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-F = np.float32
+from grayscope.medians import SIGMA, F, logarithm, median_near
+from grayscope.unloading import teach, unload
+
+__all__ = ["COUNT", "LINEAR", "LOG", "SIGMA", "F", "compare", "median_near", "remember"]
+
 LINEAR, LOG, COUNT = 0, 1, 2
-#: Robust sigma from the median absolute deviation of normal data.
-SIGMA = F(1.4826)
-
-
-@njit("float32(int32)", cache=True)
-def _log(bits: Any) -> Any:  # pragma: no cover - compiled
-    """Natural logarithm of a positive float32 given as its bits; own series, so that no libm decides the last bit."""
-    exponent = (bits >> np.int32(23)) - np.int32(127)
-    m = F(1.0) + F(bits & np.int32(0x7FFFFF)) * F(1.1920929e-07)
-    if m > F(1.4142135):
-        m = m * F(0.5)
-        exponent = exponent + np.int32(1)
-    s = (m - F(1.0)) / (m + F(1.0))
-    q = s * s
-    series = F(1.0) + q * (F(0.33333334) + q * (F(0.2) + q * (F(0.14285715) + q * F(0.11111111))))
-    return F(exponent) * F(0.6931472) + F(2.0) * s * series
-
-
-@njit("float32(float32[::1], int64, int64)", cache=True)
-def _select(x: Any, n: Any, k: Any) -> Any:  # pragma: no cover - compiled
-    """Return the k-th smallest of x[:n] (from 0); afterwards everything right of k is at least as large."""
-    left, right = 0, n - 1
-    while left < right:
-        middle = (left + right) >> 1
-        a, b, c = x[left], x[middle], x[right]
-        pivot = max(min(a, b), min(max(a, b), c))
-        i, j = left, right
-        while i <= j:
-            while x[i] < pivot:
-                i += 1
-            while x[j] > pivot:
-                j -= 1
-            if i <= j:
-                x[i], x[j] = x[j], x[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            right = j
-        elif k >= i:
-            left = i
-        else:
-            break
-    return x[k]
-
-
-@njit("float32(float32[::1], int64, float32, float32, float32[::1])", cache=True)
-def median_near(x: Any, n: Any, guess: Any, width: Any, scratch: Any) -> Any:  # pragma: no cover - compiled
-    """Return the exact midpoint median of x[:n]; a good guess (last tick's) makes it cheap, a bad one only slower.
-
-    One branch-free pass keeps what lies within ``guess +- width``; the order statistic is searched among those.
-    `scratch` holds at least n + 1 values.
-    """
-    low, high = (n - 1) // 2, n // 2
-    skipped, kept = 0, 0
-    if n > 24 and width > F(0.0):
-        bottom, top = guess - width, guess + width
-        for i in range(n):
-            v = x[i]
-            skipped += v < bottom
-            scratch[kept] = v
-            kept += (v >= bottom) & (v <= top)
-    if not (skipped <= low and high < skipped + kept):
-        skipped, kept = 0, n
-        for i in range(n):
-            scratch[i] = x[i]
-    a = _select(scratch, kept, low - skipped)
-    if high == low:
-        return a
-    b = scratch[high - skipped]
-    for i in range(high - skipped + 1, kept):
-        b = min(b, scratch[i])
-    return (a + b) * F(0.5)
 
 
 @njit(
-    "void(float32[:,::1], int32[:,::1], int8[::1], int64, float32, float32[::1], int32[::1], int64, float32[::1], float32[::1], float32[::1])",
-    cache=True,
-)
-def _unload(
-    values: Any, bits: Any, kind: Any, row: Any, slope: Any, x: Any, who: Any, n: Any, u: Any, d: Any, scratch: Any
-) -> None:  # pragma: no cover - compiled
-    """Take the part that the load explains out of x[:n]; leave each member's load above the peers' median in u[:n]."""
-    known = 0
-    for i in range(n):
-        s = who[i]
-        v = values[row, s]
-        if kind[row] == LOG:
-            v = _log(bits[row, s]) if v > F(1e-30) else F(np.nan)
-        u[i] = v
-        if np.isfinite(v):
-            d[known] = v
-            known += 1
-    if known == 0:
-        for i in range(n):
-            u[i] = F(0.0)
-        return
-    mid = median_near(d, known, F(0.0), F(0.0), scratch)
-    for i in range(n):
-        u[i] = u[i] - mid if np.isfinite(u[i]) else F(0.0)
-        x[i] -= slope * u[i]
-
-
-@njit(
-    "void(float32[:,::1], int32[:,::1], int8[::1], int8[::1], int32[::1], float64[::1], int32[::1], int32[:,::1], int32[:,::1], int32[::1],"
-    " boolean[::1], float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1], float64[:,::1])",
+    "void(float32[:,::1], int32[:,::1], int8[::1], int8[::1], int32[::1], float32[:,::1], float32[:,:,::1], int32[::1], int32[:,::1], int32[:,::1],"
+    " int32[::1], boolean[::1], float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1], float64[:,:,::1])",
     cache=True,
 )
 def compare(
-    values: Any, bits: Any, kind: Any, sign: Any, load: Any, slope: Any, layout: Any, order: Any, starts: Any, groups: Any,
+    values: Any, bits: Any, kind: Any, sign: Any, load: Any, unit: Any, curve: Any, layout: Any, order: Any, starts: Any, groups: Any,
     doubted: Any, residual: Any, centre: Any, spread: Any, count: Any, sums: Any,
 ) -> None:  # fmt: skip  # pragma: no cover - compiled
     """Compare every cell with the median of its role-matched peers.
@@ -133,8 +37,11 @@ def compare(
     kind, sign, load, layout : [M]
         Scale of each metric (LINEAR, LOG, COUNT), direction of worse (+1, -1, 0 = not judged), row of its load or -1,
         row of its peer layout.
-    slope : [M] float64
-        Change of the (scaled) metric per unit of (scaled) load.
+    unit : [R, 4]
+        Origin, inverse size and bound of the (scaled) load, least spread of the metric; for the R metrics that have a load, in
+        their order.
+    curve : [R, G, 3]
+        What the load explains of the (scaled) metric: coefficients of load, its square and its cube.
     order, starts, groups : [L, S], [L, G + 1], [L]
         Subjects sorted by group, where each group begins, how many groups.
     doubted : [S]
@@ -145,19 +52,23 @@ def compare(
         Median and median absolute deviation per group; last tick's values are the first guess.
     count : [M, G], out
         Members that reported.
-    sums : [M, 2], out
-        Sums of load x metric and load x load over all peers, for the slope.
+    sums : [R, G, 16], in zeros, out
+        What this tick teaches about the load, in the order of `grayscope.loads.moments`.
     """
     n_subjects = values.shape[1]
     x = np.empty(n_subjects, np.float32)
     u = np.empty(n_subjects, np.float32)
     d = np.empty(n_subjects, np.float32)
     who = np.empty(n_subjects, np.int32)
+    f = np.empty(n_subjects, np.float32)
     scratch = np.empty(n_subjects + 1, np.float32)
+    power = np.empty(11, np.float64)
     nan = F(np.nan)
+    usual = F(0.0)
+    r = -1
     for m in range(values.shape[0]):
-        sums[m, 0] = 0.0
-        sums[m, 1] = 0.0
+        if load[m] >= 0:
+            r += 1
         if sign[m] == 0:
             for s in range(n_subjects):
                 residual[m, s] = nan
@@ -172,7 +83,7 @@ def compare(
                 if k == LOG:
                     if not (F(1e-30) < v < F(np.inf)):
                         continue
-                    v = _log(bits[m, s])
+                    v = logarithm(bits[m, s])
                 elif k == COUNT:
                     if not (F(0.0) <= v < F(np.inf)):
                         continue
@@ -186,7 +97,7 @@ def compare(
             if n < 4:  # three are no crowd
                 continue
             if load[m] >= 0:
-                _unload(values, bits, kind, load[m], F(slope[m]), x, who, n, u, d, scratch)
+                usual = unload(values, bits, kind[load[m]] == LOG, load[m], unit[r], curve[r, g], x, who, n, u, f, d, scratch, sums[r, g])
             width = F(0.5) * spread[m, g]
             mid = median_near(x, n, centre[m, g], width, scratch)
             for i in range(n):
@@ -199,12 +110,7 @@ def compare(
             for i in range(n):
                 residual[m, who[i]] = direction * (x[i] - mid)
             if load[m] >= 0:
-                edge = F(3.0) * SIGMA * mad
-                for i in range(n):
-                    if not doubted[who[i]]:
-                        e = min(max(x[i] - mid, -edge), edge) + F(slope[m]) * u[i]
-                        sums[m, 0] += np.float64(u[i]) * np.float64(e)
-                        sums[m, 1] += np.float64(u[i]) * np.float64(u[i])
+                teach(x, u, f, who, n, mid, F(3.0) * max(SIGMA * mad, unit[r, 3]), usual, doubted, power, sums[r, g])
 
 
 @njit(

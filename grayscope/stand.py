@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from grayscope import kernels
 from grayscope.catalogue import Catalogue, Metric
 from grayscope.columns import Columns, Field, Memory
+from grayscope.loads import Loads
 from grayscope.roster import View
 from grayscope.shifts import Names, Shifts
 from grayscope.standing import Standing
@@ -73,7 +74,7 @@ class Stand:
         self.memory = Memory(fields)
         self.shifts = Shifts()
         self.layouts: dict[str, Layout] = {}
-        self.sums: dict[str, dict[str, NDArray[np.float64]]] = {}
+        self.loads = Loads()
         self.placed: dict[str, Placed] = {}
         self.doubts: dict[str, tuple[frozenset[str], tuple[str, ...], View, NDArray[np.bool_]]] = {}
 
@@ -84,12 +85,13 @@ class Stand:
         values = np.require(_per_tick(tick.values, lay, memory), np.float32, ["C", "A"])
         residual, past = np.empty_like(values), np.empty_like(values)
         doubt = self._doubt(tick, doubted)
-        slope, sums = self._slopes(tick.table, lay)
+        loads = self.loads.tables[tick.table]
+        sums = np.zeros(loads.own.shape)
         kernels.compare(
-            values, values.view(np.int32), lay.kind, lay.sign, lay.load, slope, lay.layout, lay.order, lay.starts, lay.groups,
+            values, values.view(np.int32), lay.kind, lay.sign, lay.load, loads.unit(), loads.curve, lay.layout, lay.order, lay.starts, lay.groups,
             doubt, residual, lay.centre, lay.spread, lay.count, sums,
         )  # fmt: skip
-        self._learn_slopes(tick.table, lay, sums)
+        self.loads.learn(tick.table, sums)
         floor = _floor(lay)
         shift, before = self.shifts.step(tick.table, lay.centre, floor, lay.count >= 4, lay.sign)
         _forget_moved(memory, moved[lay.layout] if moved.any() else None)
@@ -108,25 +110,6 @@ class Stand:
             known = self.doubts[tick.table] = (doubted, tick.subjects, tick.roster, np.array(found, bool))
         return known[3]
 
-    # -- load -------------------------------------------------------------------------------------------------------
-
-    def _slopes(self, table: str, lay: Layout) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the slope of every metric on its load, pooled over the fleet, and room for this tick's sums."""
-        slope = np.zeros(len(lay.names))
-        learned = self.sums.get(table, {})
-        for m, name in enumerate(lay.names):
-            if name in learned and learned[name][2] >= 1000:
-                xy, xx, _ = learned[name]
-                slope[m] = xy / xx if xx > 0 else 0.0
-        return slope, np.zeros((len(lay.names), 2))
-
-    def _learn_slopes(self, table: str, lay: Layout, sums: NDArray[np.float64]) -> None:
-        learned = self.sums.setdefault(table, {})
-        for m in np.flatnonzero((lay.load >= 0) & (lay.sign != 0)).tolist():
-            total = learned.setdefault(lay.names[m], np.zeros(3))
-            total *= 1 - 1 / 4096
-            total += (sums[m, 0], sums[m, 1], lay.count[m].sum())
-
     # -- peers ------------------------------------------------------------------------------------------------------
 
     def _layout(self, tick: Tick) -> tuple[Layout, NDArray[np.bool_]]:
@@ -137,27 +120,24 @@ class Stand:
         moved = _moved(self.placed.get(tick.table), new)
         self.placed[tick.table] = (new.subjects, new.of)
         self.shifts.lay_out(tick.table, tick.metrics, new.called, new.layout, new.centre.shape[1])
+        loaded = {name: new.called[new.layout[m]] for m, name in enumerate(tick.metrics) if new.load[m] >= 0}
+        self.loads.lay_out(tick.table, loaded, _grain(new)[new.load >= 0], new.centre.shape[1])
         return new, moved
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return all memory as arrays."""
-        out = {**self.memory.snapshot(), **self.shifts.snapshot()}
-        for table, learned in self.sums.items():
-            for name, total in learned.items():
-                out[f"{table}|slope|{name}"] = total.copy()
+        out = {**self.memory.snapshot(), **self.shifts.snapshot(), **self.loads.snapshot()}
         for table, (_, groups) in self.placed.items():
             out |= {f"{table}|groups|{keys}": of.astype(np.str_) for keys, of in groups.items()}
         return out
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Become what `snapshot` returned; the peer groups are rebuilt from the next tick's roster."""
-        self.layouts, self.sums, self.placed = {}, {}, {}
+        self.layouts, self.placed = {}, {}
         self.shifts.restore(state)
-        self.memory.restore({k: v for k, v in state.items() if not any(part in k for part in ("|slope|", "|groups|", "|shift|"))})
+        self.loads.restore(state)
+        self.memory.restore({k: v for k, v in state.items() if not any(part in k for part in ("|load|", "|groups|", "|shift|"))})
         for key, total in state.items():
-            table, _, rest = key.partition("|slope|")
-            if rest:
-                self.sums.setdefault(table, {})[rest] = np.array(total, np.float64)
             table, _, keys = key.partition("|groups|")
             if "|groups|" in key:
                 subjects = self.memory.tables[table].subjects
@@ -251,9 +231,14 @@ def _per_tick(values: NDArray[np.float32], lay: Layout, memory: Columns) -> NDAr
 
 def _floor(lay: Layout) -> NDArray[np.float32]:
     """Return the least spread [M, G]: half a percent, one unit of a count's scale, or the unit's own grain."""
-    linear = np.maximum(np.abs(lay.centre) * np.float32(0.005), lay.quantum[:, None])
-    other = np.where(lay.kind == kernels.LOG, np.float32(0.005), np.float32(1.0))[:, None]
-    return np.where((lay.kind == kernels.LINEAR)[:, None], linear, other).astype(np.float32)
+    grain = _grain(lay)[:, None]
+    return np.where((lay.kind == kernels.LINEAR)[:, None], np.maximum(np.abs(lay.centre) * np.float32(0.005), grain), grain).astype(np.float32)
+
+
+def _grain(lay: Layout) -> NDArray[np.float32]:
+    """Return the least spread [M] whatever the values are."""
+    other = np.where(lay.kind == kernels.LOG, np.float32(0.005), np.float32(1.0))
+    return np.where(lay.kind == kernels.LINEAR, lay.quantum, other).astype(np.float32)
 
 
 def _pooled(lay: Layout) -> NDArray[np.float32]:

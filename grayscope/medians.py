@@ -1,0 +1,86 @@
+"""Medians: exact order statistics of float32 and a logarithm, compiled once with fixed signatures.
+
+No fastmath and no reordering of sums, so the same rows give the same bits on every machine. All scalars that touch
+float32 data are float32 themselves: a silent widening would compare rounded numbers with unrounded ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+F = np.float32
+#: Robust sigma from the median absolute deviation of normal data.
+SIGMA = F(1.4826)
+
+
+@njit("float32(int32)", cache=True)
+def logarithm(bits: Any) -> Any:  # pragma: no cover - compiled
+    """Natural logarithm of a positive float32 given as its bits; own series, so that no libm decides the last bit."""
+    exponent = (bits >> np.int32(23)) - np.int32(127)
+    m = F(1.0) + F(bits & np.int32(0x7FFFFF)) * F(1.1920929e-07)
+    if m > F(1.4142135):
+        m = m * F(0.5)
+        exponent = exponent + np.int32(1)
+    s = (m - F(1.0)) / (m + F(1.0))
+    q = s * s
+    series = F(1.0) + q * (F(0.33333334) + q * (F(0.2) + q * (F(0.14285715) + q * F(0.11111111))))
+    return F(exponent) * F(0.6931472) + F(2.0) * s * series
+
+
+@njit("float32(float32[::1], int64, int64)", cache=True)
+def _select(x: Any, n: Any, k: Any) -> Any:  # pragma: no cover - compiled
+    """Return the k-th smallest of x[:n] (from 0); afterwards everything right of k is at least as large."""
+    left, right = 0, n - 1
+    while left < right:
+        middle = (left + right) >> 1
+        a, b, c = x[left], x[middle], x[right]
+        pivot = max(min(a, b), min(max(a, b), c))
+        i, j = left, right
+        while i <= j:
+            while x[i] < pivot:
+                i += 1
+            while x[j] > pivot:
+                j -= 1
+            if i <= j:
+                x[i], x[j] = x[j], x[i]
+                i += 1
+                j -= 1
+        if k <= j:
+            right = j
+        elif k >= i:
+            left = i
+        else:
+            break
+    return x[k]
+
+
+@njit("float32(float32[::1], int64, float32, float32, float32[::1])", cache=True)
+def median_near(x: Any, n: Any, guess: Any, width: Any, scratch: Any) -> Any:  # pragma: no cover - compiled
+    """Return the exact midpoint median of x[:n]; a good guess (last tick's) makes it cheap, a bad one only slower.
+
+    One branch-free pass keeps what lies within ``guess +- width``; the order statistic is searched among those.
+    `scratch` holds at least n + 1 values.
+    """
+    low, high = (n - 1) // 2, n // 2
+    skipped, kept = 0, 0
+    if n > 24 and width > F(0.0):
+        bottom, top = guess - width, guess + width
+        for i in range(n):
+            v = x[i]
+            skipped += v < bottom
+            scratch[kept] = v
+            kept += (v >= bottom) & (v <= top)
+    if not (skipped <= low and high < skipped + kept):
+        skipped, kept = 0, n
+        for i in range(n):
+            scratch[i] = x[i]
+    a = _select(scratch, kept, low - skipped)
+    if high == low:
+        return a
+    b = scratch[high - skipped]
+    for i in range(high - skipped + 1, kept):
+        b = min(b, scratch[i])
+    return (a + b) * F(0.5)
