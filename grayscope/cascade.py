@@ -66,7 +66,8 @@ def related(a: Member, b: Member) -> bool:
     causal = a.mode == b.mode or not a.mode or not b.mode or b.mode in effects(a.mode) or a.mode in effects(b.mode)
     if contains(a.subject, b.subject) or contains(b.subject, a.subject):
         return causal
-    siblings = a.subject.rpartition("/")[0] == b.subject.rpartition("/")[0] != ""
+    place = a.subject.rpartition("/")[0]  # ranks of a job are no neighbours
+    siblings = place == b.subject.rpartition("/")[0] != "" and ":" not in place
     return siblings and a.mode == b.mode != "" and a.side in SPREADING and b.side in SPREADING
 
 

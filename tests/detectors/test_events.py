@@ -134,7 +134,8 @@ def test_what_spends_spares_is_masked_and_fades() -> None:
 
 
 def test_what_takes_it_back() -> None:
-    down, up = Event(1, "n0/nic2", "link", "down"), Event(20 * SECOND - 1, "n0/nic2", "link", "up")
+    down = Event(1, "n0/gpu2", "xid", "154", "GPU recovery action changed from 0x0 (None) to 0x1 (GPU Reset Required)")
+    up = Event(20 * SECOND - 1, "n0/gpu2", "xid", "154", "GPU recovery action changed from 0x1 (GPU Reset Required) to 0x0 (None)")
     said = feed(tick(10 * SECOND, [down]), tick(20 * SECOND, [up]), *(tick((k + 3) * 10 * SECOND) for k in range(10)))
     assert [len(s) for s in said] == [1, *[0] * 11]
     lost, reset = xid(1, "n1/gpu2", "79"), Event(20 * SECOND - 1, "n1", "health", "reset")

@@ -72,7 +72,7 @@ LEVELS = [
     ("nic", "nic_port_rate_bytes_per_second", 5e10, 2.5e10, "nic_rate", 5e10, 2.5e10, "nic_rate"),
     ("nic", "nic_port_lanes_active", 4, 2, "nic_rate", 4, 2, "nic_rate"),
     ("nic", "nic_port_up", 1, 0, "rail_failover", 7, 6, "rail_failover"),
-    ("node", "bond_members_active", 2, 1, "bond_member", 1, 0, ""),
+    ("node", "bond_members_active", 2, 1, "bond_member", 1, 0, "bond_degraded"),
     ("leaf", "leaf_uplinks_active", 16, 15, "adaptive_routing", 15, 14, ""),
     ("node", "psu_redundancy_intact", 1, 0, "psu", 1, 0, ""),
     ("node", "fan_redundancy_intact", 1, 0, "cooling", 1, 0, "fan_degraded"),
