@@ -17,7 +17,7 @@ from grayscope.pipelines._benchseeds import of_page
 ALL = "all hostile noise"
 SCENARIOS = {"null": "the simulator's `null`: nothing is wrong", "controls": "the simulator's `controls`: nothing is wrong, much looks so"}
 #: Ticks after the onset at which the share found is told.
-WITHIN = (15, 64, 256, 700)
+WITHIN = (15, 64, 256, 600)
 
 
 def summed(counts: Sequence[Count]) -> list[Count]:
@@ -30,7 +30,7 @@ def summed(counts: Sequence[Count]) -> list[Count]:
     return sorted(sums.values(), key=lambda c: (c.configured, order.index(c.source)))
 
 
-def pieces(counts: Sequence[Count], command: str, ran_on: str, seeds: Sequence[int]) -> Iterator[Piece]:
+def pieces(counts: Sequence[Count], command: str, ran_on: str, seeds: Sequence[int], missing: Sequence[str] = ()) -> Iterator[Piece]:
     """Yield the page."""
     sums = summed(counts)
     yield Heading("Calibration", 1)
@@ -40,6 +40,8 @@ def pieces(counts: Sequence[Count], command: str, ran_on: str, seeds: Sequence[i
     )
     yield Code(command)
     yield ran_on
+    if missing:
+        yield f"Left out for want of time: {'; '.join(missing)}."
     if sums:
         yield from _promise(sums, seeds)
     if any(c.kind == "fault" for c in counts):
