@@ -55,8 +55,9 @@ def _promise(sums: Sequence[Count], seeds: Sequence[int]) -> Iterator[Piece]:
     yield Heading("Configured against observed")
     yield "![Configured against observed false pages](calibration.svg)"
     yield (
-        f"{168 * weeks:,.0f} subject-hours at the strictest setting, one row of telemetry every {periods} s, all "
-        "detectors that are on by default; each setting has an engine of its own. A page or ticket is an incident whose gravest severity that is. In parentheses: exact Poisson 95 % intervals per 1,000 GPU-weeks. "
+        f"{168 * weeks:,.0f} subject-hours at the strictest setting, one row of telemetry every {periods} s, all detectors that are on by default; "
+        "each setting has an engine of its own. A page or ticket is an incident whose gravest severity that is. In parentheses: exact Poisson 95 % "
+        "intervals per 1,000 GPU-weeks. "
         f"*{KEPT}*: the upper end is no higher than what was configured; *{BROKEN}*: the lower end is; *{NOT_SHOWN}*: neither, and so many GPU-weeks "
         "would show it if nothing more were said. Tickets are no part of the promise: they stand beside it."
     )
