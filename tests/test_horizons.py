@@ -1,0 +1,59 @@
+"""Horizons: how much more than most a part moves from tick to tick."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from grayscope.horizons import MOVES, _move, restless
+
+WIDTH = 40
+
+
+def followed(noise: NDArray[np.float64], doubted: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+    """Return how restless each part of noise [T, S] is after it."""
+    a: dict[str, NDArray[Any]] = {
+        name: np.zeros((1, WIDTH), kind) for name, kind in (("last", np.float32), ("move", np.float32), ("moves", np.int32), ("restless", np.float32))
+    }
+    for row in noise.astype(np.float32):
+        _move(row[None], np.zeros(WIDTH, bool) if doubted is None else doubted, a)
+    assert all(a[k].dtype == np.float32 for k in ("last", "move"))
+    assert a["moves"].dtype == np.int32
+    found: NDArray[np.float32] = restless(a["move"], a["moves"])[0]
+    return found
+
+
+def drawn(ticks: int, rho: float = 0.0) -> NDArray[np.float64]:
+    rng, noise = np.random.default_rng(1), np.zeros((ticks, WIDTH))
+    for t in range(ticks):
+        noise[t] = rho * noise[t - 1] + np.sqrt(1 - rho * rho) * rng.standard_normal(WIDTH)
+    return noise
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.8])
+def test_a_noisy_part_is_as_restless_as_it_is_noisy(rho: float) -> None:
+    noise = drawn(1000, rho)
+    noise[:, 3] *= 5
+    found = followed(noise)
+    assert 2.8 < found[3] < 5.2
+    assert np.delete(found, 3).max() < 0.5
+
+
+def test_what_lasts_makes_nobody_restless_nor_does_what_seldom_comes() -> None:
+    noise = drawn(1000)
+    noise[500:, 7] += 8.0
+    noise[::20, 9] += 8.0
+    assert followed(noise)[[7, 9]].max() < 0.5
+
+
+def test_small_moves_of_offsets_and_what_is_young_or_doubted_tell_nothing() -> None:
+    noise = drawn(400) * 0.02
+    noise[:, 5] *= 6
+    assert followed(noise).max() == 0.0
+    noise = drawn(400)
+    noise[:, 5] *= 6
+    assert followed(noise[: MOVES - 1]).max() == 0.0
+    assert followed(noise, np.arange(WIDTH) == 5)[5] == 0.0
