@@ -129,7 +129,7 @@ def remember(
     while it is young, for noise that lasts makes a young offset a poor guess. Peers
     come and go, and with them the median that residuals are measured from: what the settled members of a group have
     in common beside their offsets is that median's doing and taken away. `floor` [M, G] and `pooled` [M] bound the
-    spread from below; `noise` is the spread that is left when the offsets are gone.
+    spread from below, `pooled` the more the fewer peers there are; `noise` is the spread that is left when the offsets are gone.
     """
     n_subjects = residual.shape[1]
     d = np.empty(n_subjects, np.float32)
@@ -140,11 +140,11 @@ def remember(
                 past[m, s] = F(np.nan)
             continue
         by = layout[m]
-        least = F(0.3) * pooled[m]
         for g in range(groups[by]):
-            n = 0
+            n, peers = 0, 0
             for i in range(starts[by, g], starts[by, g + 1]):
                 s = order[by, i]
+                peers += np.isfinite(residual[m, s])
                 if age[m, s] >= 64 and np.isfinite(residual[m, s]) and not doubted[s]:
                     d[n] = residual[m, s] - base[m, s]
                     n += 1
@@ -155,6 +155,7 @@ def remember(
                 for i in range(n):
                     d[i] = abs(d[i] - common)
                 own = SIGMA * median_near(d, n, F(0.0), F(0.0), scratch)
+            least = pooled[m] * max(F(0.3), F(8.0) / (F(8.0) + F(peers)))
             now = max(max(SIGMA * spread[m, g], least), floor[m, g])
             own = max(own, floor[m, g]) if own >= F(0.0) else now
             for i in range(starts[by, g], starts[by, g + 1]):

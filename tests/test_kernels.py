@@ -227,6 +227,7 @@ def test_remember_against_the_obvious() -> None:
         doubted = np.array([t > 200 and s == 0 for s in range(subjects)])
         kernels.remember(residual, spread, layout, order, starts, groups, sign, floor, pooled, doubted, scale, noise, base, age, past, horizon)
         settled = (want_age >= 64) & np.isfinite(residual) & ~doubted
+        peers = {(m, g): int(np.isfinite(residual[m])[label[0] == g].sum()) for m in range(metrics) for g in (0, 1)}
         away_of = {(m, g): (residual[m] - want_base[m])[settled[m] & (label[0] == g)] for m in range(metrics) for g in (0, 1)}
         common = {k: float(np.median(d)) if len(d) >= 4 else 0.0 for k, d in away_of.items()}
         own = {k: max(1.4826 * float(np.median(np.abs(d - common[k]))), 0.05) if len(d) >= 4 else 0.0 for k, d in away_of.items()}
@@ -236,7 +237,7 @@ def test_remember_against_the_obvious() -> None:
             if sign[m] == 0 or math.isnan(r):
                 assert math.isnan(past[m, s])
                 continue
-            now = max(1.4826 * float(spread[m, g]), 0.3 * 0.2, 0.05)
+            now = max(1.4826 * float(spread[m, g]), 0.2 * max(0.3, 8 / (8 + peers[m, g])), 0.05)
             n = float(want_age[m, s])
             want_scale[m, s] = now if n == 0 else want_scale[m, s] + (now - want_scale[m, s]) * max(1.0 / (n + 1.0), 1.0 / 32)
             away = r - common[m, g] - want_base[m, s]
