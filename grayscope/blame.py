@@ -14,6 +14,7 @@ from grayscope.columns import Field, Memory
 from grayscope.commblame import Congestion, congested, moved
 from grayscope.evidence import Evidence, Finding
 from grayscope.horizons import threshold
+from grayscope.hostbusy import HostBusy
 from grayscope.pathblame import PathBlame
 from grayscope.standing import Standing
 from grayscope.tick import Tick
@@ -49,6 +50,7 @@ class Blame:
         self.told: dict[str, int] = {}  # component -> when something was last said about itself
         self.lately = Memory({"excess": Field(np.float32, 0.0)})
         self.paths, self.together, self.congestion = PathBlame(threshold(false_pages)), Together(), Congestion()
+        self.hosts = HostBusy()
         self._parts: dict[str, tuple[object, object, Counter[str], bool]] = {}
 
     def step(self, evidence: Evidence, tick: Tick, standing: Standing | None = None) -> Evidence:
@@ -64,6 +66,8 @@ class Blame:
         now = self.ticks[tick.table] = self.ticks.get(tick.table, 0) + 1
         parts, crossed = self._counted(tick)
         excess = self._excess(tick, standing) if (crossed or tick.table == "rank") and standing is not None else None
+        if standing is not None:
+            self.hosts.look(tick, standing)
         if not len(evidence):
             return evidence
         found = list(evidence)
@@ -80,7 +84,8 @@ class Blame:
         if tick.table in ("comm", "path") and self.congestion.explains(tick.time):
             found = [congested(f, tick, self.told) for f in found]
         found = list(self.together.step(found, tick, now))
-        return Evidence(_gathered([_to_gpu(f, tick) for f in found], parts))
+        moved_on = list(_gathered([_to_gpu(f, tick) for f in found], parts))
+        return Evidence(self.hosts.explained(moved_on, tick.time) if tick.table == "rank" else moved_on)
 
     def _excess(self, tick: Tick, standing: Standing) -> NDArray[np.float32]:
         """Return by how many usual spreads each cell was worse than expected lately: beside its own past where that is known."""
@@ -111,12 +116,12 @@ class Blame:
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state as one JSON text in an array, and the excess of ranks and paths."""
-        text = json.dumps([self.ticks, self.told, self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last])
+        text = json.dumps([self.ticks, self.told, self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.last])
         return {"blame": np.array(text), **self.lately.snapshot()}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last = json.loads(str(state["blame"]))
+        self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, self.hosts.last = json.loads(str(state["blame"]))
         self.paths.ends = {table: {end: (seen, size) for end, (seen, size) in some.items()} for table, some in ends.items()}
         self.together.restore(together)
         self.lately.restore({key: array for key, array in state.items() if key != "blame"})

@@ -1,0 +1,43 @@
+"""Hostbusy: machines whose processors are busier than those of other machines at work: their ranks are slow, and no part is to blame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from grayscope.evidence import Finding
+from grayscope.standing import Standing
+from grayscope.tick import Tick
+
+CONTENTION = "cpu_contention"
+#: Share of all processors above the median of machines at work that is more than chance, and machines that make a median.
+MORE, MACHINES = 0.15, 4
+#: Microseconds for which it explains that ranks are slow: it comes and goes.
+RECENT = 900_000_000
+
+
+class HostBusy:
+    """Remembers which machines were busy with something else, by the metrics whose mode says so."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, int] = {}
+
+    def look(self, tick: Tick, standing: Standing) -> None:
+        """Take note of the machines that stand out in this tick."""
+        for m in (m for m, metric in enumerate(standing.metrics) if metric is not None and metric.mode == CONTENTION):
+            at_work = np.array([bool(tick.roster.key(s, "job")) for s in tick.subjects], bool) & np.isfinite(tick.values[m])
+            if int(at_work.sum()) >= MACHINES:
+                usual = float(np.median(tick.values[m][at_work]))
+                self.last |= {tick.subjects[s]: tick.time for s in np.flatnonzero(at_work & (tick.values[m] > usual + MORE)).tolist()}
+        for name in [n for n, at in self.last.items() if tick.time - at > RECENT]:
+            del self.last[name]
+
+    def explained(self, findings: Iterable[Finding], time: int) -> list[Finding]:
+        """Return the findings, with late ranks of a machine that was busy called so."""
+        return [self._explained(f, time) for f in findings]
+
+    def _explained(self, f: Finding, time: int) -> Finding:
+        if f.side != "service" or time - self.last.get(f.subject.partition("/")[0], -RECENT - 1) > RECENT:
+            return f
+        return f._replace(mode=CONTENTION, why=f"the host is busy with something else: {f.why}")

@@ -1,0 +1,46 @@
+"""Hostbusy: who is busy with something else beside machines at work; and what is called so for how long."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from grayscope.catalogue import Catalogue
+from grayscope.evidence import Finding
+from grayscope.hostbusy import RECENT, HostBusy
+from grayscope.roster import Roster, RosterRow
+from grayscope.stand import Stand
+from grayscope.tick import Tick
+
+S = 1_000_000
+NODES = tuple(f"n{k}" for k in range(8))
+
+
+def heard(busy: list[float], jobs: str = "11111110") -> HostBusy:
+    """Return what one tick tells; the last node is idle."""
+    view = Roster([RosterRow(n, "node", keys={"job": "job:1"} if j == "1" else {}) for n, j in zip(NODES, jobs, strict=True)]).at(0)
+    tick = Tick("node", 10 * S, 10 * S, view, NODES, ("host_cpu_busy_ratio",), np.array([busy], np.float32), np.zeros(8, bool))
+    hosts = HostBusy()
+    hosts.look(tick, Stand(Catalogue.load()).step(tick))
+    return hosts
+
+
+def late(subject: str, side: str = "service") -> Finding:
+    return Finding(10 * S, subject, side, "became", 9.0, mode="slow_rank", why="late")
+
+
+def test_a_busy_host_explains_its_late_ranks_and_nobody_elses() -> None:
+    hosts = heard([0.22, 0.85, 0.2, 0.25, 0.22, 0.21, 0.23, 0.02])
+    found = hosts.explained([late("n1/gpu3"), late("n1"), late("n2/gpu3"), late("n1/gpu3", "redundancy")], 10 * S)
+    assert [f.mode for f in found] == ["cpu_contention", "cpu_contention", "slow_rank", "slow_rank"]
+    assert found[0].why == "the host is busy with something else: late"
+
+
+def test_it_explains_for_a_while() -> None:
+    hosts = heard([0.22, 0.85, 0.2, 0.25, 0.22, 0.21, 0.23, 0.02])
+    assert hosts.explained([late("n1")], 10 * S + RECENT)[0].mode == "cpu_contention"
+    assert hosts.explained([late("n1")], 11 * S + RECENT)[0].mode == "slow_rank"
+
+
+def test_work_beside_idle_machines_is_no_contention() -> None:
+    assert heard([0.22, 0.22, 0.2, 0.02, 0.02, 0.02, 0.02, 0.02], "11100000").last == {}
+    assert heard([0.22, 0.24, 0.2, 0.25, 0.22, 0.21, 0.23, 0.9]).last == {}  # nobody works there
