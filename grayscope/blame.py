@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.columns import Field, Memory
-from grayscope.commblame import Congestion, congested, moved
+from grayscope.commblame import Congestion, Waiting, congested, moved
 from grayscope.evidence import Evidence, Finding
 from grayscope.horizons import threshold
 from grayscope.hostbusy import HostBusy
@@ -50,7 +50,7 @@ class Blame:
         self.told: dict[str, int] = {}  # component -> when something was last said about itself
         self.lately = Memory({"excess": Field(np.float32, 0.0)})
         self.paths, self.together, self.congestion = PathBlame(threshold(false_pages)), Together(), Congestion()
-        self.hosts = HostBusy()
+        self.hosts, self.waiting = HostBusy(), Waiting()
         self._parts: dict[str, tuple[object, object, Counter[str], bool]] = {}
 
     def step(self, evidence: Evidence, tick: Tick, standing: Standing | None = None) -> Evidence:
@@ -80,7 +80,7 @@ class Blame:
             nothing = np.zeros((len(tick.metrics), len(tick.subjects)), np.float32)
             found = self.paths.step(found, tick, now, ACCUSING, nothing if excess is None else excess, self.told)
         if tick.table == "comm":
-            found = [moved(f, tick, self.told) for f in found]
+            found = self.waiting.ready((moved(f, tick, self.told) for f in found), tick)
         if tick.table in ("comm", "path") and self.congestion.explains(tick.time):
             found = [congested(f, tick, self.told) for f in found]
         found = list(self.together.step(found, tick, now))
@@ -116,12 +116,15 @@ class Blame:
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state as one JSON text in an array, and the excess of ranks and paths."""
-        text = json.dumps([self.ticks, self.told, self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.last])
+        text = json.dumps(
+            [self.ticks, self.told, self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.last, self.waiting.since]
+        )
         return {"blame": np.array(text), **self.lately.snapshot()}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, self.hosts.last = json.loads(str(state["blame"]))
+        self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, self.hosts.last, since = json.loads(str(state["blame"]))
+        self.waiting.since = {name: (first, last) for name, (first, last) in since.items()}
         self.paths.ends = {table: {end: (seen, size) for end, (seen, size) in some.items()} for table, some in ends.items()}
         self.together.restore(together)
         self.lately.restore({key: array for key, array in state.items() if key != "blame"})

@@ -21,6 +21,27 @@ CONGESTION = "fabric_congestion"
 SHARED = frozenset({"", "leaf", "spine", "rail", "port", "switch", "comm", "job", "path"})
 
 
+#: Microseconds for which a communicator waits for a component to tell something, before it is reported itself.
+PATIENCE = 90_000_000
+
+
+class Waiting:
+    """Holds back what is said about communicators themselves: counters of parts are read more seldom than transfers are timed."""
+
+    def __init__(self) -> None:
+        self.since: dict[str, tuple[int, int]] = {}  # communicator -> first and last time at which it was slow for no known reason
+
+    def ready(self, findings: Iterable[Finding], tick: Tick) -> list[Finding]:
+        """Return the findings but those about communicators that have not been slow for long."""
+        self.since = {name: (first, last) for name, (first, last) in self.since.items() if tick.time - last <= RECENT}
+        return [f for f in findings if f.side != "service" or not tick.roster.crosses(f.subject) or self._long(f.subject, tick.time)]
+
+    def _long(self, name: str, time: int) -> bool:
+        first, _ = self.since.get(name, (time, time))
+        self.since[name] = (first, time)
+        return time - first >= PATIENCE
+
+
 class Congestion:
     """Remembers when the network said that it is overloaded: by what is marked, or by groups of ports that moved together."""
 

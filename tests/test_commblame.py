@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from grayscope.commblame import RECENT, Congestion, congested, moved
+from grayscope.commblame import RECENT, Congestion, Waiting, congested, moved
 from grayscope.evidence import Finding
 from grayscope.roster import Roster, RosterRow
 from grayscope.tick import Tick
@@ -63,3 +64,11 @@ def test_congestion_is_remembered_for_a_while() -> None:
     state.hear([slow("n1/nic3")._replace(metric="marks")], {"marks": "fabric_congestion"}, 100 * S)
     assert state.explains(100 * S + RECENT)
     assert not state.explains(101 * S + RECENT)
+
+
+def test_a_communicator_waits_for_its_members_to_tell_something() -> None:
+    waiting = Waiting()
+    at = [dataclasses.replace(TICK, time=t * 10 * S) for t in range(1, 40)]
+    said = [len(waiting.ready([slow(RAIL), slow("n1")], tick)) for tick in at]
+    assert said == [1] * 9 + [2] * 30  # the machine at once, the communicator after a minute and a half
+    assert Waiting().ready([slow(RAIL, side="coverage")], TICK)
