@@ -59,7 +59,7 @@ RULES = (
     *(Rule(f"{where}nvlink_crc_errors_total", 0, MINUTE, "DCGM", True) for where in ("", "gpu_")),
     *(Rule(f"{where}nvlink_crc_errors_total", 99, SECOND, "DCGM") for where in ("", "gpu_")),
     *(Rule(f"{where}nvlink_packet_errors_total", 0, NOW, "DCGM (NVLink 5)") for where in ("", "gpu_")),
-    Rule("nvlink_bit_error_ratio", 1e-12, NOW, "DCGM (NVLink 5)"),
+    Rule('nvlink_bit_error_ratio{stage="effective"}', 1e-12, NOW, "DCGM (NVLink 5)"),  # silent on the raw one
     Rule("nvlink_up", 1, NOW, "DCGM"),
     Rule("pcie_replays_total", math.nan, MINUTE, "DCGM", True),  # the limit follows from generation and width
     Rule("nic_port_link_downs_total", 0, NOW, "NVSentinel"),

@@ -9,9 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from grayscope.errors import InputError
+
 HOUR = 3600 * 1_000_000
 FOREVER = 2**62
 COUNTED = ("page", "ticket")
+STATES = ("masked", "gray", "failed", "benign")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,8 @@ def rows_of(table: pa.Table | Iterable[Mapping[str, Any]]) -> Iterator[Mapping[s
 
 def row_of(given: Mapping[str, Any]) -> Row:
     """Read a row of truth."""
+    if given["state"] not in STATES:
+        raise InputError.at("truth", f"state of {given['subject']}", f"one of {', '.join(STATES)}", str(given["state"]))
     ended = micros(given.get("ended"))
     began = micros(given["began"])
     return Row(

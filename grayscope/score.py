@@ -58,7 +58,9 @@ class Part:
     def f1(self) -> float | None:
         """Return the harmonic mean of precision and recall."""
         p, r = self.precision, self.recall
-        return None if p is None or r is None else 2 * p * r / (p + r) if p + r else 0.0
+        if r is None:
+            return None
+        return 0.0 if not p or not r else 2 * p * r / (p + r)
 
     @property
     def precision_at_base_rates(self) -> float | None:

@@ -65,8 +65,6 @@ def command(trace: Path, results: Path, days: str | None, as_json: bool) -> None
         click.echo(json.dumps(document, indent=1))
         return
     _print(whole.overall, whole.modes, by_day, intervals(whole.overall))
-    if whole.intervals is not None:
-        click.echo(f"ledger: {whole.intervals:.0%} of its 80 % intervals contain the true end")
     click.echo(f"exposure: {weeks:.4g} weeks of {counted}")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from grayscope.errors import InputError
 from grayscope.incident import Incident
 from grayscope.results import LEDGER, incident_dict, tables
 from grayscope.score import Part, score
@@ -322,7 +323,7 @@ def test_an_oracle_scores_one() -> None:
 
 def test_an_empty_result_scores_nothing() -> None:
     figures = overall(truth_of_many(), []).to_dict()
-    assert (figures["recall"], figures["precision"], figures["f1"], figures["false"]) == (0.0, None, None, 0)
+    assert (figures["recall"], figures["precision"], figures["f1"], figures["false"]) == (0.0, None, 0.0, 0)
 
 
 def test_who_accuses_everybody_finds_all_and_pays_for_it() -> None:
@@ -368,3 +369,13 @@ def test_base_rates_are_not_shown_where_no_row_tells_them() -> None:
     part = overall([fault()], [paged(20)])
     assert part.precision_at_base_rates is None
     assert "precision_at_base_rates" not in part.to_dict()
+
+
+def test_a_state_that_nobody_knows_is_an_error_that_names_the_row() -> None:
+    with pytest.raises(InputError, match=r"state of n1/gpu0: expected one of masked, gray, failed, benign, found grey"):
+        overall([fault(state="grey")], [])
+
+
+def test_who_says_nothing_has_an_f1_of_nothing() -> None:
+    part = overall([fault()], [])
+    assert (part.precision, part.recall, part.f1) == (None, 0.0, 0.0)

@@ -19,6 +19,8 @@ from grayscope.fleet.noise import stream
 from grayscope.fleet.scenario import Scenario
 from grayscope.fleet.topology import DRIVES, Topology
 
+#: Share of boards that are slower after more than ten remapped rows (SuperBench; mode table, row 2).
+SLOWED = 0.83
 #: PCIe errors come with Xid 79 in 0.43 to 0.63 of the cases, failures of a link with a fault of the GPU beside it in 0.02 to 0.06 (same section).
 LOST, TWIN = (0.43, 0.63), (0.02, 0.06)
 #: Seconds from the first PCIe errors to the loss, at least and on average beyond that: assumed.
@@ -36,6 +38,8 @@ LOT_MODES, LOT_MOST = ("hbm_row_spares", "uncorrectable_memory", "ecc_burst"), 2
 
 def forms(fault: Fault, scenario: Scenario, fabric: Fabric, rng: np.random.Generator) -> Iterator[Fault]:
     """Yield a fault in the form that some of its kind have, and what comes with it."""
+    if fault.mode == "hbm_row_spares" and rng.random() >= SLOWED:
+        fault = replace(fault, extra=0.0)
     if fault.mode == "power_cap" and rng.random() < 0.5:  # only the spare supply is gone
         fault = replace(fault, strength=0.0)
     elif fault.mode == "uncorrectable_memory":

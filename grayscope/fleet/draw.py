@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from grayscope.errors import InputError
 from grayscope.fleet.couplings import again, forms, lot
 from grayscope.fleet.fabric import Fabric
 from grayscope.fleet.faults import Fault
@@ -17,9 +18,13 @@ from grayscope.fleet.topology import LINKS, Topology
 #: The worst tenth of the nodes has 41 % of the events (algorithms reference, section 10.3).
 FRAIL, FRAILTY = 0.10, 0.41 / 0.10 / (0.59 / 0.90)
 
+#: Onsets beyond which a scenario is refused: a bound of ours, a thousand times what any packaged one plants; assumed.
+ONSETS = 200_000
+
 
 def draw(scenario: Scenario, topology: Topology) -> tuple[Fault, ...]:
     """Return all faults, then all look-alikes, of a scenario, each by time; every mode has random streams of its own."""
+    _bounded(scenario, topology)
     out: list[Fault] = []
     for mode in (*scenario.faults, *scenario.controls):
         out += _of(mode, hazards()[mode], scenario, topology, stream(scenario.seed, f"onsets of {mode}"))
@@ -28,6 +33,13 @@ def draw(scenario: Scenario, topology: Topology) -> tuple[Fault, ...]:
     made = (f for raw in again(out, topology, scenario.seed) for f in _made(raw, scenario, fabric, kinds[raw.mode]))
     found = list(_apart(list(made)))
     return (*(f for f in found if f.state != "benign"), *(f for f in found if f.state == "benign"))
+
+
+def _bounded(scenario: Scenario, topology: Topology) -> None:
+    """Refuse a scenario that would plant more than anybody can look at."""
+    total = sum(expected(mode, scenario, topology) for mode in (*scenario.faults, *scenario.controls))
+    if total > ONSETS:
+        raise InputError.at("scenario", "acceleration", f"at most {ONSETS:,} onsets in all", f"about {total:,.0f}")
 
 
 def _made(raw: Fault, scenario: Scenario, fabric: Fabric, rng: np.random.Generator) -> Iterator[Fault]:

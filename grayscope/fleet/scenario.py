@@ -116,7 +116,11 @@ def load(what: str | Path) -> Scenario:
         raise UsageError(f"no scenario or file is called {str(what)!r}: {nearest(str(what), names())}")
     if path.stat().st_size > 1_000_000:
         raise InputError.at(path, "size", "at most 1 MB", f"{path.stat().st_size} bytes")
-    return parse(path.read_text("utf-8"), path.stem, str(path))
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError.at(path, "text", "UTF-8", shorten(error)) from error
+    return parse(text, path.stem, str(path))
 
 
 def parse(text: str, name: str, where: str) -> Scenario:
@@ -140,9 +144,11 @@ def checked(scenario: Scenario, where: str = "scenario") -> Scenario:
         for mode in getattr(scenario, key):
             if mode not in fitting:
                 raise InputError.at(where, key, nearest(str(mode), fitting), shorten(mode))
-    for mode in scenario.speed:
+    for mode, factor in scenario.speed.items():
         if mode not in known:
             raise InputError.at(where, "speed", nearest(mode, known), shorten(mode))
+        if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 <= factor <= 1e6:
+            raise InputError.at(where, f"speed: {mode}", "a number from 0 to 1,000,000", shorten(factor))
     limits = {
         "nodes": (1, 9999), "gpus": (1, 16), "hours": (0.02, 24 * 366), "period_s": (1, 3600), "link_period_s": (1, 36_000), "second": (0, 1), "busy": (0, 1),
         "acceleration": (0, 1e9), "weak": (0, 1),
@@ -154,7 +160,8 @@ def checked(scenario: Scenario, where: str = "scenario") -> Scenario:
         raise InputError.at(where, "link_period_s", f"a multiple of period_s, {scenario.period_s}", str(scenario.link_period_s))
     for item in fields(Mess):
         if not 0 <= getattr(scenario.mess, item.name) <= (1 if item.name != "late_ticks" else 100):
-            raise InputError.at(f"{where}: mess", item.name, "a share from 0 to 1", str(getattr(scenario.mess, item.name)))
+            wanted = "0 to 100 ticks" if item.name == "late_ticks" else "a share from 0 to 1"
+            raise InputError.at(f"{where}: mess", item.name, wanted, str(getattr(scenario.mess, item.name)))
     return scenario
 
 
@@ -170,7 +177,7 @@ def _typed(values: Mapping[str, Any], like: Any, where: str) -> dict[str, Any]:
             value = tuple(value)
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
-        if not isinstance(value, kind):
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise InputError.at(where, key, kind.__name__, f"{type(value).__name__} {shorten(value)}")
         out[key] = value
     return out

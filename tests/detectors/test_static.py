@@ -114,3 +114,11 @@ def test_time_at_the_power_limit_counts_only_where_it_is_watched(run: Run, accus
     assert accused(run("static", "gpu", values)) == {"n0/gpu2"}
     assert accused(run("static", "gpu", values, power=True)) == {"n0/gpu1", "n0/gpu2"}
     assert not any(run("static", "gpu", values, power=True, warnings=False))
+
+
+def test_on_nvlink_5_the_effective_error_ratio_is_judged_and_the_raw_one_is_not(run: Run, accused: Accused) -> None:
+    names, quiet = ["n0/gpu0/nvlink0", "n0/gpu0/nvlink1"], np.zeros((6, 2))
+    raw, effective = quiet + 1e-8, quiet.copy()
+    effective[3:, 1] = 1e-11
+    values = {'nvlink_bit_error_ratio{stage="raw"}': raw, 'nvlink_bit_error_ratio{stage="effective"}': effective}
+    assert accused(run("static", "nvlink", values, subjects=names)) == {"n0/gpu0/nvlink1"}

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from grayscope.errors import InputError, UsageError
+from grayscope.fleet.draw import draw
 from grayscope.fleet.scenario import load, names, parse
+from grayscope.fleet.topology import Topology
 
 
 def test_all_scenarios_of_the_benchmark_are_there_and_say_what_they_are() -> None:
@@ -52,3 +54,24 @@ def test_changes_are_checked_as_well() -> None:
     assert load("null").but(nodes=3, seed=None).nodes == 3
     with pytest.raises(InputError, match="hours"):
         load("null").but(hours=0.0)
+
+
+@pytest.mark.parametrize("factor", ['"a"', "-3", "nan", "1e300", "true"])
+def test_a_speed_that_is_no_sensible_number_names_the_mode(factor: str) -> None:
+    with pytest.raises(InputError, match=r"speed: hang: expected a number from 0 to 1,000,000"):
+        parse(f'faults = ["hang"]\n[speed]\nhang = {factor}\n', "s", "s.toml")
+
+
+def test_true_is_no_number_and_text_is_utf8(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nodes: expected int, found bool"):
+        parse("nodes = true\n", "s", "s.toml")
+    file = tmp_path / "s.toml"
+    file.write_bytes(b'note = "\xff"\n')
+    with pytest.raises(InputError, match="UTF-8"):
+        load(file)
+
+
+def test_more_onsets_than_anybody_can_look_at_are_refused() -> None:
+    scenario = load("links").but(hours=1.0, acceleration=1e9)
+    with pytest.raises(InputError, match="at most 200,000 onsets"):
+        draw(scenario, Topology(scenario.nodes, scenario.gpus, 1))
