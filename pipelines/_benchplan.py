@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from grayscope import __version__, plugins
 from grayscope.errors import InputError, UsageError, shorten
 from grayscope.scoreboard import HOME, Run
@@ -112,16 +114,20 @@ def _split(text: str) -> list[str]:
 
 
 def _recorded(real: Path | None, maps: Path | None) -> Iterator[Source]:
-    """Yield the recorded sets whose map reads labels."""
+    """Yield the recorded sets whose map reads labels, those that are there; none at all is an error."""
     data = real or Path(os.environ.get("GRAYSCOPE_SHARED") or "../shared")
     data = data / "data" if (data / "data").is_dir() else data
-    folder = maps or Path("tests/maps")
+    folder, found = maps or Path("tests/maps"), 0
     for name, file in _toml(folder / "sets.toml").get("files", {}).items():
         if "truth" not in _toml(folder / f"{name}.toml"):
             continue
         if not (data / str(file)).is_file():
-            raise InputError.at(folder / "sets.toml", name, f"a file in {data}", str(file))
+            click.echo(f"{name}: {file} is not in {data}: left out", err=True)
+            continue
+        found += 1
         yield Source(name, file=data / str(file), mapping=folder / f"{name}.toml")
+    if not found:
+        raise InputError.at(folder / "sets.toml", "files", f"at least one labelled set in {data}", "none")
 
 
 def _toml(file: Path) -> Mapping[str, Mapping[str, object]]:

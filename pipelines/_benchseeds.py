@@ -41,11 +41,11 @@ def of_page(seeds: Sequence[int]) -> list[str]:
     Examples
     --------
     >>> of_page([1, 2, 3])
-    ['Seeds 1 to 3 were not looked at while tuning: that was done on seeds 101 to 199.']
+    ['Seeds 1 to 3 were kept from tuning, which was done on seeds 101 to 199.']
     """
     tuned, kept = [s for s in seeds if s in TUNING], [s for s in seeds if s in VALIDATION]
     other = [s for s in seeds if s not in TUNING and s not in VALIDATION]
-    said = [f"{_told(kept)} not looked at while tuning: that was done on seeds {TUNING[0]} to {TUNING[-1]}."] if kept else []
+    said = [f"{_told(kept)} kept from tuning, which was done on seeds {TUNING[0]} to {TUNING[-1]}."] if kept else []
     if tuned:
         said.append(f"{_told(tuned)} among those that grayscope is tuned on: their figures flatter it; seeds {VALIDATION[0]} to {VALIDATION[-1]} count.")
     if other:

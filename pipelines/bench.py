@@ -19,7 +19,9 @@ import click
 @click.option("--out", type=click.Path(path_type=Path), default=Path("bench"), show_default=True, help="Folder for bench.parquet, bench.md and bench.html.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder for traces and results that are kept.  [default: OUT/cache]")
 @click.option("--docs", type=click.Path(path_type=Path), help="Also write the page to this Markdown file.")
-@click.option("--real", type=click.Path(path_type=Path), help="Folder of recorded sets: those with labels join in.")
+@click.option(
+    "--real", type=click.Path(path_type=Path), help="Folder of recorded sets: those with labels join in.  [default with --maps: $GRAYSCOPE_SHARED or ../shared]"
+)
 @click.option("--maps", type=click.Path(path_type=Path), help="Folder with their import maps and sets.toml.  [default: tests/maps]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def command(
@@ -35,7 +37,7 @@ def command(
       grayscope bench --quick
       grayscope bench --scenarios weak,links --detectors grayscope,minder --seeds 3
       grayscope bench --detectors grayscope --seeds 101-103   (seeds to tune on; 1 to 5 are for judging)
-      grayscope bench --quick --real ../shared --maps tests/maps --docs docs/benchmark.md
+      grayscope bench --quick --real DATA --maps tests/maps --docs docs/benchmark.md
     """
     from . import _benchplan as planning
     from ._benchpage import pieces

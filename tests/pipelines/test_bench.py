@@ -146,7 +146,7 @@ def test_rivals_share_a_pass_and_only_those_that_are_missing_run(made: tuple[Pat
     assert rows["null", HOME]["cpu_seconds"] == rows["null", HOME]["cpu_seconds_alone"]
 
 
-@pytest.mark.parametrize(("seeds", "said"), [("101,", "Seed 101 was among those that grayscope is tuned on"), ("2,", "Seed 2 was not looked at while tuning")])
+@pytest.mark.parametrize(("seeds", "said"), [("101,", "Seed 101 was among those that grayscope is tuned on"), ("2,", "Seed 2 was kept from tuning")])
 def test_the_page_says_which_seeds_were_tuned_on(tmp_path: Path, seeds: str, said: str) -> None:
     bench(tmp_path, "--scenarios", "null", "--detectors", "static", "--seeds", seeds)
     assert said in (tmp_path / "bench.md").read_text("utf-8")
@@ -194,11 +194,12 @@ def test_recorded_sets_with_labels_join_in(tmp_path: Path) -> None:
     assert "drives" in done.stdout
 
 
-def test_a_set_whose_file_is_missing_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_a_set_whose_file_is_missing_is_named_and_left_out_and_without_any_there_is_an_error(tmp_path: Path) -> None:
     options = recorded(tmp_path)
     (tmp_path / "data" / "d.csv").unlink()
     done = CliRunner().invoke(plugins.load("pipelines", "bench"), [*SMALL, "--out", str(tmp_path / "out"), *options])
-    assert "drives" in str(done.exception)
+    assert "drives: d.csv is not in" in done.output
+    assert "expected at least one labelled set" in str(done.exception)
 
 
 def test_another_seed_scenario_size_or_map_is_another_trace(tmp_path: Path) -> None:

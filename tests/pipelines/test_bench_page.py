@@ -69,7 +69,7 @@ def test_a_page_is_html_without_anything_unescaped() -> None:
 @pytest.mark.parametrize(
     ("seeds", "said"),
     [
-        ([1, 2, 3, 4, 5], "Seeds 1 to 5 were not looked at while tuning"),
+        ([1, 2, 3, 4, 5], "Seeds 1 to 5 were kept from tuning"),
         ([150], "Seed 150 was among those that grayscope is tuned on"),
         ([6, 100, 200], "Seeds 6, 100, 200 were neither"),
     ],
