@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from grayscope.modes import Modes
 from grayscope.verdict import STATES
 
-#: Sides whose troubles spread to neighbours of the same machine: heat does, a worn row of memory does not.
-SPREADING = frozenset({"service", "condition"})
+#: Troubles that neighbours of one machine share: heat and power do, a worn row of memory or a slow drive do not.
+SPREADING = frozenset({"thermal_throttle", "power_cap"})
 #: How much less likely a member is to be the culprit that the first suspect's mode explains.
 EXPLAINED = 0.25
 
@@ -68,7 +68,7 @@ def related(a: Member, b: Member) -> bool:
         return causal
     place = a.subject.rpartition("/")[0]  # ranks of a job are no neighbours
     siblings = place == b.subject.rpartition("/")[0] != "" and ":" not in place
-    return siblings and a.mode == b.mode != "" and a.side in SPREADING and b.side in SPREADING
+    return siblings and a.mode == b.mode and a.mode in SPREADING
 
 
 def lead(members: Mapping[str, Member], before: str) -> Member:
