@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from grayscope.modes import Modes
 from grayscope.verdict import STATES
 
-#: Troubles that neighbours of one machine share: heat and power do, a worn row of memory or a slow drive do not.
-SPREADING = frozenset({"thermal_throttle", "power_cap"})
+#: Troubles that neighbours of one machine share: heat, power, and slowness that no part explains; a worn row of memory or a slow drive are
+#: each their own.
+SPREADING = frozenset({"thermal_throttle", "power_cap", "slow_component", "became_slower"})
 #: How much less likely a member is to be the culprit that the first suspect's mode explains.
 EXPLAINED = 0.25
 

@@ -28,6 +28,7 @@ def test_effects_are_transitive_and_no_mode_brings_about_itself() -> None:
         (member("n1/gpu3/pcie", "pcie_width"), LATE, True),
         (member("n1", "disk_redundancy"), LATE, False),  # a lost disk makes no GPU late
         (HOT, member("n1/gpu4", "thermal_throttle", side="condition"), True),  # heat spreads
+        (member("n1/task0", "slow_component", "gray", "service"), member("n1/task1", "slow_component", "gray", "service"), True),
         (member("n1/nvme0", "slow_drive", "gray", "service"), member("n1/nvme1", "slow_drive", "gray", "service"), False),
         (member("n1/gpu3", "hbm_row_spares"), member("n1/gpu4", "hbm_row_spares"), False),  # worn rows do not
         (member("n1/gpu3/pcie", "pcie_errors"), member("n1/gpu4/pcie", "pcie_errors"), False),
