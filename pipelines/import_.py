@@ -120,7 +120,7 @@ def flightrecorder(folder: Path, job: str | None, out: Path, cluster: str, as_js
 
     \b
     Example:
-      grayscope import flightrecorder /tmp/nccl_trace --out hang
+      grayscope import flightrecorder dumps/ --out hang
     """
     from grayscope import plugins
     from grayscope.tracewriter import TraceWriter
