@@ -19,6 +19,7 @@ from grayscope.pathblame import PathBlame
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.together import Together
+from grayscope.upstream import Upstream
 from grayscope.waiting import walked
 
 #: Share of a component's parts that stand out together to make it the component's matter.
@@ -50,7 +51,7 @@ class Blame:
         self.told: dict[str, int] = {}  # component -> when something was last said about itself
         self.lately = Memory({"excess": Field(np.float32, 0.0)})
         self.paths, self.together, self.congestion = PathBlame(threshold(false_pages)), Together(), Congestion()
-        self.hosts, self.waiting = HostBusy(), Waiting()
+        self.hosts, self.waiting, self.upstream = HostBusy(), Waiting(), Upstream()
         self._parts: dict[str, tuple[object, object, Counter[str], bool]] = {}
 
     def step(self, evidence: Evidence, tick: Tick, standing: Standing | None = None) -> Evidence:
@@ -68,9 +69,11 @@ class Blame:
         excess = self._excess(tick, standing) if (crossed or tick.table == "rank") and standing is not None else None
         if standing is not None:
             self.hosts.look(tick, standing)
+            if excess is not None and tick.table != "rank":
+                self.upstream.weigh(tick, standing, excess)
         if not len(evidence):
             return evidence
-        found = list(evidence)
+        found = self.upstream.step(list(evidence), tick)
         self._hear(found, tick)
         if standing is not None:
             self.congestion.hear(found, {name: m.mode or "" for name, m in zip(tick.metrics, standing.metrics, strict=True) if m is not None}, tick.time)
@@ -78,7 +81,7 @@ class Blame:
             found = list(walked(found, tick, standing, excess))
         if crossed and tick.table not in ("rank", "comm"):
             nothing = np.zeros((len(tick.metrics), len(tick.subjects)), np.float32)
-            found = self.paths.step(found, tick, now, ACCUSING, nothing if excess is None else excess, self.told)
+            found = self.paths.step(found, tick, now, ACCUSING, nothing if excess is None else excess, self.told, self.congestion.explains(tick.time))
         if tick.table == "comm":
             found = self.waiting.ready((moved(f, tick, self.told) for f in found), tick)
         if tick.table in ("comm", "path") and self.congestion.explains(tick.time):
@@ -119,7 +122,7 @@ class Blame:
         text = json.dumps(
             [self.ticks, self.told, self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.last, self.waiting.since]
         )
-        return {"blame": np.array(text), **self.lately.snapshot()}
+        return {"blame": np.array(text), "upstream": np.array(self.upstream.snapshot()), **self.lately.snapshot()}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
@@ -127,7 +130,8 @@ class Blame:
         self.waiting.since = {name: (first, last) for name, (first, last) in since.items()}
         self.paths.ends = {table: {end: (seen, size) for end, (seen, size) in some.items()} for table, some in ends.items()}
         self.together.restore(together)
-        self.lately.restore({key: array for key, array in state.items() if key != "blame"})
+        self.upstream.restore(str(state["upstream"]))
+        self.lately.restore({key: array for key, array in state.items() if key not in ("blame", "upstream")})
 
 
 def _to_gpu(finding: Finding, tick: Tick) -> Finding:

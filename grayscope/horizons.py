@@ -39,6 +39,8 @@ HORIZONS = FAST + SLOW
 KNEES = {4: 2.0, 16: 2.25, 64: 2.5, 256: 2.75, 1024: 3.0, 4096: 3.0}
 #: A mean above this has probably been held down by the clipping of its terms at twelve spreads.
 CLIPPED = 6.0
+#: A mean over a long span speaks only while that over the last 16 ticks is at least this share of it: what is over is no news.
+STILL = 0.25
 #: Parts are noisy each in its own way. How far one moves from tick to tick tells, for no lasting fault changes that: the median
 #: move is followed by small steps, the last of them this share, and believed from so many moves on.
 STEP, MOVES = 0.01, 32
@@ -160,7 +162,10 @@ class Horizons:
         for i, horizon in enumerate(self.horizons if close else FAST):
             chances = math.log(tests * looks(horizon, tick.period))
             laws = self.tails.laws(tick.table, i)
+            mean, lately = columns.arrays["mean"][i], columns.arrays["mean"][min(i, len(FAST) - 1)]
             for m, s, z in self._outstanding(i, tick, chances, standing, columns):
+                if lately[m, s] < STILL * mean[m, s]:
+                    continue
                 level = laws[m].surprise(z) - chances
                 if level > best.get((m, s), (-math.inf, 0))[0]:
                     best[m, s] = (level, horizon)

@@ -89,6 +89,8 @@ class Levels:
             return a["best"]
         told = page.column(tick, "expected")
         full = np.where(np.isfinite(a["usual"]), a["usual"], np.where(np.isfinite(page.published), page.published, a["best"]))
+        if page.account.shared:  # what all have lost together is lost too
+            full = np.fmax(full, a["best"])
         return full if told is None else np.where(np.isfinite(told), told, full)
 
     @staticmethod

@@ -32,7 +32,7 @@ class Account:
     reserve, cliff : float
     sku : mapping of str to float
         What the SKU should have; keys are words of its name.
-    missing, own, decades : bool
+    missing, own, shared, decades : bool
     sum, mode, says : str
     """
 
@@ -58,6 +58,7 @@ class Account:
     sku: Mapping[str, float] = field(default_factory=dict)
     missing: bool = False
     own: bool = False
+    shared: bool = False
     decades: bool = False
     sum: str = ""
     mode: str = ""

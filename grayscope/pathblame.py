@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ VALID = 64
 FAR = 4.0
 #: Paths that must stand out before components in between are looked for.
 PATHS = 2
+#: Share of the excess of its paths through an accused component that a component's other paths must stay below to be well.
+WELL = 0.5
 #: Rivals that are told of one suspect.
 RIVALS = 8
 
@@ -46,7 +48,9 @@ class PathBlame:
         self.ends: dict[str, dict[str, tuple[int, float]]] = {}  # table -> end that was accused itself -> tick, size of the effect
         self._known: dict[str, tuple[object, object, Counter[End], Incidence]] = {}
 
-    def step(self, findings: list[Finding], tick: Tick, now: int, accusing: frozenset[str], excess: NDArray[np.float32], told: dict[str, int]) -> list[Finding]:
+    def step(
+        self, findings: list[Finding], tick: Tick, now: int, accusing: frozenset[str], excess: NDArray[np.float32], told: Mapping[str, int], congested: bool,
+    ) -> list[Finding]:  # fmt: skip
         """Return the findings with those about paths moved to what the paths share.
 
         Parameters
@@ -61,27 +65,51 @@ class PathBlame:
             Lasting distance from what was expected, larger is worse.
         told : dict of str to int
             Components about which other evidence is at hand.
+        congested : bool
+            The network said lately that it is overloaded: then a component that retries explains nothing.
         """
+        owning: Mapping[str, int] = {} if congested else told
         votes, ends = self.votes.setdefault(tick.table, {}), self.ends.setdefault(tick.table, {})
         paths = {f.subject for f in findings if tick.roster.crosses(f.subject)}
         votes |= {f.subject: now for f in findings if f.side in accusing and f.subject in paths}
-        ends |= {f.subject: (now, _size(f)) for f in findings if f.side in accusing and f.subject not in paths and f.strength >= self.enter}
         self.votes[tick.table] = votes = {path: seen for path, seen in votes.items() if now - seen <= VALID}
         self.ends[tick.table] = ends = {end: (seen, size) for end, (seen, size) in ends.items() if now - seen <= VALID}
-        moved = list(self._owned(findings, tick, ends, paths))
+        findings = [self._inner(f, tick, ends, owning, excess) for f in findings]
+        ends |= {f.subject: (now, _size(f)) for f in findings if f.side in accusing and f.subject not in paths and f.strength >= self.enter}
+        moved = list(self._owned(findings, tick, ends, owning, paths))
         if any(len(tick.roster.crosses(f.subject)) > 2 for f in moved):
             moved = list(self._solved(moved, tick, votes, excess, told))
         return list(self._voted(moved, tick, votes))
 
     @staticmethod
-    def _owned(findings: list[Finding], tick: Tick, ends: dict[str, tuple[int, float]], paths: set[str]) -> Iterator[Finding]:
-        """Let an end that is accused itself take its paths with it, unless one is far worse than the end explains."""
-        for f in findings:
-            owners = [(ends[c][1], c) for c in tick.roster.crosses(f.subject) if c in ends] if f.subject in paths else []
-            size, owner = max(owners, default=(0.0, ""))
-            yield f._replace(subject=owner, why=f"one of its paths is {f.subject}: {f.why}") if owner and _size(f) <= FAR * size else f
+    def _owned(findings: list[Finding], tick: Tick, ends: dict[str, tuple[int, float]], told: Mapping[str, int], paths: set[str]) -> Iterator[Finding]:
+        """Let what is accused itself, or lately told something about itself, take its paths with it.
 
-    def _solved(self, findings: list[Finding], tick: Tick, votes: dict[str, int], excess: NDArray[np.float32], told: dict[str, int]) -> Iterator[Finding]:
+        Unless the path is far worse than what is accused by its paths explains.
+        """
+        for f in findings:
+            crossed = tick.roster.crosses(f.subject) if f.subject in paths else ()
+            size, owner = max(((ends[c][1], c) for c in crossed if c in ends), default=(0.0, ""))
+            owner = owner if _size(f) <= FAR * size else max(((told[c], c) for c in crossed if c in told), default=(0, ""))[1]
+            yield f._replace(subject=owner, why=f"one of its paths is {f.subject}: {f.why}") if owner else f
+
+    def _inner(self, f: Finding, tick: Tick, ends: Mapping[str, tuple[int, float]], told: Mapping[str, int], excess: NDArray[np.float32]) -> Finding:
+        """Move a finding about a component to an accused one that some of its paths cross, if its other paths are well."""
+        mine = self._counted(tick)[1].of(f.subject)
+        if f.side != "service" or len(mine) < PATHS or f.metric not in tick.metrics:
+            return f
+        left = np.nan_to_num(excess[tick.metrics.index(f.metric)])
+        crossed = {c for s in mine for c in tick.roster.crosses(tick.subjects[s])} & (ends.keys() | told.keys()) - {f.subject}
+        best: tuple[int, int, str] = (0, 0, "")
+        for other in crossed:
+            theirs = self._counted(tick)[1].of(other)
+            through, beside = sorted(mine & theirs), sorted(mine - theirs)
+            if beside and np.median(left[beside]) < WELL * np.median(left[through]):
+                best = max(best, (len(through), len(theirs), other))
+        n, _, other = best
+        return f._replace(subject=other, why=f"{n} of the {len(mine)} paths through {f.subject} cross it, the others are well; {f.why}") if n else f
+
+    def _solved(self, findings: list[Finding], tick: Tick, votes: dict[str, int], excess: NDArray[np.float32], told: Mapping[str, int]) -> Iterator[Finding]:
         """Find the components that explain the paths of each metric, and move the paths to them."""
         incidence, row = self._counted(tick)[1], {name: m for m, name in enumerate(tick.metrics)}
         column = {s: i for i, s in enumerate(tick.subjects)}

@@ -67,6 +67,11 @@ class Incidence:
         self.classes: tuple[tuple[str, ...], ...] = tuple(tuple(names) for names in alike.values())
         self.paths: tuple[Places, ...] = tuple(np.array(p, np.intp) for p in alike)
         self.n_paths = len(crossed)
+        self._through = {name: frozenset(paths) for name, paths in through.items()}
+
+    def of(self, component: str) -> frozenset[int]:
+        """Return the positions of the paths that cross a component."""
+        return self._through.get(component, frozenset())
 
 
 def solve(incidence: Incidence, excess: Floats, prior: Mapping[str, float] | None = None) -> list[Suspect]:

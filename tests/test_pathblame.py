@@ -82,3 +82,19 @@ def test_an_end_accused_for_certain_takes_its_paths_but_not_a_far_worse_one() ->
     assert [f.subject for f in blame.step(evidence, tick)] == ["n3", "n3", "n3>n6", "n1>n2"]
     unsure = Evidence([finding("n3", strength=5.0), finding("n3>n5")])
     assert [f.subject for f in Blame().step(unsure, tick)] == ["n3", "n3>n5"]
+
+
+def test_a_component_whose_other_paths_are_well_is_not_to_blame() -> None:
+    blame, (tick, _) = Blame().paths, ticks("nothing", 1)[0]
+    excess = np.array([[5.0 if "spine2" in VIEW.crosses(s) else 0.1 for s in NAMES]], np.float32)
+    sides = frozenset({"service"})
+    blame.step([finding("spine2", strength=12.0)], tick, 1, sides, excess, {}, congested=False)
+    assert [f.subject for f in blame.step([finding("n3")], tick, 2, sides, excess, {}, congested=False)] == ["spine2"]
+    assert [f.subject for f in blame.step([finding("n3")], tick, 3, sides, np.full_like(excess, 5.0), {}, congested=False)] == ["n3"]
+
+
+def test_an_end_that_told_something_about_itself_takes_its_path_unless_the_network_is_congested() -> None:
+    tick, nothing, sides = ticks("nothing", 1)[0][0], np.zeros((1, len(NAMES)), np.float32), frozenset({"service"})
+    for congested, subject in ((False, "n5"), (True, "n3>n5")):
+        found = Blame().paths.step([finding("n3>n5")], tick, 1, sides, nothing, {"n5": tick.time}, congested)
+        assert [f.subject for f in found] == [subject]

@@ -75,3 +75,13 @@ def test_an_error_rate_that_is_not_doubled_is_nobodys_matter(run: Run, accused: 
     names = [f"n{i // 8}/gpu{i % 8}/pcie" for i in range(WIDTH)]
     assert accused(run("became", "pcie", {"pcie_replays_total": half}, subjects=names)) == set()
     assert accused(run("became", "pcie", {"pcie_replays_total": double}, subjects=names)) == {"n1/gpu1/pcie"}
+
+
+def test_what_is_over_is_no_news(run: Run) -> None:
+    values = compute(6)
+    values[ONSET : ONSET + 20, 21] *= 1.2
+    said = run("became", "rank", {"compute_seconds": values}, keys=ranks)
+    loud = [t for t, found in enumerate(said) if any(f.subject == "n2/gpu5" and f.strength >= 6.9 for f in found)]  # type: ignore[attr-defined]
+    assert loud
+    assert ONSET < min(loud) < ONSET + 20
+    assert max(loud) < ONSET + 20 + 128

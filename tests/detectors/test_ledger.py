@@ -73,6 +73,7 @@ LEVELS = [
     ("nic", "nic_port_lanes_active", 4, 2, "nic_rate", 4, 2, "nic_rate"),
     ("nic", "nic_port_up", 1, 0, "rail_failover", 7, 6, "rail_failover"),
     ("node", "bond_members_active", 2, 1, "bond_member", 1, 0, "bond_degraded"),
+    ("node", "bond_members_aggregated", 2, 1, "bond_member", 1, 0, "bond_degraded"),
     ("leaf", "leaf_uplinks_active", 16, 15, "adaptive_routing", 15, 14, ""),
     ("node", "psu_redundancy_intact", 1, 0, "psu", 1, 0, ""),
     ("node", "fan_redundancy_intact", 1, 0, "cooling", 1, 0, "fan_degraded"),
@@ -123,6 +124,14 @@ def test_what_a_whole_sku_lacks_accuses_nobody() -> None:
     assert keep(("gpu", {"nvlink_links_active": flat(0)})).findings == []  # cards without a bridge
     assert keep(("node", {"psu_redundancy_intact": flat(0)})).findings == []  # single supplies by design
     assert keep(("gpu", {"nvlink_links_active": flat(NAN)})).findings == []
+
+
+def test_uplinks_that_all_leaves_lose_together_are_lost_while_cards_may_all_have_fewer_links() -> None:
+    values = flat(16, ticks=200)
+    values[20:] = 15
+    books = keep(("leaf", {"leaf_uplinks_active": values}))
+    assert {f.subject for f in books.findings if f.time > 150 * 10_000_000} == {NAMES["leaf"](i) for i in range(8)}
+    assert [f for f in keep(("gpu", {"nvlink_links_active": values}), keys={"sku": "unheard of"}).findings if f.time > 150 * 10_000_000] == []
 
 
 def test_a_few_cards_are_measured_by_what_their_sku_should_have() -> None:
