@@ -271,8 +271,8 @@ def test_accumulate_against_the_obvious() -> None:
     for t in range(1, 101):
         residual = rng.normal(0, 4, shape).astype(F)
         residual[rng.random(shape) < 0.2] = np.nan
-        scale = np.full(shape, 1.5, F)
-        running.accumulate(residual, scale, sign, mean, seen, block, filled, 2, t % 5 == 0, length)
+        scale, restless = np.full(shape, 1.0, F), np.full(shape, 0.5, F)
+        running.accumulate(residual, scale, restless, sign, mean, seen, block, filled, 2, t % 5 == 0, length)
         for s in range(3):
             if np.isfinite(residual[0, s]):
                 v = min(max(float(residual[0, s]) / 1.5, -12), 12)
