@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from grayscope.kernels import SIGMA, F, median_near
+from grayscope.medians import SIGMA, F, median_near, nearby
 
 
 @njit("void(float32[::1], int32[::1], float32[::1], int32[::1], float32)", cache=True, error_model="numpy")
@@ -113,7 +113,7 @@ def outstanding(
                 w[s] = F(0.0)
         if n < 4:
             continue
-        middle = median_near(d, n, width[m] / SIGMA, F(0.3) * width[m] / SIGMA, scratch)
+        middle = median_near(d, n, width[m] / SIGMA, nearby(n) * width[m] / SIGMA, scratch)
         width[m] = SIGMA * middle
         usual = max(width[m], F(0.7)) * (F(1.0) + F(14.0) / F(n))
         if learn:
