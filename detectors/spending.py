@@ -106,23 +106,20 @@ def _unlikely(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: 
     The law is the predictive one: it knows that the group's rate was itself estimated from few events, and that healthy
     parts differ, by as much as all others that are `trusted` do within their groups.
     """
-    suspects = np.flatnonzero(events >= LEAST).tolist()
-    if not suspects:
+    suspects = np.flatnonzero(events >= LEAST)
+    if not len(suspects):
         return
     seen, watched = (np.bincount(label, weights=np.where(trusted, x, 0.0), minlength=int(label.max()) + 1) for x in (events, ticks))
     members = np.bincount(label, weights=ticks > 0)
-    for s in suspects:
-        g = label[s]
-        if members[g] < 4:
-            continue
-        others = float(seen[g] - trusted[s] * events[s]) + 0.5  # half an event more than was seen: none so far is not impossible
-        mean = others / max(float(watched[g] - trusted[s] * ticks[s]), 1.0) * float(ticks[s])
-        n = math.floor(events[s])
-        # Cheap first: no law with this mean has a thinner tail than Poisson's, and that one is not thin enough.
-        if n <= mean or n * math.log(n / mean) - (n - mean) + 3.0 < needed:
-            continue
-        size = 1.0 / (1.0 / others + _difference(events, ticks, label, trusted, s))
-        yield s, log_tail(n, mean, mean + mean * mean / size), mean
+    g, own = label[suspects], trusted[suspects]
+    others = seen[g] - own * events[suspects] + 0.5  # half an event more than was seen: none so far is not impossible
+    mean = others / np.maximum(watched[g] - own * ticks[suspects], 1.0) * ticks[suspects]
+    n = np.floor(events[suspects])
+    # Cheap first: no law with this mean has a thinner tail than Poisson's, and that one is not thin enough.
+    far = (members[g] >= 4) & (n > mean) & (n * np.log(n / mean) - (n - mean) + 3.0 >= needed)
+    for s, count, usual, among in zip(suspects[far].tolist(), n[far].tolist(), mean[far].tolist(), others[far].tolist(), strict=True):
+        size = 1.0 / (1.0 / among + _difference(events, ticks, label, trusted, s))
+        yield s, log_tail(int(count), usual, usual + usual * usual / size), usual
 
 
 def _difference(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: NDArray[np.bool_], without: int) -> float:
