@@ -143,12 +143,12 @@ def _learn(
 
 @njit(
     "void(float32[:,::1], float32[:,::1], int32[::1], int32[:,::1], int32[:,::1], int32[::1], int8[::1], float32[:,::1], float32[::1], boolean[::1],"
-    " float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1], float32[:,::1], int32)",
+    " float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1], float32[:,::1], int32, float32[:,::1])",
     cache=True,
 )
 def remember(
     residual: Any, spread: Any, layout: Any, order: Any, starts: Any, groups: Any, sign: Any, floor: Any, pooled: Any, doubted: Any,
-    scale: Any, noise: Any, base: Any, age: Any, past: Any, horizon: Any,
+    scale: Any, noise: Any, base: Any, age: Any, past: Any, horizon: Any, guess: Any,
 ) -> None:  # fmt: skip  # pragma: no cover - compiled
     """Follow the usual spread of each cell's group, each cell's own offset and noise; write its distance from that offset.
 
@@ -157,7 +157,8 @@ def remember(
     while it is young, for noise that lasts makes a young offset a poor guess. Peers
     come and go, and with them the median that residuals are measured from: what the settled members of a group have
     in common beside their offsets is that median's doing and taken away. `floor` [M, G] and `pooled` [M] bound the
-    spread from below, `pooled` the more the fewer peers there are; `noise` is the spread that is left when the offsets are gone.
+    spread from below, `pooled` the more the fewer peers there are; `noise` is the spread that is left when the offsets are gone;
+    `guess` [M, G] holds the last one of each group, a first guess of the next.
     """
     n_subjects = residual.shape[1]
     d = np.empty(n_subjects, np.float32)
@@ -181,12 +182,12 @@ def remember(
                 n += there & (seen[s] >= 64) & (not doubted[s])
             middle, left = F(0.0), F(-1.0)
             if n >= 4:
-                usual = noise[m, who[first]]
-                near = nearby(n) * usual
+                near = nearby(n) * guess[m, g]
                 middle = median_near(d, n, F(0.0), near, scratch)
                 for i in range(n):
                     d[i] = abs(d[i] - middle)
-                left = SIGMA * median_near(d, n, usual / SIGMA, near / SIGMA, scratch)
+                guess[m, g] = median_near(d, n, guess[m, g], near, scratch)
+                left = SIGMA * guess[m, g]
             least = pooled[m] * max(F(0.3), F(8.0) / (F(8.0) + F(peers)))
             now = max(max(SIGMA * spread[m, g], least), floor[m, g])
             left = max(left, floor[m, g]) if left >= F(0.0) else now

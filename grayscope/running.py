@@ -104,13 +104,11 @@ def outstanding(
             continue
         n = 0
         for s in range(n_subjects):
-            steps = seen[m, s]
-            if steps >= least:
-                w[s] = mean[m, s] * np.sqrt(unit * min(F(steps), F(2.0) * length - F(1.0)))
-                d[n] = abs(w[s])
-                n += 1
-            else:
-                w[s] = F(0.0)
+            far = mean[m, s] * np.sqrt(unit * min(F(seen[m, s]), F(2.0) * length - F(1.0)))
+            w[s] = far if seen[m, s] >= least else F(0.0)
+        for s in range(n_subjects):
+            d[n] = abs(w[s])
+            n += seen[m, s] >= least
         if n < 4:
             continue
         middle = median_near(d, n, width[m] / SIGMA, nearby(n) * width[m] / SIGMA, scratch)
@@ -135,8 +133,9 @@ def outstanding(
                         tail[m, 3 + 3 * k] += over < F(2.0)
                         k += 1
                     peak[m, s] = F(0.0)
+        edge = cut[m] * usual
         for s in range(n_subjects):
-            if w[s] > cut[m] * usual:
+            if w[s] > edge:
                 rows[found] = m
                 cols[found] = s
                 z[found] = w[s] / usual
