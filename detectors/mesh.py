@@ -134,9 +134,9 @@ class Mesh:
         starts = np.array([[0, *np.cumsum(np.bincount(lay.label[0], minlength=KINDS))]], np.int32)
         common = (nobody, order, starts, np.full(1, KINDS, np.int32), standing.sign, floor, none, doubt)
         unused = np.zeros_like(residual)  # noise is measured from tick to tick, see `_noise`
-        kernels.remember(residual, spread, *common, a["scale"], unused, a["base"], a["age"], np.empty_like(residual), PAST)
+        kernels.remember(residual, spread, *common, a["scale"], unused, a["base"], a["age"], np.empty_like(residual), PAST, np.zeros_like(spread))
         away, left = np.nan_to_num(medians(np.abs(past), label, KINDS)[0]), np.empty_like(past)
-        kernels.remember(past, away, *common, a["scale past"], unused, a["base past"], a["age past"], left, PAST)
+        kernels.remember(past, away, *common, a["scale past"], unused, a["base past"], a["age past"], left, PAST, np.zeros_like(spread))
         middle, _ = medians(standing.centre, np.zeros_like(standing.centre, np.int32), 1)
         centre = np.repeat(middle, KINDS, axis=1)
         still, called = np.zeros(lay.label.shape, bool), (tuple((kind,) for kind in (*WAYS, "between")),)

@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from grayscope import heard
 from grayscope.columns import Columns, Field, Memory
 from grayscope.evidence import NOTHING, Evidence, Finding
+from grayscope.places import Places
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 
@@ -51,6 +53,7 @@ class Silent:
     def __init__(self, *, false_pages: float = 1.0, silent_after: int = 5, hole_after: int = 60, frozen_after: int = 240) -> None:
         del false_pages
         self.silent_after, self.hole_after, self.frozen_after = silent_after, hole_after, frozen_after
+        self.places = Places()
         self.memory = Memory(
             {
                 "habit": Field(np.float32, 0.0),  # running share of ticks in which the cell was reported
@@ -69,20 +72,17 @@ class Silent:
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return who is silent, frozen or half-reporting."""
         columns = self.memory.of(tick)
-        a = columns.arrays
-        came = np.isfinite(tick.values)
-        regular = a["habit"] > 0.5
-        usual: NDArray[np.bool_] = np.asarray(regular.any(axis=0))
-        mute: NDArray[np.bool_] = usual & ~np.asarray(came.any(axis=0))
+        a, (regular, came, usual) = columns.arrays, _present(tick, columns)
+        mute: NDArray[np.bool_] = usual & ~came
         if int(mute.sum()) > max(SITE * int(usual.sum()), 1) and not self._ended(tick, mute, usual):
             # Those that were silent before go on being so.
             return Evidence([*self._missing(tick, columns, regular, usual), *self._gap(tick, columns, usual, mute)])
         a["gap"][:] = 0
-        a["absent"] = np.where(came, 0, a["absent"] + 1).astype(np.int32)
-        a["habit"] += (came - a["habit"]) * np.float32(0.05)
-        a["habit"][regular & ~came] = np.maximum(a["habit"][regular & ~came], 0.51)  # a habit survives the silence itself
-        self._watch_change(tick, a, came)
-        findings = [*self._missing(tick, columns, regular, usual), *self._frozen(tick, a, standing), *self._paced(tick, a, np.asarray(came.any(axis=0)))]
+        longest, stuck = heard.heed(
+            tick.values, regular, a["habit"], a["absent"], a["last"], a["still"], a["lively"], STILL, self.frozen_after, np.float32(LIVELY)
+        )  # fmt: skip
+        missing = self._missing(tick, columns, regular, usual) if longest >= min(self.silent_after, self.hole_after) else ()
+        findings = [*missing, *(self._frozen(tick, a, standing) if stuck else ()), *self._paced(tick, a, came)]
         return Evidence(findings) if findings else NOTHING
 
     def _gap(self, tick: Tick, columns: Columns, usual: NDArray[np.bool_], mute: NDArray[np.bool_]) -> Iterator[Finding]:
@@ -96,10 +96,9 @@ class Silent:
 
     def _ended(self, tick: Tick, mute: NDArray[np.bool_], usual: NDArray[np.bool_]) -> bool:
         """Say whether those who are silent are all there is of some jobs, and others go on: jobs end, monitoring does not."""
-        of_jobs = np.zeros(len(mute), bool)
-        for members in _jobs(tick, usual).values():
-            of_jobs[members] = mute[members].all()
-        return bool(of_jobs[mute].all() and (usual & ~mute).any())
+        job = self.places.of(tick).job
+        go_on = np.unique(job[usual & ~mute])
+        return bool((usual & ~mute).any() and (job[mute] >= 0).all() and not np.isin(job[mute], go_on).any())
 
     # -- missing ----------------------------------------------------------------------------------------------------
 
@@ -116,34 +115,29 @@ class Silent:
         lost, had = gone.sum(axis=0), regular.sum(axis=0)
         half = (lost > 1) & (lost >= HALF * had)
         absent = columns.arrays["absent"]
-        for place, members in _placed(tick, half, had > 0):
+        for place, members in self._placed(tick, half, had > 0):
             since = tick.time - int(absent[:, members][gone[:, members]].max()) * tick.period
             text = f"{_number(members)}{lost[members[0]]} of {had[members[0]]} metrics are no longer reported, the others are"
             yield _finding(tick, place, "coverage_hole", since, text)
         for m in np.flatnonzero((gone & ~half).any(axis=1)).tolist():
-            for place, members in _placed(tick, gone[m] & ~half, regular[m]):
+            for place, members in self._placed(tick, gone[m] & ~half, regular[m]):
                 since = tick.time - int(absent[m, members].max()) * tick.period
                 text = f"{_number(members)}{tick.metrics[m]} is no longer reported, other metrics are"
                 yield _finding(tick, place, "coverage_hole", since, text)._replace(metric=tick.metrics[m])
 
     def _silent_places(self, tick: Tick, silent: NDArray[np.bool_], usual: NDArray[np.bool_], since: int) -> Iterator[Finding]:
         left = silent.copy()
-        for job, members in sorted(_jobs(tick, usual).items()):
+        places = self.places.of(tick)
+        for number in np.unique(places.job[silent & (places.job >= 0)]).tolist():
+            members, job = np.flatnonzero(usual & (places.job == number)), places.jobs[number]
             if len(members) > 1 and silent[members].all():
                 left[members] = False
                 yield _finding(tick, f"job:{job}", "silent", since, f"all {len(members)} subjects of table {tick.table} that belong to it stopped reporting")
-        for place, members in _placed(tick, left, usual, site=False):
+        for place, members in self._placed(tick, left, usual, site=False):
             text = f"all {len(members)} subjects of table {tick.table} on it stopped reporting" if len(members) > 1 else ""
             yield _finding(tick, place, "silent", since, text or f"no row of table {tick.table}, its peers report")
 
     # -- frozen -----------------------------------------------------------------------------------------------------
-
-    def _watch_change(self, tick: Tick, a: dict[str, np.ndarray[Any, Any]], came: NDArray[np.bool_]) -> None:
-        changed = came & (tick.values != a["last"])
-        awake = came & (a["still"] < STILL)
-        a["lively"] += np.where(awake, (changed & np.isfinite(a["last"])) - a["lively"], np.float32(0)) * np.float32(0.05)
-        a["still"] = np.where(changed, 0, a["still"] + came).astype(np.int32)
-        a["last"] = np.where(came, tick.values, a["last"])
 
     def _frozen(self, tick: Tick, a: dict[str, np.ndarray[Any, Any]], standing: Standing) -> Iterator[Finding]:
         stuck = (a["still"] >= self.frozen_after) & (a["lively"] > LIVELY)
@@ -151,7 +145,7 @@ class Silent:
             metric = standing.metrics[m]
             if metric is None or metric.type != "gauge" or metric.waits or 2 * int(stuck[m].sum()) > int(np.isfinite(tick.values[m]).sum()):
                 continue  # many that stand still together are idle, not broken
-            for place, members in _placed(tick, stuck[m], np.isfinite(tick.values[m]), site=False):
+            for place, members in self._placed(tick, stuck[m], np.isfinite(tick.values[m]), site=False):
                 ticks = int(a["still"][m, members].max())
                 text = f"{_number(members)}{tick.metrics[m]} has not changed in any bit for {ticks} ticks, its peers change"
                 yield _finding(tick, place, "frozen", tick.time - ticks * tick.period, text)._replace(metric=tick.metrics[m])
@@ -160,21 +154,29 @@ class Silent:
 
     def _paced(self, tick: Tick, a: dict[str, np.ndarray[Any, Any]], came: NDArray[np.bool_]) -> Iterator[Finding]:
         """Learn from row to row how far apart they are; yield who differs from the table's median."""
-        gap = (a["quiet"] + 1).astype(np.float32)
-        known = a["rows"] > 0
-        a["pace"] += np.where(came & known, (np.minimum(gap, 2 * a["pace"] + 1) - a["pace"]) * np.float32(0.1), np.float32(0))
-        a["quiet"] = np.where(came, 0, a["quiet"] + 1).astype(np.int32)
-        a["rows"] += came
+        usual = heard.pace(came, a["pace"], a["quiet"], a["rows"], a["off"], ROWS, PACE)
+        if not usual or int(a["off"].max(initial=0)) < TICKS:
+            return
         settled = a["rows"] >= ROWS
-        if 2 * int(settled.sum()) <= len(settled):
-            return  # the table is new: nothing is usual yet
-        usual = float(np.median(a["pace"][settled]))
-        wrong = settled & ((a["pace"] > PACE * usual) | (PACE * a["pace"] < usual)) & (a["quiet"] <= 4 * PACE * a["pace"])
-        a["off"] = np.where(wrong, a["off"] + 1, 0).astype(np.int32)
-        for place, members in _placed(tick, a["off"] >= TICKS, settled):
+        for place, members in self._placed(tick, a["off"] >= TICKS, settled):
             pace, ticks = float(np.median(a["pace"][members])), int(a["off"][members].max())
             text = f"{_number(members)}a row every {pace * tick.period / 1e6:.3g} s, its peers every {usual * tick.period / 1e6:.3g} s"
             yield _finding(tick, place, "wrong_rate", tick.time - ticks * tick.period, text)
+
+    def _placed(self, tick: Tick, hit: NDArray[np.bool_], usual: NDArray[np.bool_], *, site: bool = True) -> Iterator[tuple[str, list[int]]]:
+        """Yield places and the subjects there: the site for most of a table, a node for all that it has, else each subject."""
+        some = np.flatnonzero(hit)
+        if site and len(some) > max(SITE * int(usual.sum()), 1):
+            yield "site", some.tolist()
+            return
+        places = self.places.of(tick)
+        total = np.bincount(places.node[usual | hit], minlength=len(places.nodes))
+        for node in np.unique(places.node[some]).tolist():
+            members = some[places.node[some] == node].tolist()
+            if len(members) == int(total[node]) > 1:
+                yield places.nodes[node], members
+            else:
+                yield from ((tick.subjects[s], [s]) for s in members)
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""
@@ -189,34 +191,12 @@ def _finding(tick: Tick, subject: str, mode: str, since: int, text: str) -> Find
     return Finding(tick.time, subject, "coverage", "silent", CERTAIN, mode, since=since, why=text)
 
 
-def _placed(tick: Tick, hit: NDArray[np.bool_], usual: NDArray[np.bool_], *, site: bool = True) -> Iterator[tuple[str, list[int]]]:
-    """Yield places and the subjects there: the site for most of a table, a node for all that it has, else each subject."""
-    if not hit.any():
-        return
-    if site and int(hit.sum()) > max(SITE * int(usual.sum()), 1):
-        yield "site", np.flatnonzero(hit).tolist()
-        return
-    members: dict[str, list[int]] = {}
-    for s in np.flatnonzero(usual | hit).tolist():
-        # A rank lives on the node of its GPU, whatever its name begins with.
-        members.setdefault((tick.roster.key(tick.subjects[s], "gpu") or tick.subjects[s]).split("/", 1)[0], []).append(s)
-    for node, all_of_it in sorted(members.items()):
-        some = [s for s in all_of_it if hit[s]]
-        if len(some) == len(all_of_it) > 1:
-            yield node, some
-        else:
-            yield from ((tick.subjects[s], [s]) for s in some)
-
-
-def _jobs(tick: Tick, usual: NDArray[np.bool_]) -> dict[str, list[int]]:
-    """Return the ranks and communicators of each job; parts outlive their jobs and are left out."""
-    jobs: dict[str, list[int]] = {}
-    for s in np.flatnonzero(usual).tolist():
-        name = tick.subjects[s]
-        job = tick.roster.key(name, "job").removeprefix("job:") if name.startswith(("job:", "comm:")) else ""
-        if job:
-            jobs.setdefault(job, []).append(s)
-    return jobs
+def _present(tick: Tick, columns: Columns) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which cells are regular [M, S], and which subjects [S] report now and usually."""
+    regular = np.empty(tick.values.shape, bool)
+    came, usual = np.empty(len(tick.subjects), bool), np.empty(len(tick.subjects), bool)
+    heard.present(tick.values, columns.arrays["habit"], regular, came, usual)
+    return regular, came, usual
 
 
 def _number(members: list[int]) -> str:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from grayscope.binomial import log_tail
 from grayscope.columns import Columns, Field, Memory
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.horizons import MARGIN, looks, threshold
@@ -26,8 +27,6 @@ Floats = NDArray[np.float64]
 PASTS = (256, 4096)
 #: Events that make a series at all: one is chance.
 LEAST = 3.0
-#: Terms of a tail that are added one by one.
-TERMS = 200
 
 
 class Spending:
@@ -106,23 +105,20 @@ def _unlikely(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: 
     The law is the predictive one: it knows that the group's rate was itself estimated from few events, and that healthy
     parts differ, by as much as all others that are `trusted` do within their groups.
     """
-    suspects = np.flatnonzero(events >= LEAST).tolist()
-    if not suspects:
+    suspects = np.flatnonzero(events >= LEAST)
+    if not len(suspects):
         return
     seen, watched = (np.bincount(label, weights=np.where(trusted, x, 0.0), minlength=int(label.max()) + 1) for x in (events, ticks))
     members = np.bincount(label, weights=ticks > 0)
-    for s in suspects:
-        g = label[s]
-        if members[g] < 4:
-            continue
-        others = float(seen[g] - trusted[s] * events[s]) + 0.5  # half an event more than was seen: none so far is not impossible
-        mean = others / max(float(watched[g] - trusted[s] * ticks[s]), 1.0) * float(ticks[s])
-        n = math.floor(events[s])
-        # Cheap first: no law with this mean has a thinner tail than Poisson's, and that one is not thin enough.
-        if n <= mean or n * math.log(n / mean) - (n - mean) + 3.0 < needed:
-            continue
-        size = 1.0 / (1.0 / others + _difference(events, ticks, label, trusted, s))
-        yield s, log_tail(n, mean, mean + mean * mean / size), mean
+    g, own = label[suspects], trusted[suspects]
+    others = seen[g] - own * events[suspects] + 0.5  # half an event more than was seen: none so far is not impossible
+    mean = others / np.maximum(watched[g] - own * ticks[suspects], 1.0) * ticks[suspects]
+    n = np.floor(events[suspects])
+    # Cheap first: no law with this mean has a thinner tail than Poisson's, and that one is not thin enough.
+    far = (members[g] >= 4) & (n > mean) & (n * np.log(n / mean) - (n - mean) + 3.0 >= needed)
+    for s, count, usual, among in zip(suspects[far].tolist(), n[far].tolist(), mean[far].tolist(), others[far].tolist(), strict=True):
+        size = 1.0 / (1.0 / among + _difference(events, ticks, label, trusted, s))
+        yield s, log_tail(int(count), usual, usual + usual * usual / size), usual
 
 
 def _difference(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: NDArray[np.bool_], without: int) -> float:
@@ -134,32 +130,3 @@ def _difference(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted
     # Each counts by its exposure: what was watched for four ticks says nothing about how parts differ.
     beyond = float((np.square(e - n * usual) - n * usual).sum())
     return max(beyond, 0.0) / max(float(np.square(n * usual).sum()), 1e-30)
-
-
-def log_tail(n: int, mean: float, variance: float) -> float:
-    """Return ln P(X >= n) of a negative binomial X; Poisson where the variance is no larger than the mean.
-
-    Examples
-    --------
-    >>> round(log_tail(1, 0.01, 0.0), 3), round(log_tail(3, 2.0, 2.0), 3), log_tail(9, 2.0, 8.0) > log_tail(9, 2.0, 2.0)
-    (-4.61, -1.129, True)
-    """
-    if n <= mean:
-        return 0.0
-    size = mean * mean / (variance - mean) if variance > mean * 1.001 else math.inf
-    total, term, ratio = 0.0, 1.0, 0.0
-    for x in range(n, n + TERMS):
-        total += term
-        ratio = mean / (x + 1) if math.isinf(size) else (x + size) / (x + 1) * mean / (mean + size)
-        term *= ratio
-        if term < 1e-6 * total:
-            break
-    rest = term / (1 - ratio) if ratio < 1 else 0.0  # from here on nearly geometric
-    return min(_log_pmf(n, mean, size) + math.log(total + rest), 0.0)
-
-
-def _log_pmf(n: int, mean: float, size: float) -> float:
-    if math.isinf(size):
-        return n * math.log(mean) - mean - math.lgamma(n + 1)
-    part = math.lgamma(n + size) - math.lgamma(size) - math.lgamma(n + 1)
-    return part + size * math.log(size / (size + mean)) + n * math.log(mean / (size + mean))

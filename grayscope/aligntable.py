@@ -203,6 +203,8 @@ class Table:
     def _admitted(self, part: Part) -> Part:
         """Return the part without subjects of another table and without names beyond the limit."""
         time, subjects, metrics, values = part
+        if self._alien.isdisjoint(subjects) and self.layout.knows(subjects, metrics):
+            return part  # as nearly always
         room = LIMIT - len(self.subjects)
         alien = np.array([s in self._alien for s in subjects], bool)
         beyond = ~np.isin(np.arange(len(subjects)), self.layout.part(subjects, ())[0]) & ~alien

@@ -13,6 +13,7 @@ from grayscope.cascade import Member, effects, lead, member_of, related, suspect
 from grayscope.incident import SEVERITIES, Incident, incident_id
 from grayscope.modes import Modes
 from grayscope.verdict import STATES, Verdict
+from grayscope.whereabouts import Whereabouts
 
 SEVERITY = {"gray": "page", "masked": "ticket", "failed": "ticket", "unknown": "notice"}
 #: Pieces of evidence that an incident keeps, and changes in its history (the first is always kept).
@@ -34,6 +35,7 @@ class Desk:
         self.cluster = cluster
         self.open: dict[str, Incident] = {}
         self.members: dict[str, dict[str, Member]] = {}  # incident -> subject -> what is held about it
+        self.where = Whereabouts()
 
     def step(self, verdicts: Iterable[Verdict]) -> Iterator[Incident]:
         """Yield every incident that a verdict opened, changed or ended."""
@@ -46,13 +48,11 @@ class Desk:
 
     def _find(self, v: Verdict) -> str | None:
         """Return the open incident that holds the subject, else one in which it takes part in a cascade."""
-        for key, members in self.members.items():
-            if v.subject in members:
-                return key
-        if v.state == "normal":
-            return None
+        key = self.where.holder(v.subject)
+        if key is not None or v.state == "normal":
+            return key
         member = _member(v)
-        return next((k for k, members in self.members.items() if any(related(member, m) for m in members.values())), None)
+        return next((k for k in self.where.near(v.subject) if any(related(member, m) for m in self.members[k].values())), None)
 
     def _new(self, v: Verdict) -> Incident:
         member = _member(v)
@@ -63,6 +63,7 @@ class Desk:
             rivals=v.rivals, probability=suspects({v.subject: member}, member)[0],
         )  # fmt: skip
         self.open[key], self.members[key] = incident, {v.subject: member}
+        self.where.put(v.subject, key)
         return incident
 
     def _change(self, old: Incident, v: Verdict) -> Incident:
@@ -71,15 +72,17 @@ class Desk:
             self._recover(members, old.subject, v.subject)
             return self._stand(old, v.time) if any(m.state != "normal" for m in members.values()) else self._end(old, v.time)
         members[v.subject] = _member(v)
+        self.where.put(v.subject, old.id)
         joined = replace(old, place=_common(old.place, v.subject), evidence=(*old.evidence, _piece(v))[-KEEP:], began=min(old.began, v.since))
         return self._stand(joined, v.time)
 
-    @staticmethod
-    def _recover(members: dict[str, Member], first: str, subject: str) -> None:
+    def _recover(self, members: dict[str, Member], first: str, subject: str) -> None:
         """Let a member go; the root of a cascade stays its name as long as nothing but its effects is left."""
         gone = members.pop(subject, None)
         if gone is not None and subject == first and members and all(m.mode in effects(gone.mode) for m in members.values()):
             members[subject] = gone._replace(state="normal", severity="notice")
+        elif gone is not None:
+            self.where.drop(subject)
 
     def _stand(self, old: Incident, time: int) -> Incident:
         """Return the incident as its members make it: the root first, as grave as the gravest."""
@@ -99,6 +102,7 @@ class Desk:
         return new
 
     def _end(self, old: Incident, time: int) -> Incident:
+        self.where.end(old.id, self.members[old.id])
         del self.open[old.id], self.members[old.id]
         _, state, severity = max(old.history, key=lambda h: (SEVERITIES.index(h[2]), STATES.index(h[1])))
         return replace(old, state=state, severity=severity, ended=time)
@@ -111,6 +115,7 @@ class Desk:
         """Become what `snapshot` returned."""
         incidents, members = json.loads(str(state["desk"]))
         self.members = {key: {s: member_of(m) for s, m in some.items()} for key, some in members.items()}
+        self.where = Whereabouts(self.members)
         self.open = {}
         for fields in incidents:
             fields["history"] = tuple(map(tuple, fields["history"]))

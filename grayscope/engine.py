@@ -98,6 +98,7 @@ class Engine:
         self.desk = Desk(cluster)
         self.announce = Announce(cluster, self.settings.horizon)
         self.coverage: dict[tuple[str, str], Coverage] = {}
+        self._covered: dict[str, tuple[tuple[str, ...], list[Coverage]]] = {}  # the same by table, in the order of its ticks' metrics
         self.ticks = 0
 
     def _is_counter(self, name: str) -> bool:
@@ -152,8 +153,12 @@ class Engine:
 
     def _cover(self, tick: Tick) -> None:
         reported = np.count_nonzero(np.isfinite(tick.values), axis=1).tolist()
-        for name, n in zip(tick.metrics, reported, strict=True):
-            self.coverage.setdefault((tick.table, name), Coverage()).add(tick.time, len(tick.subjects), n)
+        names, of = self._covered.get(tick.table, ((), []))
+        if names is not tick.metrics:
+            of = [self.coverage.setdefault((tick.table, name), Coverage()) for name in tick.metrics]
+            self._covered[tick.table] = (tick.metrics, of)
+        for coverage, n in zip(of, reported, strict=True):
+            coverage.add(tick.time, len(tick.subjects), n)
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state after align as plain arrays; open ticks are replayed from the broker instead."""

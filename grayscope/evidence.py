@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +43,8 @@ class Finding(NamedTuple):
     rivals: str = ""
 
 
+#: What a row is made of.
+TYPES = (int, str, str, str, float, str, str, str, float, float, int, int, float, int, int, int, str, float, str)
 SCHEMA = pa.schema(
     [
         ("time", pa.timestamp("us", "UTC")), ("subject", pa.string()), ("side", pa.string()), ("detector", pa.string()),
@@ -66,28 +68,22 @@ class Evidence:
     2
     """
 
-    __slots__ = ("_length", "columns", "ledger")
+    __slots__ = ("_rows", "ledger")
 
     def __init__(self, findings: Iterable[Finding] = (), ledger: Iterable[Entry] = ()) -> None:
         rows = list(findings)
-        self._length = len(rows)
+        self._rows = rows if all(tuple(map(type, row)) == TYPES for row in rows) else _plain(rows)
         self.ledger = tuple(ledger)
-        self.columns: Mapping[str, np.ndarray[Any, Any]] = (
-            {name: np.array(col, object if isinstance(col[0], str) else None) for name, col in zip(Finding._fields, zip(*rows, strict=True), strict=True)}
-            if rows
-            else {}
-        )
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._rows)
 
     def __iter__(self) -> Iterator[Finding]:
-        if self._length:
-            yield from (Finding(*row) for row in zip(*(c.tolist() for c in self.columns.values()), strict=True))
+        return iter(self._rows)
 
     def column(self, name: str) -> np.ndarray[Any, Any]:
         """Return one column, shape [rows]."""
-        return self.columns[name] if self._length else np.array([])
+        return _array([getattr(row, name) for row in self._rows])
 
     @classmethod
     def join(cls, parts: Iterable[Evidence]) -> Evidence:
@@ -106,6 +102,15 @@ class Evidence:
             for name in ("mode", "mechanism", "metric", "rivals"):
                 row[name] = row[name] or None
         return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _array(column: Sequence[Any]) -> np.ndarray[Any, Any]:
+    return np.array(column, object if column and isinstance(column[0], str) else None)
+
+
+def _plain(rows: list[Finding]) -> list[Finding]:
+    """Return rows that hold numpy's numbers, or whole ones for real ones, with Python's own: what is kept as JSON must know no others."""
+    return [Finding(*row) for row in zip(*(_array(column).tolist() for column in zip(*rows, strict=True)), strict=True)]
 
 
 #: The empty table, shared.

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,11 +137,10 @@ class Horizons:
         close = columns.ticks % BLOCK == 0
         a = columns.arrays
         if self.grouped:
-            _move(standing.residual / scale, standing.doubted, a)  # known before a past is
+            running.follow(standing.residual, scale, standing.doubted, a["last"], a["move"], a["moves"], STEP)  # known before a past is
             if close:
                 a["restless"] = restless(a["move"], a["moves"])
-            scale = scale * (1 + a["restless"])
-        running.accumulate(residual, scale, standing.sign, a["mean"], a["seen"], a["block"], a["filled"], len(FAST), close, self.steps)
+        running.accumulate(residual, scale, a["restless"], standing.sign, a["mean"], a["seen"], a["block"], a["filled"], len(FAST), close, self.steps)
         if not (close or columns.ticks % 4 == 0 or columns.ticks < BLOCK):
             return NOTHING
         best = self._best(tick, standing, columns, close)
@@ -203,16 +201,6 @@ class Horizons:
         """Become what `snapshot` returned."""
         self.memory.restore({k: v for k, v in state.items() if "|tail|" not in k})
         self.tails.restore(state)
-
-
-def _move(residual: NDArray[np.float32], doubted: NDArray[np.bool_], a: dict[str, NDArray[Any]]) -> None:
-    """Follow the median move from tick to tick of each cell: a step up where it moved more, one down where less."""
-    came = np.isfinite(residual) & ~doubted
-    moved, seen = np.abs(residual - a["last"]), a["moves"]
-    step = 1 + np.maximum(1 / np.maximum(seen, 1), STEP).astype(np.float32)
-    followed = np.where(seen > 1, np.where(moved > a["move"], a["move"] * step, a["move"] / step), moved)
-    a["move"] = np.where(came & (seen > 0), np.maximum(followed, np.float32(1e-3)), a["move"])
-    a["last"], a["moves"] = np.where(came, residual, a["last"]), seen + came
 
 
 def restless(move: NDArray[np.float32], moves: NDArray[np.int32]) -> NDArray[np.float32]:

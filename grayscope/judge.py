@@ -51,6 +51,9 @@ class Case:
     supported: int = 0
     mode: str = ""
     tracks: dict[tuple[str, str], Track] = field(default_factory=dict)
+    #: Until this tick nothing changes unless something new is heard, and whether the tracks uphold the state so long; found again after a pause.
+    rests: int = -1
+    upheld: bool = False
 
 
 def state_of(finding: Finding) -> str:
@@ -102,11 +105,14 @@ class Judge:
         self.cases: dict[str, Case] = {}
         self.ticks: dict[str, int] = {}
         self.last: dict[str, tuple[int, int]] = {}  # table -> time of its last tick, period
+        self._doubted: frozenset[str] | None = None
 
     @property
     def doubted(self) -> frozenset[str]:
-        """Subjects whose measurements nothing is learned from."""
-        return frozenset(s for s, c in self.cases.items() if c.state in ("masked", "gray", "failed"))
+        """Subjects whose measurements nothing is learned from; the same object until a state changes."""
+        if self._doubted is None:
+            self._doubted = frozenset(s for s, c in self.cases.items() if c.state in ("masked", "gray", "failed"))
+        return self._doubted
 
     def step(self, tick: Tick, evidence: Evidence) -> Iterator[Verdict]:
         """Take the evidence of one tick; yield the verdicts that changed, by subject."""
@@ -115,10 +121,11 @@ class Judge:
         for finding in evidence:
             self._hear(finding, tick.table)
         tables = {tick.table, *self._asleep(tick.time)}
-        for subject in sorted(s for s, c in self.cases.items() if c.table in tables):
+        for subject in sorted(s for s, c in self.cases.items() if c.table in tables and not _resting(c, self.ticks[c.table])):
             case = self.cases[subject]
             verdict = self._decide(subject, case, tick.time, self.ticks[case.table])
             if verdict is not None:
+                self._doubted = None
                 yield verdict
             if case.state == "normal" and not case.tracks:
                 del self.cases[subject]
@@ -139,16 +146,20 @@ class Judge:
         track = case.tracks.get(key)
         since = track.since if track else finding.since or finding.time
         case.tracks[key] = Track(finding, self.ticks[case.table], since)
+        case.rests = -1
 
     def _decide(self, subject: str, case: Case, time: int, now: int) -> Verdict | None:
         case.tracks = {k: t for k, t in case.tracks.items() if now - t.seen <= HOLD}
         state, best = self._argued(case)
-        if RANK[state] >= RANK[case.state] and state != "normal":
+        case.upheld = RANK[state] >= RANK[case.state] and state != "normal"
+        if case.upheld:
             case.supported = now
         cause = self._cause(case, best)
         renamed = state == case.state != "normal" and cause is not None and case.mode in _explains(cause.finding.mode)
         calm = EASED if (case.state, state) == ("gray", "masked") else CALM
         if not renamed and (state == case.state or (RANK[state] < RANK[case.state] and now - case.supported < calm)):
+            kept = min((t.seen for t in case.tracks.values()), default=now + calm) + HOLD
+            case.rests = kept if state == case.state else min(kept, case.supported + calm - 1)
             return None
         previous, case.state, case.supported = case.state, state, now
         case.mode = cause.finding.mode if cause else ""
@@ -190,6 +201,15 @@ class Judge:
             s: Case(table, name, supported, mode, {(d, m): Track(Finding(*f), seen, since) for d, m, f, seen, since in tracks})
             for s, (table, name, supported, mode, tracks) in cases.items()
         }
+
+
+def _resting(case: Case, now: int) -> bool:
+    """Say whether there is nothing to decide: nothing was heard, nothing expires, no patience ends; what upholds a state goes on doing so."""
+    if now > case.rests:
+        return False
+    if case.upheld:
+        case.supported = now
+    return True
 
 
 def _explains(mode: str) -> frozenset[str]:

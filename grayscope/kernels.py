@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from grayscope.medians import SIGMA, F, logarithm, median_near
+from grayscope.medians import SIGMA, F, logarithm, median_near, nearby
 from grayscope.unloading import teach, unload
 
 __all__ = ["COUNT", "LINEAR", "LOG", "SIGMA", "F", "compare", "median_near", "remember"]
@@ -98,11 +98,11 @@ def compare(
                 continue
             if load[m] >= 0:
                 usual = unload(values, bits, kind[load[m]] == LOG, load[m], unit[r], curve[r, g], x, who, n, u, f, d, scratch, sums[r, g])
-            width = F(0.5) * spread[m, g]
-            mid = median_near(x, n, centre[m, g], width, scratch)
+            near = nearby(n) * spread[m, g]
+            mid = median_near(x, n, centre[m, g], near, scratch)
             for i in range(n):
                 d[i] = abs(x[i] - mid)
-            mad = median_near(d, n, spread[m, g], F(0.3) * spread[m, g], scratch)
+            mad = median_near(d, n, spread[m, g], near, scratch)
             centre[m, g] = mid
             spread[m, g] = mad
             if k == COUNT and mid < F(1.2248):
@@ -114,13 +114,41 @@ def compare(
 
 
 @njit(
+    "void(float32[::1], float32[::1], float32[::1], float32[::1], boolean[::1], float32[::1], float32[::1], float32[::1], int32[::1], float32[::1], int32)",
+    cache=True,
+    error_model="numpy",
+)
+def _learn(
+    residual: Any, common: Any, wide: Any, own: Any, doubted: Any, scale: Any, noise: Any, base: Any, age: Any, past: Any, horizon: Any
+) -> None:  # pragma: no cover - compiled
+    """Take one row of residuals into the memory of its cells, without branches, so that it becomes vector code.
+
+    `common`, `wide` and `own` [S] are of the group of each subject: what its settled members share, its spread now, and its noise now.
+    """
+    for s in range(len(residual)):
+        seen, offset, before, hum = age[s], base[s], scale[s], noise[s]
+        there = np.isfinite(residual[s])
+        trusted = there and not doubted[s]
+        after = wide[s] if seen == 0 else before + (wide[s] - before) * max(F(1.0) / F(np.int32(seen + 1)), F(0.03125))
+        scale[s] = after if there else before
+        hushed = own[s] if seen <= 64 else hum + (own[s] - hum) * F(0.03125)
+        noise[s] = hushed if there else hum
+        gap = residual[s] - common[s] - offset
+        past[s] = gap / np.sqrt(F(1.0) + F(128.0) / F(seen)) if there and seen >= 64 else F(np.nan)
+        edge = F(3.0) * after
+        step = gap if seen < 16 else min(max(gap, -edge), edge)
+        base[s] = offset + step / F(min(np.int32(seen + 1), horizon)) if trusted else offset
+        age[s] = np.int32(seen + 1) if trusted else max(seen, np.int32(there))
+
+
+@njit(
     "void(float32[:,::1], float32[:,::1], int32[::1], int32[:,::1], int32[:,::1], int32[::1], int8[::1], float32[:,::1], float32[::1], boolean[::1],"
-    " float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1], float32[:,::1], int64)",
+    " float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1], float32[:,::1], int32, float32[:,::1])",
     cache=True,
 )
 def remember(
     residual: Any, spread: Any, layout: Any, order: Any, starts: Any, groups: Any, sign: Any, floor: Any, pooled: Any, doubted: Any,
-    scale: Any, noise: Any, base: Any, age: Any, past: Any, horizon: Any,
+    scale: Any, noise: Any, base: Any, age: Any, past: Any, horizon: Any, guess: Any,
 ) -> None:  # fmt: skip  # pragma: no cover - compiled
     """Follow the usual spread of each cell's group, each cell's own offset and noise; write its distance from that offset.
 
@@ -129,10 +157,12 @@ def remember(
     while it is young, for noise that lasts makes a young offset a poor guess. Peers
     come and go, and with them the median that residuals are measured from: what the settled members of a group have
     in common beside their offsets is that median's doing and taken away. `floor` [M, G] and `pooled` [M] bound the
-    spread from below, `pooled` the more the fewer peers there are; `noise` is the spread that is left when the offsets are gone.
+    spread from below, `pooled` the more the fewer peers there are; `noise` is the spread that is left when the offsets are gone;
+    `guess` [M, G] holds the last one of each group, a first guess of the next.
     """
     n_subjects = residual.shape[1]
     d = np.empty(n_subjects, np.float32)
+    common, wide, own = np.empty(n_subjects, np.float32), np.empty(n_subjects, np.float32), np.empty(n_subjects, np.float32)
     scratch = np.empty(n_subjects + 1, np.float32)
     for m in range(residual.shape[0]):
         if sign[m] == 0:
@@ -140,43 +170,28 @@ def remember(
                 past[m, s] = F(np.nan)
             continue
         by = layout[m]
+        r, offset, seen, who = residual[m], base[m], age[m], order[by]
         for g in range(groups[by]):
             n, peers = 0, 0
-            for i in range(starts[by, g], starts[by, g + 1]):
-                s = order[by, i]
-                peers += np.isfinite(residual[m, s])
-                if age[m, s] >= 64 and np.isfinite(residual[m, s]) and not doubted[s]:
-                    d[n] = residual[m, s] - base[m, s]
-                    n += 1
-            common, own = F(0.0), F(-1.0)
+            first, last = starts[by, g], starts[by, g + 1]
+            for i in range(first, last):
+                s = who[i]
+                there = np.isfinite(r[s])
+                peers += there
+                d[n] = r[s] - offset[s]
+                n += there & (seen[s] >= 64) & (not doubted[s])
+            middle, left = F(0.0), F(-1.0)
             if n >= 4:
-                width = F(0.5) * noise[m, order[by, starts[by, g]]]
-                common = median_near(d, n, F(0.0), width, scratch)
+                near = nearby(n) * guess[m, g]
+                middle = median_near(d, n, F(0.0), near, scratch)
                 for i in range(n):
-                    d[i] = abs(d[i] - common)
-                own = SIGMA * median_near(d, n, F(0.0), F(0.0), scratch)
+                    d[i] = abs(d[i] - middle)
+                guess[m, g] = median_near(d, n, guess[m, g], near, scratch)
+                left = SIGMA * guess[m, g]
             least = pooled[m] * max(F(0.3), F(8.0) / (F(8.0) + F(peers)))
             now = max(max(SIGMA * spread[m, g], least), floor[m, g])
-            own = max(own, floor[m, g]) if own >= F(0.0) else now
-            for i in range(starts[by, g], starts[by, g + 1]):
-                s = order[by, i]
-                r = residual[m, s]
-                if not np.isfinite(r):
-                    past[m, s] = F(np.nan)
-                    continue
-                seen = age[m, s]
-                if seen == 0:
-                    scale[m, s] = now
-                else:
-                    scale[m, s] += (now - scale[m, s]) * max(F(1.0) / F(seen + 1), F(0.03125))
-                noise[m, s] = own if seen <= 64 else noise[m, s] + (own - noise[m, s]) * F(0.03125)
-                offset = base[m, s]
-                r -= common
-                past[m, s] = (r - offset) / np.sqrt(F(1.0) + F(128.0) / F(seen)) if seen >= 64 else F(np.nan)
-                if not doubted[s]:
-                    edge = F(3.0) * scale[m, s]
-                    step = r - offset if seen < 16 else min(max(r - offset, -edge), edge)
-                    base[m, s] = offset + step / F(min(seen + 1, horizon))
-                    age[m, s] = seen + 1
-                elif seen == 0:
-                    age[m, s] = 1
+            left = max(left, floor[m, g]) if left >= F(0.0) else now
+            for i in range(first, last):
+                s = who[i]
+                common[s], wide[s], own[s] = middle, now, left
+        _learn(r, common, wide, own, doubted, scale[m], noise[m], offset, seen, past[m], horizon)

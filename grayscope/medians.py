@@ -84,3 +84,9 @@ def median_near(x: Any, n: Any, guess: Any, width: Any, scratch: Any) -> Any:  #
     for i in range(high - skipped + 1, kept):
         b = min(b, scratch[i])
     return (a + b) * F(0.5)
+
+
+@njit("float32(int64)", cache=True)
+def nearby(n: Any) -> Any:  # pragma: no cover - compiled
+    """Return how far the median of `n` values may be expected to stray from tick to tick, as a share of their spread; a first guess."""
+    return min(F(0.5), F(6.0) / np.sqrt(F(n)))

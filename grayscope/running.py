@@ -7,41 +7,74 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from grayscope.kernels import SIGMA, F, median_near
+from grayscope.medians import SIGMA, F, median_near, nearby
+
+
+@njit("void(float32[::1], int32[::1], float32[::1], int32[::1], float32)", cache=True, error_model="numpy")
+def _step(mean: Any, seen: Any, v: Any, came: Any, length: Any) -> None:  # pragma: no cover - compiled
+    for s in range(len(mean)):
+        seen[s] += came[s]
+        moved = mean[s] + (v[s] - mean[s]) / min(F(seen[s]), length)
+        mean[s] = moved if came[s] else mean[s]
 
 
 @njit(
-    "void(float32[:,::1], float32[:,::1], int8[::1], float32[:,:,::1], int32[:,:,::1], float32[:,::1], int32[:,::1], int64, boolean, float32[::1])",
+    "void(float32[:,::1], float32[:,::1], float32[:,::1], int8[::1], float32[:,:,::1], int32[:,:,::1], float32[:,::1], int32[:,::1], int64, boolean,"
+    " float32[::1])",
     cache=True,
+    error_model="numpy",
 )
 def accumulate(
-    residual: Any, scale: Any, sign: Any, mean: Any, seen: Any, block: Any, filled: Any, fast: Any, close: Any, length: Any
+    residual: Any, scale: Any, restless: Any, sign: Any, mean: Any, seen: Any, block: Any, filled: Any, fast: Any, close: Any, length: Any
 ) -> None:  # pragma: no cover - compiled
     """Add one tick to the running means of clipped, scaled residuals over several horizons.
 
-    The first `fast` horizons move every tick; the others move when a block is closed, by the block's mean.
-    `length` gives each horizon in its own steps; until so many steps were seen the mean is a plain mean.
+    The first `fast` horizons move every tick; the others move when a block is closed, by the block's mean. The scale of a
+    cell is `scale` times one more than it is `restless`. `length` gives each horizon in its own steps; until so many steps
+    were seen the mean is a plain mean. Inner loops run over subjects without branches, so that they become vector code.
     """
-    horizons = mean.shape[0]
+    n_subjects = residual.shape[1]
+    v = np.empty(n_subjects, np.float32)
+    came = np.empty(n_subjects, np.int32)
     for m in range(residual.shape[0]):
         if sign[m] == 0:
             continue
-        for s in range(residual.shape[1]):
+        for s in range(n_subjects):
             r = residual[m, s]
-            if np.isfinite(r):
-                v = min(max(r / scale[m, s], F(-12.0)), F(12.0))
-                for h in range(fast):
-                    seen[h, m, s] += 1
-                    mean[h, m, s] += (v - mean[h, m, s]) / min(F(seen[h, m, s]), length[h])
-                block[m, s] += v
-                filled[m, s] += 1
-            if close and filled[m, s] > 0:
-                v = block[m, s] / F(filled[m, s])
-                for h in range(fast, horizons):
-                    seen[h, m, s] += 1
-                    mean[h, m, s] += (v - mean[h, m, s]) / min(F(seen[h, m, s]), length[h])
+            came[s] = np.isfinite(r)
+            v[s] = min(max(r / (scale[m, s] * (F(1.0) + restless[m, s])), F(-12.0)), F(12.0))
+        for h in range(fast):
+            _step(mean[h, m], seen[h, m], v, came, length[h])
+        for s in range(n_subjects):
+            block[m, s] = block[m, s] + v[s] if came[s] else block[m, s]
+            filled[m, s] += came[s]
+        if close:
+            for s in range(n_subjects):
+                came[s] = filled[m, s] > 0
+                v[s] = block[m, s] / F(filled[m, s])
                 block[m, s] = F(0.0)
                 filled[m, s] = 0
+            for h in range(fast, mean.shape[0]):
+                _step(mean[h, m], seen[h, m], v, came, length[h])
+
+
+@njit("void(float32[:,::1], float32[:,::1], boolean[::1], float32[:,::1], float32[:,::1], int32[:,::1], float64)", cache=True, error_model="numpy")
+def follow(residual: Any, scale: Any, doubted: Any, last: Any, move: Any, moves: Any, least: Any) -> None:  # pragma: no cover - compiled
+    """Follow the median move from tick to tick of each cell's scaled residual: a step up where it moved more, one down where less.
+
+    A step is the larger of `least` and one over the number of `moves` before, as a share. `last`, `move` and `moves` [M, S]
+    are memory; what is doubted leaves it alone.
+    """
+    for m in range(residual.shape[0]):
+        for s in range(residual.shape[1]):
+            r, old, seen = residual[m, s] / scale[m, s], move[m, s], moves[m, s]
+            came = np.isfinite(r) and not doubted[s]
+            moved = abs(r - last[m, s])
+            step = F(1.0) + F(max(1.0 / max(seen, 1), least))
+            now = (old * step if moved > old else old / step) if seen > 1 else moved
+            move[m, s] = max(now, F(1e-3)) if came and seen > 0 else old
+            last[m, s] = r if came else last[m, s]
+            moves[m, s] = seen + came
 
 
 @njit(
@@ -71,16 +104,14 @@ def outstanding(
             continue
         n = 0
         for s in range(n_subjects):
-            steps = seen[m, s]
-            if steps >= least:
-                w[s] = mean[m, s] * np.sqrt(unit * min(F(steps), F(2.0) * length - F(1.0)))
-                d[n] = abs(w[s])
-                n += 1
-            else:
-                w[s] = F(0.0)
+            far = mean[m, s] * np.sqrt(unit * min(F(seen[m, s]), F(2.0) * length - F(1.0)))
+            w[s] = far if seen[m, s] >= least else F(0.0)
+        for s in range(n_subjects):
+            d[n] = abs(w[s])
+            n += seen[m, s] >= least
         if n < 4:
             continue
-        middle = median_near(d, n, width[m] / SIGMA, F(0.3) * width[m] / SIGMA, scratch)
+        middle = median_near(d, n, width[m] / SIGMA, nearby(n) * width[m] / SIGMA, scratch)
         width[m] = SIGMA * middle
         usual = max(width[m], F(0.7)) * (F(1.0) + F(14.0) / F(n))
         if learn:
@@ -102,8 +133,9 @@ def outstanding(
                         tail[m, 3 + 3 * k] += over < F(2.0)
                         k += 1
                     peak[m, s] = F(0.0)
+        edge = cut[m] * usual
         for s in range(n_subjects):
-            if w[s] > cut[m] * usual:
+            if w[s] > edge:
                 rows[found] = m
                 cols[found] = s
                 z[found] = w[s] / usual

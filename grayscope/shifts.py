@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
+
+from grayscope.medians import F
 
 Floats = NDArray[np.float32]
 Names = tuple[tuple[str, ...], ...]
@@ -61,19 +64,9 @@ class Shifts:
             Direction of worse.
         """
         a = self.tables[table].arrays
-        usual = np.maximum(a["spread"] * np.float32(1.25), floor)
-        distance = np.where(there, centre - a["base"], np.float32(0))
-        old = a["age"] >= YOUNG
-        a["now"] += np.where(there & old, (distance - a["now"]) / np.float32(NOW), np.float32(0))
-        shift = np.where(old, sign[:, None] * a["now"] / usual, np.float32(0))
-        before = a["base"].copy()
-        edge = np.where(old, 3 * usual, np.float32(np.inf))
-        step = np.clip(distance, -edge, edge)
-        rate = 1 / np.minimum(a["age"] + 1, np.float32(PAST))
-        a["base"] += np.where(there, step * rate, np.float32(0))
-        a["spread"] += np.where(there & (a["age"] > 0), (np.abs(step) - a["spread"]) * rate, np.float32(0))
-        a["age"] += there
-        return shift.astype(np.float32), before
+        shift, before = np.empty_like(centre), a["base"].copy()
+        _follow(centre, floor, there, sign, a["base"], a["spread"], a["now"], a["age"], shift)
+        return shift, before
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return all memory as arrays."""
@@ -91,3 +84,28 @@ class Shifts:
             if field == "cells":
                 cells = {(metric, group): (int(m), int(g)) for m, g, metric, group in state[name].tolist()}
                 self.tables[table] = Followed(cells, {f: np.array(state[f"{table}|shift|{f}"], np.float32) for f in FIELDS})
+
+
+@njit(
+    "void(float32[:,::1], float32[:,::1], boolean[:,::1], int8[::1], float32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1])",
+    cache=True,
+    error_model="numpy",
+)
+def _follow(centre: Any, floor: Any, there: Any, sign: Any, base: Any, spread: Any, now: Any, age: Any, shift: Any) -> None:  # pragma: no cover - compiled
+    """Follow every group's usual median and spread by one tick; write its shift. All arrays are [M, G] but `sign` [M]."""
+    for m in range(centre.shape[0]):
+        for g in range(centre.shape[1]):
+            usual = max(spread[m, g] * F(1.25), floor[m, g])
+            distance = centre[m, g] - base[m, g] if there[m, g] else F(0.0)
+            old = age[m, g] >= F(YOUNG)
+            if old and there[m, g]:
+                now[m, g] += (distance - now[m, g]) / F(NOW)
+            shift[m, g] = F(sign[m]) * now[m, g] / usual if old else F(0.0)
+            if not there[m, g]:
+                continue
+            step = min(max(distance, -F(3.0) * usual), F(3.0) * usual) if old else distance
+            rate = F(1.0) / min(age[m, g] + F(1.0), F(PAST))
+            base[m, g] += step * rate
+            if age[m, g] > F(0.0):
+                spread[m, g] += (abs(step) - spread[m, g]) * rate
+            age[m, g] += F(1.0)

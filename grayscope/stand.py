@@ -54,6 +54,7 @@ class Layout:
     centre: NDArray[np.float32]
     spread: NDArray[np.float32]
     count: NDArray[np.int32]
+    left: NDArray[np.float32]
 
 
 class Stand:
@@ -97,7 +98,7 @@ class Stand:
         _forget_moved(memory, moved[lay.layout] if moved.any() else None)
         kernels.remember(
             residual, lay.spread, lay.layout, lay.order, lay.starts, lay.groups, lay.sign, floor, _pooled(lay), doubt,
-            memory.arrays["scale"], memory.arrays["noise"], memory.arrays["base"], memory.arrays["age"], past, PAST,
+            memory.arrays["scale"], memory.arrays["noise"], memory.arrays["base"], memory.arrays["age"], past, PAST, lay.left,
         )  # fmt: skip
         learned = (memory.arrays["scale"], memory.arrays["noise"], lay.centre, lay.spread, lay.count, shift, before)
         return Standing(lay.metrics, lay.kind, lay.sign, residual, past, *learned, lay.layout, lay.label, doubt, moved, lay.called)
@@ -172,7 +173,7 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
         of={"".join(f"{k}|" for k in ks): np.array([*map(repr, n)], object)[of] if len(n) else np.array([], object)
             for ks, n, of in zip(keys, names, label, strict=True)},
         called=names,
-        centre=np.zeros(shape, np.float32), spread=np.zeros(shape, np.float32), count=np.zeros(shape, np.int32),
+        centre=np.zeros(shape, np.float32), spread=np.zeros(shape, np.float32), count=np.zeros(shape, np.int32), left=np.zeros(shape, np.float32),
     )  # fmt: skip
 
 

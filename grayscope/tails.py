@@ -99,7 +99,9 @@ class Tails:
         """Return the law of every metric at a horizon."""
         found = self._laws.get((table, horizon))
         if found is None:
-            found = self._laws[table, horizon] = [law(row, self.knees[horizon]) for row in self.seen[table][horizon]]
+            seen, prior = self.seen[table][horizon], huber(self.knees[horizon])
+            enough = (seen[:, 1::3] >= ENOUGH).any(axis=1).tolist()
+            found = self._laws[table, horizon] = [law(row, self.knees[horizon]) if known else prior for row, known in zip(seen, enough, strict=True)]
         return found
 
     def snapshot(self) -> dict[str, NDArray[Any]]:

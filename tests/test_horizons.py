@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from grayscope.horizons import MOVES, _move, restless
+from grayscope import running
+from grayscope.horizons import MOVES, STEP, restless
 
 WIDTH = 40
 
 
 def followed(noise: NDArray[np.float64], doubted: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
     """Return how restless each part of noise [T, S] is after it."""
-    a: dict[str, NDArray[Any]] = {
-        name: np.zeros((1, WIDTH), kind) for name, kind in (("last", np.float32), ("move", np.float32), ("moves", np.int32), ("restless", np.float32))
-    }
-    for row in noise.astype(np.float32):
-        _move(row[None], np.zeros(WIDTH, bool) if doubted is None else doubted, a)
-    assert all(a[k].dtype == np.float32 for k in ("last", "move"))
-    assert a["moves"].dtype == np.int32
-    found: NDArray[np.float32] = restless(a["move"], a["moves"])[0]
+    last, move, moves = np.zeros((1, WIDTH), np.float32), np.zeros((1, WIDTH), np.float32), np.zeros((1, WIDTH), np.int32)
+    scale, nobody = np.full((1, WIDTH), 2.0, np.float32), np.zeros(WIDTH, bool)
+    for row in (2.0 * noise).astype(np.float32):
+        running.follow(row[None], scale, nobody if doubted is None else doubted, last, move, moves, STEP)
+    found: NDArray[np.float32] = restless(move, moves)[0]
     return found
 
 

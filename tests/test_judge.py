@@ -18,6 +18,9 @@ S = 1_000_000
 ENTER = Judge(1.0).enter
 
 
+MODES = ("", "slow_rank", "thermal_throttle", "fabric_congestion", "pcie_width", "pcie_errors")
+
+
 def tick(number: int, table: str = "gpu", period: int = 10 * S) -> Tick:
     return Tick(table, number * period, period, View(0, {}), ("a",), (), np.empty((0, 1), np.float32), np.zeros(1, bool))
 
@@ -144,6 +147,32 @@ def test_restore_after_any_tick_gives_the_same_bits() -> None:
     assert len(wanted) > 3
     assert judge.snapshot()["judge"].tobytes() == straight.snapshot()["judge"].tobytes()
     assert json.loads(str(judge.snapshot()["judge"]))
+
+
+def chatter(seed: int) -> Iterator[tuple[Tick, Evidence]]:
+    """Yield ticks of two tables, one of which sleeps for a while, with findings that come and go."""
+    rng = np.random.default_rng(seed)
+    for number in range(1, 900):
+        for table, period in (("gpu", 1), ("nic", 3)):
+            if number % period == 0 and not (table == "nic" and 300 < number < 500):
+                sides = rng.choice(list(SIDES), rng.integers(1, 4)) if rng.random() < 0.08 else []
+                found = [f for side in sides for f in says(str(side), float(rng.normal(7, 2)), f"n{rng.integers(4)}", mode=str(rng.choice(MODES)))]
+                yield tick(number, table, 10 * S * period), Evidence(found)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_rests_would_have_said_nothing(seed: int) -> None:
+    quick, thorough, said = Judge(), Judge(), 0
+    for at, evidence in chatter(seed):
+        for case in thorough.cases.values():
+            case.rests = -1
+        found = list(quick.step(at, evidence))
+        assert repr(found) == repr(list(thorough.step(at, evidence)))
+        assert quick.doubted == {s for s, c in quick.cases.items() if c.state in ("masked", "gray", "failed")}
+        said += len(found)
+        if at.time % (50 * S) == 0:
+            assert quick.snapshot()["judge"].tobytes() == thorough.snapshot()["judge"].tobytes()
+    assert said > 8
 
 
 def test_a_trouble_is_named_by_its_cause() -> None:

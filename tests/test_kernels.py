@@ -219,13 +219,13 @@ def test_remember_against_the_obvious() -> None:
         np.empty((metrics, subjects), F),
     )
     want_scale, want_noise, want_base = (np.zeros((metrics, subjects)) for _ in range(3))
-    want_age = np.zeros((metrics, subjects), int)
+    want_age, guess = np.zeros((metrics, subjects), int), np.zeros((metrics, 2), F)
     for t in range(300):
         residual = rng.normal(0.3, 0.2, (metrics, subjects)).astype(F)
         residual[rng.random(residual.shape) < 0.1] = np.nan
         spread = np.abs(rng.normal(0.1, 0.1, (metrics, 2))).astype(F)
         doubted = np.array([t > 200 and s == 0 for s in range(subjects)])
-        kernels.remember(residual, spread, layout, order, starts, groups, sign, floor, pooled, doubted, scale, noise, base, age, past, horizon)
+        kernels.remember(residual, spread, layout, order, starts, groups, sign, floor, pooled, doubted, scale, noise, base, age, past, horizon, guess)
         settled = (want_age >= 64) & np.isfinite(residual) & ~doubted
         peers = {(m, g): int(np.isfinite(residual[m])[label[0] == g].sum()) for m in range(metrics) for g in (0, 1)}
         away_of = {(m, g): (residual[m] - want_base[m])[settled[m] & (label[0] == g)] for m in range(metrics) for g in (0, 1)}
@@ -271,8 +271,8 @@ def test_accumulate_against_the_obvious() -> None:
     for t in range(1, 101):
         residual = rng.normal(0, 4, shape).astype(F)
         residual[rng.random(shape) < 0.2] = np.nan
-        scale = np.full(shape, 1.5, F)
-        running.accumulate(residual, scale, sign, mean, seen, block, filled, 2, t % 5 == 0, length)
+        scale, restless = np.full(shape, 1.0, F), np.full(shape, 0.5, F)
+        running.accumulate(residual, scale, restless, sign, mean, seen, block, filled, 2, t % 5 == 0, length)
         for s in range(3):
             if np.isfinite(residual[0, s]):
                 v = min(max(float(residual[0, s]) / 1.5, -12), 12)

@@ -1,0 +1,104 @@
+"""Heard: kernels for who reports, what has changed and how often rows come; rules as in `kernels`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from grayscope.medians import F, median_near
+
+
+@njit("void(float32[:,::1], float32[:,::1], boolean[:,::1], boolean[::1], boolean[::1])", cache=True)
+def present(values: Any, habit: Any, regular: Any, came: Any, usual: Any) -> None:  # pragma: no cover - compiled
+    """Say which cells [M, S] report in most ticks, and which subjects [S] report something now and usually.
+
+    Parameters
+    ----------
+    values : [M, S]
+    habit : [M, S]
+        Running share of ticks in which the cell was reported.
+    regular, came, usual : [M, S], [S], [S], out
+    """
+    came[:] = False
+    usual[:] = False
+    for m in range(values.shape[0]):
+        for s in range(values.shape[1]):
+            often = habit[m, s] > F(0.5)
+            regular[m, s] = often
+            usual[s] |= often
+            came[s] |= np.isfinite(values[m, s])
+
+
+@njit(
+    "Tuple((int64, boolean))(float32[:,::1], boolean[:,::1], float32[:,::1], int32[:,::1], float32[:,::1], int32[:,::1], float32[:,::1], int32, int32,"
+    " float32)",
+    cache=True,
+)
+def heed(
+    values: Any, regular: Any, habit: Any, absent: Any, last: Any, still: Any, lively: Any, awake: Any, frozen: Any, restive: Any
+) -> Any:  # pragma: no cover - compiled
+    """Count one tick of every cell; return the longest absence of what is regular, and whether anything has frozen.
+
+    Parameters
+    ----------
+    values, regular : [M, S]
+    habit, absent, last, still, lively : [M, S], in and out
+        Running share of ticks with a value, ticks without one, the last value, ticks without a change, and the running
+        share of ticks with a change as long as it stood still for less than `awake` of them.
+    frozen, restive : int, float
+        Ticks without a change, and the share of ticks with one before that, which together mean frozen.
+    """
+    longest, stuck = np.int32(0), False
+    for m in range(values.shape[0]):
+        for s in range(values.shape[1]):
+            v, old, stands = values[m, s], last[m, s], still[m, s]
+            came = np.isfinite(v)
+            away = np.int32(0) if came else np.int32(absent[m, s] + 1)
+            absent[m, s] = away
+            longest = max(longest, away if regular[m, s] else np.int32(0))
+            share = habit[m, s] + (F(came) - habit[m, s]) * F(0.05)
+            habit[m, s] = max(share, F(0.51)) if regular[m, s] and not came else share  # a habit survives the silence itself
+            changed = came and v != old
+            moved = lively[m, s] + (F(changed and np.isfinite(old)) - lively[m, s]) * F(0.05)
+            lively[m, s] = moved if came and stands < awake else lively[m, s]
+            still[m, s] = np.int32(0) if changed else np.int32(stands + came)
+            last[m, s] = v if came else old
+            stuck |= (still[m, s] >= frozen) & (lively[m, s] > restive)
+    return longest, stuck
+
+
+@njit("float64(boolean[::1], float32[::1], int32[::1], int32[::1], int32[::1], int64, float64)", cache=True)
+def pace(came: Any, steps: Any, quiet: Any, rows: Any, off: Any, enough: Any, much: Any) -> Any:  # pragma: no cover - compiled
+    """Learn from row to row how far apart they are; return the median over those with `enough` rows, 0 while they are few.
+
+    Parameters
+    ----------
+    came : [S]
+    steps, quiet, rows, off : [S], in and out
+        Running ticks from row to row, in which one long gap counts little; ticks since the last row; rows; ticks in which the
+        steps were `much` times as long or short as the median.
+    """
+    n_subjects = len(came)
+    settled = np.empty(n_subjects, np.float32)
+    n = 0
+    for s in range(n_subjects):
+        if came[s]:
+            if rows[s] > 0:
+                steps[s] += (min(F(quiet[s] + 1), F(2.0) * steps[s] + F(1.0)) - steps[s]) * F(0.1)
+            quiet[s] = 0
+            rows[s] += 1
+        else:
+            quiet[s] += 1
+        if rows[s] >= enough:
+            settled[n] = steps[s]
+            n += 1
+    if 2 * n <= n_subjects:
+        return 0.0  # the table is new: nothing is usual yet
+    usual = median_near(settled, n, settled[0], F(0.0), np.empty(n + 1, np.float32))
+    edge = F(much * np.float64(usual))
+    for s in range(n_subjects):
+        wrong = rows[s] >= enough and (steps[s] > edge or F(much) * steps[s] < usual)
+        off[s] = off[s] + 1 if wrong and np.float64(quiet[s]) <= np.float64(F(4.0 * much) * steps[s]) else 0
+    return np.float64(usual)

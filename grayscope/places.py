@@ -1,0 +1,62 @@
+"""Places: on which node and in which job the subjects of a table are, worked out again only when they or the roster have changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grayscope.roster import View
+from grayscope.tick import Tick
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """The places of one table under one view of the roster.
+
+    Parameters
+    ----------
+    view, subjects
+        What it was worked out from.
+    nodes, jobs : tuple of str
+        By name.
+    node, job : ndarray of int, shape [S]
+        Which of them each subject is on, -1 for no job.
+    """
+
+    view: View
+    subjects: tuple[str, ...]
+    nodes: tuple[str, ...]
+    node: NDArray[np.intp]
+    jobs: tuple[str, ...]
+    job: NDArray[np.intp]
+
+
+class Places:
+    """The places of every table; no part of any state, bounded by the tables' subjects."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Placed] = {}
+
+    def of(self, tick: Tick) -> Placed:
+        """Return where the tick's subjects are: a rank on the node of its GPU, whatever its name begins with; parts are in no job."""
+        known = self._known.get(tick.table)
+        if known is None or known.view is not tick.roster or known.subjects is not tick.subjects:
+            nodes, node = _numbered([(tick.roster.key(s, "gpu") or s).split("/", 1)[0] for s in tick.subjects])
+            jobs, job = _numbered([tick.roster.key(s, "job").removeprefix("job:") if s.startswith(("job:", "comm:")) else "" for s in tick.subjects], "")
+            known = self._known[tick.table] = Placed(tick.roster, tick.subjects, nodes, node, jobs, job)
+        return known
+
+
+def _numbered(names: list[str], none: str | None = None) -> tuple[tuple[str, ...], NDArray[np.intp]]:
+    """Return the different names in order, and the number of each; -1 for `none`.
+
+    Examples
+    --------
+    >>> _numbered(["b", "a", "", "b"], "")[0], _numbered(["b", "a", "", "b"], "")[1].tolist()
+    (('a', 'b'), [1, 0, -1, 1])
+    """
+    different = tuple(sorted(set(names) - {none}))
+    number = {name: i for i, name in enumerate(different)}
+    return different, np.array([number.get(name, -1) for name in names], np.intp)

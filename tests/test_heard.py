@@ -1,0 +1,88 @@
+"""Heard: the kernels give the very bits of the plain array code that says what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from grayscope import heard
+
+F = np.float32
+Array = np.ndarray[Any, Any]
+SHAPE, STILL, FROZEN, LIVELY, ENOUGH, MUCH = (5, 37), 3, 9, F(0.8), 6, 1.6
+
+
+def ticks(seed: int) -> Iterator[Array]:
+    """Yield values with holes, silent subjects, equal neighbours in time and one frozen cell."""
+    rng = np.random.default_rng(seed)
+    for t in range(120):
+        values = rng.integers(0, 12, SHAPE).astype(F)
+        values[rng.random(SHAPE) < 0.1] = np.nan
+        values[:, rng.random(SHAPE[1]) < 0.2] = np.nan
+        values[:, 4:9] = np.nan if t % 3 else values[:, 4:9]
+        values[2, 11] = 7.0 if t > 60 else t
+        values[0, 3] = np.inf if t % 7 == 0 else values[0, 3]
+        yield values
+
+
+def heeded(values: Array, regular: Array, a: dict[str, Array]) -> tuple[int, bool]:
+    came = np.isfinite(values)
+    a["absent"] = np.where(came, 0, a["absent"] + 1).astype(np.int32)
+    a["habit"] = a["habit"] + (came - a["habit"]) * F(0.05)
+    a["habit"][regular & ~came] = np.maximum(a["habit"][regular & ~came], F(0.51))
+    changed, awake = came & (values != a["last"]), came & (a["still"] < STILL)
+    a["lively"] = a["lively"] + np.where(awake, (changed & np.isfinite(a["last"])) - a["lively"], F(0)) * F(0.05)
+    a["still"] = np.where(changed, 0, a["still"] + came).astype(np.int32)
+    a["last"] = np.where(came, values, a["last"])
+    return int(a["absent"][regular].max(initial=0)), bool(((a["still"] >= FROZEN) & (a["lively"] > LIVELY)).any())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_cells_are_heeded_bit_for_bit(seed: int) -> None:
+    a: dict[str, Array] = {name: np.zeros(SHAPE, F) for name in ("habit", "lively")} | {name: np.zeros(SHAPE, np.int32) for name in ("absent", "still")}
+    a["last"] = np.full(SHAPE, np.nan, F)
+    b = {name: array.copy() for name, array in a.items()}
+    seen = set()
+    for values in ticks(seed):
+        regular, came, usual = np.empty(SHAPE, bool), np.empty(SHAPE[1], bool), np.empty(SHAPE[1], bool)
+        heard.present(values, b["habit"], regular, came, usual)
+        assert (regular == (a["habit"] > 0.5)).all()
+        assert (came == np.isfinite(values).any(axis=0)).all()
+        assert (usual == regular.any(axis=0)).all()
+        got = heard.heed(values, regular, *(b[k] for k in ("habit", "absent", "last", "still", "lively")), STILL, FROZEN, LIVELY)
+        assert got == heeded(values, regular, a)
+        assert all(np.array_equal(a[k], b[k], equal_nan=True) for k in a)
+        seen.add(got)
+    assert {stuck for _, stuck in seen} == {True, False}
+    assert max(longest for longest, _ in seen) > 3
+
+
+def paced(came: Array, a: dict[str, Array]) -> float:
+    gap, known = (a["quiet"] + 1).astype(F), a["rows"] > 0
+    a["pace"] = a["pace"] + np.where(came & known, (np.minimum(gap, 2 * a["pace"] + 1) - a["pace"]) * F(0.1), F(0))
+    a["quiet"] = np.where(came, 0, a["quiet"] + 1).astype(np.int32)
+    a["rows"] = a["rows"] + came
+    settled = a["rows"] >= ENOUGH
+    if 2 * int(settled.sum()) <= len(settled):
+        return 0.0
+    usual = float(np.median(a["pace"][settled]))
+    wrong = settled & ((a["pace"] > MUCH * usual) | (MUCH * a["pace"] < usual)) & (a["quiet"] <= 4 * MUCH * a["pace"])
+    a["off"] = np.where(wrong, a["off"] + 1, 0).astype(np.int32)
+    return usual
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_pace_is_kept_bit_for_bit(seed: int) -> None:
+    a: dict[str, Array] = {"pace": np.ones(SHAPE[1], F)} | {name: np.zeros(SHAPE[1], np.int32) for name in ("quiet", "rows", "off")}
+    b = {name: array.copy() for name, array in a.items()}
+    told = []
+    for values in ticks(seed):
+        came = np.isfinite(values).any(axis=0)
+        told.append(heard.pace(came, b["pace"], b["quiet"], b["rows"], b["off"], ENOUGH, MUCH))
+        assert told[-1] == paced(came, a)
+        assert all(np.array_equal(a[k], b[k]) for k in a)
+    assert told[0] == 0.0 < told[-1]
+    assert b["off"].max() > 20
