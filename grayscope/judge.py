@@ -105,8 +105,13 @@ class Judge:
 
     @property
     def doubted(self) -> frozenset[str]:
-        """Subjects whose measurements nothing is learned from."""
-        return frozenset(s for s, c in self.cases.items() if c.state in ("masked", "gray", "failed"))
+        """Subjects whose measurements nothing is learned from; with a slash at the end also whatever lies in them.
+
+        What suffers or is broken drags its parts along. A part whose reserve shrinks does not: a node without its spare
+        supply keeps eight healthy GPUs, and they must go on learning what is usual for them.
+        """
+        grave = [s for s, c in self.cases.items() if c.state in ("gray", "failed")]
+        return frozenset([*grave, *(f"{s}/" for s in grave), *(s for s, c in self.cases.items() if c.state == "masked")])
 
     def step(self, tick: Tick, evidence: Evidence) -> Iterator[Verdict]:
         """Take the evidence of one tick; yield the verdicts that changed, by subject."""

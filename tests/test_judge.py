@@ -118,7 +118,7 @@ def test_onset_is_the_first_estimate_as_long_as_it_holds() -> None:
 def test_who_is_doubted() -> None:
     judge = Judge()
     drive(judge, [Evidence([*says("service", subject="a"), *says("coverage", subject="b"), *says("redundancy", subject="c"), *says("health", subject="d")])])
-    assert judge.doubted == {"a", "c", "d"}
+    assert judge.doubted == {"a", "a/", "c", "d", "d/"}
 
 
 def test_verdicts_come_by_subject() -> None:
