@@ -23,7 +23,7 @@ CALM = 120
 #: Hysteresis: a state once entered is kept by evidence this many nats weaker (a tenth of the rate).
 SLACK = 2.3
 #: A page is eased to a ticket when nobody has waited for the suspect for so many ticks, though something is still wrong with it.
-EASED = 60
+EASED = 30
 #: What a suspect must cost its job, as a share of a step, to be more than a ticket.
 FELT = 0.01
 #: Shares by which things must be away from what was expected: a symptom that nothing else supports, what is slow though nobody waits
