@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 
 from grayscope.catalogue import Metric
 from grayscope.columns import Field, Memory
+from grayscope.costs import Costs
 from grayscope.evidence import Evidence, Finding
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 
 #: Microseconds over which the time of a step is averaged.
 WINDOW = 300_000_000
+#: What tells how long a step takes.
+STEP = "step_seconds"
 Floats = NDArray[np.float32]
 
 
@@ -33,12 +36,19 @@ class Impact:
     def __init__(self) -> None:
         self.memory = Memory({"mean": Field(np.float32, np.nan)})
         self.steps: dict[str, float] = {}  # job -> seconds of its step lately
+        self.costs = Costs()
 
     def step(self, evidence: Evidence, tick: Tick, standing: Standing) -> Evidence:
         """Follow how long everybody takes, and return the evidence with `felt` filled in where it can be told."""
+        self.costs.hear(evidence, tick)
         rows = [m for m, metric in enumerate(standing.metrics) if metric is not None and _timed(metric)]
-        if tick.table != "rank" or not rows:
+        if tick.table not in ("rank", "comm") or not rows:
             return evidence
+        weighed = self._felt(evidence, tick, standing, rows) if tick.table == "rank" else evidence
+        costs = list(self.costs.step(tick, standing, rows[0], self.steps))
+        return Evidence([*weighed, *costs], weighed.ledger) if costs else weighed
+
+    def _felt(self, evidence: Evidence, tick: Tick, standing: Standing, rows: list[int]) -> Evidence:
         means = self.memory.of(tick).arrays["mean"]
         values, rate = tick.values[rows], np.float32(min(tick.period / WINDOW * 2, 1.0))
         old = means[rows]
@@ -46,7 +56,8 @@ class Impact:
         moved = standing.moved_cells()
         if moved is not None:
             means[moved] = tick.values[moved]
-        self._follow_steps(tick, means[rows[0]])
+        step = tick.metrics.index(STEP) if STEP in tick.metrics else rows[0]
+        self._follow_steps(tick, tick.values[step] if step != rows[0] else means[step], rate)
         if not any(f.side == "service" for f in evidence):
             return evidence
         return Evidence(self._weighed(f, tick, standing, rows[0], means) for f in evidence)
@@ -67,29 +78,33 @@ class Impact:
             return 0.0
         return max(f.value - f.expected, 0.0) / step if step > 0 else float("nan")
 
-    def _follow_steps(self, tick: Tick, seconds: Floats) -> None:
-        """Keep how long the last rank of each job takes, of the jobs that are there."""
+    def _follow_steps(self, tick: Tick, seconds: Floats, rate: np.float32) -> None:
+        """Keep how long a step of each job takes, of the jobs that are there: by the last rank where it is not told."""
         last: dict[str, float] = {}
         for s in np.flatnonzero(np.isfinite(seconds)).tolist():
             job = tick.roster.key(tick.subjects[s], "job")
             last[job] = max(last.get(job, 0.0), float(seconds[s]))
-        self.steps = last
+        self.steps = {job: self.steps.get(job, now) + (now - self.steps.get(job, now)) * float(rate) for job, now in last.items()}
 
     def _weighed(self, f: Finding, tick: Tick, standing: Standing, row: int, means: Floats) -> Finding:
         metric = dict(zip(tick.metrics, standing.metrics, strict=True)).get(f.metric)
         if f.side != "service" or metric is None or not (_timed(metric) or metric.waits):
             return f
         mine = np.array([inside(f.subject, tick.roster.key(s, "gpu") or s) for s in tick.subjects], bool)
+        if (known := self.costs.share(f.subject)) is not None:
+            return f._replace(felt=known)
         usual = f.expected / f.value if _timed(metric) and f.value > 0 else 0.0
         return f._replace(felt=cost(means[row], mine, np.array([tick.roster.key(s, "job") for s in tick.subjects], object), usual))
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""
-        return {**self.memory.snapshot(), "#steps": np.array(json.dumps(self.steps))}
+        costs = {f"costs#{key}": array for key, array in self.costs.snapshot().items()}
+        return {**self.memory.snapshot(), **costs, "#steps": np.array(json.dumps(self.steps))}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        self.memory.restore({k: v for k, v in state.items() if k != "#steps"})
+        self.memory.restore({k: v for k, v in state.items() if k != "#steps" and not k.startswith("costs#")})
+        self.costs.restore({k.removeprefix("costs#"): v for k, v in state.items() if k.startswith("costs#")})
         self.steps = json.loads(str(state["#steps"]))
 
 

@@ -23,7 +23,7 @@ CALM = 120
 #: Hysteresis: a state once entered is kept by evidence this many nats weaker (a tenth of the rate).
 SLACK = 2.3
 #: A page is eased to a ticket when nobody has waited for the suspect for so many ticks, though something is still wrong with it.
-EASED = 60
+EASED = 30
 #: What a suspect must cost its job, as a share of a step, to be more than a ticket.
 FELT = 0.01
 #: Shares by which things must be away from what was expected: a symptom that nothing else supports, what is slow though nobody waits
@@ -109,9 +109,14 @@ class Judge:
 
     @property
     def doubted(self) -> frozenset[str]:
-        """Subjects whose measurements nothing is learned from; the same object until a state changes."""
+        """Subjects whose measurements nothing is learned from; with a slash at the end also whatever lies in them.
+
+        What suffers or is broken drags its parts along. A part whose reserve shrinks does not: a node without its spare
+        supply keeps eight healthy GPUs, and they must go on learning what is usual for them. The same object until a state changes.
+        """
         if self._doubted is None:
-            self._doubted = frozenset(s for s, c in self.cases.items() if c.state in ("masked", "gray", "failed"))
+            grave = [s for s, c in self.cases.items() if c.state in ("gray", "failed")]
+            self._doubted = frozenset([*grave, *(f"{s}/" for s in grave), *(s for s, c in self.cases.items() if c.state == "masked")])
         return self._doubted
 
     def step(self, tick: Tick, evidence: Evidence) -> Iterator[Verdict]:

@@ -17,6 +17,8 @@ from grayscope.unloading import teach, unload
 __all__ = ["COUNT", "LINEAR", "LOG", "SIGMA", "F", "compare", "median_near", "remember"]
 
 LINEAR, LOG, COUNT = 0, 1, 2
+#: Reports from which on what is doubted teaches its own past no more.
+SETTLED = 128
 
 
 @njit(
@@ -128,7 +130,7 @@ def _learn(
     for s in range(len(residual)):
         seen, offset, before, hum = age[s], base[s], scale[s], noise[s]
         there = np.isfinite(residual[s])
-        trusted = there and not doubted[s]
+        trusted = there and (not doubted[s] or seen < SETTLED)
         after = wide[s] if seen == 0 else before + (wide[s] - before) * max(F(1.0) / F(np.int32(seen + 1)), F(0.03125))
         scale[s] = after if there else before
         hushed = own[s] if seen <= 64 else hum + (own[s] - hum) * F(0.03125)
@@ -153,8 +155,9 @@ def remember(
     """Follow the usual spread of each cell's group, each cell's own offset and noise; write its distance from that offset.
 
     `scale`, `noise`, `base` and `age` [M, S] are memory. The offset is a running mean of clipped residuals over
-    `horizon` ticks and stands still for what is doubted; `past` is NaN until it has been learned from 64 ticks, and shrunk
-    while it is young, for noise that lasts makes a young offset a poor guess. Peers
+    `horizon` ticks and stands still for what is doubted, once it is settled: who has no past cannot become worse; `past` is
+    NaN until it has been learned from 64 ticks, and shrunk while it is young, for noise that lasts makes a young offset a
+    poor guess. Peers
     come and go, and with them the median that residuals are measured from: what the settled members of a group have
     in common beside their offsets is that median's doing and taken away. `floor` [M, G] and `pooled` [M] bound the
     spread from below, `pooled` the more the fewer peers there are; `noise` is the spread that is left when the offsets are gone;

@@ -178,13 +178,14 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
 
 
 def _doubted(subject: str, roster: View, doubted: frozenset[str]) -> bool:
-    """Say whether a subject, what it lies in, or the GPU that a rank runs on is doubted."""
+    """Say whether a subject, the GPU that a rank runs on, or, where its name ends with a slash, what it lies in is doubted."""
     place = roster.key(subject, "gpu") or subject
-    while place:
-        if place in doubted:
+    if place in doubted or subject in doubted:
+        return True
+    while place := place.rpartition("/")[0]:
+        if f"{place}/" in doubted:
             return True
-        place = place.rpartition("/")[0]
-    return subject in doubted
+    return False
 
 
 def _meaning(catalogue: Catalogue, disabled: frozenset[str], table: str, name: str) -> Metric | None:

@@ -1,0 +1,232 @@
+"""Costs: what a part that is known to spend its reserve costs the job that waits for it.
+
+Whether any of thousands of parts is slow takes much evidence. Whether the one that is known to replay, to run on fewer
+lanes or to correct errors is what its job waits for takes little: nobody searched for it. So the means over five minutes of
+its rank, or of the communicators that cross it, are compared with what was usual there before, and what the job would
+save is worked out as in `grayscope.impact`. What is usual is remembered per GPU, not per rank: it outlives the job.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grayscope.columns import Field, Memory
+from grayscope.evidence import Evidence, Finding
+from grayscope.horizons import MARGIN
+from grayscope.kernels import LOG
+from grayscope.modes import Modes
+from grayscope.standing import Standing
+from grayscope.tick import Tick
+
+#: Microseconds over which is averaged, and for which a suspect is one after it was last accused.
+WINDOW, SUSPECT = 300_000_000, 900_000_000
+#: Windows over which the usual distance is learned; kept names at most.
+PAST, NAMES = 64, 1 << 17
+#: Strength from which on evidence makes a suspect; nats that being one is worth; strength at most.
+ACCUSED, KNOWN, MOST = 6.9, MARGIN, 50.0
+#: Effects by which a mode is one that jobs may feel.
+FELT = frozenset({"slow_rank", "slow_component"})
+#: Tables and mechanisms of what traffic crosses; all else that lies in a GPU slows its rank.
+NETWORK = frozenset({"nvlink", "nic", "port", "leaf"})
+CROSSED = frozenset({"nvlink_links", "rail_failover", "adaptive_routing"})
+#: What its siblings carry on for it, so that it is felt where they are.
+CARRIED = frozenset({"rail_failover"})
+#: End of the name under which what is usual without peers is kept.
+ALONE = "#alone"
+#: Ticks between two looks.
+EVERY = 4
+Floats = NDArray[np.float32]
+
+
+class Suspect(NamedTuple):
+    """Who is known to spend its reserve: the latest evidence of it."""
+
+    since: int
+    last: int
+    mode: str
+    mechanism: str
+    why: str
+
+
+@dataclass(slots=True)
+class Usual:
+    """Usual distance from the peers of each name, in windows that were not suspicious."""
+
+    known: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+    def learn(self, name: str, distance: float) -> None:
+        """Take one more window."""
+        usual, n = self.known.pop(name, (0.0, 0))
+        self.known[name] = usual + (distance - usual) / min(n + 1, PAST), n + 1
+        while len(self.known) > NAMES:
+            del self.known[next(iter(self.known))]
+
+
+class Costs:
+    """Follow suspects, and what is usual for all; say what the suspects cost. Deterministic; bounded by the roster."""
+
+    def __init__(self) -> None:
+        self.suspects: dict[str, Suspect] = {}
+        self.memory = Memory({"far": Field(np.float32, np.nan), "alone": Field(np.float32, np.nan)})
+        self.saved: dict[str, tuple[int, float]] = {}  # suspect -> time, and the share of a step that it costs lately
+        self.usual = Usual()
+        self.shares: dict[str, tuple[int, float]] = {}  # GPU of a suspect -> when it was worked out, and what it costs
+        self._where: dict[str, tuple[object, object, dict[str, list[int]]]] = {}
+
+    def hear(self, evidence: Evidence, tick: Tick) -> None:
+        """Remember who spends a reserve in a way that jobs may feel."""
+        modes = Modes.load().modes
+        for f in evidence:
+            known = modes.get(f.mode)
+            if f.side in ("redundancy", "condition") and f.strength >= ACCUSED and known is not None and known.explains & FELT:
+                old = self.suspects.get(f.subject)
+                self.suspects[f.subject] = Suspect(old.since if old else f.since or f.time, f.time, f.mode, f.mechanism, f.why)
+        for subject in [s for s, who in self.suspects.items() if tick.time - who.last > SUSPECT]:
+            del self.suspects[subject]
+            self.saved.pop(subject, None)
+
+    def step(self, tick: Tick, standing: Standing, row: int, steps: Mapping[str, float]) -> Iterator[Finding]:
+        """Yield what suspects cost, from one tick of ranks or communicators.
+
+        Parameters
+        ----------
+        row : int
+            The metric that times them.
+        steps : mapping of str to float
+            Seconds of each job's step.
+        """
+        columns = self.memory.of(tick)
+        far, alone = columns.arrays["far"][row], columns.arrays["alone"][row]
+        moved = standing.moved_cells()
+        if moved is not None:
+            far[moved[row]], alone[moved[row]] = np.nan, np.nan
+        rate = np.float32(min(2 * tick.period / WINDOW, 1.0))
+        _follow(far, standing.residual[row], rate)
+        if tick.table != "rank":  # what its siblings carry for a lost part moves all of them: no peer shows it
+            with np.errstate(divide="ignore", invalid="ignore"):
+                _follow(alone, np.log(tick.values[row]), rate)
+        window = max(WINDOW // tick.period, 1)
+        if columns.ticks % window == 0:
+            self._learn(tick, standing, far, alone)
+        if not self.suspects:
+            return
+        for subject, mine in self._places(tick).items():
+            carried = self.suspects[subject].mechanism in CARRIED
+            found = self._cost(tick, standing, row, subject, mine, self._more(tick, mine, alone if carried else far, carried), steps, float(rate))
+            if found is not None and columns.ticks % EVERY == 0:
+                self.shares |= {_name(tick, s): (tick.time, found.felt) for s in mine if tick.table == "rank"}
+                yield found
+        self.shares = {name: told for name, told in self.shares.items() if tick.time - told[0] < WINDOW}
+
+    def share(self, subject: str) -> float | None:
+        """Return what a GPU that is the place of a suspect costs its job, None where that was not worked out."""
+        told = self.shares.get(subject)
+        return told[1] if told else None
+
+    def _learn(self, tick: Tick, standing: Standing, far: Floats, alone: Floats) -> None:
+        held = {s for mine in self._places(tick).values() for s in mine}
+        for s in np.flatnonzero(np.isfinite(far) & ~standing.doubted).tolist():
+            if s not in held:
+                self.usual.learn(_name(tick, s), float(far[s]))
+                if tick.table != "rank" and np.isfinite(alone[s]):
+                    self.usual.learn(f"{tick.subjects[s]}{ALONE}", float(alone[s]))
+
+    def _places(self, tick: Tick) -> dict[str, list[int]]:
+        """Return the ranks or communicators in which a suspect would be felt; each is one suspect's, the latest's."""
+        felt: dict[int, tuple[int, str]] = {}
+        ranks, where = tick.table == "rank", self._crossing(tick)
+        for subject, who in self.suspects.items():
+            row = tick.roster.rows.get(subject)
+            if ((row.table if row else "") in NETWORK or who.mechanism in CROSSED) is ranks:
+                continue
+            parent, kind = subject.rpartition("/")[0], row.table if row else ""
+            if who.mechanism in CARRIED:
+                siblings = [p for p in where if p.rpartition("/")[0] == parent and (r := tick.roster.rows.get(p)) is not None and r.table == kind]
+                here = sorted({s for p in siblings for s in where[p]})
+            else:
+                here = where.get(subject, where.get(parent if "/" in parent else "", []))
+            for s in here:
+                felt[s] = max(felt.get(s, (-1, "")), (who.since, subject))
+        places: dict[str, list[int]] = {}
+        for s, (_, subject) in sorted(felt.items()):
+            places.setdefault(subject, []).append(s)
+        return places
+
+    def _crossing(self, tick: Tick) -> dict[str, list[int]]:
+        """Return which ranks run on each GPU, or which communicators cross each part; worked out again only when the roster has changed."""
+        known = self._where.get(tick.table)
+        if known is None or known[0] is not tick.roster or known[1] is not tick.subjects:
+            where: dict[str, list[int]] = {}
+            for s, name in enumerate(tick.subjects):
+                for part in [tick.roster.key(name, "gpu")] if tick.table == "rank" else tick.roster.crosses(name):
+                    where.setdefault(part, []).append(s)
+            known = self._where[tick.table] = (tick.roster, tick.subjects, where)
+        return known[2]
+
+    def _more(self, tick: Tick, mine: list[int], far: Floats, carried: bool) -> tuple[int, float, bool]:
+        """Return the worst of a suspect's ranks or communicators, by how much it is worse than usual, and whether that is known."""
+        worst = (-1, -math.inf, False)
+        for s in mine:
+            usual, n = self.usual.known.get(f"{tick.subjects[s]}{ALONE}" if carried else _name(tick, s), (0.0, 0))
+            more = float(far[s]) - usual
+            if math.isfinite(more) and (n or not carried) and more > worst[1]:
+                worst = (s, more, n > 0)
+        return worst[0], max(worst[1], 0.0), worst[2]
+
+    def _cost(
+        self, tick: Tick, standing: Standing, row: int, subject: str, mine: list[int], worst: tuple[int, float, bool], steps: Mapping[str, float], rate: float
+    ) -> Finding | None:
+        """Return what the worst of a suspect's ranks or communicators costs its job: from tick to tick, for the last one is not always the same."""
+        s, more, known = worst
+        now = float(tick.values[row, s]) if s >= 0 else math.nan
+        if not now > 0:
+            return None
+        spread = float(standing.noise[row, s] if known else standing.scale[row, s])
+        before = now * math.exp(-more) if int(standing.kind[row]) == LOG else now - int(standing.sign[row]) * more
+        group = standing.label[standing.layout[row]]
+        others = np.where(group == group[s], tick.values[row], np.float32(0))
+        others[mine] = 0
+        next_one = float(np.nanmax(others)) if np.isfinite(others).any() else 0.0
+        job = tick.roster.key(tick.subjects[s], "job")
+        saved = max(now - max(before, next_one), 0.0) / max(steps.get(job, 0.0), now)
+        who, what = self.suspects[subject], tick.metrics[row]
+        old = self.saved.get(subject, (0, saved))
+        share = old[1] + (saved - old[1]) * (rate if tick.time - old[0] < WINDOW else 1.0)
+        self.saved[subject] = (tick.time, share)
+        strength = min(KNOWN + (more / max(spread, 1e-9)) ** 2 / 2, MOST) if more > 0 else 0.0
+        why = f"{what} of {tick.subjects[s]} is {now / before - 1:.1%} longer than usual, which makes the step {share:.1%} longer; {who.why}"
+        return Finding(
+            tick.time, subject, "service", "impact", round(strength, 4), who.mode, who.mechanism, what, now, before, standing.peers(row, s),
+            since=tick.time, why=why, felt=share,
+        )  # fmt: skip
+
+    def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the whole state."""
+        return {**self.memory.snapshot(), "#costs": np.array(json.dumps([self.suspects, self.usual.known, self.shares, self.saved]))}
+
+    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Become what `snapshot` returned."""
+        self.memory.restore({k: v for k, v in state.items() if k != "#costs"})
+        suspects, known, shares, saved = json.loads(str(state["#costs"]))
+        self.suspects = {s: Suspect(*who) for s, who in suspects.items()}
+        self.shares, self._where = {name: (at, share) for name, (at, share) in shares.items()}, {}
+        self.saved = {name: (at, share) for name, (at, share) in saved.items()}
+        self.usual.known = {name: (distance, n) for name, (distance, n) in known.items()}
+
+
+def _follow(mean: Floats, values: Floats, rate: np.float32) -> None:
+    """Follow what came by a running mean, in place."""
+    came = np.isfinite(values)
+    mean[:] = np.where(came, np.where(np.isfinite(mean), mean + (values - mean) * rate, values), mean)
+
+
+def _name(tick: Tick, s: int) -> str:
+    """Return under which name the usual distance is kept: the GPU of a rank, else the subject."""
+    return (tick.roster.key(tick.subjects[s], "gpu") if tick.table == "rank" else "") or tick.subjects[s]

@@ -1,0 +1,127 @@
+"""Costs: who is known to spend its reserve is a page as soon as its job waits for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from grayscope.catalogue import Catalogue
+from grayscope.costs import SUSPECT, Costs
+from grayscope.evidence import Evidence, Finding
+from grayscope.judge import state_of
+from grayscope.roster import Roster, RosterRow
+from grayscope.stand import Stand
+from grayscope.tick import Tick
+
+S = 1_000_000
+RANKS = tuple(f"job:1/r{k}" for k in range(8))
+RAILS = tuple(f"comm:1-rail{k}" for k in range(8))
+
+
+def ranks(time: int, seconds: dict[int, float], job: str = "job:1") -> Tick:
+    """Return one tick of eight ranks on one node; all take 2.0 s but those given."""
+    names = tuple(n.replace("job:1", job) for n in RANKS)
+    rows = [RosterRow(n, "rank", keys={"job": job, "role": "", "gpu": f"n1/gpu{k}"}) for k, n in enumerate(names)]
+    rows += [RosterRow(f"n1/gpu{k}/pcie", "pcie", keys={"node": "n1"}) for k in range(8)]
+    values = np.array([[seconds.get(k, 2.0) for k in range(8)]], np.float32)
+    return Tick("rank", time, 10 * S, Roster(rows).at(0), names, ("compute_seconds",), values, np.zeros(8, bool))
+
+
+def rails(time: int, seconds: dict[int, float]) -> Tick:
+    """Return one tick of eight communicators, each over one rail of a node; all take 0.2 s but those given."""
+    rows = [RosterRow(n, "comm", keys={"job": "job:1", "role": "rail"}, crosses=(f"n1/nic{k}", f"n2/nic{k}")) for k, n in enumerate(RAILS)]
+    rows += [RosterRow(f"n1/nic{k}", "nic", keys={"node": "n1"}) for k in range(8)]
+    values = np.array([[seconds.get(k, 0.2) for k in range(8)]], np.float32)
+    return Tick("comm", time, 10 * S, Roster(rows).at(0), RAILS, ("collective_transfer_seconds",), values, np.zeros(8, bool))
+
+
+def accused(subject: str, mode: str, mechanism: str = "", strength: float = 50.0, time: int = 0) -> Evidence:
+    return Evidence([Finding(time, subject, "redundancy", "ledger", strength, mode, mechanism, since=time)])
+
+
+class Run:
+    """A stand and the costs, tick after tick."""
+
+    def __init__(self) -> None:
+        self.stand, self.costs, self.time = Stand(Catalogue.load()), Costs(), 0
+
+    def play(self, make: object, seconds: dict[int, float], ticks: int, said: Evidence | None = None, **more: str) -> list[Finding]:
+        found: list[Finding] = []
+        for _ in range(ticks):
+            self.time += 10 * S
+            tick = make(self.time, seconds, **more)  # type: ignore[operator]
+            if said is not None:
+                self.costs.hear(Evidence(f._replace(time=self.time) for f in said), tick)
+            found += self.costs.step(tick, self.stand.step(tick), 0, {"job:1": 2.3, "job:2": 2.3})
+        return found
+
+
+def test_nobody_is_looked_at_whom_nothing_is_known_of() -> None:
+    assert Run().play(ranks, {3: 2.4}, 60) == []
+
+
+def test_a_narrow_link_whose_rank_all_wait_for_is_gray() -> None:
+    run, said = Run(), accused("n1/gpu3/pcie", "pcie_width", "pcie_degrade")
+    run.play(ranks, {}, 60)
+    last = run.play(ranks, {3: 2.1}, 60, said)[-1]
+    assert (last.subject, last.mode, last.side, last.mechanism) == ("n1/gpu3/pcie", "pcie_width", "service", "pcie_degrade")
+    assert last.felt == pytest.approx(0.1 / 2.3, rel=0.1)
+    assert state_of(last) == "gray"
+    assert last.strength > 6.9
+
+
+def test_it_is_masked_as_long_as_another_rank_is_as_late() -> None:
+    run, said = Run(), accused("n1/gpu3/pcie", "pcie_width")
+    run.play(ranks, {5: 2.2}, 60)
+    last = run.play(ranks, {3: 2.15, 5: 2.2}, 60, said)[-1]
+    assert last.felt == 0.0
+    assert state_of(last) == "masked"
+
+
+def test_what_is_usual_for_a_gpu_outlives_its_job() -> None:
+    run, said = Run(), accused("n1/gpu3/pcie", "pcie_width")
+    run.play(ranks, {3: 2.1}, 90)  # always a little late
+    last = run.play(ranks, {3: 2.1}, 60, said, job="job:2")[-1]
+    assert last.felt == pytest.approx(0.0, abs=2e-3)
+    assert last.value / last.expected == pytest.approx(1.0, abs=5e-3)
+
+
+def test_corrected_errors_of_a_port_are_no_reason_for_a_slow_rank() -> None:
+    run = Run()
+    run.play(ranks, {}, 60)
+    assert run.play(ranks, {3: 2.4}, 60, accused("n1/nic3", "nic_errors", "rdma_retransmit")) == []
+
+
+def test_a_lost_rail_is_felt_where_its_siblings_carry_its_bytes() -> None:
+    run, said = Run(), accused("n1/nic5", "rail_failover", "rail_failover")
+    run.play(rails, {}, 60)
+    last = run.play(rails, {k: 0.25 for k in range(8) if k != 5}, 60, said)[-1]
+    assert last.felt == pytest.approx(0.05 / 2.3, rel=0.1)
+    assert last.subject == "n1/nic5"
+
+
+def test_weak_evidence_and_modes_that_no_job_feels_make_no_suspects() -> None:
+    costs, tick = Costs(), ranks(10 * S, {})
+    costs.hear(accused("n1/gpu3/pcie", "pcie_width", strength=3.0), tick)
+    costs.hear(accused("n1/nvme1", "disk_redundancy"), tick)
+    assert costs.suspects == {}
+
+
+def test_a_suspect_that_is_no_longer_accused_is_forgotten() -> None:
+    run = Run()
+    run.play(ranks, {}, 40, accused("n1/gpu3/pcie", "pcie_width"))
+    assert list(run.costs.suspects) == ["n1/gpu3/pcie"]
+    run.costs.hear(Evidence(), ranks(run.time + SUSPECT + 10 * S, {}))
+    assert (run.costs.suspects, run.costs.saved) == ({}, {})
+
+
+def test_a_pause_changes_nothing() -> None:
+    one, other = Run(), Run()
+    said = accused("n1/gpu3/pcie", "pcie_width")
+    for run in (one, other):
+        run.play(ranks, {}, 60)
+        run.play(ranks, {3: 2.1}, 30, said)
+    fresh = Costs()
+    fresh.restore(other.costs.snapshot())
+    other.costs = fresh
+    assert one.play(ranks, {3: 2.12}, 30, said) == other.play(ranks, {3: 2.12}, 30, said)
