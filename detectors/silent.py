@@ -129,10 +129,10 @@ class Silent:
         left = silent.copy()
         places = self.places.of(tick)
         for number in np.unique(places.job[silent & (places.job >= 0)]).tolist():
-            members, job = np.flatnonzero(usual & (places.job == number)), places.jobs[number]
-            if len(members) > 1 and silent[members].all():
-                left[members] = False
-                yield _finding(tick, f"job:{job}", "silent", since, f"all {len(members)} subjects of table {tick.table} that belong to it stopped reporting")
+            all_of_it, job = np.flatnonzero(usual & (places.job == number)), places.jobs[number]
+            if len(all_of_it) > 1 and silent[all_of_it].all():
+                left[all_of_it] = False
+                yield _finding(tick, f"job:{job}", "silent", since, f"all {len(all_of_it)} subjects of table {tick.table} that belong to it stopped reporting")
         for place, members in self._placed(tick, left, usual, site=False):
             text = f"all {len(members)} subjects of table {tick.table} on it stopped reporting" if len(members) > 1 else ""
             yield _finding(tick, place, "silent", since, text or f"no row of table {tick.table}, its peers report")

@@ -37,6 +37,7 @@ class Impact:
         self.memory = Memory({"mean": Field(np.float32, np.nan)})
         self.steps: dict[str, float] = {}  # job -> seconds of its step lately
         self.costs = Costs()
+        self._seats: tuple[object, object, list[str], NDArray[np.object_]] | None = None
 
     def step(self, evidence: Evidence, tick: Tick, standing: Standing) -> Evidence:
         """Follow how long everybody takes, and return the evidence with `felt` filled in where it can be told."""
@@ -81,20 +82,30 @@ class Impact:
     def _follow_steps(self, tick: Tick, seconds: Floats, rate: np.float32) -> None:
         """Keep how long a step of each job takes, of the jobs that are there: by the last rank where it is not told."""
         last: dict[str, float] = {}
-        for s in np.flatnonzero(np.isfinite(seconds)).tolist():
-            job = tick.roster.key(tick.subjects[s], "job")
-            last[job] = max(last.get(job, 0.0), float(seconds[s]))
+        there = np.isfinite(seconds)
+        for job, took in zip(self._seated(tick)[1][there].tolist(), seconds[there].tolist(), strict=True):
+            last[job] = max(last.get(job, 0.0), took)
         self.steps = {job: self.steps.get(job, now) + (now - self.steps.get(job, now)) * float(rate) for job, now in last.items()}
+
+    def _seated(self, tick: Tick) -> tuple[list[str], NDArray[np.object_]]:
+        """Return where each rank sits and its job, worked out again only when they or the roster have changed."""
+        known = self._seats
+        if known is None or known[0] is not tick.subjects or known[1] is not tick.roster:
+            homes = [tick.roster.key(s, "gpu") or s for s in tick.subjects]
+            jobs = np.array([tick.roster.key(s, "job") for s in tick.subjects], object)
+            known = self._seats = (tick.subjects, tick.roster, homes, jobs)
+        return known[2], known[3]
 
     def _weighed(self, f: Finding, tick: Tick, standing: Standing, row: int, means: Floats) -> Finding:
         metric = dict(zip(tick.metrics, standing.metrics, strict=True)).get(f.metric)
         if f.side != "service" or metric is None or not (_timed(metric) or metric.waits):
             return f
-        mine = np.array([inside(f.subject, tick.roster.key(s, "gpu") or s) for s in tick.subjects], bool)
         if (known := self.costs.share(f.subject)) is not None:
             return f._replace(felt=known)
+        homes, jobs = self._seated(tick)
+        mine = np.array([inside(f.subject, home) for home in homes], bool)
         usual = f.expected / f.value if _timed(metric) and f.value > 0 else 0.0
-        return f._replace(felt=cost(means[row], mine, np.array([tick.roster.key(s, "job") for s in tick.subjects], object), usual))
+        return f._replace(felt=cost(means[row], mine, jobs, usual))
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""

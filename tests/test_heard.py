@@ -52,7 +52,7 @@ def test_cells_are_heeded_bit_for_bit(seed: int) -> None:
         assert (regular == (a["habit"] > 0.5)).all()
         assert (came == np.isfinite(values).any(axis=0)).all()
         assert (usual == regular.any(axis=0)).all()
-        got = heard.heed(values, regular, *(b[k] for k in ("habit", "absent", "last", "still", "lively")), STILL, FROZEN, LIVELY)
+        got = heard.heed(values, regular, b["habit"], b["absent"], b["last"], b["still"], b["lively"], STILL, FROZEN, LIVELY)
         assert got == heeded(values, regular, a)
         assert all(np.array_equal(a[k], b[k], equal_nan=True) for k in a)
         seen.add(got)
@@ -80,7 +80,7 @@ def test_the_pace_is_kept_bit_for_bit(seed: int) -> None:
     b = {name: array.copy() for name, array in a.items()}
     told = []
     for values in ticks(seed):
-        came = np.isfinite(values).any(axis=0)
+        came = np.asarray(np.isfinite(values).any(axis=0))
         told.append(heard.pace(came, b["pace"], b["quiet"], b["rows"], b["off"], ENOUGH, MUCH))
         assert told[-1] == paced(came, a)
         assert all(np.array_equal(a[k], b[k]) for k in a)

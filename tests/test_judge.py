@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -155,7 +156,7 @@ def chatter(seed: int) -> Iterator[tuple[Tick, Evidence]]:
     for number in range(1, 900):
         for table, period in (("gpu", 1), ("nic", 3)):
             if number % period == 0 and not (table == "nic" and 300 < number < 500):
-                sides = rng.choice(list(SIDES), rng.integers(1, 4)) if rng.random() < 0.08 else []
+                sides: Any = rng.choice(list(SIDES), rng.integers(1, 4)) if rng.random() < 0.08 else []
                 found = [f for side in sides for f in says(str(side), float(rng.normal(7, 2)), f"n{rng.integers(4)}", mode=str(rng.choice(MODES)))]
                 yield tick(number, table, 10 * S * period), Evidence(found)
 
