@@ -52,7 +52,8 @@ class Desk:
         if key is not None or v.state == "normal":
             return key
         member = _member(v)
-        return next((k for k in self.where.near(v.subject) if any(related(member, m) for m in self.members[k].values())), None)
+        unsure = (k for name, _ in v.rivals if (k := self.where.holder(name)) is not None)
+        return next((k for k in (*self.where.near(v.subject), *unsure) if any(related(member, m) for m in self.members[k].values())), None)
 
     def _new(self, v: Verdict) -> Incident:
         member = _member(v)

@@ -22,6 +22,8 @@ from grayscope.tick import Tick
 
 #: Microseconds over which the time of a step is averaged.
 WINDOW = 300_000_000
+#: Share by which a probe must be off to be worth a ticket where jobs are timed and none of them feels it.
+PROBED = 0.1
 #: What tells how long a step takes.
 STEP = "step_seconds"
 Floats = NDArray[np.float32]
@@ -42,6 +44,8 @@ class Impact:
     def step(self, evidence: Evidence, tick: Tick, standing: Standing) -> Evidence:
         """Follow how long everybody takes, and return the evidence with `felt` filled in where it can be told."""
         self.costs.hear(evidence, tick)
+        if tick.table == "path" and self.steps and len(evidence):
+            return Evidence((f for f in evidence if not _slight(f)), evidence.ledger)
         rows = [m for m, metric in enumerate(standing.metrics) if metric is not None and _timed(metric)]
         if tick.table not in ("rank", "comm") or not rows:
             return evidence
@@ -152,6 +156,11 @@ def cost(seconds: Floats, mine: NDArray[np.bool_], job: NDArray[np.object_], usu
             without = max(float(own.max()) * usual, float(others.max(initial=0.0)))
             shares.append(max(last - without, 0.0) / last if last > 0 else 0.0)
     return max(shares, default=float("nan"))
+
+
+def _slight(f: Finding) -> bool:
+    """Say whether a probe found so little that it is nobody's matter as long as no job feels it."""
+    return f.side == "service" and abs(f.value - f.expected) < PROBED * abs(f.expected)
 
 
 def inside(place: str, subject: str) -> bool:

@@ -90,7 +90,7 @@ class PathBlame:
         for f in findings:
             crossed = tick.roster.crosses(f.subject) if f.subject in paths else ()
             size, owner = max(((ends[c][1], c) for c in crossed if c in ends), default=(0.0, ""))
-            owner = owner if _size(f) <= FAR * size else max(((told[c], c) for c in crossed if c in told), default=(0, ""))[1]
+            owner = owner if _size(f) <= FAR * size else _teller(crossed, tick, told)
             yield f._replace(subject=owner, why=f"one of its paths is {f.subject}: {f.why}") if owner else f
 
     def _inner(self, f: Finding, tick: Tick, ends: Mapping[str, tuple[int, float]], told: Mapping[str, int], excess: NDArray[np.float32]) -> Finding:
@@ -145,6 +145,16 @@ class PathBlame:
             ends = Counter(e for s in tick.subjects for e in _ends(s, tick))
             known = self._known[tick.table] = (tick.subjects, tick.roster, ends, Incidence([tick.roster.crosses(s) for s in tick.subjects]))
         return known[2], known[3]
+
+
+def _teller(crossed: tuple[str, ...], tick: Tick, told: Mapping[str, int]) -> str:
+    """Return what on a way told something about itself last, else a part beside one on the way (it may carry the other's load); ``""`` if none."""
+    kinds = {(tick.roster.key(c, "node"), row.table) for c in crossed if "/" in c and (row := tick.roster.rows.get(c)) is not None}
+    beside = {c for c in told if (row := tick.roster.rows.get(c)) is not None and (tick.roster.key(c, "node"), row.table) in kinds}
+    for some in (told.keys() & set(crossed), beside):
+        if some:
+            return max((told[c], c) for c in some)[1]
+    return ""
 
 
 def _size(f: Finding) -> float:
