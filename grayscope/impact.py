@@ -20,8 +20,8 @@ from grayscope.evidence import Evidence, Finding
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 
-#: Microseconds over which the time of a step is averaged.
-WINDOW = 300_000_000
+#: Microseconds over which the time of a step is averaged; and over which it is so that what began just now counts in full.
+WINDOW, LATELY = 300_000_000, 60_000_000
 #: Share by which a probe must be off to be worth a ticket where jobs are timed and none of them feels it.
 PROBED = 0.1
 #: What tells how long a step takes.
@@ -36,7 +36,7 @@ class Impact:
     """
 
     def __init__(self) -> None:
-        self.memory = Memory({"mean": Field(np.float32, np.nan)})
+        self.memory = Memory({"mean": Field(np.float32, np.nan), "lately": Field(np.float32, np.nan)})
         self.steps: dict[str, float] = {}  # job -> seconds of its step lately
         self.costs = Costs()
         self._seats: tuple[object, object, list[str], NDArray[np.object_]] | None = None
@@ -54,18 +54,19 @@ class Impact:
         return Evidence([*weighed, *costs], weighed.ledger) if costs else weighed
 
     def _felt(self, evidence: Evidence, tick: Tick, standing: Standing, rows: list[int]) -> Evidence:
-        means = self.memory.of(tick).arrays["mean"]
-        values, rate = tick.values[rows], np.float32(min(tick.period / WINDOW * 2, 1.0))
-        old = means[rows]
-        means[rows] = np.where(np.isfinite(old), np.where(np.isfinite(values), old + (values - old) * rate, old), values)
-        moved = standing.moved_cells()
-        if moved is not None:
-            means[moved] = tick.values[moved]
+        arrays, values, moved = self.memory.of(tick).arrays, tick.values[rows], standing.moved_cells()
+        rate = np.float32(min(tick.period / WINDOW * 2, 1.0))
+        for means, share in ((arrays["mean"], rate), (arrays["lately"], np.float32(min(tick.period / LATELY * 2, 1.0)))):
+            old = means[rows]
+            means[rows] = np.where(np.isfinite(old), np.where(np.isfinite(values), old + (values - old) * share, old), values)
+            if moved is not None:
+                means[moved] = tick.values[moved]
+        means = arrays["mean"]
         step = tick.metrics.index(STEP) if STEP in tick.metrics else rows[0]
         self._follow_steps(tick, tick.values[step] if step != rows[0] else means[step], rate)
         if not any(f.side == "service" for f in evidence):
             return evidence
-        return Evidence(self._weighed(f, tick, standing, rows[0], means) for f in evidence)
+        return Evidence(self._weighed(f, tick, standing, (means[rows[0]], arrays["lately"][rows[0]])) for f in evidence)
 
     def before(self, evidence: Evidence, tick: Tick) -> Evidence:
         """Return the evidence of tables that do not time members of a job, before anybody is blamed for it.
@@ -100,7 +101,7 @@ class Impact:
             known = self._seats = (tick.subjects, tick.roster, homes, jobs)
         return known[2], known[3]
 
-    def _weighed(self, f: Finding, tick: Tick, standing: Standing, row: int, means: Floats) -> Finding:
+    def _weighed(self, f: Finding, tick: Tick, standing: Standing, seconds: tuple[Floats, Floats]) -> Finding:
         metric = dict(zip(tick.metrics, standing.metrics, strict=True)).get(f.metric)
         if f.side != "service" or metric is None or not (_timed(metric) or metric.waits):
             return f
@@ -109,7 +110,7 @@ class Impact:
         homes, jobs = self._seated(tick)
         mine = np.array([inside(f.subject, home) for home in homes], bool)
         usual = f.expected / f.value if _timed(metric) and f.value > 0 else 0.0
-        return f._replace(felt=cost(means[row], mine, jobs, usual))
+        return f._replace(felt=max(cost(mean, mine, jobs, usual) for mean in seconds))
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""
