@@ -24,6 +24,9 @@ CALM = 120
 SLACK = 2.3
 #: A page is eased to a ticket when nobody has waited for the suspect for so many ticks, though something is still wrong with it.
 EASED = 30
+#: Microseconds for which a ticket waits for the workload to say whether it suffers, where rows come often enough to hear it: one page,
+#: not a ticket and then a page.
+ASKS = 30_000_000
 #: What a suspect must cost its job, as a share of a step, to be more than a ticket.
 FELT = 0.01
 #: Shares by which things must be away from what was expected: a symptom that nothing else supports, what is slow though nobody waits
@@ -51,6 +54,8 @@ class Case:
     supported: int = 0
     mode: str = ""
     tracks: dict[tuple[str, str], Track] = field(default_factory=dict)
+    #: When it was first to become a ticket; -1 while it is not waiting to.
+    asked: int = -1
     #: Until this tick nothing changes unless something new is heard, and whether the tracks uphold the state so long; found again after a pause.
     rests: int = -1
     upheld: bool = False
@@ -159,6 +164,9 @@ class Judge:
         case.upheld = RANK[state] >= RANK[case.state] and state != "normal"
         if case.upheld:
             case.supported = now
+        if self._asks(case, state, time):
+            case.rests = -1
+            return None
         cause = self._cause(case, best)
         renamed = state == case.state != "normal" and cause is not None and case.mode in _explains(cause.finding.mode)
         calm = EASED if (case.state, state) == ("gray", "masked") else CALM
@@ -169,6 +177,14 @@ class Judge:
         previous, case.state, case.supported = case.state, state, now
         case.mode = cause.finding.mode if cause else ""
         return _verdict(subject, case.table, state, previous, time, best, cause)
+
+    def _asks(self, case: Case, state: str, time: int) -> bool:
+        """Say whether a new ticket still waits for what the workload says."""
+        if state != "masked" or RANK[case.state] >= RANK["masked"] or self.last[case.table][1] >= ASKS:
+            case.asked = -1
+            return False
+        case.asked = time if case.asked < 0 else case.asked
+        return time - case.asked < ASKS
 
     def _argued(self, case: Case) -> tuple[str, Track | None]:
         """Return the gravest state that the tracks support, and the strongest track for it."""
@@ -194,7 +210,8 @@ class Judge:
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return all cases as one JSON text in an array."""
         cases = {
-            s: [c.table, c.state, c.supported, c.mode, [[*k, list(t.finding), t.seen, t.since] for k, t in c.tracks.items()]] for s, c in self.cases.items()
+            s: [c.table, c.state, c.supported, c.mode, c.asked, [[*k, list(t.finding), t.seen, t.since] for k, t in c.tracks.items()]]
+            for s, c in self.cases.items()
         }
         return {"judge": np.array(json.dumps([self.ticks, self.last, cases]))}
 
@@ -203,8 +220,8 @@ class Judge:
         self.ticks, last, cases = json.loads(str(state["judge"]))
         self.last = {table: (time, period) for table, (time, period) in last.items()}
         self.cases = {
-            s: Case(table, name, supported, mode, {(d, m): Track(Finding(*f), seen, since) for d, m, f, seen, since in tracks})
-            for s, (table, name, supported, mode, tracks) in cases.items()
+            s: Case(table, name, supported, mode, {(d, m): Track(Finding(*f), seen, since) for d, m, f, seen, since in tracks}, asked)
+            for s, (table, name, supported, mode, asked, tracks) in cases.items()
         }
 
 

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from grayscope.evidence import NOTHING, Evidence, Finding
-from grayscope.judge import ASLEEP, CALM, EASED, HOLD, SLACK, Judge, state_of
+from grayscope.judge import ASKS, ASLEEP, CALM, EASED, HOLD, SLACK, Judge, state_of
 from grayscope.roster import View
 from grayscope.tick import Tick
 from grayscope.verdict import Verdict
 
 S = 1_000_000
 ENTER = Judge(1.0).enter
+#: Ticks for which a ticket waits for what the workload says.
+WAIT = ASKS // (10 * S)
 
 
 MODES = ("", "slow_rank", "thermal_throttle", "fabric_congestion", "pcie_width", "pcie_errors")
@@ -39,8 +41,17 @@ SIDES = {"health": "failed", "service": "gray", "redundancy": "masked", "coverag
 
 @pytest.mark.parametrize(("side", "state"), SIDES.items())
 def test_each_side_argues_for_its_state(side: str, state: str) -> None:
-    (verdict,) = drive(Judge(), [says(side)])
-    assert (verdict.state, verdict.previous, verdict.subject, verdict.time, verdict.table) == (state, "normal", "a", 10 * S, "gpu")
+    (verdict,) = drive(Judge(), [says(side)] * (WAIT + 1))
+    when = (1 + WAIT) * 10 * S if state == "masked" else 10 * S
+    assert (verdict.state, verdict.previous, verdict.subject, verdict.time, verdict.table) == (state, "normal", "a", when, "gpu")
+
+
+def test_a_ticket_waits_for_what_the_workload_says() -> None:
+    late = [says("redundancy")] * (WAIT - 1) + [says("service")]
+    assert [(v.previous, v.state) for v in drive(Judge(), late)] == [("normal", "gray")]
+    assert drive(Judge(), [says("redundancy", ENTER + 1)] * (WAIT - 1) + [says("redundancy", ENTER - 1)] * 9) == []
+    slow = [v.time for n in (1, 2) for v in Judge().step(tick(n, period=ASKS), says("redundancy"))]
+    assert slow[0] == ASKS  # rows that come as seldom as that are not waited for
 
 
 def test_a_symptom_alone_is_masked_only_where_redundancy_pays_for_it() -> None:
@@ -53,12 +64,12 @@ def test_a_symptom_alone_is_masked_only_where_redundancy_pays_for_it() -> None:
 def test_every_transition(before: str, after: str) -> None:
     judge = Judge()
     side = {state: s for s, state in SIDES.items()}
-    drive(judge, [says(side[before])])
-    verdicts = drive(judge, [says(side[after])] * (HOLD + CALM), start=2)
+    drive(judge, [says(side[before])] * (WAIT + 1))
+    verdicts = drive(judge, [says(side[after])] * (HOLD + CALM), start=2 + WAIT)
     rank = ["unknown", "masked", "gray", "failed"]
     assert [(v.previous, v.state) for v in verdicts] == ([] if before == after else [(before, after)])
     if rank.index(after) > rank.index(before):
-        assert verdicts[0].time == 20 * S  # graver: at once
+        assert verdicts[0].time == (2 + WAIT + (WAIT if after == "masked" else 0)) * 10 * S  # graver: at once
     elif before != after:
         calm = EASED if (before, after) == ("gray", "masked") else CALM
         assert verdicts[0].time > calm * 10 * S  # calmer: when nothing has supported it for long
@@ -121,7 +132,8 @@ def test_onset_is_the_first_estimate_as_long_as_it_holds() -> None:
 
 def test_who_is_doubted() -> None:
     judge = Judge()
-    drive(judge, [Evidence([*says("service", subject="a"), *says("coverage", subject="b"), *says("redundancy", subject="c"), *says("health", subject="d")])])
+    said = Evidence([*says("service", subject="a"), *says("coverage", subject="b"), *says("redundancy", subject="c"), *says("health", subject="d")])
+    drive(judge, [said] * (WAIT + 1))
     assert judge.doubted == {"a", "a/", "c", "d", "d/"}
 
 
@@ -190,7 +202,7 @@ def test_a_better_name_is_told_once() -> None:
     judge = Judge()
     errors = Finding(1, "n1/gpu0/pcie", "redundancy", "spending", 9.0, "pcie_errors", "pcie_replay", metric="a", why="errors")
     width = Finding(2, "n1/gpu0/pcie", "redundancy", "slower", 8.0, "pcie_width", "pcie_degrade", metric="b", why="narrow")
-    said = [(v.state, v.previous, v.mode) for t in range(1, 6) for v in judge.step(tick(t, "pcie"), Evidence([errors] if t < 3 else [errors, width]))]
+    said = [(v.state, v.previous, v.mode) for t in range(1, 9) for v in judge.step(tick(t, "pcie"), Evidence([errors] if t < 6 else [errors, width]))]
     assert said == [("masked", "normal", "pcie_errors"), ("masked", "masked", "pcie_width")]
 
 
