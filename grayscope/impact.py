@@ -44,8 +44,8 @@ class Impact:
         rows = [m for m, metric in enumerate(standing.metrics) if metric is not None and _timed(metric)]
         if tick.table not in ("rank", "comm") or not rows:
             return evidence
-        weighed = self._felt(evidence, tick, standing, rows) if tick.table == "rank" else evidence
         costs = list(self.costs.step(tick, standing, rows[0], self.steps))
+        weighed = self._felt(evidence, tick, standing, rows) if tick.table == "rank" else evidence
         return Evidence([*weighed, *costs], weighed.ledger) if costs else weighed
 
     def _felt(self, evidence: Evidence, tick: Tick, standing: Standing, rows: list[int]) -> Evidence:
@@ -94,7 +94,9 @@ class Impact:
         if (known := self.costs.share(f.subject)) is not None:
             return f._replace(felt=known)
         usual = f.expected / f.value if _timed(metric) and f.value > 0 else 0.0
-        return f._replace(felt=cost(means[row], mine, np.array([tick.roster.key(s, "job") for s in tick.subjects], object), usual))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            sound = np.where(mine, means[row], means[row] * (self.costs.sound / tick.values[row]))
+        return f._replace(felt=cost(sound, mine, np.array([tick.roster.key(s, "job") for s in tick.subjects], object), usual))
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""
