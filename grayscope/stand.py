@@ -13,6 +13,7 @@ from grayscope import kernels
 from grayscope.catalogue import Catalogue, Metric
 from grayscope.columns import Columns, Field, Memory
 from grayscope.loads import Loads
+from grayscope.mates import STRANGERS, grouped, less_shared, strangers
 from grayscope.roster import View
 from grayscope.shifts import Names, Shifts
 from grayscope.standing import Standing
@@ -20,10 +21,6 @@ from grayscope.tick import Tick
 
 #: Ticks over which a cell's own usual residual is learned.
 PAST = 2048
-#: Members that a group of peers needs, and what makes parts of different machines alike.
-CROWD, LIKE = 4, ("sku", "slot")
-#: Least spread, as a share, among parts of different machines: none does just the work of another.
-STRANGERS = np.float32(0.1)
 #: Units that are compared by ratio.
 RATIO_UNITS = frozenset({"s", "By/s", "Hz", "1/s", "By", "J", "us"})
 #: Smallest spread that means anything, per unit, where peers are all alike.
@@ -99,7 +96,7 @@ class Stand:
         )  # fmt: skip
         self.loads.learn(tick.table, sums)
         if lay.wide.any():
-            _less_shared(residual, lay)
+            less_shared(residual, lay.wide, lay.mates)
         floor = _floor(lay)
         shift, before = self.shifts.step(tick.table, lay.centre, floor, lay.count >= 4, lay.sign)
         _forget_moved(memory, moved[lay.layout] if moved.any() else None)
@@ -157,7 +154,7 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
     metrics = tuple(_meaning(catalogue, disabled, tick.table, name) for name in tick.metrics)
     keys = sorted({m.peers if m else () for m in metrics})
     row = {k: i for i, k in enumerate(keys)}
-    labels, names = zip(*(_grouped(tick, k) for k in keys), strict=True) if keys else ((), ())
+    labels, names = zip(*(grouped(tick, k) for k in keys), strict=True) if keys else ((), ())
     width = max((len(n) for n in names), default=1) or 1
     label = np.array(labels, np.int32).reshape(len(keys), len(tick.subjects))
     starts = np.zeros((len(keys), width + 1), np.int32)
@@ -180,30 +177,10 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
         of={"".join(f"{k}|" for k in ks): np.array([*map(repr, n)], object)[of] if len(n) else np.array([], object)
             for ks, n, of in zip(keys, names, label, strict=True)},
         called=names,
-        wide=np.array([m is not None and "node" in m.peers and any("batch:" in part for g in names[row[m.peers]] for part in g) for m in metrics], bool),
+        wide=np.array([m is not None and strangers(m.peers, names[row[m.peers]]) for m in metrics], bool),
         mates=tick.roster.labels(tick.subjects, ("node",))[0],
         centre=np.zeros(shape, np.float32), spread=np.zeros(shape, np.float32), count=np.zeros(shape, np.int32),
     )  # fmt: skip
-
-
-def _grouped(tick: Tick, keys: tuple[str, ...]) -> tuple[NDArray[np.int32], Names]:
-    """Return the peer group of each subject and the groups' names; where no machine has a crowd, its like in all machines are the peers."""
-    label, names = tick.roster.labels(tick.subjects, keys)
-    if "node" not in keys or not len(label) or np.bincount(label).max() >= CROWD:
-        return label, names
-    wider = tuple(k for k in keys if k != "node")
-    label, names = tick.roster.labels(tick.subjects, (*wider, *LIKE))
-    told = [dict(zip((*wider, *LIKE), name, strict=True)) for name in names]
-    return label, tuple(tuple(t[k] if k != "node" else f"batch:{','.join(f'{x}={t[x]}' for x in LIKE)}" for k in keys) for t in told)
-
-
-def _less_shared(residual: NDArray[np.float32], lay: Layout) -> None:
-    """Take away, in place, what all parts of a machine show that are compared with those of other machines: its work, and no part's fault."""
-    for m in np.flatnonzero(lay.wide).tolist():
-        least = np.full(int(lay.mates.max()) + 1, np.inf, np.float32)
-        members = np.bincount(lay.mates, weights=np.isfinite(residual[m]), minlength=len(least))
-        np.fmin.at(least, lay.mates, residual[m])
-        residual[m] -= np.where(members > 1, least, np.float32(0))[lay.mates]
 
 
 def _doubted(subject: str, roster: View, doubted: frozenset[str]) -> bool:
