@@ -129,7 +129,7 @@ class Costs:
 
     def _sound(self, tick: Tick, standing: Standing, row: int, far: Floats) -> Floats:
         """Return what everybody would take if those in open incidents took what is usual: one fault must not hide another."""
-        sound = tick.values[row].copy()
+        sound: Floats = tick.values[row].copy()
         for s in np.flatnonzero(standing.doubted & np.isfinite(far)).tolist():
             more = max(float(far[s]) - self.usual.known.get(_name(tick, s), (0.0, 0))[0], 0.0)
             sound[s] = sound[s] * math.exp(-more) if int(standing.kind[row]) == LOG else sound[s] - int(standing.sign[row]) * more
