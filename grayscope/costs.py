@@ -75,6 +75,7 @@ class Costs:
     def __init__(self) -> None:
         self.suspects: dict[str, Suspect] = {}
         self.memory = Memory({"far": Field(np.float32, np.nan), "alone": Field(np.float32, np.nan)})
+        self.sound: Floats = np.empty(0, np.float32)  # this tick's values without what open incidents explain
         self.saved: dict[str, tuple[int, float]] = {}  # suspect -> time, and the share of a step that it costs lately
         self.usual = Usual()
         self.shares: dict[str, tuple[int, float]] = {}  # GPU of a suspect -> when it was worked out, and what it costs
@@ -115,6 +116,7 @@ class Costs:
         window = max(WINDOW // tick.period, 1)
         if columns.ticks % window == 0:
             self._learn(tick, standing, far, alone)
+        self.sound = self._sound(tick, standing, row, far) if standing.doubted.any() else tick.values[row]
         if not self.suspects:
             return
         for subject, mine in self._places(tick).items():
@@ -124,6 +126,14 @@ class Costs:
                 self.shares |= {_name(tick, s): (tick.time, found.felt) for s in mine if tick.table == "rank"}
                 yield found
         self.shares = {name: told for name, told in self.shares.items() if tick.time - told[0] < WINDOW}
+
+    def _sound(self, tick: Tick, standing: Standing, row: int, far: Floats) -> Floats:
+        """Return what everybody would take if those in open incidents took what is usual: one fault must not hide another."""
+        sound: Floats = tick.values[row].copy()
+        for s in np.flatnonzero(standing.doubted & np.isfinite(far)).tolist():
+            more = max(float(far[s]) - self.usual.known.get(_name(tick, s), (0.0, 0))[0], 0.0)
+            sound[s] = sound[s] * math.exp(-more) if int(standing.kind[row]) == LOG else sound[s] - int(standing.sign[row]) * more
+        return sound
 
     def share(self, subject: str) -> float | None:
         """Return what a GPU that is the place of a suspect costs its job, None where that was not worked out."""
@@ -191,7 +201,7 @@ class Costs:
         spread = float(standing.noise[row, s] if known else standing.scale[row, s])
         before = now * math.exp(-more) if int(standing.kind[row]) == LOG else now - int(standing.sign[row]) * more
         group = standing.label[standing.layout[row]]
-        others = np.where(group == group[s], tick.values[row], np.float32(0))
+        others = np.where(group == group[s], self.sound, np.float32(0))
         others[mine] = 0
         next_one = float(np.nanmax(others)) if np.isfinite(others).any() else 0.0
         job = tick.roster.key(tick.subjects[s], "job")

@@ -49,8 +49,8 @@ class Impact:
         rows = [m for m, metric in enumerate(standing.metrics) if metric is not None and _timed(metric)]
         if tick.table not in ("rank", "comm") or not rows:
             return evidence
-        weighed = self._felt(evidence, tick, standing, rows) if tick.table == "rank" else evidence
         costs = list(self.costs.step(tick, standing, rows[0], self.steps))
+        weighed = self._felt(evidence, tick, standing, rows) if tick.table == "rank" else evidence
         return Evidence([*weighed, *costs], weighed.ledger) if costs else weighed
 
     def _felt(self, evidence: Evidence, tick: Tick, standing: Standing, rows: list[int]) -> Evidence:
@@ -66,7 +66,7 @@ class Impact:
         self._follow_steps(tick, tick.values[step] if step != rows[0] else means[step], rate)
         if not any(f.side == "service" for f in evidence):
             return evidence
-        return Evidence(self._weighed(f, tick, standing, (means[rows[0]], arrays["lately"][rows[0]])) for f in evidence)
+        return Evidence(self._weighed(f, tick, standing, rows[0], (means[rows[0]], arrays["lately"][rows[0]])) for f in evidence)
 
     def before(self, evidence: Evidence, tick: Tick) -> Evidence:
         """Return the evidence of tables that do not time members of a job, before anybody is blamed for it.
@@ -101,7 +101,7 @@ class Impact:
             known = self._seats = (tick.subjects, tick.roster, homes, jobs)
         return known[2], known[3]
 
-    def _weighed(self, f: Finding, tick: Tick, standing: Standing, seconds: tuple[Floats, Floats]) -> Finding:
+    def _weighed(self, f: Finding, tick: Tick, standing: Standing, row: int, seconds: tuple[Floats, Floats]) -> Finding:
         metric = dict(zip(tick.metrics, standing.metrics, strict=True)).get(f.metric)
         if f.side != "service" or metric is None or not (_timed(metric) or metric.waits):
             return f
@@ -110,7 +110,9 @@ class Impact:
         homes, jobs = self._seated(tick)
         mine = np.array([inside(f.subject, home) for home in homes], bool)
         usual = f.expected / f.value if _timed(metric) and f.value > 0 else 0.0
-        return f._replace(felt=max(cost(mean, mine, jobs, usual) for mean in seconds))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            well = np.where(mine, np.float32(1), self.costs.sound / tick.values[row])  # the others in trouble count at their usual pace
+        return f._replace(felt=max(cost(mean * well, mine, jobs, usual) for mean in seconds))
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""

@@ -13,6 +13,7 @@ from grayscope import kernels
 from grayscope.catalogue import Catalogue, Metric
 from grayscope.columns import Columns, Field, Memory
 from grayscope.loads import Loads
+from grayscope.mates import STRANGERS, grouped, less_shared, strangers
 from grayscope.roster import View
 from grayscope.shifts import Names, Shifts
 from grayscope.standing import Standing
@@ -51,6 +52,8 @@ class Layout:
     groups: NDArray[np.int32]
     of: dict[str, NDArray[np.object_]]
     called: tuple[Names, ...]
+    wide: NDArray[np.bool_]
+    mates: NDArray[np.int32]
     centre: NDArray[np.float32]
     spread: NDArray[np.float32]
     count: NDArray[np.int32]
@@ -93,6 +96,8 @@ class Stand:
             doubt, residual, lay.centre, lay.spread, lay.count, sums,
         )  # fmt: skip
         self.loads.learn(tick.table, sums)
+        if lay.wide.any():
+            less_shared(residual, lay.wide, lay.mates)
         floor = _floor(lay)
         shift, before = self.shifts.step(tick.table, lay.centre, floor, lay.count >= 4, lay.sign)
         _forget_moved(memory, moved[lay.layout] if moved.any() else None)
@@ -150,7 +155,7 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
     metrics = tuple(_meaning(catalogue, disabled, tick.table, name) for name in tick.metrics)
     keys = sorted({m.peers if m else () for m in metrics})
     row = {k: i for i, k in enumerate(keys)}
-    labels, names = zip(*(tick.roster.labels(tick.subjects, k) for k in keys), strict=True) if keys else ((), ())
+    labels, names = zip(*(grouped(tick, k) for k in keys), strict=True) if keys else ((), ())
     width = max((len(n) for n in names), default=1) or 1
     label = np.array(labels, np.int32).reshape(len(keys), len(tick.subjects))
     starts = np.zeros((len(keys), width + 1), np.int32)
@@ -173,6 +178,8 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
         of={"".join(f"{k}|" for k in ks): np.array([*map(repr, n)], object)[of] if len(n) else np.array([], object)
             for ks, n, of in zip(keys, names, label, strict=True)},
         called=names,
+        wide=np.array([m is not None and strangers(m.peers, names[row[m.peers]]) for m in metrics], bool),
+        mates=tick.roster.labels(tick.subjects, ("node",))[0],
         centre=np.zeros(shape, np.float32), spread=np.zeros(shape, np.float32), count=np.zeros(shape, np.int32), left=np.zeros(shape, np.float32),
     )  # fmt: skip
 
@@ -233,7 +240,7 @@ def _per_tick(values: NDArray[np.float32], lay: Layout, memory: Columns) -> NDAr
 
 def _floor(lay: Layout) -> NDArray[np.float32]:
     """Return the least spread [M, G]: half a percent, one unit of a count's scale, or the unit's own grain."""
-    grain = _grain(lay)[:, None]
+    grain = np.where(lay.wide & (lay.kind == kernels.LOG), STRANGERS, _grain(lay))[:, None]
     return np.where((lay.kind == kernels.LINEAR)[:, None], np.maximum(np.abs(lay.centre) * np.float32(0.005), grain), grain).astype(np.float32)
 
 

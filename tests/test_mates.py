@@ -1,0 +1,53 @@
+"""Mates: of two drives in a machine the one that is slow for itself stands out, and a busy machine does not."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grayscope.catalogue import Catalogue
+from grayscope.mates import grouped
+from grayscope.roster import Roster, RosterRow
+from grayscope.stand import Stand
+from grayscope.tick import Tick
+
+S = 1_000_000
+METRICS = ("drive_throughput_bytes_per_second", "drive_latency_seconds")
+
+
+def tick(latency: NDArray[np.float64], per_node: int = 2, time: int = 10 * S) -> Tick:
+    names = tuple(f"n{n:02d}/nvme{d}" for n in range(len(latency) // per_node) for d in range(per_node))
+    rows = [RosterRow(s, "drive", keys={"sku": "a", "slot": s[-1], "node": s[:3]}) for s in names]
+    values = np.stack([np.full(len(names), 2e8), latency]).astype(np.float32)
+    return Tick("drive", time, 10 * S, Roster(rows).at(0), names, METRICS, values, np.zeros(len(names), bool))
+
+
+def residual(latency: NDArray[np.float64]) -> NDArray[np.float32]:
+    stand = Stand(Catalogue.load())
+    return np.asarray([stand.step(tick(latency, time=t * 10 * S)) for t in range(1, 4)][-1].residual[1])
+
+
+def test_few_drives_are_compared_with_their_like_in_other_machines() -> None:
+    latency = np.full(32, 1e-4)
+    latency[7] *= 5
+    found = residual(latency)
+    assert found[7] > 1.0
+    assert np.abs(np.delete(found, 7)).max() < 0.01
+
+
+def test_a_machine_whose_drives_are_all_busier_accuses_none() -> None:
+    latency = np.full(32, 1e-4)
+    latency[6:8] *= 3
+    assert np.abs(residual(latency)).max() < 0.01
+
+
+def test_strangers_are_never_nearer_than_a_tenth() -> None:
+    standing = Stand(Catalogue.load()).step(tick(np.full(32, 1e-4)))
+    assert standing.scale[1].min() >= 0.1
+
+
+def test_a_machine_with_a_crowd_of_drives_keeps_to_itself() -> None:
+    _, few = grouped(tick(np.full(32, 1e-4)), ("node",))
+    _, many = grouped(tick(np.full(32, 1e-4), per_node=8), ("node",))
+    assert few == (("batch:sku=a,slot=0",), ("batch:sku=a,slot=1",))
+    assert many == tuple((f"n{n:02d}",) for n in range(4))

@@ -1,0 +1,39 @@
+"""Stand: who is doubted teaches nothing, but nobody stays without a past."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from grayscope.catalogue import Catalogue
+from grayscope.kernels import SETTLED
+from grayscope.roster import Roster, RosterRow
+from grayscope.stand import Stand
+from grayscope.tick import Tick
+
+S = 1_000_000
+NAMES = tuple(f"job:1/r{k}" for k in range(8))
+
+
+def past(doubted: frozenset[str], slow: float = 2.2) -> float:
+    """Return how far r3 is from its own past after `SETTLED` ticks at 2.0 s, when it takes `slow` for as long."""
+    rows = [RosterRow(n, "rank", keys={"job": "job:1", "role": "", "gpu": f"n1/gpu{k}"}) for k, n in enumerate(NAMES)]
+    stand, view = Stand(Catalogue.load()), Roster(rows).at(0)
+    for t in range(1, 2 * SETTLED + 1):
+        values = np.full((1, 8), 2.0, np.float32)
+        values[0, 3] = slow if t > SETTLED else 2.0
+        standing = stand.step(Tick("rank", t * 10 * S, 10 * S, view, NAMES, ("compute_seconds",), values, np.zeros(8, bool)), doubted)
+    return float(standing.past[0, 3])
+
+
+def test_a_doubted_part_has_a_past_all_the_same() -> None:
+    assert past(frozenset({"n1/gpu3"})) > 0.05
+
+
+def test_who_is_doubted_does_not_learn_its_own_slowness() -> None:
+    own = [past(frozenset({"n1/gpu3"}), slow) / np.log(slow / 2.0) for slow in (2.01, 2.2)]  # the same share of each is left
+    assert np.isclose(own[0], own[1], rtol=1e-5)
+
+
+def test_what_only_spends_its_reserve_does_not_drag_its_parts_along() -> None:
+    assert past(frozenset({"n1"})) == past(frozenset())
+    assert past(frozenset({"n1/"})) == past(frozenset({"n1/gpu3"}))
