@@ -157,7 +157,7 @@ class Table:
             self.who.pop(name, None)
         if not (subjects and metrics):
             return None
-        return Tick(self.name, time, self.period, view, subjects, metrics, values, fresh, events)
+        return Tick(self.name, time, self.period, view, subjects, metrics, np.ascontiguousarray(values), fresh, events)
 
     def _settle(self, parts: list[Part]) -> NDArray[np.float32]:
         """Merge the parts of one tick, oldest first: gauges replace, increments add, equal stamps are one row."""
