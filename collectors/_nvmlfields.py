@@ -27,6 +27,8 @@ GONE = (15, 16, 28)
 FLOOR = 238
 #: NVLink 5 keeps dozens of counters per link: they are read at leisure.
 DEEP = ("NVML_FI_DEV_NVLINK_COUNT_", "NVML_FI_DEV_NVLINK_PLR_")
+#: Insufficient size; fields of one query, and of the shortest that is still parted.
+TOO_LONG, MOST, FEW = 7, 1 << 16, 16
 TABLES = ("gpu", "pcie", "nvlink")
 Floats = NDArray[np.float64]
 
@@ -107,7 +109,7 @@ class Query:
     def __init__(self, nvml: Any, metrics: Sequence[Known], links: int) -> None:
         self.nvml = nvml
         self.support: dict[str, str] = {}
-        self.errors, self.latency = 0, 0.0
+        self.errors, self.latency, self._most = 0, 0.0, MOST
         column = dict.fromkeys(TABLES, 0)
         self._cells: list[_Cell] = []
         for metric in metrics:
@@ -120,7 +122,7 @@ class Query:
         """Ask again for what was refused: links come up, drivers are exchanged."""
         for cell in self._cells:
             cell.tried = 0
-        self._plans, self.support = {}, {}
+        self._plans, self.support, self._most = {}, {}, MOST
 
     def read(self, handle: Any, deep: bool, out: Mapping[str, Floats]) -> None:
         """Fill the GPU's part of the matrices: ``out[table][column, link]``, link 0 for the GPU and its PCIe end.
@@ -146,7 +148,7 @@ class Query:
 
     def _ask(self, handle: Any, plan: _Plan, out: Mapping[str, Floats]) -> NDArray[np.uint32]:
         """Send one query, write what was answered, return NVML's code for each field."""
-        answer = np.frombuffer(self.nvml.nvmlDeviceGetFieldValues(handle, plan.ids), FIELD)
+        answer = self._answer(handle, plan.ids)
         returned = answer["returned"]
         if returned.all() and np.isin(returned, GONE).all():
             raise self.nvml.NVMLError(int(returned[0]))
@@ -161,6 +163,27 @@ class Query:
             plan.fresh = False
             self.support |= {c.name: "ok" for c, r in zip(plan.cells, returned.tolist(), strict=True) if not r}
         return returned
+
+    def _answer(self, handle: Any, ids: list[tuple[int, int]]) -> NDArray[np.void]:
+        """Return the field values; one call as a rule.
+
+        A call in which no field could be filled fails as a whole, and so may one that is too long for a driver: then it is made in
+        parts, until it is clear which.
+        """
+        most = self._most
+        if len(ids) > most:
+            return np.concatenate([self._answer(handle, ids[i : i + most]) for i in range(0, len(ids), most)])
+        try:
+            return np.frombuffer(self.nvml.nvmlDeviceGetFieldValues(handle, ids), FIELD)
+        except self.nvml.NVMLError as error:
+            if error.value not in (*NEVER, TOO_LONG):
+                raise
+            if len(ids) > FEW:
+                self._most = len(ids) // 2
+                return self._answer(handle, ids)
+            refused = np.zeros(len(ids), FIELD)
+            refused["returned"] = NEVER[0]
+            return refused
 
     def _refused(self, cell: _Cell, code: int) -> bool:
         """Note a failure; say whether there is another field to ask."""

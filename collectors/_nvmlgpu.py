@@ -59,6 +59,7 @@ class Gpu:
         self.handle: Any = None
         self.keys: dict[str, str] = {}
         self.links, self.divided, self.lost = 0, False, False
+        self._up: set[int] | None = None
         self._open = False
 
     def attach(self, handle: Any, keys: dict[str, str]) -> None:
@@ -68,7 +69,7 @@ class Gpu:
         self.divided = ask(nvml, lambda: nvml.nvmlDeviceGetMigMode(handle)[0], 0) == 1
         self.links = 0 if self.divided else _links(nvml, handle)
         self.query, self.calls, self.gpm = Query(nvml, self.layout.known, self.links), Calls(nvml, self.layout.columns), Gpm(nvml)
-        self._open = True
+        self._up, self._open = None, True
 
     def detach(self) -> None:
         """Let go of what the driver holds for us."""
@@ -142,7 +143,11 @@ class Gpu:
         known = np.isfinite(state)
         if known.any():
             up = np.isin(state, UP)
-            self.wired |= set(np.flatnonzero(up).tolist())
+            links = set(np.flatnonzero(up).tolist())
+            if self._up is not None and links - self._up:
+                self.query.forget()  # what a link refused while it was down it may tell now
+            self._up = links
+            self.wired |= links
             state[known] = up[known]
             self._put(out, "nvlink_links_active", float(up.sum()))
 

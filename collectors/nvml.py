@@ -86,6 +86,11 @@ class Nvml:
         """``"ok"``, ``"unsupported"`` or ``"denied"`` per GPU and field or function."""
         return {gpu.subject: gpu.support for gpu in self.fleet.gpus}
 
+    @property
+    def read_seconds(self) -> float:
+        """What the driver says that it spent on the last field queries of all GPUs."""
+        return sum(gpu.query.latency for gpu in self.fleet.gpus if gpu.handle is not None)
+
     def collect(self) -> list[Message]:
         """Return roster rows where somebody is new or changed, one batch per table, and what happened to a GPU."""
         seconds = self.clock()

@@ -54,7 +54,7 @@ class FakeNvml:
         self.gpus, self.driver = gpus, driver
         self.down = 0
         self.opened = 0
-        self.queries = 0
+        self.queries, self.longest = 0, 1 << 20
         self._heard: list[tuple[FakeGpu, int]] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -118,6 +118,11 @@ class FakeNvml:
             value.fieldId, value.scopeId = asked if isinstance(asked, tuple) else (asked, 0)
             plain = gpu.fields.get(value.fieldId, Code(NOT_SUPPORTED)) if not value.scopeId else Code(NOT_SUPPORTED)
             _fill(value, gpu.fields.get(asked, plain))
+            value.latencyUsec = 3
+        if len(ids) > self.longest:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_INVALID_ARGUMENT)
+        if all(value.nvmlReturn for value in values):
+            raise pynvml.NVMLError(values[0].nvmlReturn)
         return values
 
     def nvmlDeviceGetGpuFabricInfoV(self, handle: Any, reference: Any) -> int:  # noqa: N802

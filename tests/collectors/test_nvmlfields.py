@@ -94,6 +94,34 @@ def test_what_older_parts_count_per_link_has_a_number_for_each() -> None:
     assert asked.support["NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT"] == "ok"
 
 
+def test_a_driver_that_takes_short_queries_only_is_asked_in_parts() -> None:
+    gpu = h100(0, links=2)
+    nvml = FakeNvml([gpu])
+    nvml.longest = 60
+    source = plugins.collector("nvml", "n", nvml=nvml, clock=lambda: 0.0)
+    gpus = [m for m in source.collect() if isinstance(m, Batch)]
+    assert "gpu_power_watts" in gpus[0].metrics
+    assert source.read_seconds > 0
+    assert source.rejected == {}
+
+
+def test_a_link_that_comes_up_is_asked_again() -> None:
+    gpu = h100(0, links=2)
+    gpu.set("NVLINK_GET_STATE", 0, 1)
+    gpu.set("NVLINK_ERROR_DL_REPLAY", Code(2), 1)
+    now = [0.0]
+    source = plugins.collector("nvml", "n", nvml=FakeNvml([gpu]), clock=lambda: now[0])
+    source.collect()
+    gpu.set("NVLINK_GET_STATE", 1, 1)
+    gpu.set("NVLINK_ERROR_DL_REPLAY", 5, 1)
+    for total in (5, 5, 9):
+        gpu.set("NVLINK_ERROR_DL_REPLAY", total, 1)
+        now[0] += 10
+        messages = source.collect()
+    batch = next(m for m in messages if isinstance(m, Batch) and m.table == "nvlink")
+    assert batch.values[0, batch.metrics.index("nvlink_replays_total"), batch.subjects.index("n/gpu0/nvlink1")] == 4
+
+
 ANSWERS = st.one_of(st.integers(0, 2**64 - 1), st.floats(), st.integers(-(2**31), -1), st.sampled_from([0, 1, 2, 3, 4, 10, 13, 999, 77]).map(Code))
 
 
