@@ -152,6 +152,14 @@ def test_captured_files_of_real_cards(shared: Path, tmp_path: Path) -> None:
     assert trace.values('gpu_row_remap_banks{availability="max"}', "a10g/gpu0") == [192]
 
 
+def test_a_captured_file_of_another_option_is_refused(shared: Path, tmp_path: Path) -> None:
+    found = sorted((shared / "data" / "fixtures").rglob("nvidia-smi.nvlink.status.*"))
+    if not found:
+        pytest.skip("no captured nvidia-smi nvlink files")
+    with pytest.raises(InputError, match="not XML"):
+        imported(plugins.collector("nvidiasmi", found), tmp_path / "t")
+
+
 GOOD = tuple(text.encode() for text in (look(0, card(0)), look(0, card(0)) + look(10, card(0, replays=9))))
 
 
