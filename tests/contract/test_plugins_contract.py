@@ -19,6 +19,7 @@ from grayscope.event import Event
 from grayscope.message import Message
 from grayscope.roster import RosterRow
 from grayscope.tracewriter import TraceWriter
+from tests.fake_nvml import FakeNvml
 
 Fleet = Callable[..., Iterator[Message]]
 
@@ -33,12 +34,22 @@ SINKS: dict[str, Callable[[], Any]] = {
 }
 #: Collectors whose source is not there.
 COLLECTORS: dict[str, Callable[[Path], Any]] = {
+    "dcgmi": lambda path: plugins.collector("dcgmi", [path / "none.txt"]),
     "exporter": lambda path: plugins.collector("exporter", "http://127.0.0.1:9/metrics"),
     "flightrecorder": lambda path: plugins.collector("flightrecorder", path / "none"),
+    "nvidiasmi": lambda path: plugins.collector("nvidiasmi", [path / "none.xml"]),
+    "nvml": lambda path: plugins.collector("nvml", nvml=_without_driver()),
     "openmetrics": lambda path: plugins.collector("openmetrics", [path / "none.txt"]),
     "prometheus": lambda path: plugins.collector("prometheus", "http://127.0.0.1:9", start=0, end=10_000_000, step=1_000_000),
+    "rocm": lambda path: plugins.collector("rocm", program="no-such-rocm-smi"),
     "table": lambda path: plugins.collector("table", path / "none.csv", path / "none.toml"),
 }
+
+
+def _without_driver() -> FakeNvml:
+    nvml = FakeNvml([])
+    nvml.down = 9
+    return nvml
 
 
 def test_every_plugin_is_held_to_its_contract() -> None:

@@ -1,0 +1,156 @@
+"""What one look of an 8-GPU node costs the node: CPU time, memory, bytes on the wire.
+
+The driver is a fake that answers at once (real call latencies count as zero): what is measured is our own work and that of the binding.
+`make bench` does not run it; `python benchmarks/agent_cost.py [--ticks N]` does, in some seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import io
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import grayscope
+from grayscope.batch import Batch
+from tests.fake_nvml import FakeGpu, FakeNvml, h100
+
+grayscope.__path__.append(str(Path(__file__).parents[1]))
+GPUS, PERIOD_S = 8, 10.0
+LONG = 3  # NVML_VALUE_TYPE_UNSIGNED_LONG_LONG
+#: Goals of one tick: CPU milliseconds, resident megabytes, share of a core at one look in ten seconds.
+CPU_MS, RSS_MB, SHARE = 5.0, 120.0, 0.001
+
+
+class Recorded(FakeNvml):
+    """The fake with answers made in advance. A query costs what pynvml's own wrapper costs: an array, two numbers a field; the C call is a copy."""
+
+    def __init__(self, gpus: list[FakeGpu]) -> None:
+        super().__init__(gpus)
+        self._answers: dict[tuple[int, int], Any] = {}
+        self._functions: dict[str, Callable[..., Any]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._functions:
+            found = super().__getattr__(name)
+            if not name.startswith("nvmlDeviceGet"):
+                return found
+            kept: dict[Any, Any] = {}
+
+            def call(handle: Any, *arguments: Any) -> Any:
+                ctypes.byref(ctypes.c_uint())  # as the binding makes room for the answer
+                key = (ctypes.cast(handle, ctypes.c_void_p).value, arguments)
+                if key not in kept:
+                    kept[key] = found(handle, *arguments)
+                return kept[key]
+
+            self._functions[name] = call
+        return self._functions[name]
+
+    def nvmlDeviceGetFieldValues(self, handle: Any, ids: list[Any]) -> Any:  # noqa: N802
+        import pynvml
+
+        values = (pynvml.c_nvmlFieldValue_t * len(ids))()
+        for i, asked in enumerate(ids):
+            try:
+                (values[i].fieldId, values[i].scopeId) = asked
+            except TypeError:
+                values[i].fieldId = asked
+        key = (ctypes.cast(handle, ctypes.c_void_p).value or 0, len(ids))
+        if key not in self._answers:
+            self._answers[key] = super().nvmlDeviceGetFieldValues(handle, ids)
+        answer = self._answers[key]
+        ctypes.memmove(values, answer, ctypes.sizeof(answer))
+        step(answer)
+        return values
+
+
+def step(answer: Any) -> None:
+    """Let every counter of an answer grow, so that nothing is constant."""
+    fields = np.frombuffer(answer, np.dtype([("head", "V24"), ("type", "<u4"), ("code", "<u4"), ("bits", "<u8")]))
+    fields["bits"][fields["type"] == LONG] += np.uint64(1)
+
+
+def blackwell(index: int) -> FakeGpu:
+    """A made-up part with NVLink 5: packets, FEC histogram and error ratios on each of 18 links."""
+    gpu = h100(index)
+    gpu.calls["Name"] = "NVIDIA B200"
+    names = ["XMIT_BYTES", "RCV_BYTES", "MALFORMED_PACKET_ERRORS", "BUFFER_OVERRUN_ERRORS", "RCV_ERRORS", "RCV_REMOTE_ERRORS", "RCV_GENERAL_ERRORS",
+             "LOCAL_LINK_INTEGRITY_ERRORS", "XMIT_DISCARDS", "LINK_RECOVERY_SUCCESSFUL_EVENTS", "LINK_RECOVERY_FAILED_EVENTS", "LINK_RECOVERY_EVENTS",
+             "EFFECTIVE_BER", "SYMBOL_ERRORS", "SYMBOL_BER", "RAW_BER_V2", *(f"FEC_HISTORY_{n}" for n in range(16))]  # fmt: skip
+    for link in range(gpu.links):
+        for name in names:
+            gpu.set(f"NVLINK_COUNT_{name}", 0x508, link)
+        for name in ("PLR_XMIT_BLOCKS", "PLR_XMIT_RETRY_BLOCKS"):
+            gpu.set(f"NVLINK_{name}", 9, link)
+    return gpu
+
+
+def wire(batch: Batch) -> int:
+    """Bytes of a batch as Arrow IPC: a column per metric, subjects and time as they are."""
+    columns = {name: pa.array(batch.values[0, m]) for m, name in enumerate(batch.metrics)}
+    table = pa.table({"subject": pa.array(batch.subjects), "time": pa.array(np.repeat(batch.times, len(batch.subjects))), **columns})
+    with io.BytesIO() as sink:
+        with pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+        return len(sink.getvalue())
+
+
+def measure(name: str, make: Callable[[int], FakeGpu], ticks: int) -> bool:
+    from grayscope import plugins
+
+    now = [1_700_000_000.0]
+    source = plugins.collector("nvml", "n1", nvml=Recorded([make(i) for i in range(GPUS)]), clock=lambda: now[0])
+    samples = 0
+    for _ in range(13):  # refusals are learned, tuples and memory settle
+        now[0] += PERIOD_S
+        source.collect()
+    costs = []
+    for _ in range(ticks):
+        now[0] += PERIOD_S
+        began = time.process_time_ns()
+        messages = source.collect()
+        costs.append((time.process_time_ns() - began) / 1e6)
+        samples = sum(m.values.size for m in messages if isinstance(m, Batch))
+    mean, worst = sum(costs) / ticks, max(costs)
+    sent = sum(wire(m) for m in messages if isinstance(m, Batch))
+    rss = resident()
+    good = mean < CPU_MS and rss < RSS_MB and mean / 1e3 / PERIOD_S < SHARE
+    share = mean / 1e3 / PERIOD_S
+    print(
+        f"{name:<12}{samples:>9,}{mean:>11.2f}{np.median(costs):>9.2f}{worst:>9.2f}{share:>11.4%}{rss:>9.0f}{sent:>10,}",
+        "  within" if good else "  MISSED",
+    )
+    return good
+
+
+def resident() -> float:
+    """Resident memory of this process now, in megabytes."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().partition("VmRSS:")[2].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ticks", type=int, default=300)
+    arguments = parser.parse_args()
+    print(f"one look of {GPUS} GPUs, driver answers at once; goal {CPU_MS:g} ms CPU, {RSS_MB:g} MB, {SHARE:.1%} of a core at {PERIOD_S:g} s")
+    print(f"{'part':<12}{'samples':>9}{'CPU ms':>11}{'median':>9}{'worst':>9}{'of a core':>11}{'RSS MB':>9}{'bytes':>10}")
+    good = [measure("H100", h100, arguments.ticks), measure("B200", blackwell, arguments.ticks)]
+    sys.exit(0 if all(good) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Dcgmi: tables of ``dcgmi dmon`` and reports of ``dcgmi health --check`` as a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from grayscope.catalogue import Catalogue
+from grayscope.errors import InputError, UsageError
+from grayscope.event import Event
+from grayscope.tracewriter import TraceWriter
+
+from ._dcgmtext import STATES, Report, Row, Text
+from ._filed import Filed, contents, stamps
+
+#: What dmon waits between two looks if it is not told otherwise.
+DELAY = 1_000_000
+LARGEST = 64 << 20
+
+
+class Dcgmi:
+    """Reads files of one or more nodes; a file may hold a long dmon, a report, or both in turn. Delivery: every row once.
+
+    Neither prints a time: looks are stamped from `start` in steps of `step`, else backwards from the file's last change in dmon's
+    own steps of a second. A look begins where a GPU comes again. Rows of MIG instances, CPUs and switches are counted and left out;
+    a health report's word for a GPU becomes an event of source ``health`` (``unhealthy``, ``warning``, ``healthy``), on change.
+
+    A trace needs rows: reports alone make none.
+
+    Not read: ``dcgmi diag``, ``nvlink``, ``topo`` and ``stats``.
+
+    Source of the format: NVIDIA/DCGM ``dcgmi/DeviceMonitor.cpp``, ``dcgmi/Health.cpp``.
+
+    Parameters
+    ----------
+    paths : sequence of path
+    start, step : int, optional
+        Microseconds; each further file begins one step after the last look of the one before it.
+    node : str
+        Name of the node; by default each file's name up to its first dot.
+    """
+
+    def __init__(
+        self, paths: Sequence[str | Path], *, start: int | None = None, step: int | None = None, node: str = "", catalogue: Catalogue | None = None
+    ) -> None:
+        self.paths = [Path(p) for p in paths]
+        if not self.paths:
+            raise UsageError("dcgmi: expected at least one file")
+        self.start, self.step, self.node = start, step or DELAY, node
+        self.filed = Filed(node, catalogue)
+        self.rejected, self.unknown = self.filed.rejected, self.filed.unknown
+        self._states: dict[str, str] = {}
+
+    def write(self, writer: TraceWriter, progress: Callable[[int, int], None] | None = None) -> dict[str, int]:
+        """Write all files; return counts.
+
+        Raises
+        ------
+        InputError
+            A file cannot be read, or holds nothing that dcgmi prints.
+        """
+        looks = reports = 0
+        begun: dict[str, int] = {}
+        for path, changed in zip(self.paths, stamps(self.paths, None, None), strict=True):
+            node, data, count = self.node or path.name.partition(".")[0] or "node", contents(path, LARGEST), 0
+            first = changed - (_count(path, data) - 1) * self.step if self.start is None else begun.get(node, self.start)
+            for new, told in _told(path, data, Text(self.rejected, self.unknown)):
+                count += new
+                self._tell(told, node, first + (count - 1) * self.step)
+                reports += isinstance(told, Report)
+            if not count:
+                raise InputError.at(path, "content", "the output of dcgmi dmon or dcgmi health --check", "neither")
+            begun[node] = first + count * self.step
+            looks += count
+        return {"files": len(self.paths), "looks": looks, "reports": reports, **self.filed.write(writer, self.step, progress)}
+
+    def _tell(self, told: Row | Report, node: str, time: int) -> None:
+        if isinstance(told, Report):
+            self._report(told, node, time)
+        elif told.kind != "GPU":
+            self.filed.reject("mig" if told.kind.startswith("GPU-") else "entity")
+        else:
+            for name, value in told.values.items():
+                self.filed.add(name, {"hostname": node, "gpu": str(told.number)}, time, value)
+
+    def _report(self, report: Report, node: str, time: int) -> None:
+        """Tell what changed since the last report; whom a report does not mention is healthy."""
+        said = {f"{node}/{_part(kind)}{number}": told for (kind, number), told in report.entities.items()}
+        for subject in sorted({*said, *(s for s in self._states if s.partition("/")[0] == node)}):
+            state, text = said.get(subject, ("healthy", ""))
+            code = STATES.get(state, "")
+            if not code:
+                self.filed.reject("state")
+            elif code != self._states.get(subject, "healthy"):
+                self._states[subject] = code
+                self.filed.tell(Event(time, subject, "health", code, f"DCGM: {text}" if text else "DCGM: healthy"))
+
+
+def _told(path: Path, data: bytes, text: Text) -> Iterator[tuple[bool, Row | Report]]:
+    """Yield what a file says and whether a look begins with it: where somebody comes again. A report belongs to the look it stands in."""
+    seen: set[tuple[str, int]] = set()
+    begun = False
+    try:
+        for told in text.read(data):
+            key = (told.kind, told.number) if isinstance(told, Row) else ("report", 0)
+            new = not begun or key in seen
+            seen = {key} if new else seen | {key}
+            begun = True
+            yield new, told
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _count(path: Path, data: bytes) -> int:
+    """Return how many looks a file holds; looked for once, so that they need not be kept."""
+    return sum(new for new, _ in _told(path, data, Text({}, {})))
+
+
+def _part(kind: str) -> str:
+    """Return what a kind of entity is called here.
+
+    Examples
+    --------
+    >>> _part("GPU"), _part("NVSWITCH"), _part("Switch")
+    ('gpu', 'nvswitch', 'nvswitch')
+    """
+    name = "".join(c for c in kind.lower() if c.isalnum())
+    return "nvswitch" if name == "switch" else name or "part"
