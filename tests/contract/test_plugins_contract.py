@@ -25,6 +25,7 @@ Fleet = Callable[..., Iterator[Message]]
 BROKERS: dict[str, Callable[[Path], Any]] = {
     "memory": lambda path: plugins.broker("memory"),
     "parquet": lambda path: plugins.broker("parquet", path / "trace"),
+    "rolling": lambda path: plugins.broker("rolling", path / "traces"),
 }
 SINKS: dict[str, Callable[[], Any]] = {
     "listing": lambda: plugins.sink("listing", io.StringIO()),

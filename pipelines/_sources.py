@@ -1,0 +1,105 @@
+"""Sources: which collectors this machine can have, found by their names and constructors; why not, where not."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from grayscope import plugins
+from grayscope.errors import GrayscopeError, MissingPackage, UsageError, shorten
+
+if TYPE_CHECKING:
+    from grayscope.message import Collector
+
+    from ._agentconfig import AgentSettings, Source
+
+#: Counted by collectors where the kernel or the driver says no.
+DENIED = ("denied", "permission", "not_permitted", "no_permission", "privilege")
+
+
+@dataclass
+class Moment:
+    """The time that collectors stamp with: the tick, not the moment at which a thread happened to run."""
+
+    time: float = 0.0
+
+    def __call__(self) -> float:
+        """Return seconds since 1970."""
+        return self.time
+
+
+def live(name: str) -> bool:
+    """Say whether a collector looks at something that is there now; the others read files for `import`."""
+    return hasattr(plugins.load("collectors", name), "collect")
+
+
+def needs(name: str) -> list[str]:
+    """Return what must be configured before a collector can be made: its parameters without a default."""
+    parameters = list(inspect.signature(plugins.load("collectors", name).__init__).parameters.values())[1:]
+    return [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+def make(source: Source, offered: Mapping[str, Any]) -> Collector:
+    """Make a collector with what is configured for it and, of `offered`, with what it takes.
+
+    Raises
+    ------
+    UsageError
+        An option that it does not have.
+    GrayscopeError
+        `Unsupported` above all: the reason is in the text.
+    """
+    kind = plugins.load("collectors", source.collector)
+    taken = inspect.signature(kind.__init__).parameters
+    for key in source.options:
+        if key not in taken:
+            raise UsageError(f"collectors.{source.name}: unknown option {key!r}: {plugins.nearest(key, [k for k in taken if k != 'self'])}")
+    made: Collector = kind(**{k: v for k, v in offered.items() if k in taken}, **source.options)
+    return made
+
+
+def candidates(settings: AgentSettings) -> Iterator[tuple[str, Source | str]]:
+    """Yield every source by name: how it is to be read, or why it is not."""
+    for name in sorted({*plugins.names("collectors"), *settings.sources}):
+        source = settings.source(name)
+        if source is None:
+            yield name, "switched off"
+            continue
+        try:
+            if not live(source.collector):
+                if source.wanted:
+                    yield name, f"reads files: grayscope import {source.collector}"
+                continue
+            lacking = [key for key in needs(source.collector) if key not in source.options]
+        except (MissingPackage, UsageError) as error:
+            yield name, str(error)
+            continue
+        yield name, f"not configured: needs {', '.join(lacking)}" if lacking else source
+
+
+def offers(settings: AgentSettings, clock: Callable[[], float], source: Source) -> dict[str, Any]:
+    """Return what a collector may want to know."""
+    common = {"node": settings.node, "root": settings.root, "clock": clock, "period": source.period}
+    return {key: value for key, value in common.items() if key not in source.options}
+
+
+def denied(collector: Any) -> int:
+    """Return how often a collector was not allowed to read something."""
+    rejected = getattr(collector, "rejected", {})
+    return int(sum(n for reason, n in rejected.items() if any(word in reason for word in DENIED)))
+
+
+def would_root_help(said: Mapping[str, str]) -> list[str]:
+    """Return a line for every source that said that it lacks a privilege; none for root, who has them all."""
+    if os.geteuid() == 0:
+        return []
+    words = ("root", "privilege", "permission", "permitted", "CAP_")
+    return [f"{name}: {shorten(text)}" for name, text in sorted(said.items()) if any(w in text for w in words)]
+
+
+def reason(error: BaseException) -> str:
+    """Return what an error says in one line."""
+    return shorten(error, 300) if isinstance(error, GrayscopeError) else f"{type(error).__name__}: {shorten(error, 300)}"
