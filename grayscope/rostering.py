@@ -9,7 +9,7 @@ from typing import NamedTuple
 from grayscope.roster import RosterRow
 
 #: Whose word counts first where two contradict each other: a person's, then the scheduler's, then what the machine says of itself.
-ORDER = ("file", "slurm", "kubernetes")
+ORDER = ("file", "rosterfile", "slurm", "kubernetes")
 #: What holds for everything in a node holds for its parts, unless they say otherwise.
 INHERITED = ("cell", "region", "zone", "block", "core", "spine", "leaf", "rack", "partition", "job")
 #: Subjects that are kept; names come from outside.
