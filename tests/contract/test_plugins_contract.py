@@ -39,6 +39,7 @@ COLLECTORS: dict[str, Callable[[Path], Any]] = {
     "kubernetes": lambda path: plugins.collector("kubernetes", path / "none.json"),
     "openmetrics": lambda path: plugins.collector("openmetrics", [path / "none.txt"]),
     "prometheus": lambda path: plugins.collector("prometheus", "http://127.0.0.1:9", start=0, end=10_000_000, step=1_000_000),
+    "redfish": lambda path: plugins.collector("redfish", "http://127.0.0.1:9"),
     "rosterfile": lambda path: plugins.collector("rosterfile", path / "none.toml"),
     "slurm": lambda path: plugins.collector("slurm", [path / "none.txt"]),
     "table": lambda path: plugins.collector("table", path / "none.csv", path / "none.toml"),
