@@ -28,6 +28,7 @@ def command() -> None:
       grayscope import openmetrics scrape.prom.gz --out look
       grayscope import table drives.csv --map drives.toml --out drives
       grayscope import flightrecorder dumps/ --out hang
+      grayscope import nvsentinel events.jsonl --out health
     """
 
 
@@ -139,6 +140,36 @@ def flightrecorder(folder: Path, job: str | None, out: Path, cluster: str, as_js
         group = shorten(f"{s.operation.group} ({s.group})", 33)
         click.echo(f"{'r ' + ranks:<16}{shorten(s.name, 27):<28}{s.operation.sequence:>10}  {group:<34}{len(s.waiting):>8}{'  (entered)' if s.entered else ''}")
     _show(counts, out, as_json)
+
+
+#: Importers that read files in their order, and what they are made for: a look without a time of its own is stamped by --start and --step.
+FILES = {
+    "gpud": "answers of gpud's API: states, events, metrics, info, machine-info",
+    "ipmi": "sensor listings of ipmitool or ipmi-sensors",
+    "nvsentinel": "health events of NVSentinel",
+}
+
+
+def _files(name: str, what: str) -> None:
+    """Add the command of an importer that takes files."""
+
+    @command.command(name=name, help=f"Read FILES: {what}.", short_help=f"Read {what}.")
+    @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+    @OUT
+    @click.option("--start", "--time", "start", help="Time of the first look that tells none: RFC 3339, epoch, or relative such as -6h.")
+    @click.option("--step", help="Time from look to look, such as 10s.")
+    @click.option("--node", default="", help="Name of the node; by default each file's name up to its first dot.")
+    @CLUSTER
+    @JSON
+    def run(files: tuple[Path, ...], out: Path, start: str | None, step: str | None, node: str, cluster: str, as_json: bool) -> None:
+        from grayscope import plugins
+
+        given = {"start": None if start is None else moment(start, time.time()), "step": None if step is None else span(step), "node": node}
+        _run(plugins.collector(name, files, **given), out, cluster, f"imported by {name} from {len(files)} files", as_json)
+
+
+for _name, _what in FILES.items():
+    _files(_name, _what)
 
 
 def moment(text: str, now: float) -> int:
