@@ -44,7 +44,7 @@ class Filed:
         self.events: list[Event] = []
         self._series = Series(naming)
         self._numbers: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
-        self._look = array("i"), array("q"), array("d")
+        self._known, self._times, self._values = array("i"), array("q"), array("d")
 
     def add(self, name: str, labels: Mapping[str, str], time: int, value: float) -> None:
         """Add one sample; a name that is not known is counted."""
@@ -54,10 +54,11 @@ class Filed:
             number = self._numbers[key] = self._series.add(name, labels)
         if number < 0:
             return
-        if len(self._look[0]) >= MOST:
+        if len(self._known) >= MOST:
             raise InputError.at("files", "samples", f"at most {MOST}: import them in parts", f"{MOST} and more")
-        for column, item in zip(self._look, (number, time, value), strict=True):
-            column.append(item)  # type: ignore[arg-type]
+        self._known.append(number)
+        self._times.append(time)
+        self._values.append(value)
 
     def tell(self, event: Event) -> None:
         """Add an event; beyond a million they are counted only."""
@@ -72,8 +73,7 @@ class Filed:
 
     def write(self, writer: TraceWriter, step: int | None, progress: Callable[[int, int], None] | None) -> dict[str, int]:
         """Write all that was gathered; return counts: samples, rows, roster rows, events, and what was not used by reason."""
-        series, times, values = self._look
-        look = Look(np.array(series, np.int32), np.array(times, np.int64), np.array(values, np.float64))
+        look = Look(np.array(self._known, np.int32), np.array(self._times, np.int64), np.array(self._values, np.float64))
         roster = closed(Changes(self._series).rows(look))
         writer.roster(roster)
         counts = {"samples": 0, "rows": 0, "roster": len(roster), "events": len(self.events)}
@@ -90,7 +90,7 @@ class Filed:
         return {**counts, **{f"rejected: {k}": n for k, n in sorted(self.rejected.items())}}
 
 
-def contents(path: Path) -> bytes:
+def contents(path: Path, limit: int = LARGEST) -> bytes:
     """Return a file's bytes.
 
     Raises
@@ -100,8 +100,8 @@ def contents(path: Path) -> bytes:
     """
     try:
         size = path.stat().st_size
-        if size > LARGEST:
-            raise InputError.at(path, "size", f"at most {LARGEST} bytes", size)
+        if size > limit:
+            raise InputError.at(path, "size", f"at most {limit} bytes", size)
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
