@@ -96,6 +96,28 @@ def is_rival(name: str) -> bool:
     return any(isinstance(t, ast.Name) and t.id == "rival" for t in targets)
 
 
+def outline(wing: str, name: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return a plugin's methods, and what its constructor needs (parameters without a default), without importing it or its packages.
+
+    What a base class brings is not seen.
+
+    Examples
+    --------
+    >>> methods, needed = outline("collectors", "exporter")
+    >>> "collect" in methods, needed
+    (True, ('url',))
+    """
+    path = _file(wing, name)
+    body = [c for c in ast.parse(path.read_text("utf-8")).body if isinstance(c, ast.ClassDef) and c.name == _class_name(path.stem)]
+    methods = {f.name: f.args for c in body for f in c.body if isinstance(f, ast.FunctionDef)}
+    made = methods.get("__init__")
+    if made is None:
+        return frozenset(methods), ()
+    places = [*made.posonlyargs, *made.args][1:]
+    needed = places[: len(places) - len(made.defaults)] + [a for a, d in zip(made.kwonlyargs, made.kw_defaults, strict=True) if d is None]
+    return frozenset(methods), tuple(a.arg for a in needed)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a hint that names the nearest known word, or all of them.
 

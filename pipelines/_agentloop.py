@@ -96,7 +96,7 @@ class Agent:
 
     # -- turns ----------------------------------------------------------------------------------------------------------
 
-    def turn(self, wait: float = 0.5) -> int:
+    def turn(self, wait: float = 1.0) -> int:
         """Take what has come within `wait` seconds and publish it; return how many messages went out."""
         messages = [m for look in self._looks(wait) for m in self.take(look)]
         now = self.clock()

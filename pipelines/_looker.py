@@ -112,9 +112,9 @@ class Looker:
             messages = list(self.collector.collect())
             self.state, self.said = "running", getattr(self.collector, "last_error", "")
         except Unsupported as refusal:
-            self.state, self.said, self.collector = "unsupported", reason(refusal), None
+            self.state, self.said, self.collector = "unsupported", reason(refusal, self.source.collector), None
         except Exception as failure:  # noqa: BLE001 - somebody else's driver or our own bug: one source fails, the agent goes on
-            self.state, self.said, error = "failed", reason(failure), reason(failure)
+            self.state, self.said, error = "failed", reason(failure, self.source.collector), reason(failure)
             self.errors += 1
         finally:
             self._since = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from grayscope import plugins
-from grayscope.errors import GrayscopeError, MissingPackage, UsageError, shorten
+from grayscope.errors import GrayscopeError, UsageError, shorten
 
 if TYPE_CHECKING:
     from grayscope.message import Collector
@@ -29,17 +29,6 @@ class Moment:
     def __call__(self) -> float:
         """Return seconds since 1970."""
         return self.time
-
-
-def live(name: str) -> bool:
-    """Say whether a collector looks at something that is there now; the others read files for `import`."""
-    return hasattr(plugins.load("collectors", name), "collect")
-
-
-def needs(name: str) -> list[str]:
-    """Return what must be configured before a collector can be made: its parameters without a default."""
-    parameters = list(inspect.signature(plugins.load("collectors", name).__init__).parameters.values())[1:]
-    return [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
 def make(source: Source, offered: Mapping[str, Any]) -> Collector:
@@ -68,15 +57,13 @@ def candidates(settings: AgentSettings) -> Iterator[tuple[str, Source | str]]:
         if source is None:
             yield name, "switched off"
             continue
-        try:
-            if not live(source.collector):
-                if source.wanted:
-                    yield name, f"reads files: grayscope import {source.collector}"
-                continue
-            lacking = [key for key in needs(source.collector) if key not in source.options]
-        except (MissingPackage, UsageError) as error:
-            yield name, str(error)
+        # Read off the files: importers and what they need have no place in the memory of a node's agent.
+        methods, needed = plugins.outline("collectors", source.collector)
+        if "collect" not in methods:
+            if source.wanted:
+                yield name, f"reads files: grayscope import {source.collector}"
             continue
+        lacking = [key for key in needed if key not in source.options]
         yield name, f"not configured: needs {', '.join(lacking)}" if lacking else source
 
 
@@ -100,6 +87,12 @@ def would_root_help(said: Mapping[str, str]) -> list[str]:
     return [f"{name}: {shorten(text)}" for name, text in sorted(said.items()) if any(w in text for w in words)]
 
 
-def reason(error: BaseException) -> str:
-    """Return what an error says in one line."""
-    return shorten(error, 300) if isinstance(error, GrayscopeError) else f"{type(error).__name__}: {shorten(error, 300)}"
+def reason(error: BaseException, name: str = "") -> str:
+    """Return what an error says in one line, without the source's own name in front of it.
+
+    Examples
+    --------
+    >>> reason(GrayscopeError("nvml: no driver"), "nvml"), reason(ZeroDivisionError("division by zero"))
+    ('no driver', 'ZeroDivisionError: division by zero')
+    """
+    return shorten(str(error).removeprefix(f"{name}: "), 300) if isinstance(error, GrayscopeError) else f"{type(error).__name__}: {shorten(error, 300)}"

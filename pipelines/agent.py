@@ -54,7 +54,8 @@ def command(
 
     settings = load()
     publisher = publishing(settings, out, config)
-    agent = Agent(settings, publisher, tell=lambda text: click.echo(f"grayscope agent: {text}", err=True))
+    # With --once the table says it all.
+    agent = Agent(settings, publisher, tell=lambda text: None if once else click.echo(f"grayscope agent: {text}", err=True))
     agent.configure(settings)
     if once:
         _once(agent, as_json)

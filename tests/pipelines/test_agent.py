@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import threading
 import urllib.request
@@ -181,3 +182,14 @@ def test_a_glance_leaves_a_hanging_source_behind(sources: Path) -> None:
     agent = made(None, deadline="50ms", disabled=("failing", "refusing"))
     states = {s.name: s.state for s in glances.glance(agent)}
     assert states == {"steady": "running", "hanging": "stalled"}
+
+
+def test_the_process_on_the_nodes_holds_neither_analysis_nor_files() -> None:
+    """What an agent imports is what every node pays for in memory."""
+    program = (
+        "import sys, grayscope.cli as c\n"
+        "try: c.app.main(['agent', '--once'], standalone_mode=False)\n"
+        "finally: print([m for m in ('polars', 'pyarrow', 'numba', 'sklearn', 'grayscope.engine', 'grayscope.sinks') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
