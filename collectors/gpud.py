@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class Gpud:
         InputError
             A file that cannot be read or holds no answer of gpud.
         """
-        answers = []
+        answers: list[tuple[str, int, Mapping[str, Any]]] = []
         for path, stamp in zip(self.paths, stamps(self.paths, self.start, self.step), strict=True):
             node = self.node or re.split(r"\.|-(?:states|events|metrics|info|machine)", path.name)[0] or "node"
             found = [entry for document in documents(contents(path), str(path)) for entry in (document if isinstance(document, list) else [document])]
@@ -95,9 +96,9 @@ class Gpud:
             for metric in _dicts(info.get("metrics")):
                 self._metric(node, metric, stamp)
             for state in _dicts(info.get("states")):
-                yield self._time(state, stamp), node, lambda t, n, s=state, c=component: self._state(t, n, s, c)
+                yield self._time(state, stamp), node, partial(self._state, state=state, component=component)
             for event in _dicts(info.get("events")):
-                yield self._time(event, stamp), node, lambda t, n, e=event, c=component: self._event(t, n, e, c)
+                yield self._time(event, stamp), node, partial(self._event, event=event, component=component)
 
     def _time(self, entry: Mapping[str, Any], stamp: int) -> int:
         time = moment(entry.get("time"))

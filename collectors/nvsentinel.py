@@ -99,9 +99,9 @@ class Nvsentinel:
             return
         check, text = clean(event.get("checkName"), 128), clean(event.get("message"))
         subject, well = subject_of(event.get("entitiesImpacted"), node), event.get("isHealthy") is True
-        codes = event.get("errorCode") if isinstance(event.get("errorCode"), list) else []
+        codes = event.get("errorCode")
         if check in LOGS and not well:
-            for code in codes[:16] or [""]:
+            for code in (codes[:16] if isinstance(codes, list) else []) or [""]:
                 if re.fullmatch(r"[0-9]{1,6}", str(code)):
                     yield Event(time, subject, LOGS[check], str(code), text)
                 else:
@@ -122,8 +122,8 @@ def unwrapped(entry: Any) -> Iterator[Mapping[str, Any]]:
         return
     data = entry.get("data") if "specversion" in entry else entry
     inner = data.get("healthEvent", data) if isinstance(data, dict) else None
-    many = inner.get("events") if isinstance(inner, dict) and isinstance(inner.get("events"), list) else [inner]
-    yield from (e for e in many if isinstance(e, dict) and isinstance(e.get("checkName"), str))
+    many = inner.get("events") if isinstance(inner, dict) else None
+    yield from (e for e in (many if isinstance(many, list) else [inner]) if isinstance(e, dict) and isinstance(e.get("checkName"), str))
 
 
 def subject_of(entities: Any, node: str) -> str:

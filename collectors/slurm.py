@@ -6,7 +6,8 @@ import platform
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from grayscope.errors import GrayscopeError, InputError, Unsupported
@@ -74,7 +75,9 @@ class Slurm:
     def collect(self) -> list[Message]:
         """Return one message of roster rows, none where nothing could be read (counted)."""
         facts = Facts()
-        for where, read in [*((str(f), lambda f=f: f.read_bytes()) for f in self.files), *((u, lambda u=u: self._fetch(u)) for u in self.urls)]:
+        documents: list[tuple[str, Callable[[], bytes]]] = [(str(f), f.read_bytes) for f in self.files]
+        documents += [(u, partial(self._fetch, u)) for u in self.urls]
+        for where, read in documents:
             try:
                 for kind, fields in records(read(), where):
                     facts.take(kind, fields, where)
@@ -185,8 +188,3 @@ class Facts:
 def _safe(text: str) -> str:
     """Return a value that can stand in a name: no separator, printable, bounded."""
     return "".join(c if c.isprintable() and c != "/" else "_" for c in text[:256])
-
-
-def told(rows: Iterable[RosterRow]) -> dict[str, Mapping[str, str]]:
-    """Return keys by subject, for tests and tables."""
-    return {row.subject: row.keys for row in rows}

@@ -115,6 +115,18 @@ def load_agent(path: Path | None, environ: Mapping[str, str] | None = None, flag
     return found if found.node else AgentSettings(**{**values, "node": platform.node() or "localhost"})
 
 
+def shown(settings: AgentSettings) -> dict[str, Any]:
+    """Return what may be printed: names of broker and sources, not their options, where passwords stand.
+
+    Examples
+    --------
+    >>> shown(AgentSettings(broker={"name": "kafka", "sasl_password": "x"}, sources={"bmc": {"use": "redfish"}}))["broker"]
+    'kafka'
+    """
+    plain = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name not in ("broker", "sources")}
+    return {**plain, "broker": str(settings.broker.get("name", "")), "sources": sorted(settings.sources)}
+
+
 def _document(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}

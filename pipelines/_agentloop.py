@@ -101,7 +101,7 @@ class Agent:
         messages = [m for look in self._looks(wait) for m in self.take(look)]
         now = self.clock()
         messages += self._stalls(int(now * 1e6))
-        if now >= self._next:
+        if now >= self._next or now < self._next - 2 * self.settings.period:  # the clock was set back
             tick = ticks_after(now, self.settings.period) - self.settings.period
             self._next = tick + self.settings.period
             messages += self._word(int(tick * 1e6))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from grayscope.errors import Unsupported
+from grayscope.errors import MissingPackage, Unsupported
 
 from ._sources import Moment, make, offers, reason
 
@@ -34,12 +35,14 @@ class Look(NamedTuple):
 def ticks_after(now: float, period: float, last: float = 0.0) -> float:
     """Return the next multiple of `period` that lies after `now` and after the tick before.
 
+    A clock that was set back is followed: what is stamped again is late downstream, silence until it has caught up would be worse.
+
     Examples
     --------
-    >>> ticks_after(1003.0, 10.0), ticks_after(1010.0, 10.0), ticks_after(1009.9, 10.0, last=1010.0)
-    (1010.0, 1020.0, 1020.0)
+    >>> ticks_after(1003.0, 10.0), ticks_after(1010.0, 10.0), ticks_after(1009.9, 10.0, last=1010.0), ticks_after(1003.0, 10.0, last=4600.0)
+    (1010.0, 1020.0, 1020.0, 1010.0)
     """
-    return (int(max(now, last) // period) + 1) * period
+    return (int((last if now < last <= now + 2 * period else now) // period) + 1) * period
 
 
 class Looker:
@@ -111,7 +114,7 @@ class Looker:
                 self.collector = make(self.source, offers(self.settings, self._moment, self.source))
             messages = list(self.collector.collect())
             self.state, self.said = "running", getattr(self.collector, "last_error", "")
-        except Unsupported as refusal:
+        except (Unsupported, MissingPackage) as refusal:
             self.state, self.said, self.collector = "unsupported", reason(refusal, self.source.collector), None
         except Exception as failure:  # noqa: BLE001 - somebody else's driver or our own bug: one source fails, the agent goes on
             self.state, self.said, error = "failed", reason(failure, self.source.collector), reason(failure)
@@ -122,7 +125,16 @@ class Looker:
         self.last_seconds = self.monotonic() - began
         return Look(self.source.name, int(tick * 1e6), messages, self.last_seconds, error)
 
+    def close(self) -> None:
+        """Let the collector let go of its library or sockets; what goes wrong there is nobody's loss."""
+        with contextlib.suppress(Exception):
+            getattr(self.collector, "close", lambda: None)()
+
     def _run(self) -> None:
+        self._loop()
+        self.close()
+
+    def _loop(self) -> None:
         tick = 0.0
         while not self._stop.is_set():
             now = self.clock()

@@ -12,7 +12,7 @@ from grayscope.errors import shorten
 from grayscope.event import Event
 
 from ._looker import Look, ticks_after
-from ._sources import denied
+from ._sources import denied, word
 
 if TYPE_CHECKING:
     from grayscope.message import Message
@@ -67,7 +67,8 @@ def glance(agent: Agent, looks: int = 1) -> list[Seen]:
         published = [m for one in found[name] for m in agent.take(one)]
         if published and agent.publisher is not None:
             agent.publisher.publish(published)
-        seen.append(Seen(name, looker.state, looker.said, looker.last_seconds, messages, denied(looker.collector)))
+        seen.append(Seen(name, looker.state, word(looker.said, looker.collector), looker.last_seconds, messages, denied(looker.collector)))
+        looker.close()
     return seen
 
 
@@ -77,7 +78,6 @@ def lines(seen: Sequence[Seen], off: Mapping[str, str]) -> Iterator[str]:
     for one in seen:
         d = one.as_dict()
         counts = f"{d['subjects']:>9}{d['metrics']:>9}{d['events']:>8}{d['roster']:>8}{one.seconds * 1000:>9.1f}"
-        denied = f"{one.denied} reads not permitted" if one.denied else ""
-        yield f"{one.name:<14}{one.state:<13}{counts}  {shorten(one.said or denied, 200)}".rstrip()
+        yield f"{one.name:<14}{one.state:<13}{counts}  {shorten(one.said, 200)}".rstrip()
     for name, why in off.items():
         yield f"{name:<14}{'off':<13}{'':>43}  {shorten(why, 200)}"

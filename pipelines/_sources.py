@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -79,12 +80,24 @@ def denied(collector: Any) -> int:
     return int(sum(n for reason, n in rejected.items() if any(word in reason for word in DENIED)))
 
 
+def word(said: str, collector: Any) -> str:
+    """Return a source's word on itself: why it is not there, else what it was not permitted to read."""
+    n = denied(collector)
+    return said or (f"{n} reads were not permitted{f'; needs {privileges(collector)}' if privileges(collector) else ''}" if n else "")
+
+
+def privileges(collector: Any) -> str:
+    """Return what a collector's description says about privileges, its first sentence."""
+    found = re.search(r"Privileges?: (.+?)(?:\.\s|\.$|$)", " ".join((inspect.getdoc(collector) or "").split()))
+    return shorten(found[1], 200) if found else ""
+
+
 def would_root_help(said: Mapping[str, str]) -> list[str]:
     """Return a line for every source that said that it lacks a privilege; none for root, who has them all."""
     if os.geteuid() == 0:
         return []
     words = ("root", "privilege", "permission", "permitted", "CAP_")
-    return [f"{name}: {shorten(text)}" for name, text in sorted(said.items()) if any(w in text for w in words)]
+    return [f"{name}: {shorten(text, 300)}" for name, text in sorted(said.items()) if any(w in text for w in words)]
 
 
 def reason(error: BaseException, name: str = "") -> str:

@@ -71,6 +71,7 @@ def run(agent: Agent, load: Callable[[], AgentSettings], stop: threading.Event, 
     from grayscope.errors import UsageError
 
     from ._serving import Serving
+    from ._sources import word, would_root_help
 
     with ExitStack() as stack:
         if agent.settings.listen:
@@ -79,8 +80,13 @@ def run(agent: Agent, load: Callable[[], AgentSettings], stop: threading.Event, 
         agent.start()
         for name, why in agent.off.items():
             agent.tell(f"{name} is off: {why}")
+        settled = False
         while not stop.is_set():
             agent.turn()
+            if not settled and all(x.state != "starting" for x in agent.lookers.values()):
+                settled = True
+                for line in would_root_help({name: word(x.said, x.collector) for name, x in agent.lookers.items()}):
+                    agent.tell(f"root would add: {line}")
             if reload.is_set():
                 reload.clear()
                 try:

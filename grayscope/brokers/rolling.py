@@ -19,7 +19,8 @@ class Rolling:
     """Writes traces named by the UTC time at which they began; `receive` reads them one after another.
 
     Delivery: exactly once in what has been closed. A trace takes its place when the next one begins, so a crash loses at most the
-    last `every` seconds. The oldest traces beyond `keep` are deleted. Every trace repeats the roster as far as it was sent here.
+    last `every` seconds; what it left half-written is deleted later. The oldest traces beyond `keep` are deleted. Every trace
+    repeats the roster as far as it was sent here.
 
     Parameters
     ----------
@@ -78,10 +79,14 @@ class Rolling:
         trace, self._trace = self._trace, None
         trace.close()
         try:
-            for old in self._found()[: -self.keep]:
+            for old in (*self._found()[: -self.keep], *self._left_behind()):
                 shutil.rmtree(old)
         except OSError as error:
             raise GrayscopeError(f"{self.path}: an old trace cannot be deleted: {error.strerror}") from error
+
+    def _left_behind(self) -> list[Path]:
+        """Return what a process that was killed never finished: its writer has been silent for longer than any trace lasts."""
+        return [p for p in self.path.glob(".[0-9]*Z.partial") if self.clock() - p.stat().st_mtime > 2 * self.every]
 
     def _found(self) -> list[Path]:
         return sorted(p.parent for p in self.path.glob("[0-9]*Z/trace.json"))

@@ -72,14 +72,14 @@ from grayscope.errors import Unsupported
 from grayscope.roster import RosterRow
 
 class {title}:
-    """A source that is none."""
+    """A source that is none. Privileges: root for the second counter. Cost: nothing."""
 '''
 
 
 @pytest.fixture
 def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A wing of collectors that holds these sources and nothing else."""
-    from grayscope import collectors  # type: ignore[attr-defined]
+    from grayscope import collectors
 
     folder = tmp_path / "wing"
     folder.mkdir()

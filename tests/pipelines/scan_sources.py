@@ -43,7 +43,7 @@ class Parts:
 @pytest.fixture
 def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A wing of collectors that holds this source alone, and a settings file that plants the troubles."""
-    from grayscope import collectors  # type: ignore[attr-defined]
+    from grayscope import collectors
 
     folder = tmp_path / "wing"
     folder.mkdir()

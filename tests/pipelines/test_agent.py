@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -71,15 +72,16 @@ def test_once_says_of_every_source_what_it_gave_or_why_not(sources: Path) -> Non
     assert found["off"] == {"hanging": "switched off", "wanting": "not configured: needs url"}
     assert next(s["denied"] for s in found["sources"] if s["source"] == "steady") == 2
     text = CliRunner().invoke(module.command, ["--once", "--node", "n1", "--disable", "hanging"]).output
-    assert "2 reads not permitted" in text
+    assert "2 reads were not permitted; needs root for the second counter" in text
     assert "ZeroDivisionError: in somebody's driver" in text
 
 
 def test_what_root_would_add_is_said_to_everybody_else(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for uid, count in ((1000, 1), (0, 0)):
+    for uid, count in ((1000, 1), (0, 0)):  # and steady, whose reads were refused
         monkeypatch.setattr("os.geteuid", lambda uid=uid: uid)
         output = CliRunner().invoke(module.command, ["--once", "--node", "n1", "--disable", "hanging"]).output
         assert output.count("root would add: refusing: no such device") == count
+        assert output.count("root would add: steady: 2 reads were not permitted; needs root for the second counter") == count
 
 
 def test_a_source_that_hangs_is_reported_and_the_others_go_on(sources: Path) -> None:
@@ -193,3 +195,29 @@ def test_the_process_on_the_nodes_holds_neither_analysis_nor_files() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+@pytest.mark.slow
+def test_the_real_process_obeys_its_signals(tmp_path: Path) -> None:
+    """Started as on a node: ready once a source answers, settings read again on SIGHUP, a trace in place after SIGTERM."""
+    file = tmp_path / "g.toml"
+    text = f'[agent]\nnode = "n1"\nperiod = "100ms"\nlisten = "127.0.0.1:0"\nspool = "{tmp_path}/spool"\n[collectors.far]\nuse = "exporter"\n'
+    text += 'url = "http://127.0.0.1:9"\n[broker]\nname = "rolling"\npath = "' + f'{tmp_path}/traces"\n'
+    file.write_text(text)
+    command = [sys.executable, "-m", "grayscope", "agent", "--config", str(file)]
+    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, stderr=log, stdout=log) as process:
+        try:
+            said = (tmp_path / "log").read_text
+            assert waited(lambda: "listening on" in said())
+            url = next(line for line in said().splitlines() if "listening on" in line).rpartition(" ")[2]
+            assert waited(lambda: get(f"{url}/readyz")[0] == 200)
+            file.write_text(text.replace("[collectors.far]", "[collectors.other]"))
+            process.send_signal(signal.SIGHUP)
+            assert waited(lambda: "settings read again" in said())
+            assert waited(lambda: b'source="other"' in get(f"{url}/metrics")[1])
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+    (trace,) = (tmp_path / "traces").glob("[0-9]*Z")
+    assert {m.subject for m in Parquet(trace).receive() if isinstance(m, Event)} == {"n1"}
