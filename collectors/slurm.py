@@ -23,6 +23,8 @@ STEPS = ("sys/fs/cgroup/system.slice/slurmstepd.scope", "sys/fs/cgroup/system.sl
 JOB = re.compile(r"job_([0-9]{1,12})")
 INDEX = re.compile(r"IDX:([0-9,\-]*)")
 GRES = re.compile(r"gpu(?::([A-Za-z0-9_.\-]+))?:([0-9]+)")
+#: Names that all host lists of one look may stand for: short lists in many records must not fill the memory.
+MOST = 2_000_000
 #: States of a job that occupies its nodes.
 HOLDS = ("RUNNING", "COMPLETING", "SUSPENDED")
 
@@ -121,7 +123,7 @@ class Facts:
         self.running: dict[str, set[str]] = defaultdict(set)
         self.gpus: dict[str, str] = {}
         self.jobs: dict[str, dict[str, str]] = {}
-        self.switches: dict[str, tuple[int, list[str]]] = {}
+        self._left = MOST
 
     def take(self, kind: str, fields: Mapping[str, str], where: str) -> None:
         """Add one record.
@@ -138,6 +140,13 @@ class Facts:
         else:
             self._switch(kind, fields, where)
 
+    def _names(self, text: str, where: str) -> list[str]:
+        names = [_safe(name) for name in expand(text.replace("(null)", ""), where)]
+        self._left -= len(names)
+        if self._left < 0:
+            raise InputError.at(where, "names of all host lists", f"at most {MOST}", "more")
+        return names
+
     def _node(self, fields: Mapping[str, str]) -> None:
         gres = GRES.search(fields.get("Gres", ""))
         keys = {"partition": fields.get("Partitions", ""), "state": fields.get("State", "").lower(), "sku": (gres[1] or "") if gres else ""}
@@ -150,7 +159,7 @@ class Facts:
         if not fields["JobState"].startswith(HOLDS):
             return
         job = _safe(fields["JobId"])
-        names = [_safe(n) for n in expand(fields.get("NodeList", "").replace("(null)", ""), f"{where}: job {job}")]
+        names = self._names(fields.get("NodeList", ""), f"{where}: job {job}")
         self.jobs[job] = {"partition": _safe(fields.get("Partition", "")), "nodes": str(len(names))}
         for name in names:
             self.nodes.setdefault(name, {})
@@ -158,20 +167,21 @@ class Facts:
         for place in fields.get("GRES", "").split(";"):
             hosts, _, gres = place.strip().partition(" ")
             index = INDEX.search(gres)
-            for host in expand(hosts, where) if index and index[1] else ():
-                self.gpus |= {f"{_safe(host)}/gpu{int(i)}": job for i in expand(f"[{index[1]}]" if index else "", where)}
+            indices = self._names(f"[{index[1]}]", where)[:256] if index and index[1] else []
+            for host in self._names(hosts, where) if indices else ():
+                self.gpus |= {f"{host}/gpu{int(i)}": job for i in indices}
 
     def _switch(self, kind: str, fields: Mapping[str, str], where: str) -> None:
         if kind == "block":
-            for name in expand(fields.get("Nodes", ""), where):
-                self.nodes.setdefault(_safe(name), {})["block"] = _safe(fields["BlockName"])
+            for name in self._names(fields.get("Nodes", ""), where):
+                self.nodes.setdefault(name, {})["block"] = _safe(fields["BlockName"])
             return
         level = fields.get("Level", "0")
         if not level.isdigit() or len(level) > 3:
             raise InputError.at(where, f"switch {fields['SwitchName']}: Level", "a number", level)
-        for name in expand(fields.get("Nodes", ""), where):
+        for name in self._names(fields.get("Nodes", ""), where):
             if int(level) < 2:
-                self.nodes.setdefault(_safe(name), {})[("leaf", "spine")[int(level)]] = _safe(fields["SwitchName"])
+                self.nodes.setdefault(name, {})[("leaf", "spine")[int(level)]] = _safe(fields["SwitchName"])
 
     def rows(self) -> Iterator[RosterRow]:
         """Yield rows of nodes, GPUs and jobs, sorted."""

@@ -117,6 +117,16 @@ def test_one_broken_file_costs_itself_only(folder: Path) -> None:
     assert source.rejected == {"unreadable": 2}
 
 
+def test_many_records_of_short_lists_do_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import grayscope.collectors.slurm as module  # type: ignore[import-not-found]
+
+    monkeypatch.setattr(module, "MOST", 5000)
+    (tmp_path / "jobs.txt").write_text("".join(f"JobId={i} JobName=x\n   JobState=RUNNING\n   NodeList=n[1-999]\n" for i in range(100)))
+    source = plugins.collector("slurm", [tmp_path / "jobs.txt"])
+    source.collect()
+    assert "names of all host lists: expected at most 5000" in source.last_error
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [("n[1-", "a closing one"), ("n[[1]]", "not nested"), ("n]", "not nested"), ("n[b]", "numbers such as"), ("n[9-1]", "ascending"),
