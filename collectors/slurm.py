@@ -9,8 +9,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from grayscope.errors import GrayscopeError, InputError, Unsupported
+from grayscope.errors import GrayscopeError, InputError, Unsupported, UsageError
 from grayscope.message import Message
 from grayscope.roster import RosterRow
 
@@ -25,6 +26,7 @@ INDEX = re.compile(r"IDX:([0-9,\-]*)")
 GRES = re.compile(r"gpu(?::([A-Za-z0-9_.\-]+))?:([0-9]+)")
 #: Names that all host lists of one look may stand for: short lists in many records must not fill the memory.
 MOST = 2_000_000
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 #: States of a job that occupies its nodes.
 HOLDS = ("RUNNING", "COMPLETING", "SUSPENDED")
 
@@ -49,7 +51,7 @@ class Slurm:
     mapping : path
         Folder of files named by the GPU's index, each with job ids; empty for none.
     token : str
-        File that holds slurmrestd's token, sent as ``X-SLURM-USER-TOKEN``.
+        File that holds slurmrestd's token, sent as ``X-SLURM-USER-TOKEN``, over https or to this machine only.
 
     Raises
     ------
@@ -71,6 +73,8 @@ class Slurm:
         self.timeout, self.clock = timeout, clock
         self.rejected: dict[str, int] = {}
         self.last_error = ""
+        if token and any(urlsplit(u).scheme == "http" and urlsplit(u).hostname not in LOOPBACK for u in self.urls):
+            raise UsageError("slurm: expected https URLs, as a token goes along")
         if not (self.files or self.urls or self.mapping or any(any(self.root.glob(step)) for step in STEPS)):
             raise Unsupported("no Slurm job was ever started on this machine (no slurmstepd control group): configure files, urls or mapping")
 

@@ -23,12 +23,12 @@ MOST, STALE = 200_000, 300_000_000
 class Exposed:
     """The latest value of every gauge and the sum of every counter since the start, by (metric, subject)."""
 
-    def __init__(self, catalogue: Catalogue | None = None) -> None:
-        self.catalogue = catalogue or Catalogue.load()
+    def __init__(self, catalogue: Catalogue | None = None, most: int = MOST) -> None:
+        self.catalogue, self.most = catalogue or Catalogue.load(), most
         self.lost = 0
         self._lock = threading.Lock()  # scrapes come from the server's threads
         self._seen: dict[str, dict[str, tuple[float, int]]] = {}
-        self._size = 0
+        self._size, self._swept = 0, -STALE
 
     def take(self, messages: Iterable[Message]) -> None:
         """Note what messages tell."""
@@ -47,11 +47,21 @@ class Exposed:
                     if math.isnan(value):
                         continue
                     before = series.get(subject)
-                    if before is None and self._size >= MOST:
+                    if before is None and self._size >= self.most and not self._room(time):
                         self.lost += 1
                         continue
                     self._size += before is None
                     series[subject] = (value + before[0] if adds and before is not None else value, time)
+
+    def _room(self, now: int) -> bool:
+        """Forget what was not seen for long; say whether that made room. Looked for at most once per stale time."""
+        if now >= self._swept + STALE:
+            self._swept = now
+            for series in self._seen.values():
+                for subject in [s for s, (_, time) in series.items() if now - time >= STALE]:
+                    del series[subject]
+            self._size = sum(len(series) for series in self._seen.values())
+        return self._size < self.most
 
     def text(self, rows: Mapping[str, RosterRow], own: Iterable[tuple[str, str, Mapping[str, str], float]], *, openmetrics: bool = False) -> str:
         """Return the exposition; `own` are (name, type, labels, value) of the agent itself."""

@@ -92,7 +92,7 @@ def _levels(account: Account, parts: Mapping[str, Mapping[str, float]], values: 
         there = {s: v for s, v in there.items() if load.get(s.rpartition("/")[0], 0.0) > BUSY}
     if account.sum:
         nodes = Counter(s.partition("/")[0] for s in there)
-        for node, count in nodes.items() if account.sum == "node" else ():
+        for node, count in ((n, c) for n, c in nodes.items() if account.sum == "node" and c > account.reserve):
             up = sum(v > 0 for s, v in there.items() if s.partition("/")[0] == node)
             # A port that was never cabled is no rail: one look cannot tell it from one that is lost.
             yield Line(

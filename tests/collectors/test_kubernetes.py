@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from grayscope import plugins
 from grayscope.errors import InputError, Unsupported, UsageError
 
+from .fake_bmc import FakeBmc
+
 kubernetes: Any = __import__("grayscope.collectors.kubernetes", fromlist=["parse"])
 LABELS = {
     "topology.kubernetes.io/zone": "eu-1a", "network.topology.nvidia.com/leaf": "leaf04", "network.topology.nvidia.com/spine": "spine1",
@@ -49,6 +51,24 @@ def test_in_a_pod_the_api_server_is_asked_for_this_node_alone(tmp_path: Path) ->
         plugins.collector("kubernetes", root=tmp_path, environ={})
     with pytest.raises(UsageError, match="https URL only"):
         plugins.collector("kubernetes", "http://elsewhere", token=account / "token")
+
+
+def test_an_api_server_is_asked_with_the_token_of_a_pod(tmp_path: Path) -> None:
+    account = tmp_path / kubernetes.ACCOUNT
+    account.mkdir(parents=True)
+    (account / "token").write_text("secret\n")
+    fake = FakeBmc({"/api/v1/nodes": json.loads(listed(NODE)), "/api/v1/nodes/n017": NODE}, login="Bearer secret")
+    try:
+        source = plugins.collector("kubernetes", fake.url, node="n017")
+        assert source.collect() == []  # refused: a token goes nowhere by itself
+        assert "401" in source.last_error
+        pod = plugins.collector("kubernetes", node="n017", root=tmp_path, environ={"KUBERNETES_SERVICE_HOST": "k"})
+        pod.source = fake.url + "/api/v1/nodes/n017"
+        ((row,),) = pod.collect()
+        assert row.keys["leaf"] == "leaf04"
+        assert fake.asked[-1] == "/api/v1/nodes/n017"
+    finally:
+        fake.close()
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"items": 3}', b"\xff", b"[" * 100_000, b'{"items": [{"kind": "Pod"}]}', b"null"])

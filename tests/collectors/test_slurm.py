@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grayscope import plugins
-from grayscope.errors import InputError, Unsupported
+from grayscope.errors import InputError, Unsupported, UsageError
+
+from .fake_bmc import FakeBmc
 
 hostlist: Any = __import__("grayscope.collectors._hostlist", fromlist=["expand"])
 scontrol: Any = __import__("grayscope.collectors._scontrol", fromlist=["records"])
@@ -85,6 +87,17 @@ def test_the_rest_interface_says_the_same(tmp_path: Path) -> None:
     (tmp_path / "rest.json").write_text(json.dumps(document))
     found = told(tmp_path / "rest.json")
     assert (found["n001"]["state"], found["n001"]["job"], found["n001"]["gpus"]) == ("idle+drain", "43", "8")
+
+
+def test_the_rest_interface_is_asked_and_its_absence_counted(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t")
+    fake = FakeBmc({"/slurm/v0.0.41/nodes": {"nodes": [{"name": "n1", "state": ["IDLE"]}]}})
+    source = plugins.collector("slurm", urls=[f"{fake.url}/slurm/v0.0.41/nodes", f"{fake.url}/slurm/v0.0.41/jobs"], token=str(tmp_path / "token"))
+    ((row,),) = source.collect()
+    fake.close()
+    assert (row.subject, row.keys["state"], source.rejected) == ("n1", "idle", {"unreadable": 1})
+    with pytest.raises(UsageError, match="expected https URLs"):
+        plugins.collector("slurm", urls="http://controller:6820/slurm/v0.0.41/nodes", token=str(tmp_path / "token"))
 
 
 def test_a_node_sees_its_own_jobs_in_control_groups_and_gpu_by_gpu_in_the_mapping(tmp_path: Path) -> None:

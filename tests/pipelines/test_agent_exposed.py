@@ -58,6 +58,20 @@ def test_what_nobody_reports_any_more_is_not_shown() -> None:
     assert 'subject="n1/gpu0"' not in page.text({}, ())
 
 
+def test_names_that_churn_make_room_for_those_that_come() -> None:
+    page, metric = exposed.Exposed(most=3), ("gpu_power_watts",)
+
+    def look(names: tuple[str, ...], time: int) -> None:
+        page.take([Batch("gpu", np.array([time]), names, metric, np.ones((1, 1, len(names)), np.float32))])
+
+    look(("a", "b", "c", "d"), 0)
+    assert page.lost == 1
+    look(("e", "f"), exposed.STALE)
+    assert page.lost == 1
+    text = page.text({}, ())
+    assert [name for name in "abcdef" if f'subject="{name}"' in text] == ["e", "f"]
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_no_name_breaks_out_of_its_line(subject: str, sku: str) -> None:

@@ -104,6 +104,6 @@ def test_a_part_is_measured_against_its_siblings_where_nobody_publishes_a_number
     assert found["n1/nic0", "nic_rate"].state == "spent"
     assert found["n1/nic1", "nic_rate"].state == "ok"
     assert found["n1", "rail_failover"].state == "unsure"  # lost, or never cabled
-    alone = {"nic": {"n1/nic0": {"nic_port_rate_bytes_per_second": 5e10}}}
-    (line,) = ledgers.ledger(alone, {})
+    alone = {"nic": {"n1/nic0": {"nic_port_rate_bytes_per_second": 5e10, "nic_port_up": 1.0}}}
+    (line,) = ledgers.ledger(alone, {})  # one port alone is no rail of several
     assert (line.state, math.isnan(line.budget)) == ("unsure", True)
