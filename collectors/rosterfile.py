@@ -7,6 +7,7 @@ import io
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Rosterfile:
         self.path, self.clock = Path(path), clock
         self.rejected: dict[str, int] = {}
         self.last_error = ""
+        self._before: dict[str, RosterRow] = {}
 
     def collect(self) -> list[Message]:
         """Return one message of roster rows; a file that is broken is refused as a whole, counted."""
@@ -48,6 +50,10 @@ class Rosterfile:
             self.rejected["unreadable"] = self.rejected.get("unreadable", 0) + 1
             self.last_error = f"{self.path}: {error.strerror}" if isinstance(error, OSError) else str(error)
             return []
+        told = {row.subject for row in rows}
+        # What was crossed out is no longer this file's word; whether it exists is for others to say.
+        rows += tuple(replace(row, keys={}) for subject, row in self._before.items() if subject not in told)
+        self._before = {row.subject: row for row in rows if row.subject in told}
         return [rows] if rows else []
 
     def rows(self) -> Iterator[RosterRow]:

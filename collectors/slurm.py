@@ -7,6 +7,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -73,6 +74,7 @@ class Slurm:
         self.timeout, self.clock = timeout, clock
         self.rejected: dict[str, int] = {}
         self.last_error = ""
+        self._before: dict[str, RosterRow] = {}
         if token and any(urlsplit(u).scheme == "http" and urlsplit(u).hostname not in LOOPBACK for u in self.urls):
             raise UsageError("slurm: expected https URLs, as a token goes along")
         if not (self.files or self.urls or self.mapping or any(any(self.root.glob(step)) for step in STEPS)):
@@ -80,7 +82,7 @@ class Slurm:
 
     def collect(self) -> list[Message]:
         """Return one message of roster rows, none where nothing could be read (counted)."""
-        facts = Facts()
+        facts, failed = Facts(), sum(self.rejected.values())
         documents: list[tuple[str, Callable[[], bytes]]] = [(str(f), f.read_bytes) for f in self.files]
         documents += [(u, partial(self._fetch, u)) for u in self.urls]
         for where, read in documents:
@@ -92,7 +94,19 @@ class Slurm:
         if not (self.files or self.urls):
             self._here(facts)
         rows = tuple(facts.rows())
+        if failed == sum(self.rejected.values()):  # else a job that is not told may run all the same
+            rows += tuple(self._ended(rows))
         return [rows] if rows else []
+
+    def _ended(self, rows: Sequence[RosterRow]) -> Iterator[RosterRow]:
+        """Yield what was told before and is not any more: jobs that ended, parts that have no job now."""
+        told = {row.subject for row in rows}
+        now = int(self.clock() * 1e6)
+        for subject, row in self._before.items():
+            if subject not in told:
+                free = {key: value for key, value in row.keys.items() if key != "job"}
+                yield replace(row, until=now) if row.table == "job" else replace(row, keys=free)
+        self._before = {row.subject: row for row in rows}
 
     def _fetch(self, url: str) -> bytes:
         headers = {"X-SLURM-USER-TOKEN": Path(self.token).read_text("utf-8").strip()} if self.token else {}

@@ -94,6 +94,8 @@ class Rostering:
         if old is not None:
             if replace(new, since=old.since) == old:
                 return None
-            new = replace(new, since=time if time is not None else old.since)
+            # An end closes the validity that holds; anything else begins the next one.
+            ends = new.until is not None and old.until is None
+            new = replace(new, since=old.since if ends or time is None else time, keys=old.keys if ends else keys)
         self.rows[subject] = new
         return new

@@ -47,6 +47,14 @@ def test_a_new_job_is_a_new_validity_and_the_old_one_stays_known() -> None:
     assert (history.at(99).key("n1", "job"), history.at(100).key("n1", "job")) == ("1", "2")
 
 
+def test_an_end_closes_what_held() -> None:
+    roster = Rostering()
+    rows = roster.tell("slurm", [RosterRow("job:7", "job", keys={"nodes": "2"})], 10)
+    rows += roster.tell("slurm", [RosterRow("job:7", "job", until=50, keys={"nodes": "2"})], 50)
+    history = Roster(rows)
+    assert ["job:7" in history.at(t).rows for t in (0, 49, 50, 99)] == [True, True, False, False]
+
+
 def test_repeating_oneself_changes_nothing() -> None:
     roster = Rostering()
     rows = [node("n1", rack="r1"), RosterRow("comm:ab", "comm", crosses=("job:1/r0", "job:1/r1"))]

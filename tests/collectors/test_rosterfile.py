@@ -60,6 +60,16 @@ def test_what_is_wrong_is_named_and_costs_one_look(tmp_path: Path, name: str, te
     assert len(source.collect()[0]) == 4
 
 
+def test_what_is_crossed_out_is_taken_back(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("subject,leaf\nn1,l1\nn2,l1\n")
+    source = plugins.collector("rosterfile", path)
+    source.collect()
+    path.write_text("subject,leaf\nn2,l2\n")
+    told = [{r.subject: dict(r.keys) for r in rows} for _ in range(2) for rows in source.collect()]
+    assert told == [{"n1": {}, "n2": {"leaf": "l2"}}, {"n2": {"leaf": "l2"}}]
+
+
 @settings(max_examples=2000, deadline=None)
 @given(st.data())
 def test_damaged_files_are_rows_or_one_clear_error(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:

@@ -140,6 +140,20 @@ def test_many_records_of_short_lists_do_not_fill_the_memory(tmp_path: Path, monk
     assert "names of all host lists: expected at most 5000" in source.last_error
 
 
+def test_a_job_that_ended_frees_its_parts(folder: Path) -> None:
+    source = plugins.collector("slurm", [folder / "jobs.txt", folder / "nodes.txt"], clock=lambda: 60.0)
+    source.collect()
+    (folder / "jobs.txt").write_text("JobId=44 JobName=b\n   JobState=COMPLETED Reason=None\n   NodeList=n001\n")
+    (rows,) = source.collect()
+    after = {r.subject: (r.keys.get("job"), r.until) for r in rows}
+    assert after["n001/gpu5"] == after["n002/gpu0"] == after["n002"] == (None, None)
+    assert after["job:43"] == after["job:44"] == (None, 60_000_000)
+    (folder / "nodes.txt").unlink()
+    (folder / "jobs.txt").write_text(JOBS)
+    ((rows),) = source.collect()
+    assert all(r.until is None for r in rows)  # one document is missing: nothing is said about what it would have told
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [("n[1-", "a closing one"), ("n[[1]]", "not nested"), ("n]", "not nested"), ("n[b]", "numbers such as"), ("n[9-1]", "ascending"),
