@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -47,8 +48,11 @@ def check_url(url: str, path: str = "") -> str:
     return url if parts.path not in ("", "/") or not path or parts.query else f"{parts.scheme}://{parts.netloc}{path}"
 
 
-def fetch(url: str, *, data: bytes | None = None, headers: Mapping[str, str] | None = None, timeout: float = 5.0, limit: int = 64 << 20) -> tuple[bytes, bool]:
-    """Return (body, whole): `whole` is False where the connection ended early.
+def fetch(
+    url: str, *, data: bytes | None = None, headers: Mapping[str, str] | None = None, timeout: float = 5.0, limit: int = 64 << 20,
+    context: ssl.SSLContext | None = None,
+) -> tuple[bytes, bool]:  # fmt: skip
+    """Return (body, whole): `whole` is False where the connection ended early; `context` says whose certificates are trusted.
 
     Raises
     ------
@@ -61,7 +65,7 @@ def fetch(url: str, *, data: bytes | None = None, headers: Mapping[str, str] | N
     """
     opener = urllib.request.OpenerDirector()
     for handler in (
-        urllib.request.ProxyHandler(), urllib.request.HTTPHandler(), urllib.request.HTTPSHandler(),
+        urllib.request.ProxyHandler(), urllib.request.HTTPHandler(), urllib.request.HTTPSHandler(context=context),
         urllib.request.HTTPErrorProcessor(), urllib.request.HTTPDefaultErrorHandler(),
     ):  # fmt: skip
         opener.add_handler(handler)

@@ -96,6 +96,41 @@ def is_rival(name: str) -> bool:
     return any(isinstance(t, ast.Name) and t.id == "rival" for t in targets)
 
 
+def outline(wing: str, name: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return a plugin's methods, and what its constructor needs (parameters without a default), without importing it or its packages.
+
+    Base classes count if they stand in the same file or in a sibling that it imports.
+
+    Examples
+    --------
+    >>> methods, needed = outline("collectors", "exporter")
+    >>> "collect" in methods, needed
+    (True, ('url',))
+    """
+    path = _file(wing, name)
+    methods = _methods(path, _class_name(path.stem))
+    made = methods.get("__init__")
+    if made is None:
+        return frozenset(methods), ()
+    places = [*made.posonlyargs, *made.args][1:]
+    needed = places[: len(places) - len(made.defaults)] + [a for a, d in zip(made.kwonlyargs, made.kw_defaults, strict=True) if d is None]
+    return frozenset(methods), tuple(a.arg for a in needed)
+
+
+def _methods(path: Path, name: str, depth: int = 8) -> dict[str, ast.arguments]:
+    """Return the arguments of every method of a class by name, its bases' where it has none of its own."""
+    if not path.is_file() or not depth:
+        return {}
+    body = ast.parse(path.read_text("utf-8")).body
+    siblings = {(a.asname or a.name): path.with_name(f"{i.module}.py") for i in body if isinstance(i, ast.ImportFrom) and i.level == 1 for a in i.names}
+    found: dict[str, ast.arguments] = {}
+    for made in (c for c in body if isinstance(c, ast.ClassDef) and c.name == name):
+        for base in (b for b in reversed(made.bases) if isinstance(b, ast.Name)):
+            found |= _methods(siblings.get(base.id, path), base.id, depth - 1)
+        found |= {f.name: f.args for f in made.body if isinstance(f, ast.FunctionDef)}
+    return found
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a hint that names the nearest known word, or all of them.
 

@@ -16,7 +16,11 @@ from grayscope.plugins import nearest
 
 PREFIX = "GRAYSCOPE_"
 #: Read elsewhere, or by tests and packaging.
-FOREIGN = frozenset({"CONFIG", "SHARED", "INSTALL_SERVERS", "PROMETHEUS_TOKEN"})
+FOREIGN = frozenset(
+    {"CONFIG", "SHARED", "INSTALL_SERVERS", "PROMETHEUS_TOKEN", "NODE", "CELL", "LISTEN_ADDRESS", "DISABLED_COLLECTORS", "ROOT", "REDFISH_TOKEN"}
+)
+#: Sections of the file that the agent reads.
+SECTIONS = frozenset({"agent", "broker", "collectors"})
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -103,7 +107,7 @@ def _file(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return {k: v for k, v in tomllib.loads(path.read_text("utf-8")).items() if k not in SECTIONS}
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

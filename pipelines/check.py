@@ -11,6 +11,8 @@ import click
 from grayscope import plugins
 from grayscope.settings import load_settings
 
+from ._agentconfig import load_agent, shown
+
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
@@ -23,11 +25,13 @@ def command(config: Path, as_json: bool) -> None:
       grayscope check /etc/grayscope.toml
     """
     settings = load_settings(config)
+    agent = load_agent(config)
     for name in settings.detectors:
         plugins.load("detectors", name)
-    values = dataclasses.asdict(settings)
+    values = dataclasses.asdict(settings) | ({"agent": shown(agent)} if agent.broker or agent.sources else {})
     if as_json:
         click.echo(json.dumps(values, indent=1))
         return
-    for key, value in values.items():
+    flat = values | {f"agent.{key}": value for key, value in values.pop("agent", {}).items()}
+    for key, value in flat.items():
         click.echo(f"{key:<32}{value}")

@@ -29,6 +29,7 @@ def command() -> None:
       grayscope import table drives.csv --map drives.toml --out drives
       grayscope import flightrecorder dumps/ --out hang
       grayscope import nvidiasmi n017.xml --out look
+      grayscope import nvsentinel events.jsonl --out health
     """
 
 
@@ -147,6 +148,9 @@ FILES = {
     "nvidiasmi": "the XML of nvidia-smi -q -x, one look or a loop",
     "dcgmi": "the tables of dcgmi dmon and the reports of dcgmi health --check",
     "rocm": "the JSON of rocm-smi, a look a file",
+    "gpud": "answers of gpud's API: states, events, metrics, info, machine-info",
+    "ipmi": "sensor listings of ipmitool or ipmi-sensors",
+    "nvsentinel": "health events of NVSentinel",
 }
 
 

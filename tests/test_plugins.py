@@ -106,3 +106,23 @@ def test_a_file_without_its_class_is_said_to_be_so(folder: Path) -> None:
 def test_summaries_import_nothing(folder: Path) -> None:
     (folder / "loud.py").write_text('"""Loud: shouts at import."""\nraise RuntimeError\n')
     assert plugins.summary("detectors", "loud") == "shouts at import."
+
+
+def test_an_outline_says_what_the_class_says_without_importing_it() -> None:
+    for name in plugins.names("collectors"):
+        methods, needed = plugins.outline("collectors", name)
+        made = plugins.load("collectors", name)
+        assert ("collect" in methods) == hasattr(made, "collect"), name
+        wanted = [p for p in list(inspect.signature(made.__init__).parameters.values())[1:] if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+        assert needed == tuple(p.name for p in wanted), name
+
+
+def test_an_outline_sees_what_a_sibling_brings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from grayscope import collectors
+
+    monkeypatch.setattr(collectors, "__path__", [str(tmp_path)])
+    (tmp_path / "_base.py").write_text("class Base:\n    def __init__(self, root, *, node): ...\n    def collect(self): ...\n")
+    (tmp_path / "heir.py").write_text("import not_installed\nfrom ._base import Base\nclass Heir(Base):\n    def read(self): ...\n")
+    (tmp_path / "lone.py").write_text("from ._none import Base\nclass Lone(Base, Lone):\n    def __init__(self, url, limit=1): ...\n")
+    assert plugins.outline("collectors", "heir") == (frozenset({"__init__", "collect", "read"}), ("root", "node"))
+    assert plugins.outline("collectors", "lone") == (frozenset({"__init__"}), ("url",))

@@ -26,6 +26,7 @@ Fleet = Callable[..., Iterator[Message]]
 BROKERS: dict[str, Callable[[Path], Any]] = {
     "memory": lambda path: plugins.broker("memory"),
     "parquet": lambda path: plugins.broker("parquet", path / "trace"),
+    "rolling": lambda path: plugins.broker("rolling", path / "traces"),
 }
 SINKS: dict[str, Callable[[], Any]] = {
     "listing": lambda: plugins.sink("listing", io.StringIO()),
@@ -42,6 +43,13 @@ COLLECTORS: dict[str, Callable[[Path], Any]] = {
     "openmetrics": lambda path: plugins.collector("openmetrics", [path / "none.txt"]),
     "prometheus": lambda path: plugins.collector("prometheus", "http://127.0.0.1:9", start=0, end=10_000_000, step=1_000_000),
     "rocm": lambda path: plugins.collector("rocm", program="no-such-rocm-smi"),
+    "kubernetes": lambda path: plugins.collector("kubernetes", path / "none.json"),
+    "gpud": lambda path: plugins.collector("gpud", [path / "none.json"]),
+    "ipmi": lambda path: plugins.collector("ipmi", [path / "none.txt"]),
+    "nvsentinel": lambda path: plugins.collector("nvsentinel", [path / "none.json"]),
+    "redfish": lambda path: plugins.collector("redfish", "http://127.0.0.1:9"),
+    "rosterfile": lambda path: plugins.collector("rosterfile", path / "none.toml"),
+    "slurm": lambda path: plugins.collector("slurm", [path / "none.txt"]),
     "table": lambda path: plugins.collector("table", path / "none.csv", path / "none.toml"),
 }
 

@@ -44,3 +44,15 @@ def test_a_detector_that_is_not_there(file: Path) -> None:
     done = CliRunner().invoke(app, ["check", str(file)])
     assert isinstance(done.exception, UsageError)
     assert "did you mean 'slower'?" in str(done.exception)
+
+
+def test_the_agents_sections_are_checked_and_shown_without_their_secrets(file: Path) -> None:
+    file.write_text('[agent]\nnode = "n1"\n[broker]\nname = "rolling"\npassword = "hidden"\n[collectors.openmetrics]\nenabled = false\n')
+    for argv in (["check", str(file)], ["check", str(file), "--json"]):
+        done = CliRunner().invoke(app, argv)
+        assert done.exit_code == 0
+        assert "rolling" in done.output
+        assert "hidden" not in done.output
+    file.write_text("[agent]\nperod = 3\n")
+    done = CliRunner().invoke(app, ["check", str(file)])
+    assert "did you mean 'period'?" in str(done.exception)

@@ -1,0 +1,92 @@
+"""Rolling: a folder of traces, a new one every so often; what an agent without a server leaves for replay."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from grayscope.brokers.parquet import Parquet
+from grayscope.catalogue import Catalogue
+from grayscope.errors import GrayscopeError, UsageError
+from grayscope.message import Message
+from grayscope.tracewriter import TraceWriter
+
+
+class Rolling:
+    """Writes traces named by the UTC time at which they began; `receive` reads them one after another.
+
+    Delivery: exactly once in what has been closed. A trace takes its place when the next one begins, so a crash loses at most the
+    last `every` seconds; what it left half-written is deleted later. The oldest traces beyond `keep` are deleted. Every trace
+    repeats the roster as far as it was sent here.
+
+    Parameters
+    ----------
+    path : path
+        A folder of its own; made if need be.
+    every : float
+        Seconds of one trace.
+    keep : int
+        Traces that stay.
+    period : float
+        Seconds from row to row, noted in the trace.
+    """
+
+    def __init__(
+        self, path: str | Path, *, every: float = 3600.0, keep: int = 48, period: float = 10.0, cluster: str = "cluster",
+        clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        if not every > 0 or keep < 1:
+            raise UsageError(f"rolling: expected traces of more than 0 s and at least one to keep, found {every:g} s and {keep}")
+        self.path, self.every, self.keep, self.cluster, self.clock = Path(path), every, keep, cluster, clock
+        self.tables = {table: {"period_s": period, "counters": "increments"} for table in Catalogue.load().tables}
+        self._roster: dict[str, Message] = {}
+        self._trace: Parquet | None = None
+        self._until = 0.0
+
+    def send(self, message: Message) -> None:
+        """Record one message; it is on disk once its trace has been closed."""
+        if self._trace is not None and self.clock() >= self._until:
+            self._roll()
+        if self._trace is None:
+            self._trace = self._begin()
+            for known in self._roster.values():
+                self._trace.send(known)
+        if isinstance(message, tuple):
+            self._roster |= {row.subject: (row,) for row in message}
+        self._trace.send(message)
+
+    def receive(self) -> Iterator[Message]:
+        """Yield the messages of all closed traces, oldest first."""
+        for path in self._found():
+            yield from Parquet(path).receive()
+
+    def close(self) -> None:
+        """Put the trace in place."""
+        if self._trace is not None:
+            self._roll()
+
+    def _begin(self) -> Parquet:
+        now = self.clock()
+        self._until = (now // self.every + 1) * self.every
+        path = self.path / datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S%fZ")
+        return Parquet(path, writer=TraceWriter(path, cluster=self.cluster, note="recorded by an agent", tables=self.tables))
+
+    def _roll(self) -> None:
+        assert self._trace is not None
+        trace, self._trace = self._trace, None
+        trace.close()
+        try:
+            for old in (*self._found()[: -self.keep], *self._left_behind()):
+                shutil.rmtree(old)
+        except OSError as error:
+            raise GrayscopeError(f"{self.path}: an old trace cannot be deleted: {error.strerror}") from error
+
+    def _left_behind(self) -> list[Path]:
+        """Return what a process that was killed never finished: its writer has been silent for longer than any trace lasts."""
+        return [p for p in self.path.glob(".[0-9]*Z.partial") if self.clock() - p.stat().st_mtime > 2 * self.every]
+
+    def _found(self) -> list[Path]:
+        return sorted(p.parent for p in self.path.glob("[0-9]*Z/trace.json"))

@@ -1,0 +1,113 @@
+"""Exposed: what the agent saw last, and how it is itself, as Prometheus or OpenMetrics text."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from grayscope.batch import Batch
+from grayscope.catalogue import Catalogue
+
+if TYPE_CHECKING:
+    from grayscope.message import Message
+    from grayscope.roster import RosterRow
+
+#: Labels of a subject, so that whoever scrapes can tell peers; ours -> theirs where the name is taken.
+LABELS = {"sku": "sku", "serial": "serial", "driver": "driver", "job": "job_id", "rack": "rack", "leaf": "leaf", "rail": "rail", "cell": "cell"}
+#: Series that are shown; names come from outside. A series is gone when it was not seen for so many microseconds.
+MOST, STALE = 200_000, 300_000_000
+
+
+class Exposed:
+    """The latest value of every gauge and the sum of every counter since the start, by (metric, subject)."""
+
+    def __init__(self, catalogue: Catalogue | None = None, most: int = MOST) -> None:
+        self.catalogue, self.most = catalogue or Catalogue.load(), most
+        self.lost = 0
+        self._lock = threading.Lock()  # scrapes come from the server's threads
+        self._seen: dict[str, dict[str, tuple[float, int]]] = {}
+        self._size, self._swept = 0, -STALE
+
+    def take(self, messages: Iterable[Message]) -> None:
+        """Note what messages tell."""
+        with self._lock:
+            for message in messages:
+                if isinstance(message, Batch):
+                    self._take(message)
+
+    def _take(self, batch: Batch) -> None:
+        for m, name in enumerate(batch.metrics):
+            metric = self.catalogue.get(name)
+            adds = metric is not None and metric.type == "counter"
+            series = self._seen.setdefault(name, {})
+            for t, time in enumerate(batch.times.tolist()):
+                for subject, value in zip(batch.subjects, batch.values[t, m].tolist(), strict=True):
+                    if math.isnan(value):
+                        continue
+                    before = series.get(subject)
+                    if before is None and self._size >= self.most and not self._room(time):
+                        self.lost += 1
+                        continue
+                    self._size += before is None
+                    series[subject] = (value + before[0] if adds and before is not None else value, time)
+
+    def _room(self, now: int) -> bool:
+        """Forget what was not seen for long; say whether that made room. Looked for at most once per stale time."""
+        if now >= self._swept + STALE:
+            self._swept = now
+            for series in self._seen.values():
+                for subject in [s for s, (_, time) in series.items() if now - time >= STALE]:
+                    del series[subject]
+            self._size = sum(len(series) for series in self._seen.values())
+        return self._size < self.most
+
+    def text(self, rows: Mapping[str, RosterRow], own: Iterable[tuple[str, str, Mapping[str, str], float]], *, openmetrics: bool = False) -> str:
+        """Return the exposition; `own` are (name, type, labels, value) of the agent itself."""
+        with self._lock:
+            foreign = list(self._foreign(rows, openmetrics))
+        lines = foreign + list(_families(own, openmetrics))
+        return "\n".join([*lines, "# EOF", ""]) if openmetrics else "\n".join([*lines, ""])
+
+    def _foreign(self, rows: Mapping[str, RosterRow], openmetrics: bool) -> Iterator[str]:
+        newest = max((time for series in self._seen.values() for _, time in series.values()), default=0)
+        found = []
+        for name, series in sorted(self._seen.items()):
+            metric = self.catalogue.get(name)
+            base, _, inner = name.partition("{")
+            kind = "counter" if metric is not None and metric.type == "counter" else "gauge"
+            for subject, (value, time) in sorted(series.items()):
+                if newest - time < STALE:
+                    found.append((base, kind, _labels(inner[:-1], subject, rows.get(subject)), value))
+        return _families(found, openmetrics)
+
+
+def _families(samples: Iterable[tuple[str, str, Mapping[str, str] | str, float]], openmetrics: bool) -> Iterator[str]:
+    """Yield lines, each family's together; OpenMetrics names a counter's family without ``_total``."""
+    families: dict[str, list[str]] = {}
+    kinds: dict[str, str] = {}
+    for name, kind, labels, value in samples:
+        text = labels if isinstance(labels, str) else ",".join(f'{k}="{escape(v)}"' for k, v in labels.items())
+        kinds.setdefault(name, kind)
+        families.setdefault(name, []).append(f"{name}{{{text}}} {value!r}" if text else f"{name} {value!r}")
+    for name, lines in families.items():
+        yield f"# TYPE {name.removesuffix('_total') if openmetrics else name} {kinds[name]}"
+        yield from lines
+
+
+def _labels(inner: str, subject: str, row: RosterRow | None) -> str:
+    keys = row.keys if row is not None else {}
+    told = [f'{theirs}="{escape(keys[ours])}"' for ours, theirs in LABELS.items() if keys.get(ours)]
+    return ",".join([*([inner] if inner else []), f'subject="{escape(subject)}"', *told])
+
+
+def escape(text: str) -> str:
+    r"""Return a label value that cannot end its quotes; bounded.
+
+    Examples
+    --------
+    >>> print(escape('a"b\\c\n'))
+    a\"b\\c\n
+    """
+    return text[:256].replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

@@ -1,0 +1,83 @@
+"""Exposed: what a scrape of the agent gives is read back by our own exporter to the same numbers; hostile names stay data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grayscope.batch import Batch
+from grayscope.roster import RosterRow
+
+exposed: Any = __import__("grayscope.pipelines._exposed", fromlist=["Exposed"])
+exposition: Any = __import__("grayscope.collectors._exposition", fromlist=["Exposition"])
+naming: Any = __import__("grayscope.collectors._naming", fromlist=["Naming"])
+series: Any = __import__("grayscope.collectors._series", fromlist=["Series"])
+ROWS = {"n1/gpu0": RosterRow("n1/gpu0", "gpu", keys={"sku": "H100", "job": "42", "serial": "S1"})}
+OWN = [("grayscope_build_info", "gauge", {"version": "1"}, 1.0), ("grayscope_agent_published_total", "counter", {}, 5.0)]
+
+
+def batch(power: float, energy: float, time: int = 0) -> Batch:
+    metrics = ("gpu_power_watts", "gpu_energy_joules_total", 'gpu_clock_hertz{domain="sm"}')
+    return Batch("gpu", np.array([time]), ("n1/gpu0",), metrics, np.array([[[power], [energy], [np.nan]]], np.float32))
+
+
+def test_gauges_are_the_latest_and_counters_add_up() -> None:
+    page = exposed.Exposed()
+    page.take([batch(300, 5), batch(310, 7, 10)])
+    text = page.text(ROWS, OWN)
+    assert 'gpu_power_watts{subject="n1/gpu0",sku="H100",serial="S1",job_id="42"} 310.0' in text
+    assert 'gpu_energy_joules_total{subject="n1/gpu0",sku="H100",serial="S1",job_id="42"} 12.0' in text
+    assert "gpu_clock_hertz" not in text
+    assert "# TYPE gpu_energy_joules_total counter" in text
+    modern = page.text(ROWS, OWN, openmetrics=True)
+    assert "# TYPE gpu_energy_joules counter" in modern
+    assert modern.endswith("# EOF\n")
+
+
+def test_our_own_exporter_reads_it_back() -> None:
+    page, names = exposed.Exposed(), naming.Naming()
+    page.take([batch(300, 5)])
+    read = series.Series(names)
+    look = exposition.Exposition(read)
+    look.begin()
+    (long,) = read.settle(look.read(page.text(ROWS, OWN).encode(), 5))
+    assert dict(zip(read.metric, long.values.tolist(), strict=False)) == {"gpu_power_watts": 300.0, "gpu_energy_joules_total": 5.0}
+    assert list(read.subjects) == ["n1/gpu0"]
+    keys = dict(next(iter(read.identities))[2])
+    assert (keys["sku"], keys["job"], keys["serial"]) == ("H100", "42", "S1")
+
+
+def test_what_nobody_reports_any_more_is_not_shown() -> None:
+    page = exposed.Exposed()
+    page.take([batch(300, 5)])
+    other = Batch("gpu", np.array([exposed.STALE + 1]), ("n1/gpu1",), ("gpu_power_watts",), np.full((1, 1, 1), 1, np.float32))
+    page.take([other])
+    assert 'subject="n1/gpu0"' not in page.text({}, ())
+
+
+def test_names_that_churn_make_room_for_those_that_come() -> None:
+    page, metric = exposed.Exposed(most=3), ("gpu_power_watts",)
+
+    def look(names: tuple[str, ...], time: int) -> None:
+        page.take([Batch("gpu", np.array([time]), names, metric, np.ones((1, 1, len(names)), np.float32))])
+
+    look(("a", "b", "c", "d"), 0)
+    assert page.lost == 1
+    look(("e", "f"), exposed.STALE)
+    assert page.lost == 1
+    text = page.text({}, ())
+    assert [name for name in "abcdef" if f'subject="{name}"' in text] == ["e", "f"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_no_name_breaks_out_of_its_line(subject: str, sku: str) -> None:
+    page = exposed.Exposed()
+    page.take([Batch("gpu", np.array([0]), (subject,), ("gpu_power_watts",), np.ones((1, 1, 1), np.float32))])
+    lines = page.text({subject: RosterRow(subject, "gpu", keys={"sku": sku})}, ()).split("\n")
+    assert len(lines) == 3
+    assert lines[1].startswith('gpu_power_watts{subject="')
+    assert lines[1].endswith("} 1.0")
