@@ -82,7 +82,10 @@ class Machine:
         """Look up anew, now and then, what sits where."""
         if self.tree.looks >= self._due:
             self._due = self.tree.looks + AGAIN
-            self.gpus = self._gpus()
+            found = self._gpus()
+            # One that fell off the bus leaves a gap: the others keep their numbers, as NVML's do until the driver is loaded again.
+            if not found or not found.keys() < self.gpus.keys():
+                self.gpus = found
             self.parts = {a: f"gpu{g.slot}" for a, g in self.gpus.items()}
             # A NIC may show itself as an RDMA device and as a network interface: it is called by the former.
             for kind in ("class/infiniband", "class/nvme", "class/net"):
@@ -113,9 +116,7 @@ class Machine:
 class Source:
     """What the host's live collectors have in common: a root, a node, samples, and one look per `collect`."""
 
-    def __init__(
-        self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None
-    ) -> None:
+    def __init__(self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None) -> None:
         self.clock = clock
         self.tree = Tree(root, {})
         self.machine = Machine(self.tree, node)

@@ -51,9 +51,7 @@ class Host(Source):
         No ``/proc/stat``.
     """
 
-    def __init__(
-        self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None
-    ) -> None:
+    def __init__(self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None) -> None:
         super().__init__(root, node=node, clock=clock, catalogue=catalogue)
         if not self.tree.has("proc/stat"):
             raise Unsupported(f"host: no {self.tree.path('proc/stat')}: needs Linux with /proc mounted")

@@ -45,9 +45,7 @@ class Memory(Source):
         No memory controller is registered.
     """
 
-    def __init__(
-        self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None
-    ) -> None:
+    def __init__(self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None) -> None:
         super().__init__(root, node=node, clock=clock, catalogue=catalogue)
         if not self._controllers():
             where = self.tree.path(CONTROLLERS)

@@ -59,9 +59,7 @@ class Pcie(Source):
         No PCI devices are shown.
     """
 
-    def __init__(
-        self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None
-    ) -> None:
+    def __init__(self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None) -> None:
         super().__init__(root, node=node, clock=clock, catalogue=catalogue)
         if not self.tree.names(DEVICES):
             raise Unsupported(f"pcie: {self.tree.path(DEVICES)} shows no device: this machine has no PCI bus, or the container does not see /sys")
@@ -80,7 +78,7 @@ class Pcie(Source):
             self._errors(path, subject, keys)
             if above:
                 self._errors(f"{DEVICES}/{above}", subject, {**keys, "end": "upstream"})
-            self._link(path, subject, keys)
+            self._link(path, subject, keys, gpu=device in self.machine.gpus)
         return ()
 
     def _watched(self) -> dict[str, tuple[str, str, dict[str, str]]]:
@@ -130,8 +128,9 @@ class Pcie(Source):
         text = self.tree.text(path)
         return counts(text, self.tree.reject) if text else {}
 
-    def _link(self, path: str, subject: str, keys: dict[str, str]) -> None:
-        for which, more in (("current", {}), ("max", {"bound": "max"})):
+    def _link(self, path: str, subject: str, keys: dict[str, str], *, gpu: bool) -> None:
+        # NVML knows a GPU's maximum better: what slot and card can do together.
+        for which, more in (("current", {}), *(() if gpu else (("max", {"bound": "max"}),))):
             width = self.tree.number(f"{path}/{which}_link_width")
             if width in LANES:
                 self.samples.add(subject, "pcie_link_width_lanes", width, **more, **keys)

@@ -204,3 +204,6 @@ def _show(counts: Mapping[str, int], out: Path, as_json: bool) -> None:
     for what, n in counts.items():
         click.echo(f"{what:<24}{n:>14,}")
     click.echo(f"written to {out}: grayscope replay {out}", err=True)
+
+
+from . import _importkernel  # noqa: E402, F401 (adds its command to the group above)
