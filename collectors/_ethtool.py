@@ -28,7 +28,6 @@ class Ethtool:
 
     def __init__(self, ioctl: Ioctl = fcntl.ioctl) -> None:
         self.ioctl = ioctl
-        self._socket: socket.socket | None = None
         self._names: dict[str, list[str]] = {}
 
     def read(self, interface: str) -> dict[str, int]:
@@ -72,9 +71,8 @@ class Ethtool:
         return [raw[at : at + NAME].partition(b"\0")[0].decode("ascii", "replace").strip() for at in range(12, 12 + NAME * min(told, count), NAME)]
 
     def _call(self, interface: str, buffer: ctypes.Array[ctypes.c_char]) -> None:
-        if self._socket is None:
-            self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         name = interface.encode()
         if len(name) > 15:
             raise OSError(19, "no such interface")
-        self.ioctl(self._socket.fileno(), SIOCETHTOOL, struct.pack("16sP", name, ctypes.addressof(buffer)).ljust(40, b"\0"))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            self.ioctl(any_socket.fileno(), SIOCETHTOOL, struct.pack("16sP", name, ctypes.addressof(buffer)).ljust(40, b"\0"))

@@ -42,11 +42,11 @@ class Fold:
 
     def add(self, said: Said, time: int) -> None:
         """Add what one line said at `time` (microseconds)."""
-        self.families[said.source] += said.count
+        self.families[said.source] += said.times
         key = (time // SECOND, self.subject(said), said.source, said.code, said.text)
         first, count = self._events.get(key, (time, 0))
         if count or len(self._events) < self.most:
-            self._events[key] = (min(first, time), count + said.count)
+            self._events[key] = (min(first, time), count + said.times)
         else:
             self.lost += 1
 

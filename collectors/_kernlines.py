@@ -60,7 +60,7 @@ class Said(NamedTuple):
     source: str
     code: str
     text: str
-    count: int = 1
+    times: int = 1
 
 
 def meaning(line: str) -> Said | None:

@@ -48,14 +48,15 @@ class Tree:
         """Count one thing that is not used."""
         self.rejected[reason] = self.rejected.get(reason, 0) + 1
 
-    def bytes(self, name: str) -> bytes | None:
+    def data(self, name: str) -> bytes | None:
         """Return what a file holds, None where it is absent (which is no fault) or cannot be read (counted)."""
         if self._broken and self._broken.get(name, -1) > self.looks:
             return None
         try:
             handle = os.open(f"{self.root}/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            return self._failed(name, error)
+            self._failed(name, error)
+            return None
         except ValueError:  # a NUL byte in a name
             return None
         try:
@@ -63,19 +64,20 @@ class Tree:
             if len(data) >= 2048:
                 data = self._long(handle, data, name)
         except OSError as error:
-            return self._failed(name, error)
+            self._failed(name, error)
+            return None
         finally:
             os.close(handle)
         return data
 
     def text(self, name: str) -> str | None:
-        """Return a file's text without the blanks around it, None as `bytes` does."""
-        data = self.bytes(name)
+        """Return a file's text without the blanks around it, None as `data` does."""
+        data = self.data(name)
         return None if data is None else data.decode("utf-8", "replace").strip(" \t\r\n\0")
 
     def number(self, name: str) -> float | None:
         """Return a file's whole number; None where there is none, which is counted if the file holds something else."""
-        data = self.bytes(name)
+        data = self.data(name)
         if data is None:
             return None
         data = data.strip()

@@ -182,7 +182,7 @@ class Kernellog:
             of = [e for e in events if e.source == family]
             if of:
                 at = np.searchsorted(times, [e.time for e in of], side="left")
-                columns[f'kernel_log_events_total{{family="{family}"}}'] = np.cumsum(np.bincount(at, [e.count for e in of], len(times)))
+                columns[f'kernel_log_events_total{{family="{family}"}}'] = np.cumsum(np.bincount(at, [e.count for e in of], len(times))).astype(np.float64)
         writer.describe(tables={"node": {"period_s": step / SECOND, "counters": "cumulative"}})
         writer.rows("node", times, [node] * len(times), columns)
         return len(times)
