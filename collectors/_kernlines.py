@@ -37,7 +37,7 @@ GHES = re.compile(r"\{\d{1,9}\}\[Hardware Error\]: event severity: (?P<severity>
 MODULE = re.compile(rf"mlx5_core {PCI}(?: \S{{1,20}})?:? ?(?:\S{{1,40}}: )?Port module event(?:\[error\])?: module \d{{1,3}}, (?P<text>.*)", re.ASCII)
 SLOT = re.compile(rf"mlx5_core {PCI}:? (?P<text>.{{0,80}}Detected insufficient power on the PCIe slot.*)", re.ASCII)
 LINK = re.compile(
-    rf"(?:[a-z0-9_]{{2,20}} {PCI}:? )?(?P<net>(?!ata\d|pciehp|usb)[a-z][A-Za-z0-9_.\-]{{1,14}}): (?:.{{0,40}}?)"
+    rf"(?:[a-z0-9_]{{2,20}} {PCI}:? )?(?<!\S)(?P<net>(?!ata\d|pciehp|usb)[a-z][A-Za-z0-9_.\-]{{1,14}}): (?:.{{0,40}}?)"
     r"(?:NIC )?[Ll]ink (?:is )?(?P<what>[Uu]p|[Dd]own)(?![a-z])(?P<text>.*)", re.ASCII,
 )  # fmt: skip
 NVME = re.compile(r"nvme (?P<part>nvme\d{1,4}): (?P<text>.*)", re.ASCII)
@@ -123,7 +123,7 @@ def _aer(line: str) -> Said | None:
 
 def _edac(line: str) -> Said | None:
     found = EDAC.search(line)
-    return Said("node", found["part"].lower(), "edac", found["kind"].lower(), found["text"], int(found["count"])) if found is not None else None
+    return Said("node", found["part"].lower(), "edac", found["kind"].lower(), found["text"], max(int(found["count"]), 1)) if found is not None else None
 
 
 def _machine_check(line: str) -> Said | None:

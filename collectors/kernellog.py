@@ -62,6 +62,13 @@ class Kernellog:
         Microseconds since 1970.
     parts : mapping of str to str, optional
         PCI address -> path in the node, such as ``{"0000:3b:00.0": "gpu3"}``.
+
+    Raises
+    ------
+    InputError
+        A file that cannot be read.
+    GrayscopeError
+        No line tells of hardware, or all of them have times without a zone.
     """
 
     def __init__(
@@ -95,8 +102,11 @@ class Kernellog:
         rows = sum(self._rows(writer, [e for e in events if e.subject.partition("/")[0] == node], node) for node in sorted(self._folds))
         if lost := sum(fold.lost for fold in self._folds.values()):
             self.rejected["too_many"] = lost
-        if not rows and self.rejected["no_zone"]:
+        if not events and self.rejected["no_zone"]:
             raise GrayscopeError(f"kernel: {self.rejected['no_zone']} lines have local times: name their --zone, such as UTC or +01:00")
+        if not events:
+            refused = ", ".join(f"{n} {why}" for why, n in sorted(self.rejected.items()) if n)
+            raise GrayscopeError(f"kernel: nothing to import: none of {self.lines} lines tells of hardware{f' (refused: {refused})' if refused else ''}")
         counts = {"files": len(self.paths), "lines": self.lines, "events": len(events), "rows": rows, "roster": len(roster)}
         return {**counts, **{f"rejected: {k}": n for k, n in sorted(self.rejected.items()) if n}}
 

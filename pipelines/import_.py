@@ -28,6 +28,7 @@ def command() -> None:
       grayscope import openmetrics scrape.prom.gz --out look
       grayscope import table drives.csv --map drives.toml --out drives
       grayscope import flightrecorder dumps/ --out hang
+      grayscope import kernel dmesg.txt --zone UTC --out log
     """
 
 

@@ -100,7 +100,7 @@ def test_a_broken_line_is_counted_and_the_rest_used(root: Path) -> None:
 
 
 def test_a_machine_without_pci_says_so(tmp_path: Path) -> None:
-    with pytest.raises(Unsupported, match="pcie: .*shows no device"):
+    with pytest.raises(Unsupported, match=r"pcie: .*shows no device"):
         plugins.collector("pcie", tmp_path)
 
 

@@ -33,9 +33,16 @@ SINKS: dict[str, Callable[[], Any]] = {
 }
 #: Collectors whose source is not there.
 COLLECTORS: dict[str, Callable[[Path], Any]] = {
+    "drive": lambda path: plugins.collector("drive", path),
     "exporter": lambda path: plugins.collector("exporter", "http://127.0.0.1:9/metrics"),
+    "fabric": lambda path: plugins.collector("fabric", path),
     "flightrecorder": lambda path: plugins.collector("flightrecorder", path / "none"),
+    "host": lambda path: plugins.collector("host", path),
+    "kernel": lambda path: plugins.collector("kernel", path),
+    "kernellog": lambda path: plugins.collector("kernellog", [path / "none.log"]),
+    "memory": lambda path: plugins.collector("memory", path),
     "openmetrics": lambda path: plugins.collector("openmetrics", [path / "none.txt"]),
+    "pcie": lambda path: plugins.collector("pcie", path),
     "prometheus": lambda path: plugins.collector("prometheus", "http://127.0.0.1:9", start=0, end=10_000_000, step=1_000_000),
     "table": lambda path: plugins.collector("table", path / "none.csv", path / "none.toml"),
 }
