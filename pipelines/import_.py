@@ -13,6 +13,8 @@ import click
 
 from grayscope.errors import GrayscopeError, UsageError, shorten
 
+from . import _importkernel
+
 OUT = click.option("--out", required=True, type=click.Path(path_type=Path), help="Trace directory to make; must not exist.")
 CLUSTER = click.option("--cluster", default="cluster", show_default=True, help="Name kept in the trace.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
@@ -207,4 +209,4 @@ def _show(counts: Mapping[str, int], out: Path, as_json: bool) -> None:
     click.echo(f"written to {out}: grayscope replay {out}", err=True)
 
 
-from . import _importkernel  # noqa: E402, F401 (adds its command to the group above)
+command.add_command(_importkernel.made(OUT, CLUSTER, JSON, moment, _run))

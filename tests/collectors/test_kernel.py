@@ -148,7 +148,7 @@ def test_a_broken_state_is_no_state(root: Path, broken: str) -> None:
 
 
 def test_without_the_log_it_says_what_would_bring_it(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Unsupported, match="No such file or directory.*needs Linux"):
+    with pytest.raises(Unsupported, match=r"No such file or directory.*needs Linux"):
         plugins.collector("kernel", tmp_path / "none")
 
     def refuse(*_: object) -> int:

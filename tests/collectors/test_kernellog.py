@@ -121,12 +121,13 @@ def test_a_line_without_end_is_dropped(tmp_path: Path) -> None:
 
 def test_captured_logs_are_read(tmp_path: Path, shared: Path) -> None:
     gpud = shared / "data/fixtures/gpud"
-    expected = {"kernel_log_lines.txt": 140, "components/accelerator/nvidia/xid/testdata/dmesg-with-xid-119.log": 5, "components/memory/testdata/dmesg.decode.iso.log": 20,
-                "components/accelerator/nvidia/nccl/testdata/dmesg.decode.iso.log": 0, "components/accelerator/nvidia/fabric-manager/testdata/fabricmanager.log": 1,
+    nvidia = "components/accelerator/nvidia"
+    expected = {"kernel_log_lines.txt": 140, f"{nvidia}/xid/testdata/dmesg-with-xid-119.log": 5, "components/memory/testdata/dmesg.decode.iso.log": 20,
+                f"{nvidia}/nccl/testdata/dmesg.decode.iso.log": 0, f"{nvidia}/fabric-manager/testdata/fabricmanager.log": 1,
                 "pkg/pstore/testdata/dmesg-erst.txt": 0, "pkg/kmsg/testdata/kmsg.1.log": 0, "pkg/kmsg/testdata/kmsg.2.peermem.log": 0}  # fmt: skip
     for name, events in expected.items():
         if not events:
-            with pytest.raises(GrayscopeError, match="none of [0-9]+ lines tells of hardware$"):
+            with pytest.raises(GrayscopeError, match=r"none of [0-9]+ lines tells of hardware$"):
                 imported(tmp_path, gpud / name, zone=UTC)
             continue
         counts, _ = imported(tmp_path, gpud / name, zone=UTC)

@@ -12,6 +12,7 @@ from grayscope.event import Event
 from grayscope.eventpolicy import Policy
 from tests.hosttree import MANY, mutated
 
+# ruff: noqa: E501 (lines of a log are as long as they are)
 #: Line, (kind, part, source, code), beginning of the text.
 LINES = [
     ("NVRM: Xid (PCI:0000:3b:00): 94, pid=2503421, name=python3, Ch 00000008", ("gpu", "0000:3b:00.0", "xid", "94"), "Ch 00000008"),

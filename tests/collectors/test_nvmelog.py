@@ -25,7 +25,8 @@ def page(**at: bytes) -> bytes:
 
 def test_every_field_is_where_the_specification_has_it() -> None:
     found = nvmelog.health(page(
-        b0=b"\x05", b1=(353).to_bytes(2, "little"), b3=b"\x32", b4=b"\x0a", b5=b"\x69", b144=(7).to_bytes(16, "little"), b160=(2**64 + 1).to_bytes(16, "little"),
+        b0=b"\x05", b1=(353).to_bytes(2, "little"), b3=b"\x32", b4=b"\x0a", b5=b"\x69", b144=(7).to_bytes(16, "little"),
+        b160=(2**64 + 1).to_bytes(16, "little"),
         b176=(9).to_bytes(16, "little"), b192=(3).to_bytes(4, "little"), b196=(1).to_bytes(4, "little"),
     ))  # fmt: skip
     assert found == (5, pytest.approx(79.85), 0.5, 0.1, 1.05, 7, 2**64 + 1, 9, 180, 60)
