@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from grayscope.catalogue import Catalogue
 from grayscope.errors import Unsupported
-from grayscope.event import Event
 from grayscope.message import Message
 
 from ._bonding import parse
 from ._ethtool import Ethtool
+from ._linkstate import Links
 from ._machine import Source
+from ._modules import Modules
 from ._ports import ACTIVE, DEVICES, DISABLED, INTERFACES, Port, interfaces, ports, rate, state
 from ._traffic import Traffic
 
@@ -30,10 +31,11 @@ class Fabric(Source):
     """Looks at every port: what it corrected, dropped, sent again and waited for, whether it is up, how fast, and what share it carries.
 
     Reads ``/sys/class/infiniband/*/ports/*/{state,phys_state,rate,counters/*,hw_counters/*}``, ``/sys/class/net/*`` of interfaces that are
-    hardware, the driver's statistics by ioctl SIOCETHTOOL and ``/proc/net/bonding/*``; no privileges. About 45 files and one ioctl per port
-    (0.3 ms, plus what the firmware takes: counters are cached by it for 10 ms). A counter that cannot be read (as on virtual functions, whose
-    every read makes the driver log a line) is left alone for 60 looks. What it cannot see: the far end, errors per lane without mlx5's
-    statistics, which rail a port is (the roster says so), counters of ports that a hypervisor keeps to itself.
+    hardware, the driver's statistics by ioctl SIOCETHTOOL, the sensors of transceivers that mlx5 shows, and ``/proc/net/bonding/*``; no
+    privileges. About 45 files and one ioctl per port (0.3 ms, plus what the firmware takes: counters are cached by it for 10 ms). A counter
+    that cannot be read (as on virtual functions, whose every read makes the driver log a line) is left alone for 60 looks. What it cannot
+    see: the far end, errors per lane without mlx5's statistics, which rail a port is (the roster says so), counters of ports that a
+    hypervisor keeps to itself.
 
     Names: Linux ABI document sysfs-class-infiniband, mlx5 counters (networking/device_drivers/ethernet/mellanox/mlx5/counters),
     sysfs-class-net, networking/bonding.
@@ -66,14 +68,14 @@ class Fabric(Source):
         self.statistics = statistics or (Ethtool().read if str(root) == "/" else lambda _: {})
         self.known = self.samples.live.series.naming.catalogue.aliases
         self.traffic = Traffic()
-        self._up: dict[str, bool] = {}
+        self.links, self.modules = Links(), Modules(self.tree)
         self._downs: dict[str, float] = {}
         self._largest: dict[str, int] = {}
         self._silent: dict[str, int] = {}
 
     def look(self, now: int) -> Iterable[Message]:
         """Add every port and bond; return an event for each that went down or came up."""
-        named = interfaces(self.machine)
+        named, self._downs = interfaces(self.machine), {}
         told = {name: self._driver(name) for name in named}
         wide = {named[name]: numbers for name, numbers in told.items() if numbers}
         found = ports(self.machine)
@@ -87,7 +89,7 @@ class Fabric(Source):
             self.traffic.ratio(port, wide.get(port.subject, {}), self.samples)
         self.traffic.shares(found, now, self.samples)
         self._bonds(named)
-        return self._events(up, named, now)
+        return self.links.events(up, self._downs, now, {subject: name for name, subject in named.items()})
 
     def _driver(self, name: str) -> dict[str, int]:
         """Return an interface's statistics; one that refuses is asked again after 60 looks."""
@@ -113,6 +115,7 @@ class Fabric(Source):
         if up and speed is not None:
             add(port.subject, "nic_port_rate_bytes_per_second", speed[0], **port.keys)
             add(port.subject, "nic_port_lanes_active", speed[1], **port.keys)
+        self._module(port)
         for folder in ("counters", "hw_counters"):
             for name in self.tree.names(f"{port.path}/{folder}"):
                 if name in self.known and not any(other in wide for other in WIDER.get(name, ())):
@@ -121,16 +124,24 @@ class Fabric(Source):
                     add(port.subject, name, value, **port.keys)
         return up
 
+    def _module(self, port: Port) -> None:
+        device, _, number = port.path.rpartition("/ports/")
+        told = self.modules.celsius(device)
+        # A card of one port has one module, whatever its number; else modules stand in the order of ports.
+        at = int(number) - 1 if len(told) > 1 else 0
+        if at < len(told) and (len(told) > 1 or number == "1"):
+            self.samples.add(port.subject, "nic_port_transceiver_temperature_celsius", told[at], **port.keys)
+
     def _interface(self, name: str, subject: str, *, rdma: bool) -> bool | None:
         """Add what sysfs tells of an interface; return whether it is up, None where it never was or is an RDMA device's."""
         path, add = f"{INTERFACES}/{name}", self.samples.add
         downs = self.tree.number(f"{path}/carrier_down_count") if self.tree.has(f"{path}/carrier_down_count") else None
         if downs is not None:
-            self._downs[f"now {subject}"] = downs
+            self._downs[subject] = downs
         if rdma:
             return None
         up = self.tree.text(f"{path}/operstate") == "up"
-        if not up and subject not in self._up:
+        if not up and subject not in self.links.up:
             # Nothing was ever plugged in: no rail is missing.
             return None
         add(subject, "nic_port_up", float(up))
@@ -165,20 +176,3 @@ class Fabric(Source):
             self.samples.add(subject, "bond_members_aggregated", bond.aggregated)
             for member in bond.members:
                 self.samples.add(named.get(member.name, f"{self.machine.node}/{member.name}"), "bond_member_failures_total", member.failures)
-
-    def _events(self, up: dict[str, bool | None], named: dict[str, str], now: int) -> Iterator[Event]:
-        """Yield what changed since the last look, also what went down and came back in between."""
-        names = {subject: name for name, subject in named.items()}
-        for subject, is_up in up.items():
-            before, after = self._downs.get(subject), self._downs.pop(f"now {subject}", None)
-            missed = int(after - before) if before is not None and after is not None and after > before else 0
-            was_up = self._up.get(subject)
-            text = f"port {names.get(subject, subject.rpartition('/')[2])}"
-            if was_up and (is_up is False or missed):
-                yield Event(now, subject, "link", "down", text if is_up is False else f"{text}, and up again", max(missed, 1))
-            if is_up and (was_up is False or (was_up and missed)):
-                yield Event(now, subject, "link", "up", text)
-            if is_up is not None:
-                self._up[subject] = is_up
-            if after is not None:
-                self._downs[subject] = after

@@ -176,3 +176,16 @@ def test_any_text_is_a_state_and_a_rate_or_none(text: str) -> None:
     number, speed = ports.state(text), ports.rate(text)
     assert number is None or 0 <= number < 100
     assert speed is None or 0 <= speed[0] < 1e14
+
+
+def test_transceivers_are_told_by_the_order_of_ports(root: Path) -> None:
+    for number in (1, 2):
+        port(root, "mlx5_0", number)
+    port(root, "mlx5_1")
+    link(root, f"{IB}/mlx5_0/device", "sys/devices/pci0000:5d/0000:5e:00.0")
+    link(root, f"{IB}/mlx5_1/device", "sys/devices/pci0000:9d/0000:9e:00.0")
+    for where, sensors in (("5d/0000:5e", (("asic", 65000), ("Module0", 62000), ("Module1", 58500))), ("9d/0000:9e", (("asic", 60000), ("Module3", 0)))):
+        chip = f"sys/devices/pci0000:{where}:00.0/hwmon/hwmon7"
+        plant(root, {f"{chip}/temp{n}_{what}": told for n, pair in enumerate(sensors, 1) for what, told in zip(("label", "input"), pair, strict=True)})
+    told = values(twice(root)[1])
+    assert {s: v for (s, m), v in told.items() if m == "nic_port_transceiver_temperature_celsius"} == {"n1/mlx5_0": 62, "n1/mlx5_0/p2": 58.5}
