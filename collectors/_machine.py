@@ -73,6 +73,11 @@ class Machine:
         words = (self.tree.text(f"sys/class/dmi/id/{name}") or "" for name in ("sys_vendor", "product_name"))
         return " ".join(w for w in words if w)[:128]
 
+    @property
+    def keys(self) -> dict[str, str]:
+        """Roster keys of the node itself and of what is built into it."""
+        return {"sku": self.product} if self.product else {}
+
     def booted(self) -> int | None:
         """Return when the machine started, in microseconds since 1970; whole seconds, and the same all through a boot but for clock steps."""
         found = re.search(r"^btime ([0-9]{1,12})$", self.tree.text("proc/stat") or "", re.MULTILINE)

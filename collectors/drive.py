@@ -27,7 +27,7 @@ class Drive(Source):
     """Looks at disks, NVMe controllers and md arrays.
 
     Reads ``/proc/diskstats``, ``/sys/block/md*/md/{degraded,array_state,sync_action}``, ``/sys/class/nvme/*`` (no privileges,
-    0.2 ms) and the health page of each NVMe controller by an ioctl, every sixth look (CAP_SYS_ADMIN; about 0.1 ms of the controller's time;
+    0.5 ms) and the health page of each NVMe controller by an ioctl, every sixth look (CAP_SYS_ADMIN; about 0.1 ms of the controller's time;
     without it temperatures come from hwmon, spare and wear are missing, which is counted as ``denied``). What it cannot see: drives
     behind a RAID card, SATA attributes, what single operations took (the mean of a look hides rare stalls).
 

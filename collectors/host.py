@@ -28,7 +28,7 @@ class Host(Source):
     """Looks at the machine itself: what slows programs down that no device counter shows.
 
     Reads ``/proc/{stat,uptime,pressure/*}``, ``/sys/devices/system/cpu/cpu*/thermal_throttle``, ``/sys/class/thermal`` and
-    ``/sys/class/hwmon``; no privileges; about 0.5 ms for 64 cores, more where a sensor sits behind a slow bus (each read
+    ``/sys/class/hwmon``; no privileges; about 1.2 ms for 96 cores, more where a sensor sits behind a slow bus (each read
     of an I2C fan may take milliseconds: those chips are read by their drivers' caches, at most once a second). What it cannot see:
     fans and supplies behind the BMC (Redfish, IPMI), throttling of other processors than x86, whose time the programs lost.
 
@@ -75,7 +75,7 @@ class Host(Source):
         return ()
 
     def _add(self, name: str, value: float | None, **labels: str) -> None:
-        self.samples.add(self.machine.node, name, value, **({"sku": self.machine.product} if self.machine.product else {}), **labels)
+        self.samples.add(self.machine.node, name, value, **self.machine.keys, **labels)
 
     def _processors(self) -> None:
         text = self.tree.text("proc/stat") or ""
@@ -133,14 +133,13 @@ class Host(Source):
                 self._add("host_temperature_celsius", degrees * 1e-3, sensor=f"{kind}-{number}" if number else kind)
 
     def _sensors(self) -> None:
-        sku = {"sku": self.machine.product} if self.machine.product else {}
         self.chips.look()
         for sensor, degrees in self.chips.temperatures():
             inlet = any(word in sensor.lower() for word in ("inlet", "ambient"))
             self._add("inlet_temperature_celsius" if inlet else "host_temperature_celsius", degrees, sensor=sensor)
         fans = list(self.chips.fans())
         for name, speed, _ in fans:
-            self.samples.add(f"{self.machine.node}/{name}", "fan_speed_rpm", speed, **sku)
+            self.samples.add(f"{self.machine.node}/{name}", "fan_speed_rpm", speed, **self.machine.keys)
         judged = [ok for _, _, ok in fans if ok is not None]
         # One fan alone has no spare.
         if len(judged) > 1:

@@ -119,10 +119,10 @@ class Kernel(Source):
         for family in FAMILIES:
             if not first:
                 self._totals[family] += self.fold.families[family]
-            self.samples.add(self.machine.node, "kernel_log_events_total", self._totals[family], family=family)
+            self.samples.add(self.machine.node, "kernel_log_events_total", self._totals[family], family=family, **self.machine.keys)
         self.fold.families.clear()
         self._lost, self.fold.lost = self._lost + self.fold.lost, 0
-        self.samples.add(self.machine.node, "kernel_log_records_lost_total", self._lost)
+        self.samples.add(self.machine.node, "kernel_log_records_lost_total", self._lost, **self.machine.keys)
 
     def _records(self) -> Iterator[tuple[int, int, str]]:
         """Yield (sequence, microseconds since boot, text) of the kernel's own records."""

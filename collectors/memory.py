@@ -22,7 +22,7 @@ class Memory(Source):
     """Looks at EDAC's counters: one subject per memory controller, one metric per module.
 
     Reads ``/sys/devices/system/edac/mc/mc*/{ce_count,ue_count,ce_noinfo_count,ue_noinfo_count}`` and ``dimm*`` (or ``rank*``)
-    ``/{dimm_ce_count,dimm_ue_count,dimm_label}``; no privileges; four files per module, memory reads only (0.1 ms for 32 modules).
+    ``/{dimm_ce_count,dimm_ue_count,dimm_label}``; no privileges; four files per module, memory reads only (0.8 ms for 32 modules).
     Counts that belong to no module are kept as ``dimm="unknown"``. What it cannot see: errors where the firmware handles them first, which
     modules share a bad channel, bit patterns (the kernel log has them). Counters are 32 bits wide and go back to zero at a reboot and
     when anybody writes ``reset_counters``.

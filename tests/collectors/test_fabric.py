@@ -189,3 +189,16 @@ def test_transceivers_are_told_by_the_order_of_ports(root: Path) -> None:
         plant(root, {f"{chip}/temp{n}_{what}": told for n, pair in enumerate(sensors, 1) for what, told in zip(("label", "input"), pair, strict=True)})
     told = values(twice(root)[1])
     assert {s: v for (s, m), v in told.items() if m == "nic_port_transceiver_temperature_celsius"} == {"n1/mlx5_0": 62, "n1/mlx5_0/p2": 58.5}
+
+
+def test_counters_start_again_with_the_driver_and_with_another_card(root: Path) -> None:
+    where = port(root, "mlx5_0", port_xmit_data=10**9)
+    plant(root, {f"{IB}/mlx5_0/node_guid": "aa:1"})
+    clock, metric = Clock(), ("n1/mlx5_0", 'nic_port_transferred_bytes_total{direction="transmit"}')
+    collector = plugins.collector("fabric", root, clock=clock)
+    told = []
+    for guid, words in (("aa:1", 10**9), ("aa:1", 10**9 + 1000), ("aa:1", 500), ("aa:1", 600), ("bb:2", 10**9), ("bb:2", 10**9 + 5)):
+        plant(root, {f"{IB}/mlx5_0/node_guid": guid, f"{where}/port_xmit_data": words})
+        told.append(values(collector.collect()).get(metric))
+        clock.now += 10
+    assert told == [None, 4000, 2000, 400, None, 20]
