@@ -66,7 +66,8 @@ class Fabric(Source):
         if not self.tree.names(DEVICES) and not interfaces(self.machine):
             raise Unsupported(f"fabric: no port in {self.tree.path(DEVICES)} or {self.tree.path(INTERFACES)}: needs a NIC that this container can see")
         self.statistics = statistics or (Ethtool().read if str(root) == "/" else lambda _: {})
-        self.known = self.samples.live.series.naming.catalogue.aliases
+        catalogue = self.samples.live.series.naming.catalogue
+        self.known = {alias for m in catalogue.metrics.values() if m.table == "nic" for alias in m.aliases}
         self.traffic = Traffic()
         self.links, self.modules = Links(), Modules(self.tree)
         self._downs: dict[str, float] = {}
@@ -76,15 +77,18 @@ class Fabric(Source):
     def look(self, now: int) -> Iterable[Message]:
         """Add every port and bond; return an event for each that went down or came up."""
         named, self._downs = interfaces(self.machine), {}
-        told = {name: self._driver(name) for name in named}
-        wide = {named[name]: numbers for name, numbers in told.items() if numbers}
+        wide: dict[str, dict[str, int]] = {}
+        for name, subject in named.items():
+            # Several interfaces may be one port's, such as those that stand for virtual functions: the port's own has the physical counters.
+            wide[subject] = self._driver(name) | wide.get(subject, {})
         found = ports(self.machine)
         up = {port.subject: self._port(port, wide.get(port.subject, {})) for port in found}
         keys = {port.subject: port.keys for port in found}
         for name, subject in named.items():
-            lone = self._interface(name, subject, rdma=subject in keys)
+            lone = self._interface(name, subject, rdma=subject in keys, rail=not found)
             up.setdefault(subject, lone)
-            self._numbers(subject, told[name], keys.get(subject, {}))
+        for subject, numbers in wide.items():
+            self._numbers(subject, numbers, keys.get(subject, {}))
         for port in found:
             self.traffic.ratio(port, wide.get(port.subject, {}), self.samples)
         self.traffic.shares(found, now, self.samples)
@@ -132,7 +136,7 @@ class Fabric(Source):
         if at < len(told) and (len(told) > 1 or number == "1"):
             self.samples.add(port.subject, "nic_port_transceiver_temperature_celsius", told[at], **port.keys)
 
-    def _interface(self, name: str, subject: str, *, rdma: bool) -> bool | None:
+    def _interface(self, name: str, subject: str, *, rdma: bool, rail: bool) -> bool | None:
         """Add what sysfs tells of an interface; return whether it is up, None where it never was or is an RDMA device's."""
         path, add = f"{INTERFACES}/{name}", self.samples.add
         downs = self.tree.number(f"{path}/carrier_down_count") if self.tree.has(f"{path}/carrier_down_count") else None
@@ -144,7 +148,8 @@ class Fabric(Source):
         if not up and subject not in self.links.up:
             # Nothing was ever plugged in: no rail is missing.
             return None
-        add(subject, "nic_port_up", float(up))
+        # Beside RDMA ports an interface manages the machine: it is no rail, and none is lost with it.
+        add(subject, "nic_port_up", float(up) if rail else None)
         add(subject, "carrier_down_count", downs)
         speed = self.tree.number(f"{path}/speed") if up else None
         add(subject, "nic_port_rate_bytes_per_second", speed * MEGABIT if speed is not None and speed > 0 else None)

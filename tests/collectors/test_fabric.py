@@ -98,6 +98,26 @@ def test_wide_counters_of_the_driver_stand_for_narrow_ones(root: Path) -> None:
     assert told["n1/mlx5_0", 'nic_port_pause_seconds_total{direction="receive",priority="3"}'] == 2
 
 
+def test_only_rails_are_counted_as_rails(root: Path) -> None:
+    port(root, "mlx5_0")
+    link(root, f"{NET}/eno1/device", "sys/devices/virtual/x")
+    plant(root, {f"{NET}/eno1/operstate": "up", f"{NET}/eno1/speed": 1000})
+    numbers = {"link_down_events_phy": 3, "nccl_bus_bandwidth_gbs": 7}
+    told = values(twice(root, statistics=lambda _: numbers)[1])
+    assert {s for s, m in told if m == "nic_port_up"} == {"n1/mlx5_0"}
+    assert told["n1/eno1", "nic_port_rate_bytes_per_second"] == 1.25e8
+    assert all(m.startswith("nic_") for _, m in told)  # a driver's words are no metrics of other tables
+
+
+def test_what_stands_for_virtual_functions_hides_no_counter(root: Path) -> None:
+    port(root, "mlx5_0")
+    link(root, f"{IB}/mlx5_0/device", "sys/devices/pci0000:5d/0000:5e:00.0")
+    for name in ("ens1np0", "ens1np0r1"):
+        link(root, f"{NET}/{name}/device", "sys/devices/pci0000:5d/0000:5e:00.0")
+    told = values(twice(root, statistics=lambda name: {"rx_pcs_symbol_err_phy": 5} if name == "ens1np0" else {"vport_rx_packets": 1})[1])
+    assert told["n1/mlx5_0", "nic_port_symbol_errors_total"] == 0
+
+
 def test_a_driver_that_refuses_is_left_alone(root: Path) -> None:
     asked = []
 
