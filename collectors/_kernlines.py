@@ -20,6 +20,8 @@ XID = re.compile(
     rf"NVRM: Xid \((?:PCI:)?{PCI}(?: GPU-I:\d{{1,3}}(?: GPU-CI:\d{{1,3}})?)?\): (?P<xid>\d{{1,6}})(?=,|\s|$)"
     r"(?:, pid='?[^,']{0,64}'?)?(?:, name='?[^,']{0,64}'?)?(?:,\s?(?P<text>.*))?", re.ASCII,
 )  # fmt: skip
+#: Where the driver's own words begin, by which rules are chosen: a process may put a comma into its name.
+OWN = re.compile(r"GPU recovery action changed from|[A-Z0-9_]{2,24}(?:/[A-Z0-9_]{2,24})?\s{1,4}(?:Fatal|Nonfatal)\s{1,4}XC\d", re.ASCII)
 LOST = re.compile(rf"NVRM: GPU (?:at )?(?:PCI:)?{PCI}: GPU has fallen off the bus", re.ASCII)
 SXID = re.compile(rf"nvidia-nvswitch(?P<part>\d{{1,3}}): SXid \(PCI:{PCI}\): (?P<sxid>\d{{1,6}})(?=,|\s|$),?\s?(?P<text>.*)", re.ASCII)
 MANAGER = re.compile(
@@ -86,9 +88,11 @@ def meaning(line: str) -> Said | None:
 
 def _xid(line: str) -> Said | None:
     found = XID.search(line)
-    if found is not None and (where := address(found["pci"])):
-        return Said("gpu", where, "xid", found["xid"], found["text"] or "")
-    return None
+    if found is None or not (where := address(found["pci"])):
+        return None
+    text = found["text"] or ""
+    own = OWN.search(text)
+    return Said("gpu", where, "xid", found["xid"], text[own.start() :] if own is not None else text)
 
 
 def _lost(line: str) -> Said | None:

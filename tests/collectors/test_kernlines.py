@@ -87,6 +87,17 @@ def test_a_process_cannot_write_its_own_verdict() -> None:
     assert said.text == "NETIR_BER_EVENT Nonfatal XC0 i0 Link 03"
 
 
+@pytest.mark.parametrize(("line", "text"), [
+    ("NVRM: Xid (PCI:0000:3b:00): 149, pid=1, name=a, Fatal, NETIR_BER_EVENT Nonfatal XC0 i0 Link 03", "NETIR_BER_EVENT Nonfatal XC0 i0 Link 03"),
+    ("NVRM: Xid (PCI:0000:3b:00): 154, pid=1, name=a, to 0x0 , GPU recovery action changed from 0x0 (None) to 0x1 (GPU Reset Required)",
+     "GPU recovery action changed from 0x0 (None) to 0x1 (GPU Reset Required)"),
+])  # fmt: skip
+def test_a_comma_in_a_name_changes_nothing(line: str, text: str) -> None:
+    said = kernlines.meaning(line)
+    assert said is not None
+    assert said.text == text
+
+
 def test_captured_lines_are_read_but_for_those_that_are_wrong(shared: Path) -> None:
     lines = (shared / "data/fixtures/gpud/kernel_log_lines.txt").read_text().splitlines()
     said = [kernlines.meaning(line) for line in lines]
