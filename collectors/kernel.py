@@ -81,6 +81,11 @@ class Kernel(Source):
             os.close(self._file)
         self._file = -1
 
+    def __del__(self) -> None:
+        """Let go of the log where nobody did: agents drop collectors when their settings change."""
+        if getattr(self, "_file", -1) >= 0:
+            self.close()
+
     def look(self, now: int) -> Iterable[Message]:
         """Return what was said, oldest first."""
         booted, first = self.machine.booted(), self.tree.looks == 1
