@@ -16,7 +16,8 @@ class Event:
     subject : str
         The component that it is about.
     source : str
-        ``xid``, ``sxid``, ``aer``, ``edac``, ``link``, ``nccl``, ``health`` or ``clock`` (a heartbeat).
+        ``xid``, ``sxid``, ``aer``, ``edac``, ``mce``, ``ghes``, ``link``, ``module``, ``nvme``, ``disk``, ``kernel``, ``nccl``, ``health``
+        or ``clock`` (a heartbeat).
     code : str
         The source's own code, such as ``"94"``.
     text : str

@@ -13,6 +13,8 @@ import click
 
 from grayscope.errors import GrayscopeError, UsageError, shorten
 
+from . import _importkernel
+
 OUT = click.option("--out", required=True, type=click.Path(path_type=Path), help="Trace directory to make; must not exist.")
 CLUSTER = click.option("--cluster", default="cluster", show_default=True, help="Name kept in the trace.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
@@ -30,6 +32,7 @@ def command() -> None:
       grayscope import flightrecorder dumps/ --out hang
       grayscope import nvidiasmi n017.xml --out look
       grayscope import nvsentinel events.jsonl --out health
+      grayscope import kernel dmesg.txt --zone UTC --out log
     """
 
 
@@ -239,3 +242,6 @@ def _show(counts: Mapping[str, int], out: Path, as_json: bool) -> None:
     for what, n in counts.items():
         click.echo(f"{what:<24}{n:>14,}")
     click.echo(f"written to {out}: grayscope replay {out}", err=True)
+
+
+command.add_command(_importkernel.made(OUT, CLUSTER, JSON, moment, _run))

@@ -36,11 +36,18 @@ SINKS: dict[str, Callable[[], Any]] = {
 #: Collectors whose source is not there.
 COLLECTORS: dict[str, Callable[[Path], Any]] = {
     "dcgmi": lambda path: plugins.collector("dcgmi", [path / "none.txt"]),
+    "drive": lambda path: plugins.collector("drive", path),
     "exporter": lambda path: plugins.collector("exporter", "http://127.0.0.1:9/metrics"),
+    "fabric": lambda path: plugins.collector("fabric", path),
     "flightrecorder": lambda path: plugins.collector("flightrecorder", path / "none"),
     "nvidiasmi": lambda path: plugins.collector("nvidiasmi", [path / "none.xml"]),
     "nvml": lambda path: plugins.collector("nvml", nvml=_without_driver()),
+    "host": lambda path: plugins.collector("host", path),
+    "kernel": lambda path: plugins.collector("kernel", path),
+    "kernellog": lambda path: plugins.collector("kernellog", [path / "none.log"]),
+    "memory": lambda path: plugins.collector("memory", path),
     "openmetrics": lambda path: plugins.collector("openmetrics", [path / "none.txt"]),
+    "pcie": lambda path: plugins.collector("pcie", path),
     "prometheus": lambda path: plugins.collector("prometheus", "http://127.0.0.1:9", start=0, end=10_000_000, step=1_000_000),
     "rocm": lambda path: plugins.collector("rocm", program="no-such-rocm-smi"),
     "kubernetes": lambda path: plugins.collector("kubernetes", path / "none.json"),
