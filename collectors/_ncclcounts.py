@@ -40,7 +40,7 @@ class Counts:
         """Begin a look: nothing is shown yet; forget the ranks that have ended, or all if there are too many."""
         self._shown = set()
         gone = set(ended)
-        if max(map(len, (self._totals, self._last, self._stated, self._members, self._seen))) > MOST:
+        if max(len(self._totals), len(self._last), len(self._stated), len(self._members), len(self._seen)) > MOST:
             self._forget()
         elif gone:
             self._totals = {k: v for k, v in self._totals.items() if k[0] not in gone}

@@ -75,13 +75,16 @@ class Inspector:
         try:
             line = json.loads(text)
         except (ValueError, RecursionError):
-            return self._reject("not_json")
+            self._reject("not_json")
+            return None
         if not isinstance(line, dict):
-            return self._reject("not_json")
+            self._reject("not_json")
+            return None
         try:
             return self._line(file, line)
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
-            return self._reject("bad_field")
+            self._reject("bad_field")
+            return None
 
     def forget(self, files: set[int]) -> None:
         """Drop the context of files that are gone."""
@@ -102,9 +105,12 @@ class Inspector:
                 self._marked[file] = (marked, left - 1)
         key, prefix = next(((k, p) for k, p in BODIES if k in line), ("", ""))
         if not key:
-            return None if "proxy_trace" in line else self._reject("no_record")
+            if "proxy_trace" not in line:
+                self._reject("no_record")
+            return None
         if writer is None:
-            return self._reject("orphan")
+            self._reject("orphan")
+            return None
         return self._record(writer, line[key], prefix)
 
     def _record(self, writer: Writer, body: Mapping[str, Any], prefix: str) -> Record:
@@ -133,14 +139,14 @@ def _writer(line: Mapping[str, Any]) -> Writer:
 
 
 def _span(trace: Any) -> tuple[float, float]:
-    """Return (start, stop) of the kernel in seconds of the host's clock, over all channels; `coll_stop` is when it was enqueued, no end."""
+    """Return (start, stop) of the kernel in microseconds of the host's clock, over all channels; `coll_stop` is when it was enqueued, no end."""
     events = trace.get("kernel_events") if isinstance(trace, dict) else None
     if not events:
         return math.nan, math.nan
     starts, stops = [_whole(e["kernel_start_ts"]) for e in events], [_whole(e["kernel_stop_ts"]) for e in events]
     if min(starts) <= 0 or max(stops) < min(starts):
         return math.nan, math.nan
-    return min(starts) * 1e-6, max(stops) * 1e-6
+    return float(min(starts)), float(max(stops))
 
 
 def _whole(value: Any) -> int:

@@ -45,16 +45,23 @@ def read(path: Path, rejected: dict[str, int]) -> list[Sample]:
         return []
     found = []
     for line in data.decode("utf-8", "replace").splitlines():
-        sample = _sample(line) if line.strip() and not line.startswith("#") else False
-        if sample is None:
+        try:
+            sample = _sample(line) if line.strip() and not line.startswith("#") else None
+        except (ValueError, IndexError):
             rejected["no_sample"] = rejected.get("no_sample", 0) + 1
-        elif sample:
+            continue
+        if sample is not None:
             found.append(sample)
     return found
 
 
-def _sample(line: str) -> Sample | bool | None:
-    """Return a sample, False for one that we have no use for, None for what is none.
+def _sample(line: str) -> Sample | None:
+    """Return a sample, None for one that we have no use for.
+
+    Raises
+    ------
+    ValueError, IndexError
+        It is no sample.
 
     Examples
     --------
@@ -66,20 +73,16 @@ def _sample(line: str) -> Sample | bool | None:
     """
     name = NAME.match(line[:LONGEST_LINE])
     if name is None or len(line) > LONGEST_LINE:
-        return None
+        raise ValueError(line[:40])
     labels, at = dict[str, str](), name.end()
     while (found := LABEL.match(line, at)) is not None:
         labels[found[1]], at = found[2], found.end()
-    try:
-        value = float(line[at:].lstrip("} ").split()[0])
-        size = int(labels.get("nranks", "1"))
-    except (ValueError, IndexError):
-        return None
+    value, size = float(line[at:].lstrip("} ").split()[0]), int(labels.get("nranks", "1"))
     if not labels.get("node") or not labels.get("gpu") or not math.isfinite(value) or value < 0:
-        return None
+        raise ValueError(line[:40])
     named = _metric(name[1], labels, size)
     if named is None:
-        return False
+        return None
     metric, factor = named
     job, gpu = labels.get("slurm_job_id", "unknown"), re.sub(r"^(?:GPU|gpu)(?=\d+$)", "", labels["gpu"])
     return Sample(clean(job), clean(labels["node"]), clean(gpu), metric, value * factor)

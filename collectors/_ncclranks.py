@@ -21,8 +21,8 @@ from ._ncclpeople import People, Person
 
 #: Names of roster keys that a group may not take.
 TAKEN = frozenset({"job", "node", "role", "gpu", "comm", "rank", "subject", "table", "since", "until", "crosses", "arrived", "rail", "leaf", "rack", "sku"})
-#: Columns of one table; a longer pause of a rank than this, in seconds, is none between two collectives.
-COLUMNS, PAUSE = 512, 600.0
+#: Columns of one table; a longer pause of a rank than this, in microseconds, is none between two collectives.
+COLUMNS, PAUSE = 512, 600e6
 
 
 class Ranks:
@@ -93,8 +93,10 @@ class Ranks:
         """Return what the look said: means over its operations, and counters from `totals` (subject, metric)."""
         self._lateness()
         for subject, spans in self._spans.items():
+            new = subject not in self._stopped
             gap = self._between(subject, sorted(spans))
-            self.add("rank", subject, "compute_seconds", gap, len(spans))
+            if len(spans) > new:
+                self.add("rank", subject, "compute_seconds", gap * 1e-6, len(spans) - new)
         self._spans = {}
         found = []
         for table, sums in self._sums.items():

@@ -22,7 +22,7 @@ QUESTIONS = ("CLIENT PROTOCOL 2", "TIMEOUT {seconds}", "SET FORMAT json")
 
 
 class Seen(NamedTuple):
-    """One rank of a communicator. `count` is how many collectives it has counted there; -1 for one that does not answer."""
+    """One rank of a communicator. `done` is how many collectives it has counted there; -1 for one that does not answer."""
 
     comm: str
     member: int
@@ -30,7 +30,7 @@ class Seen(NamedTuple):
     host: str
     pid: int
     gpu: int
-    count: int
+    done: int
     dead: bool = False
 
 
@@ -107,7 +107,7 @@ def read(answer: bytes, where: str = "RAS") -> list[Seen]:
     ...     b'OK\\n{"communicators":[{"hash":"0x9f","size":2,"ranks":[{"rank":0,"host":"n017","pid":42,"cuda_dev":0,"nvml_dev":3,'
     ...     b'"collective_counts":{"AllReduce":1201,"Broadcast":2}}],"missing_ranks":[{"rank":1,"host":"n018","pid":9,"nvml_dev":0}]}]}'
     ... )
-    >>> [(s.host, s.gpu, s.count) for s in read(answer)]
+    >>> [(s.host, s.gpu, s.done) for s in read(answer)]
     [('n017', 3, 1203), ('n018', 0, -1)]
     """
     text = answer.decode("utf-8", "replace")

@@ -189,11 +189,11 @@ class Nccl:
         first: dict[str, str] = {}
         lanes = _ncclras.several(seen)
         for rank in seen:
-            if rank.count >= 0:
+            if rank.done >= 0:
                 first.setdefault(rank.comm, rank.host)
-            if rank.count >= 0 and rank.host == self.people.host and (rank.host, rank.pid) not in lanes:
+            if rank.done >= 0 and rank.host == self.people.host and (rank.host, rank.pid) not in lanes:
                 self._counted(rank)
-        missing = [r for r in seen if r.count < 0 and first.get(r.comm) == self.people.host]
+        missing = [r for r in seen if r.done < 0 and first.get(r.comm) == self.people.host]
         return self._missing(missing, now)
 
     def _counted(self, rank: _ncclras.Seen) -> None:
@@ -201,7 +201,7 @@ class Nccl:
         if person is not None:
             if rank.gpu >= 0:
                 self.people.place(rank.host, rank.pid, rank.gpu)
-            self.counts.counted(person.subject, rank.comm, rank.count)
+            self.counts.counted(person.subject, rank.comm, rank.done)
 
     def _missing(self, missing: list[_ncclras.Seen], now: int) -> list[Event]:
         before, self._lost = self._lost, {(r.host, r.pid, r.dead) for r in missing}

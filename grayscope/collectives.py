@@ -48,7 +48,7 @@ class Operation(NamedTuple):
     seconds : float
         Time inside.
     start, stop : float
-        Seconds of one clock of this member, NaN where unknown: never to be compared with another member's.
+        Microseconds of one clock of this member, NaN where unknown: never to be compared with another member's.
     bandwidth : float
         Bus bandwidth in bytes/s, NaN where unknown.
     """

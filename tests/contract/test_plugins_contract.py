@@ -35,6 +35,7 @@ SINKS: dict[str, Callable[[], Any]] = {
 COLLECTORS: dict[str, Callable[[Path], Any]] = {
     "exporter": lambda path: plugins.collector("exporter", "http://127.0.0.1:9/metrics"),
     "flightrecorder": lambda path: plugins.collector("flightrecorder", path / "none"),
+    "nccl": lambda path: plugins.collector("nccl", path / "none", ras=""),
     "openmetrics": lambda path: plugins.collector("openmetrics", [path / "none.txt"]),
     "prometheus": lambda path: plugins.collector("prometheus", "http://127.0.0.1:9", start=0, end=10_000_000, step=1_000_000),
     "table": lambda path: plugins.collector("table", path / "none.csv", path / "none.toml"),
