@@ -93,7 +93,7 @@ class People:
         job = self.job or said.get("SLURM_JOB_ID", "") or (named[1] if named else "") or "unknown"
         rank = next((said[n] for n in WANTED[:3] if said.get(n, "").isdecimal()), "") if lane < 0 else ""
         own = f"r{int(rank)}" if rank else f"{host}-{pid}" + (f"-{lane}" if lane >= 0 else "")
-        gpu = _gpu(said) if lane < 0 else ""
+        gpu = gpu_of(said) if lane < 0 else ""
         return Person(f"job:{job}/{own}", job, host, pid, f"{host}/gpu{gpu}" if gpu else "", here and (self.proc / str(pid)).is_dir())
 
     def _environment(self, pid: int) -> dict[str, str]:
@@ -107,12 +107,12 @@ class People:
         return {n: said[n] for n in WANTED if re.fullmatch(r"[A-Za-z0-9_.,-]+", said.get(n, ""))}
 
 
-def _gpu(said: dict[str, str]) -> str:
+def gpu_of(said: dict[str, str]) -> str:
     """Return the number of the GPU that a process was given, ``""`` where that cannot be said.
 
     Examples
     --------
-    >>> _gpu({"LOCAL_RANK": "1"}), _gpu({"LOCAL_RANK": "1", "CUDA_VISIBLE_DEVICES": "4,6"}), _gpu({"CUDA_VISIBLE_DEVICES": "GPU-5ab"})
+    >>> gpu_of({"LOCAL_RANK": "1"}), gpu_of({"LOCAL_RANK": "1", "CUDA_VISIBLE_DEVICES": "4,6"}), gpu_of({"CUDA_VISIBLE_DEVICES": "GPU-5ab"})
     ('1', '6', '')
     """
     local = next((said[n] for n in WANTED[3:6] if said.get(n, "").isdecimal()), "")
@@ -121,4 +121,4 @@ def _gpu(said: dict[str, str]) -> str:
         return local and str(int(local))
     shown = visible.split(",")
     at = 0 if len(shown) == 1 else int(local) if local else -1
-    return shown[at] if 0 <= at < len(shown) and shown[at].isdecimal() else ""
+    return shown[at] if 0 <= at < len(shown) and re.fullmatch(r"[0-9]{1,4}", shown[at]) else ""

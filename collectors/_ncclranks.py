@@ -7,17 +7,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
-
 from grayscope.batch import Batch
 from grayscope.catalogue import Catalogue
 from grayscope.collectives import SYNCHRONISING, Matching, Operation, bucket, lateness
-from grayscope.errors import InputError
-from grayscope.rates import Rates, Raw
 from grayscope.roster import RosterRow
 
 from ._ncclinspector import Record, Writer
 from ._ncclpeople import People, Person
+from ._ranktable import RankTable
 
 #: Names of roster keys that a group may not take.
 TAKEN = frozenset({"job", "node", "role", "gpu", "comm", "rank", "subject", "table", "since", "until", "crosses", "arrived", "rail", "leaf", "rack", "sku"})
@@ -34,7 +31,7 @@ class Ranks:
     """
 
     def __init__(self, catalogue: Catalogue, rejected: dict[str, int]) -> None:
-        self.rejected, self.rates = rejected, Rates(catalogue)
+        self.rejected, self.table = rejected, RankTable(catalogue, rejected)
         self.matching = Matching()
         self.members: dict[str, dict[int, Person]] = {}
         self.labels: dict[str, str] = {}
@@ -98,13 +95,13 @@ class Ranks:
             if len(spans) > new:
                 self.add("rank", subject, "compute_seconds", gap * 1e-6, len(spans) - new)
         self._spans = {}
-        found = []
+        found: list[Batch] = []
         for table, sums in self._sums.items():
             cells = {cell: total / n for cell, (total, n) in sums.items()} | (totals if table == "rank" else {})
             if cells:
-                found.append(self._batch(table, now, cells))
+                found += self.table.batch(table, now, cells)
         self._sums = {"rank": {}, "comm": {}}
-        return [b for b in found if b.values.size and np.isfinite(b.values).any()]
+        return found
 
     def _lateness(self) -> None:
         for comm, inside in self.matching.complete():
@@ -122,21 +119,6 @@ class Ranks:
             last = max(last, stop)
         self._stopped[subject] = last
         return gap
-
-    def _batch(self, table: str, now: int, cells: dict[tuple[str, str], float]) -> Batch:
-        subjects, metrics = (tuple(sorted({c[i] for c in cells})) for i in (0, 1))
-        row, column = {m: i for i, m in enumerate(metrics)}, {s: i for i, s in enumerate(subjects)}
-        values = np.full((1, len(metrics), len(subjects)), np.nan)
-        for (subject, metric), value in cells.items():
-            values[0, row[metric], column[subject]] = value
-        raw = Raw(table, np.array([now], np.int64), subjects, metrics, np.ones(len(metrics)), values)
-        try:
-            return self.rates.batch(raw)
-        except InputError:
-            # More ranks than anybody has: their names churn. Start again rather than fail from now on.
-            self._reject("too_many")
-            self.rates = Rates(self.rates.catalogue)
-            return self.rates.batch(raw)
 
     def rows(self, people: People, now: int, ended: Iterable[Person]) -> list[RosterRow]:
         """Return roster rows that are new, changed or ended."""

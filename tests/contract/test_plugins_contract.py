@@ -38,6 +38,7 @@ COLLECTORS: dict[str, Callable[[Path], Any]] = {
     "nccl": lambda path: plugins.collector("nccl", path / "none", ras=""),
     "openmetrics": lambda path: plugins.collector("openmetrics", [path / "none.txt"]),
     "prometheus": lambda path: plugins.collector("prometheus", "http://127.0.0.1:9", start=0, end=10_000_000, step=1_000_000),
+    "steps": lambda path: plugins.collector("steps", path / "none" / "steps.sock"),
     "table": lambda path: plugins.collector("table", path / "none.csv", path / "none.toml"),
 }
 

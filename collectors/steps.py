@@ -1,0 +1,218 @@
+"""Steps: how long each rank's training steps take, as the job itself says with one line per step (`grayscope.hook`).
+
+Reads
+    Datagrams on a Unix socket that any local job may write to, or a file of the same lines (``*.jsonl``) that is followed.
+Gives
+    rank: `step_seconds`, `step_tokens`, `compute_seconds` (where the job tells it) as means over the look; `steps_total`, also of a
+    rank that stands still as long as its process lives; `steps_dropped_total`.
+Needs
+    Leave to make the socket: a directory such as /run/grayscope that belongs to the agent.
+Cost
+    About 10 microseconds per step here, as much in the job. What the job cannot send at once it drops and counts.
+Cannot see
+    Who is slow, in a synchronous job that tells only `seconds`: all ranks take as long as the slowest. `compute` tells it, or the
+    collector `nccl`. Nor who writes: lines are believed as any local process may send them, but cannot leave the table of ranks.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from grayscope.catalogue import Catalogue
+from grayscope.errors import Unsupported, shorten
+from grayscope.message import Message
+from grayscope.roster import RosterRow
+
+from ._ncclinspector import clean
+from ._ncclpeople import gpu_of
+from ._nccltail import Tail
+from ._ranktable import table
+
+#: Datagrams taken in one look, bytes of one, ranks that are known at a time, and how much may wait in the kernel.
+MOST, LONGEST, RANKS, WAITING = 1 << 16, 4096, 1 << 14, 4 << 20
+
+
+class Step(NamedTuple):
+    """One step of one rank, as told."""
+
+    job: str
+    rank: int
+    seconds: float
+    tokens: float
+    compute: float
+    n: int
+    dropped: int
+    pid: int
+    gpu: str
+
+
+class Steps:
+    """Takes what jobs have sent since the last look. Delivery: at most once; what found no room is counted by the sender.
+
+    Parameters
+    ----------
+    at : path
+        Socket to listen at, or a file ``*.jsonl``.
+    root : path
+        Where ``proc`` is.
+    host : str
+        Name of this node.
+
+    Attributes
+    ----------
+    rejected : dict of str to int
+
+    Raises
+    ------
+    Unsupported
+        The socket cannot be made: says why, and what to do.
+    """
+
+    def __init__(
+        self, at: str | Path = "/run/grayscope/steps.sock", *, root: str | Path = "/", host: str = "", clock: Callable[[], float] = time.time,
+        catalogue: Catalogue | None = None,
+    ) -> None:  # fmt: skip
+        self.at, self.proc, self.host, self.clock = Path(at), Path(root) / "proc", host or socket.gethostname(), clock
+        self.rejected: dict[str, int] = {}
+        self.table = table(catalogue, self.rejected)
+        self._totals: dict[str, dict[str, float]] = {}
+        self._living: dict[str, int] = {}
+        self._said: dict[str, dict[str, str]] = {}
+        self._tail = Tail([self.at.parent], [self.at.name], self.rejected) if self.at.suffix == ".jsonl" else None
+        self._socket = None if self._tail else listening(self.at)
+
+    def collect(self) -> list[Message]:
+        """Return roster rows where somebody is new, and one batch."""
+        now, sums, rows = int(self.clock() * 1e6), dict[tuple[str, str], list[float]](), list[RosterRow]()
+        self._living = {s: pid for s, pid in self._living.items() if (self.proc / str(pid)).is_dir()}
+        shown = set(self._living)
+        for line in self._lines():
+            step = self._read(line)
+            if step is None:
+                continue
+            subject = f"job:{step.job}/r{step.rank}"
+            if subject not in self._said and len(self._said) >= RANKS:
+                self._reject("too_many")
+                continue
+            shown.add(subject)
+            rows += self._row(subject, step, now)
+            self._add(sums, subject, step)
+        cells = {cell: total / n for cell, (total, n) in sums.items()}
+        cells |= {(s, m): v for s in shown for m, v in self._totals.get(s, {}).items()}
+        return [*([tuple(rows)] if rows else []), *self.table.batch("rank", now, cells)]
+
+    def close(self) -> None:
+        """Stop listening and take the socket away."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+            with suppress(OSError):
+                self.at.unlink()
+
+    def _lines(self) -> Iterator[str]:
+        if self._tail is not None:
+            yield from (line.text for line in self._tail.lines())
+        for _ in range(MOST if self._socket is not None else 0):
+            assert self._socket is not None
+            try:
+                data = self._socket.recv(LONGEST)
+            except (BlockingIOError, InterruptedError):
+                return
+            yield data.decode("utf-8", "replace")
+
+    def _read(self, line: str) -> Step | None:
+        try:
+            return read(line)
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            self._reject("no_step")
+            return None
+
+    def _row(self, subject: str, step: Step, now: int) -> list[RosterRow]:
+        if self._living.get(subject) != step.pid and (self.proc / str(step.pid)).is_dir():
+            self._living[subject] = step.pid
+        gpu = f"{self.host}/gpu{step.gpu}" if step.gpu else ""
+        keys = {"job": step.job, "node": self.host, "role": "rank"} | ({"gpu": gpu} if gpu else {})
+        before = self._said.get(subject)
+        self._said[subject] = keys
+        return [] if before == keys else [RosterRow(subject, "rank", None if before is None else now, None, keys, (gpu,) if gpu else ())]
+
+    def _add(self, sums: dict[tuple[str, str], list[float]], subject: str, step: Step) -> None:
+        for metric, value in (("step_seconds", step.seconds), ("step_tokens", step.tokens), ("compute_seconds", step.compute)):
+            if value > 0:
+                total = sums.setdefault((subject, metric), [0.0, 0])
+                total[0] += value
+                total[1] += 1
+        self._totals[subject] = {"steps_total": step.n, "steps_dropped_total": step.dropped}
+
+    def _reject(self, reason: str) -> None:
+        self.rejected[reason] = self.rejected.get(reason, 0) + 1
+
+
+def read(line: str) -> Step:
+    """Return the step that a line tells of.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError, OverflowError, RecursionError
+        It is none.
+
+    Examples
+    --------
+    >>> read('{"rank": 3, "seconds": 0.5, "tokens": 4096, "n": 7, "pid": 42, "job": "9", "local": "1", "visible": "4,6"}')
+    Step(job='9', rank=3, seconds=0.5, tokens=4096.0, compute=0.0, n=7, dropped=0, pid=42, gpu='6')
+    """
+    said: Any = json.loads(line)
+    if not isinstance(said, dict):
+        raise TypeError(shorten(line, 40))
+    rank, n, dropped, pid = (int(said.get(k, 0)) for k in ("rank", "n", "dropped", "pid"))
+    seconds, tokens, compute = float(said["seconds"]), float(said.get("tokens", 0)), float(said.get("compute", 0))
+    if "rank" not in said or not (0 <= rank < 1 << 24 and 0 <= pid < 1 << 31 and 0 <= n < 1 << 53 and 0 <= dropped < 1 << 53):
+        raise ValueError(shorten(line, 40))
+    if not all(math.isfinite(v) and v >= 0 for v in (seconds, tokens, compute)) or not 0 < seconds < 1e6 or tokens > 1e15 or compute > seconds:
+        raise ValueError(shorten(line, 40))
+    gpu = gpu_of({"LOCAL_RANK": str(said.get("local") or ""), "CUDA_VISIBLE_DEVICES": str(said.get("visible") or "")})
+    return Step(clean(str(said.get("job") or "unknown")), rank, seconds, tokens, compute, n, dropped, pid, gpu[:4])
+
+
+def listening(at: Path) -> socket.socket:
+    """Return a socket bound to `at` that every local process may write to; one that nobody listens at any more is replaced.
+
+    Raises
+    ------
+    Unsupported
+        Somebody listens there, something else is there, or the directory is not ours.
+    """
+    ours = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        if at.exists() or at.is_symlink():
+            if not stat.S_ISSOCK(at.lstat().st_mode) or _answered(at):
+                raise Unsupported(f"steps: {shorten(at)} is taken: by another agent, or it is no socket; name another place (GRAYSCOPE_STEPS)")
+            at.unlink()
+        ours.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WAITING)
+        ours.bind(str(at))
+        at.chmod(0o666)  # jobs of all users send, only we receive
+    except Unsupported:
+        ours.close()
+        raise
+    except OSError as error:
+        ours.close()
+        raise Unsupported(f"steps: cannot listen at {shorten(at)}: {error.strerror or error}; make its directory, or name another place") from error
+    return ours
+
+
+def _answered(at: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(str(at))
+        except ConnectionRefusedError:
+            return False
+    return True
