@@ -67,8 +67,8 @@ class Tail:
                     place = self._place(number, status.st_size)
                     file.seek(place.offset)
                     data = file.read(min(EACH, left))
-            except OSError:
-                self._reject("unreadable")
+            except OSError as error:
+                self._reject("denied" if isinstance(error, PermissionError) else "unreadable")
                 continue
             left -= len(data)
             place.offset += len(data)

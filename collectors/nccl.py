@@ -64,7 +64,7 @@ class Nccl:
         Job of all ranks, where no process or folder says it.
     root : path
         Where ``proc`` is.
-    host : str
+    node : str
         This machine, as NCCL calls it.
     ras_every, timeout : float
         Seconds between questions to RAS, and for one answer.
@@ -81,7 +81,7 @@ class Nccl:
 
     def __init__(
         self, folders: str | Path | Sequence[str | Path] = (), logs: str | Path | Sequence[str | Path] = (), ras: str = "127.0.0.1:28028", *,
-        log_names: Sequence[str] = ("*nccl*.log*", "*nccl*.txt", "nccl*debug*"), job: str = "", root: str | Path = "/", host: str = "", ras_every: float = 60.0,
+        log_names: Sequence[str] = ("*nccl*.log*", "*nccl*.txt", "nccl*debug*"), job: str = "", root: str | Path = "/", node: str = "", ras_every: float = 60.0,
         timeout: float = 3.0, clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None,
     ) -> None:  # fmt: skip
         where, logged = _paths(folders or os.environ.get("NCCL_INSPECTOR_DUMP_DIR", "")), _paths(logs)
@@ -93,7 +93,7 @@ class Nccl:
         self.files, self.logs = Tail(where, FILES, self.rejected), Tail(logged, log_names, self.rejected)
         self.texts = Tail(where, ("nccl_inspector_metrics_*.prom",), self.rejected)
         self.inspector, self.ranks = Inspector(self.rejected), Ranks(catalogue or Catalogue.load(), self.rejected)
-        self.people, self.counts = People(root, host or socket.gethostname(), job), Counts()
+        self.people, self.counts = People(root, node or socket.gethostname(), job), Counts()
         self._asked = -1e18
         self._lost: set[tuple[str, int, bool]] = set()
 

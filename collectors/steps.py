@@ -63,8 +63,8 @@ class Steps:
         Socket to listen at, or a file ``*.jsonl``.
     root : path
         Where ``proc`` is.
-    host : str
-        Name of this node.
+    node : str
+        Name of this machine.
 
     Attributes
     ----------
@@ -77,10 +77,10 @@ class Steps:
     """
 
     def __init__(
-        self, at: str | Path = "/run/grayscope/steps.sock", *, root: str | Path = "/", host: str = "", clock: Callable[[], float] = time.time,
+        self, at: str | Path = "/run/grayscope/steps.sock", *, root: str | Path = "/", node: str = "", clock: Callable[[], float] = time.time,
         catalogue: Catalogue | None = None,
     ) -> None:  # fmt: skip
-        self.at, self.proc, self.host, self.clock = Path(at), Path(root) / "proc", host or socket.gethostname(), clock
+        self.at, self.proc, self.node, self.clock = Path(at), Path(root) / "proc", node or socket.gethostname(), clock
         self.rejected: dict[str, int] = {}
         self.table = table(catalogue, self.rejected)
         self._totals: dict[str, dict[str, float]] = {}
@@ -138,8 +138,8 @@ class Steps:
     def _row(self, subject: str, step: Step, now: int) -> list[RosterRow]:
         if self._living.get(subject) != step.pid and (self.proc / str(step.pid)).is_dir():
             self._living[subject] = step.pid
-        gpu = f"{self.host}/gpu{step.gpu}" if step.gpu else ""
-        keys = {"job": step.job, "node": self.host, "role": "rank"} | ({"gpu": gpu} if gpu else {})
+        gpu = f"{self.node}/gpu{step.gpu}" if step.gpu else ""
+        keys = {"job": step.job, "node": self.node, "role": "rank"} | ({"gpu": gpu} if gpu else {})
         before = self._said.get(subject)
         self._said[subject] = keys
         return [] if before == keys else [RosterRow(subject, "rank", None if before is None else now, None, keys, (gpu,) if gpu else ())]

@@ -34,7 +34,7 @@ class Node:
             proc.mkdir(parents=True)
             said = f"SLURM_JOB_ID=42\0RANK={rank + 8}\0LOCAL_RANK={rank}\0" if ranked else "HOME=/\0"
             (proc / "environ").write_text(said)
-        self.collector = plugins.collector("nccl", self.folder, self.logs, **{"ras": "", "root": path, "host": "n017", "clock": lambda: self.now, **settings})
+        self.collector = plugins.collector("nccl", self.folder, self.logs, **{"ras": "", "root": path, "node": "n017", "clock": lambda: self.now, **settings})
 
     def write(self, rank: int, seconds: float, *, sequence: int | None = None, **more: Any) -> None:
         body = {"coll": "AllReduce", "coll_sn": sequence or self.sequence, "coll_msg_size_bytes": 1 << 20, "coll_exec_time_us": round(seconds * 1e6),

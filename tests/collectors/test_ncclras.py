@@ -123,7 +123,7 @@ def test_any_answer_is_ranks_or_one_error(data: bytes) -> None:
 def test_the_collector_tells_of_its_own_ranks_and_once_of_those_that_do_not_answer(tmp_path: Path) -> None:
     now = [1000.0]
     with serving(status(rank(0), rank(1, "n018"), rank(2), lost=(missing(3),))) as fake:
-        made = plugins.collector("nccl", ras=f"127.0.0.1:{fake.address[1]}", root=tmp_path, host="n017", clock=lambda: now[0])
+        made = plugins.collector("nccl", ras=f"127.0.0.1:{fake.address[1]}", root=tmp_path, node="n017", clock=lambda: now[0])
         first = made.collect()
         fake.answer = status(rank(0, count=1210), rank(2), rank(1, "n018"), lost=(missing(3),))
         now[0] += 30

@@ -28,7 +28,7 @@ LINE = {"rank": 3, "seconds": 0.5, "tokens": 4096, "compute": 0.3, "n": 7, "drop
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[Any]:
     (tmp_path / "proc").mkdir()
-    collector = plugins.collector("steps", tmp_path / "s.sock", root=tmp_path, host="n017", clock=lambda: 1000.0)
+    collector = plugins.collector("steps", tmp_path / "s.sock", root=tmp_path, node="n017", clock=lambda: 1000.0)
     yield collector
     collector.close()
 
@@ -78,7 +78,7 @@ def test_the_hook_neither_fails_nor_waits_without_a_receiver_and_says_what_it_lo
         hook.step(0, 0.5)
     assert hook._dropped == 3
     hook.step("no rank", object())
-    again = plugins.collector("steps", made.at, root=made.at.parent, host="n017")
+    again = plugins.collector("steps", made.at, root=made.at.parent, node="n017")
     hook.step(0, 0.5)
     again.collect()
     made.at.unlink()
@@ -102,7 +102,7 @@ def test_a_full_receiver_drops_at_once(made: Any, hook: ModuleType) -> None:
 def test_a_file_serves_as_well_and_stays_bounded(tmp_path: Path, hook: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "steps.jsonl"
     monkeypatch.setattr(hook, "AT", str(path))
-    made = plugins.collector("steps", path, root=tmp_path, host="n017")
+    made = plugins.collector("steps", path, root=tmp_path, node="n017")
     assert made.collect() == []
     hook.step(1, 0.25)
     hook.step(1, 0.75)
