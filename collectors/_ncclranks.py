@@ -131,7 +131,7 @@ class Ranks:
                 del self.members[comm], self.labels[comm]
                 gone.add(f"comm:{comm}")
         there = [RosterRow(p.subject, "rank", keys=p.keys(), crosses=(p.gpu,) if p.gpu else ()) for p in people.known.values()]
-        there += [self._comm(comm, members) for comm, members in self.members.items()]
+        there += [self.comm_row(comm, members) for comm, members in self.members.items()]
         told = [self._ended(name, now) for name in sorted(gone)] + [self._changed(row, now) for row in there]
         return [row for row in told if row is not None]
 
@@ -150,7 +150,8 @@ class Ranks:
         self._ever.add(row.subject)
         return row
 
-    def _comm(self, comm: str, members: dict[int, Person]) -> RosterRow:
+    def comm_row(self, comm: str, members: dict[int, Person]) -> RosterRow:
+        """Return the roster row of a communicator."""
         first = members[min(members)]
         crosses = tuple(members[m].gpu or members[m].subject for m in sorted(members))
         return RosterRow(f"comm:{comm}", "comm", keys={"job": first.job, "role": self.labels[comm]}, crosses=crosses)

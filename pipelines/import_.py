@@ -141,6 +141,37 @@ def flightrecorder(folder: Path, job: str | None, out: Path, cluster: str, as_js
     _show(counts, out, as_json)
 
 
+#: Importers that read files in their order, and what they are made for: a look without a time of its own is stamped by --start and --step.
+FILES = {
+    "kineto": "PyTorch profiler (Chrome) traces of a job, one per rank",
+    "nccltests": "logs of nccl-tests, or folders of them",
+    "nvrx": "logs with straggler reports of nvidia-resiliency-ext",
+    "superbench": "SuperBench results or monitor samples (JSON lines)",
+}
+
+
+def _files(name: str, what: str) -> None:
+    """Add the command of an importer that takes files."""
+
+    @command.command(name=name, help=f"Read FILES: {what}.", short_help=f"Read {what}.")
+    @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+    @OUT
+    @click.option("--start", "--time", "start", help="Time of the first look that tells none: RFC 3339, epoch, or relative such as -6h.")
+    @click.option("--step", help="Time from look to look, such as 10s.")
+    @click.option("--node", default="", help="Name of the node; by default each file's name up to its first dot.")
+    @CLUSTER
+    @JSON
+    def run(files: tuple[Path, ...], out: Path, start: str | None, step: str | None, node: str, cluster: str, as_json: bool) -> None:
+        from grayscope import plugins
+
+        given = {"start": None if start is None else moment(start, time.time()), "step": None if step is None else span(step), "node": node}
+        _run(plugins.collector(name, files, **given), out, cluster, f"imported by {name} from {len(files)} files", as_json)
+
+
+for _name, _what in FILES.items():
+    _files(_name, _what)
+
+
 def moment(text: str, now: float) -> int:
     """Return a time in microseconds from RFC 3339 (with a zone), an epoch in s, ms, us or ns, ``now``, or ``-6h`` before `now`.
 
