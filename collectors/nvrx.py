@@ -1,4 +1,4 @@
-"""Nvrx: straggler reports of nvidia-resiliency-ext, from a job's log, as a trace: how fast each rank is against the fastest, and its own best.
+"""Nvrx: straggler reports of nvidia-resiliency-ext in a job's log as a trace: each rank against the fastest and its own best.
 
 Reports are log lines: a heading, then one line per rank; only rank 0 has the whole table where results are gathered there. A score is the
 fastest rank's median kernel time over the own, communication left out. Source: NVIDIA/nvidia-resiliency-ext straggler/reporting.py.

@@ -35,10 +35,14 @@ SINKS: dict[str, Callable[[], Any]] = {
 COLLECTORS: dict[str, Callable[[Path], Any]] = {
     "exporter": lambda path: plugins.collector("exporter", "http://127.0.0.1:9/metrics"),
     "flightrecorder": lambda path: plugins.collector("flightrecorder", path / "none"),
+    "kineto": lambda path: plugins.collector("kineto", [path / "rank0.json"]),
     "nccl": lambda path: plugins.collector("nccl", path / "none", ras=""),
+    "nccltests": lambda path: plugins.collector("nccltests", [path / "none.log"]),
+    "nvrx": lambda path: plugins.collector("nvrx", [path / "none.log"]),
     "openmetrics": lambda path: plugins.collector("openmetrics", [path / "none.txt"]),
     "prometheus": lambda path: plugins.collector("prometheus", "http://127.0.0.1:9", start=0, end=10_000_000, step=1_000_000),
     "steps": lambda path: plugins.collector("steps", path / "none" / "steps.sock"),
+    "superbench": lambda path: plugins.collector("superbench", [path / "none.jsonl"]),
     "table": lambda path: plugins.collector("table", path / "none.csv", path / "none.toml"),
 }
 
