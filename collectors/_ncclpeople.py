@@ -26,6 +26,10 @@ class Person:
         Subject of its GPU, ``""`` where unknown.
     seen_alive : bool
         The process is in this machine's process table: its end will be noticed.
+    comms : dict of str to str
+        Label of a group and the communicator that the process is a member of there.
+    smallest, inner : (int, str)
+        Size and name of its smallest communicator, and of the smallest whose members were all heard.
     """
 
     subject: str
@@ -36,6 +40,7 @@ class Person:
     seen_alive: bool = False
     comms: dict[str, str] = field(default_factory=dict)
     smallest: tuple[int, str] = (1 << 30, "")
+    inner: tuple[int, str] = (1 << 30, "")
 
     def keys(self) -> dict[str, str]:
         """Return the roster keys; each group's label leads to its communicator."""
@@ -63,6 +68,7 @@ class People:
     def __init__(self, root: str | Path, host: str, job: str = "") -> None:
         self.proc, self.host, self.job = Path(root) / "proc", host, job
         self.known: dict[tuple[str, int, int], Person] = {}
+        self.jobs: dict[str, str] = {}
 
     def of(self, host: str, pid: int, lane: int = -1, folder: str = "") -> Person | None:
         """Return who a process is (with several GPUs: its `lane`), None if there are too many."""
@@ -70,6 +76,13 @@ class People:
         if person is None and len(self.known) < MOST:
             person = self.known[host, pid, lane] = self._meet(host, pid, lane, folder)
         return person
+
+    def learn(self, folder: str, host: str, pid: int) -> None:
+        """Learn a folder's job from one of its processes, if that is here: those on other machines are of the same job."""
+        if folder not in self.jobs and host == self.host and len(self.jobs) < MOST:
+            job = self._environment(pid).get("SLURM_JOB_ID", "")
+            if job:
+                self.jobs[folder] = job
 
     def place(self, host: str, pid: int, gpu: int) -> None:
         """Take note of the GPU that a process works on; with several GPUs in one process that says nothing."""
@@ -90,7 +103,7 @@ class People:
         here = host == self.host
         said = self._environment(pid) if here else {}
         named = FOLDER.search(folder)
-        job = self.job or said.get("SLURM_JOB_ID", "") or (named[1] if named else "") or "unknown"
+        job = self.job or said.get("SLURM_JOB_ID", "") or self.jobs.get(folder, "") or (named[1] if named else "") or "unknown"
         rank = next((said[n] for n in WANTED[:3] if said.get(n, "").isdecimal()), "") if lane < 0 else ""
         own = f"r{int(rank)}" if rank else f"{host}-{pid}" + (f"-{lane}" if lane >= 0 else "")
         gpu = gpu_of(said) if lane < 0 else ""

@@ -25,8 +25,9 @@ COLUMNS, PAUSE = 512, 600e6
 class Ranks:
     """Collects what a look says of each rank; `batches` gives it and starts the next.
 
-    Time inside is shown per group, operation and size; waiting, lateness and transfer per group, from collectives of which
-    all members were heard. Time between is one number per rank, over all its communicators: what a rank does between two
+    Time inside is shown per group, operation and size; waiting and transfer per group, from collectives of which all members
+    were heard. Lateness is that in the smallest such communicator of a rank: in a larger one all its members are late together
+    when one of them is. Time between is one number per rank, over all its communicators: what a rank does between two
     operations of one group may be waiting in another.
     """
 
@@ -108,9 +109,12 @@ class Ranks:
             found, label, members, n = lateness(inside), self.labels.get(comm, ""), self.members.get(comm, {}), len(inside)
             self.add("comm", f"comm:{comm}", "collective_transfer_seconds", found.transfer * n, n)
             for member, person in members.items():
-                for name, values in (("wait_seconds", found.wait), ("late_seconds", found.late), ("late_ratio", found.ratio)):
-                    if member < len(values):
-                        self.add("rank", person.subject, f'collective_{name}{{group="{label}"}}', float(values[member]) * n, n)
+                if member < len(found.wait):
+                    self.add("rank", person.subject, f'collective_wait_seconds{{group="{label}"}}', float(found.wait[member]) * n, n)
+                    person.inner = min(person.inner, (len(found.wait), comm))
+                    if person.inner[1] == comm:
+                        self.add("rank", person.subject, "collective_late_seconds", float(found.late[member]) * n, n)
+                        self.add("rank", person.subject, "collective_late_ratio", float(found.ratio[member]) * n, n)
 
     def _between(self, subject: str, spans: list[tuple[float, float]]) -> float:
         last, gap = self._stopped.get(subject, spans[0][0]), 0.0

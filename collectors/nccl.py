@@ -5,8 +5,8 @@ Reads
     (``nccl_inspector_metrics_*.prom``); NCCL_DEBUG files, by the patterns in `logs`; RAS on a local TCP port, once in `ras_every` seconds.
 Gives
     rank: `collective_duration_seconds` (time inside, per group, operation and size), `compute_seconds` (time between; verbose
-    files only), `collective_wait_seconds`, `collective_late_seconds`, `collective_late_ratio` per group, `p2p_duration_seconds`,
-    `collective_sequence`, `nccl_records_dropped_total`, `nccl_net_events_total`; comm: `collective_transfer_seconds`.
+    files only), `collective_wait_seconds` per group, `collective_late_seconds` and `collective_late_ratio` (in the smallest group),
+    `p2p_duration_seconds`, `collective_sequence`, `nccl_records_dropped_total`, `nccl_net_events_total`; comm: `collective_transfer_seconds`.
     Waits, lateness and transfer need all members of a communicator, so a folder that all nodes share, or a group within a node.
 Clocks
     Durations are compared between ranks, times never; a row is stamped with the time of the look, as a dump's own stamp says
@@ -24,6 +24,7 @@ Sources: NVIDIA/nccl plugins/profiler/inspector README; NCCL user guide (RAS, NC
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -43,6 +44,7 @@ from ._ncclranks import Ranks
 from ._nccltail import Tail
 
 FILES = ("*-pid*.log", "*-pid*.jsonl", "*-pid*.log.[0-9]", "*-pid*.jsonl.[0-9]")
+WRITER = re.compile(r"(?P<host>[^/]{1,253})-pid(?P<pid>[0-9]{1,9})\.")
 #: Prometheus files older than this, in seconds, are of a job that is gone.
 STALE = 180.0
 
@@ -114,6 +116,9 @@ class Nccl:
     # -- Inspector ------------------------------------------------------------------------------------------------------
 
     def _records(self) -> None:
+        for path in self.files.files():
+            if (named := WRITER.match(path.name)) is not None:
+                self.people.learn(str(path.parent), named["host"], int(named["pid"]))
         for line in self.files.lines():
             said = self.inspector.read(line.file, line.text)
             person = None if said is None else self._person(said, line.path)
@@ -133,7 +138,7 @@ class Nccl:
     def _person(self, said: Record | Stats, path: Path) -> Person | None:
         writer = said.writer
         lane = self.counts.lane(writer.host, writer.pid, writer.comm, writer.member)
-        person = self.people.of(writer.host, writer.pid, lane, path.parent.name)
+        person = self.people.of(writer.host, writer.pid, lane, str(path.parent))
         if person is None:
             self._reject("too_many")
         return person
@@ -165,7 +170,7 @@ class Nccl:
             told = _nccllog.read(line.text)
             if told is None:
                 continue
-            person = self.people.of(told.host, told.pid, folder=line.path.parent.name)
+            person = self.people.of(told.host, told.pid, folder=str(line.path.parent))
             if person is not None:
                 self.counts.happened(person.subject, f'nccl_net_events_total{{kind="{told.kind}"}}')
             key = (told.subject, told.code)

@@ -48,6 +48,14 @@ def test_the_folder_may_name_the_job(people: Any, folder: str, job: str) -> None
     assert people.of("n017", 5, folder=folder).job == job
 
 
+def test_a_process_that_is_here_tells_the_job_of_those_that_share_its_folder(people: Any, tmp_path: Path) -> None:
+    process(tmp_path, 5, SLURM_JOB_ID="9")
+    people.learn("/dumps/a", "n018", 5)
+    people.learn("/dumps/a", "n017", 5)
+    assert [people.of("n018", 7, folder=f).job for f in ("/dumps/a",)] == ["9"]
+    assert people.of("n018", 8, folder="/dumps/nccl-inspector-77").job == "77"
+
+
 def test_a_name_stays_and_ends_with_its_process(people: Any, tmp_path: Path) -> None:
     process(tmp_path, 5, RANK="1")
     first = people.of("n017", 5)
