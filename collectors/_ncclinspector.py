@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from grayscope.collectives import Operation, spelled
@@ -163,4 +164,9 @@ def clean(text: str) -> str:
     >>> clean('a/b"c')
     'a_b_c'
     """
-    return "".join(c if c.isprintable() and c not in '/"\\' else "_" for c in text)[:100]
+    return _cleaned(text[:100])
+
+
+@lru_cache(4096)
+def _cleaned(text: str) -> str:
+    return "".join(c if c.isprintable() and c not in '/"\\' else "_" for c in text)

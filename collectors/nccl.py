@@ -14,7 +14,7 @@ Clocks
 Needs
     Leave to read the files. Root, or the job's own user, adds ranks, job and GPU from processes' environments.
 Cost
-    A few microseconds per record; at most 64 MiB of files per look; RAS makes the job's processes answer each other.
+    About 15 microseconds per record; at most 64 MiB of files per look; RAS makes the job's processes answer each other.
 Cannot see
     Jobs without the plugin or with its default dump interval of -1 (written only at the end); operations under 8 kB; which rank
     is late where one process drives several GPUs and no communicator has them all.

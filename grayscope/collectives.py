@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -73,6 +74,11 @@ def spelled(name: str) -> str:
     >>> spelled("AllReduce"), spelled("nccl:_all_gather_base"), spelled("ReduceScatter"), spelled("Broadcast")
     ('allreduce', 'allgather', 'reducescatter', 'broadcast')
     """
+    return _spelled(name[:80])
+
+
+@lru_cache(1024)
+def _spelled(name: str) -> str:
     bare = re.sub(r"[^a-z0-9]", "", name.lower().removeprefix("nccl:"))[:40]
     return SPELLED.get(bare, bare)
 
