@@ -17,7 +17,9 @@ NIC = r"NET/IB ?: ?(?P<nic>[^\s:]{1,64})(?::(?P<port>\d{1,3}))?"
 LINES = (
     ("failover", "failover", re.compile(r"NET/IB ?: ?Device \d{1,4} marked as failed\. Initiating recovery\?")),
     ("failover", "qp_replaced", re.compile(r"NET/IB.{0,200}Replacing QP")),
-    ("net_error", "completion_error", re.compile(r"NET/IB ?: ?Got completion .{0,300}?\(\d{1,4}\)(?:.{0,300}?hca (?P<nic>\S{1,64}))?")),
+    ("failover", "carried_on", re.compile(r"NET/IB.{0,300}The error is not fatal")),
+    ("recovered", "recovered", re.compile(r"NET/IB.{0,200}(?:Port recovery succeeded|has been recovered)")),
+    ("net_error", "completion_error", re.compile(r"NET/IB ?: ?Got completion (?:from peer|with error)(?:.{0,600}?hca (?P<nic>\S{1,64}))?")),
     ("async_event", "async_event", re.compile(NIC + r" Got (?:non-fatal|fatal) async event: ")),
     ("speed_down", "speed_change", re.compile(rf"(?:{NIC}.{{0,99}} )?speed change detected: (?P<old>\d{{1,9}}) -> (?P<new>\d{{1,9}}) Mbps")),
 )  # fmt: skip

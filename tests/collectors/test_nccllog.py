@@ -22,6 +22,15 @@ ASYNC = "NET/IB : mlx5_0:1 Got non-fatal async event: port error(10)"
         (HEAD + "NET/IB : Replacing QP 8 by 9", "n017", "failover", "qp_replaced"),
         (WARN + RETRY, "n017.example/mlx5_0", "net_error", "completion_error"),
         (WARN + RETRY.partition(" hca")[0], "n017.example", "net_error", "completion_error"),
+        (HEAD + "NET/IB: Port recovery succeeded on device 3", "n017", "recovered", "recovered"),
+        (HEAD + "NET/IB: send comm: The error is not fatal. Trying to continue.", "n017", "failover", "carried_on"),
+        # 2.20 to 2.27: a number without a name, and no device.
+        (
+            HEAD.replace("NCCL INFO", "transport/net_ib.cc:1296 NCCL WARN") + "NET/IB : Got completion from peer 10.2.0.5<3309> with error 12, opcode 0, len 0",
+            "n017",
+            "net_error",
+            "completion_error",
+        ),
         (HEAD + ASYNC, "n017/mlx5_0", "async_event", "async_event"),
         (HEAD + ASYNC.replace(":1 ", ":2 "), "n017/mlx5_0/p2", "async_event", "async_event"),
         (HEAD + "NET/IB : mlx5_2:1 speed change detected: 400000 -> 200000 Mbps", "n017/mlx5_2", "speed_down", "speed_change"),
