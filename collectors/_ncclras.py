@@ -1,7 +1,8 @@
 """RAS: one question to NCCL's RAS thread of this node: how far every rank of every communicator has come.
 
 A conversation of lines over TCP: protocol, format, time limit, then VERBOSE STATUS, after which the server closes. Nothing that
-changes a job (`CONTROL`) is ever sent. Sources: NCCL user guide, "RAS"; JSON since 2.28.7.
+changes a job (`CONTROL`) is ever sent. Sources: NCCL user guide, "RAS"; NVIDIA/nccl
+src/ras/client_support.cc; JSON since 2.28.7.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ import json
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from ipaddress import IPv6Address
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from grayscope.errors import GrayscopeError, InputError, shorten
@@ -22,7 +26,10 @@ QUESTIONS = ("CLIENT PROTOCOL 2", "TIMEOUT {seconds}", "SET FORMAT json")
 
 
 class Seen(NamedTuple):
-    """One rank of a communicator. `done` is how many collectives it has counted there; -1 for one that does not answer."""
+    """One rank of a communicator. `done` is how many collectives it has counted there; -1 for one that does not answer.
+
+    `host` is the address at which the process's RAS thread listens, not a name; `pid` is -1 where RAS has forgotten the process.
+    """
 
     comm: str
     member: int
@@ -104,11 +111,11 @@ def read(answer: bytes, where: str = "RAS") -> list[Seen]:
     Examples
     --------
     >>> answer = (
-    ...     b'OK\\n{"communicators":[{"hash":"0x9f","size":2,"ranks":[{"rank":0,"host":"n017","pid":42,"cuda_dev":0,"nvml_dev":3,'
-    ...     b'"collective_counts":{"AllReduce":1201,"Broadcast":2}}],"missing_ranks":[{"rank":1,"host":"n018","pid":9,"nvml_dev":0}]}]}'
+    ...     b'OK\\n{"communicators":[{"hash":"0x9f","size":2,"ranks":[{"rank":0,"host":"10.0.0.17","pid":42,"cuda_dev":0,"nvml_dev":3,'
+    ...     b'"collective_counts":{"AllReduce":1201,"Broadcast":2}}],"missing_ranks":[{"rank":1,"host":"10.0.0.18","pid":9,"nvml_dev":0}]}]}'
     ... )
     >>> [(s.host, s.gpu, s.done) for s in read(answer)]
-    [('n017', 3, 1203), ('n018', 0, -1)]
+    [('10.0.0.17', 3, 1203), ('10.0.0.18', 0, -1)]
     """
     text = answer.decode("utf-8", "replace")
     start = text.find("{")
@@ -135,9 +142,34 @@ def _ranks(comm: Mapping[str, Any]) -> list[Seen]:
 def _seen(comm: str, size: int, rank: Mapping[str, Any], count: int) -> Seen:
     dead = bool((rank.get("status") or {}).get("considered_dead"))
     host, pid, gpu = clean(str(rank["host"])), int(rank["pid"]), int(rank.get("nvml_dev", -1))
-    if not (0 <= int(rank["rank"]) < size <= 1 << 24 and 0 <= pid < 1 << 31 and -1 <= gpu < 1024 and count < 1 << 62):
+    if not (0 <= int(rank["rank"]) < size <= 1 << 24 and -1 <= pid < 1 << 31 and -1 <= gpu < 1024 and count < 1 << 62):
         raise ValueError(f"rank {shorten(rank, 60)}")
     return Seen(comm, int(rank["rank"]), size, host, pid, gpu, count, dead)
+
+
+def addresses(root: str | Path = "/") -> set[str]:
+    """Return the addresses of this machine, as the kernel lists them; none where it does not.
+
+    Sources: proc(5): ``net/fib_trie`` (``/32 host LOCAL`` behind an address), ``net/if_inet6``.
+    """
+    found, last = set[str](), ""
+    for line in _lines(Path(root) / "proc/net/fib_trie"):
+        if line.startswith("|-- "):
+            last = line[4:]
+        elif line.startswith("/32 host LOCAL"):
+            found.add(last)
+    for line in _lines(Path(root) / "proc/net/if_inet6"):
+        with suppress(ValueError):
+            found.add(str(IPv6Address(int(line[:32], 16))))
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        with path.open("r", encoding="ascii", errors="replace") as file:
+            return [line.strip() for line in file.readlines(1 << 24)]
+    except OSError:
+        return []
 
 
 def several(seen: list[Seen]) -> set[tuple[str, int]]:

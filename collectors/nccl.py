@@ -18,7 +18,7 @@ Cost
 Cannot see
     Jobs without the plugin or with its default dump interval of -1 (written only at the end); operations under 8 kB; which rank
     is late where one process drives several GPUs and no communicator has them all.
-Sources: NVIDIA/nccl plugins/profiler/inspector README; NCCL user guide (RAS, NCCL_DEBUG); see the parts' own files.
+Sources: NVIDIA/nccl plugins/profiler/inspector README, src/ras; NCCL user guide (RAS, NCCL_DEBUG); see the parts' own files.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ class Nccl:
         self.texts = Tail(where, ("nccl_inspector_metrics_*.prom",), self.rejected)
         self.inspector, self.ranks = Inspector(self.rejected), Ranks(catalogue or Catalogue.load(), self.rejected)
         self.people, self.counts = People(root, node or socket.gethostname(), job), Counts()
+        self.here = {self.people.host, *_ncclras.addresses(root)}
         self._asked = -1e18
         self._lost: set[tuple[str, int, bool]] = set()
 
@@ -196,26 +197,27 @@ class Nccl:
         for rank in seen:
             if rank.done >= 0:
                 first.setdefault(rank.comm, rank.host)
-            if rank.done >= 0 and rank.host == self.people.host and (rank.host, rank.pid) not in lanes:
+            if rank.done >= 0 and rank.host in self.here and rank.pid >= 0 and (rank.host, rank.pid) not in lanes:
                 self._counted(rank)
-        missing = [r for r in seen if r.done < 0 and first.get(r.comm) == self.people.host]
+        missing = [r for r in seen if r.done < 0 and first.get(r.comm) in self.here]
         return self._missing(missing, now)
 
     def _counted(self, rank: _ncclras.Seen) -> None:
-        person = self.people.of(rank.host, rank.pid)
+        person = self.people.of(self.people.host, rank.pid)
         if person is not None:
             if rank.gpu >= 0:
-                self.people.place(rank.host, rank.pid, rank.gpu)
+                self.people.place(self.people.host, rank.pid, rank.gpu)
             self.counts.counted(person.subject, rank.comm, rank.done)
 
     def _missing(self, missing: list[_ncclras.Seen], now: int) -> list[Event]:
+        """Tell once of those that do not answer: of their communicator, as an address is no name of a node, unless it is ours."""
         before, self._lost = self._lost, {(r.host, r.pid, r.dead) for r in missing}
         events = {}
         for r in missing:
             if (r.host, r.pid, r.dead) not in before:
-                text = f"rank {r.member} of {r.size} of communicator {r.comm} (process {r.pid}) does not answer"
-                subject = f"{r.host}/gpu{r.gpu}" if r.gpu >= 0 else r.host
-                events[r.host, r.pid] = Event(now, subject, "nccl", "dead" if r.dead else "unresponsive", text)
+                text = f"rank {r.member} of {r.size} of communicator {r.comm} (process {r.pid} at {r.host}, GPU {r.gpu}) does not answer"
+                subject = f"comm:{r.comm}" if r.host not in self.here else f"{self.people.host}/gpu{r.gpu}" if r.gpu >= 0 else self.people.host
+                events[r.host, r.pid, r.member] = Event(now, subject, "nccl", "dead" if r.dead else "unresponsive", text)
         return list(events.values())
 
     def _reject(self, reason: str) -> None:

@@ -21,12 +21,12 @@ from grayscope.event import Event
 from tests.collectors.mutating import MANY, mutated
 
 
-def rank(number: int, host: str = "n017", count: int = 1200, **more: Any) -> dict[str, Any]:
+def rank(number: int, host: str = "10.0.0.17", count: int = 1200, **more: Any) -> dict[str, Any]:
     return {"rank": number, "host": host, "pid": 4000 + number, "cuda_dev": 0, "nvml_dev": number % 8, "status": {"init_state": 0, "async_error": 0},
             "collective_counts": {"AllReduce": count, "Broadcast": 2}, **more}  # fmt: skip
 
 
-def missing(number: int, host: str = "n018", dead: bool = False) -> dict[str, Any]:
+def missing(number: int, host: str = "10.0.0.18", dead: bool = False) -> dict[str, Any]:
     return {"rank": number, "host": host, "pid": 4000 + number, "cuda_dev": 0, "nvml_dev": 0, "status": {"unresponsive": True, "considered_dead": dead}}
 
 
@@ -75,7 +75,7 @@ def serving(answer: bytes, setting: bytes = b"OK\n") -> Iterator[FakeRas]:
 def test_the_conversation() -> None:
     with serving(status(rank(0), lost=(missing(1),))) as fake:
         found = ras.ask(fake.address)
-    assert [(s.member, s.host, s.done) for s in found] == [(0, "n017", 1202), (1, "n018", -1)]
+    assert [(s.member, s.host, s.done) for s in found] == [(0, "10.0.0.17", 1202), (1, "10.0.0.18", -1)]
     assert fake.heard == ["CLIENT PROTOCOL 2", "TIMEOUT 3", "SET FORMAT json", "VERBOSE STATUS"]
 
 
@@ -95,7 +95,7 @@ def test_nobody_nothing_and_silence_are_told_apart() -> None:
 
 @pytest.mark.parametrize(
     "text", [b"{}", b'{"communicators": 7}', b'{"communicators": [{"hash": 1, "size": "x"}]}', b'{"a":' * 50_000, b"[1]", status({"rank": 9}),
-             status(rank(4)), status(rank(0, pid=-1)), status(rank(0, nvml_dev=5000)), status(rank(0, collective_counts={"A": 1e400}))],
+             status(rank(4)), status(rank(0, pid=-2)), status(rank(0, nvml_dev=5000)), status(rank(0, collective_counts={"A": 1e400}))],
 )  # fmt: skip
 def test_an_answer_in_another_form_is_one_error(text: bytes) -> None:
     with pytest.raises(InputError):
@@ -103,7 +103,7 @@ def test_an_answer_in_another_form_is_one_error(text: bytes) -> None:
 
 
 def test_processes_with_several_gpus_are_recognised() -> None:
-    assert ras.several(ras.read(status(rank(0), rank(1, pid=4000), rank(2)))) == {("n017", 4000)}
+    assert ras.several(ras.read(status(rank(0), rank(1, pid=4000), rank(2)))) == {("10.0.0.17", 4000)}
 
 
 @MANY
@@ -120,20 +120,45 @@ def test_any_answer_is_ranks_or_one_error(data: bytes) -> None:
     assert all(0 <= s.member < s.size and s.done >= -1 for s in found)
 
 
+FIB = """Main:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 10.0.0.0
+        /24 link UNICAST
+     |-- 10.0.0.17
+        /32 host LOCAL
+     |-- 10.0.0.255
+        /32 link BROADCAST
+"""
+
+
+def machine(root: Path) -> None:
+    """Let `root` be the machine that has the address 10.0.0.17."""
+    (root / "proc" / "net").mkdir(parents=True)
+    (root / "proc" / "net" / "fib_trie").write_text(FIB)
+    (root / "proc" / "net" / "if_inet6").write_text("fe800000000000000000000000000017 02 40 20 80     eth0\nbroken\n")
+
+
+def test_a_machine_knows_its_addresses(tmp_path: Path) -> None:
+    assert ras.addresses(tmp_path) == set()
+    machine(tmp_path)
+    assert ras.addresses(tmp_path) == {"10.0.0.17", "fe80::17"}
+
+
 def test_the_collector_tells_of_its_own_ranks_and_once_of_those_that_do_not_answer(tmp_path: Path) -> None:
     now = [1000.0]
-    with serving(status(rank(0), rank(1, "n018"), rank(2), lost=(missing(3),))) as fake:
+    machine(tmp_path)
+    with serving(status(rank(0), rank(1, "10.0.0.18"), rank(2), lost=(missing(3),))) as fake:
         made = plugins.collector("nccl", ras=f"127.0.0.1:{fake.address[1]}", root=tmp_path, node="n017", clock=lambda: now[0])
         first = made.collect()
-        fake.answer = status(rank(0, count=1210), rank(2), rank(1, "n018"), lost=(missing(3),))
+        fake.answer = status(rank(0, count=1210), rank(2), rank(1, "10.0.0.18"), lost=(missing(3),))
         now[0] += 30
         assert [m for m in made.collect() if not isinstance(m, tuple)] == []
         now[0] += 31
         second = made.collect()
-        fake.answer = status(rank(1, "n018"), rank(0), lost=(missing(3, dead=True),))
+        fake.answer = status(rank(1, "10.0.0.18"), rank(0), lost=(missing(3, dead=True),))
         now[0] += 61
         third = made.collect()
-    assert [(m.subject, m.code) for m in first if isinstance(m, Event)] == [("n018/gpu0", "unresponsive")]
+    assert [(m.subject, m.code) for m in first if isinstance(m, Event)] == [("comm:0x9f3a", "unresponsive")]
     assert {r.subject: r.keys["gpu"] for r in first[0]} == {"job:unknown/n017-4000": "n017/gpu0", "job:unknown/n017-4002": "n017/gpu2"}
     (batch,) = [m for m in second if isinstance(m, Batch)]
     assert batch.values[0, batch.metrics.index("collective_sequence")].tolist() == [10, 0]
