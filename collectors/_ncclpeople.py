@@ -12,6 +12,8 @@ LARGEST = 1 << 20
 FOLDER = re.compile(r"nccl-inspector-(?!unknown)([A-Za-z0-9_.-]{1,64})")
 #: Processes that are known at a time.
 MOST = 1 << 16
+#: Seconds of silence after which a process whose end cannot be seen is taken to be gone.
+QUIET = 3600.0
 
 
 @dataclass(slots=True)
@@ -26,6 +28,8 @@ class Person:
         Subject of its GPU, ``""`` where unknown.
     seen_alive : bool
         The process is in this machine's process table: its end will be noticed.
+    heard : float
+        When something was last heard of it, seconds.
     comms : dict of str to str
         Label of a group and the communicator that the process is a member of there.
     smallest, inner : (int, str)
@@ -38,6 +42,7 @@ class Person:
     pid: int
     gpu: str = ""
     seen_alive: bool = False
+    heard: float = 0.0
     comms: dict[str, str] = field(default_factory=dict)
     smallest: tuple[int, str] = (1 << 30, "")
     inner: tuple[int, str] = (1 << 30, "")
@@ -69,12 +74,15 @@ class People:
         self.proc, self.host, self.job = Path(root) / "proc", host, job
         self.known: dict[tuple[str, int, int], Person] = {}
         self.jobs: dict[str, str] = {}
+        self.now = 0.0
 
     def of(self, host: str, pid: int, lane: int = -1, folder: str = "") -> Person | None:
         """Return who a process is (with several GPUs: its `lane`), None if there are too many."""
         person = self.known.get((host, pid, lane))
         if person is None and len(self.known) < MOST:
             person = self.known[host, pid, lane] = self._meet(host, pid, lane, folder)
+        if person is not None:
+            person.heard = self.now
         return person
 
     def learn(self, folder: str, host: str, pid: int) -> None:
@@ -94,10 +102,11 @@ class People:
         """Say whether a process of this machine is still there."""
         return person.seen_alive and (self.proc / str(person.pid)).is_dir()
 
-    def leave(self) -> list[Person]:
-        """Return the processes of this machine that have ended, and forget them."""
-        ended = [k for k, p in self.known.items() if p.seen_alive and not self.alive(p)]
-        return [self.known.pop(k) for k in ended]
+    def leave(self, now: float) -> list[Person]:
+        """Begin a look at `now`, seconds; return who is gone, and forget them: processes that ended, and others after an hour of silence."""
+        self.now = now
+        gone = [k for k, p in self.known.items() if (not self.alive(p) if p.seen_alive else now - p.heard > QUIET)]
+        return [self.known.pop(k) for k in gone]
 
     def _meet(self, host: str, pid: int, lane: int, folder: str) -> Person:
         here = host == self.host

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 
 from grayscope.batch import Batch
 from grayscope.catalogue import Catalogue
@@ -15,6 +14,7 @@ from grayscope.roster import RosterRow
 from ._ncclinspector import Record, Writer
 from ._ncclpeople import People, Person
 from ._ranktable import RankTable
+from ._said import Said
 
 #: Names of roster keys that a group may not take.
 TAKEN = frozenset({"job", "node", "role", "gpu", "comm", "rank", "subject", "table", "since", "until", "crosses", "arrived", "rail", "leaf", "rack", "sku"})
@@ -39,8 +39,7 @@ class Ranks:
         self._sums: dict[str, dict[tuple[str, str], list[float]]] = {"rank": {}, "comm": {}}
         self._spans: dict[str, list[tuple[float, float]]] = {}
         self._stopped: dict[str, float] = {}
-        self._said: dict[str, RosterRow] = {}
-        self._ever: set[str] = set()
+        self.said = Said()
         self._columns: set[str] = set()
 
     def join(self, person: Person, writer: Writer) -> str:
@@ -136,23 +135,9 @@ class Ranks:
                 gone.add(f"comm:{comm}")
         there = [RosterRow(p.subject, "rank", keys=p.keys(), crosses=(p.gpu,) if p.gpu else ()) for p in people.known.values()]
         there += [self.comm_row(comm, members) for comm, members in self.members.items()]
-        told = [self._ended(name, now) for name in sorted(gone)] + [self._changed(row, now) for row in there]
-        return [row for row in told if row is not None]
-
-    def _ended(self, name: str, now: int) -> RosterRow | None:
-        self._stopped.pop(name, None)
-        said = self._said.pop(name, None)
-        return None if said is None else replace(said, until=now)
-
-    def _changed(self, row: RosterRow, now: int) -> RosterRow | None:
-        before = self._said.get(row.subject)
-        if before is not None and (before.keys, before.crosses) == (row.keys, row.crosses):
-            return None
-        if len(self._ever) > 1 << 20:
-            self._ever.clear()
-        self._said[row.subject] = row = replace(row, since=now) if row.subject in self._ever else row
-        self._ever.add(row.subject)
-        return row
+        for name in gone:
+            self._stopped.pop(name, None)
+        return self.said.ended(sorted(gone), now) + self.said.news(there, now)
 
     def comm_row(self, comm: str, members: dict[int, Person]) -> RosterRow:
         """Return the roster row of a communicator."""

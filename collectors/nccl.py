@@ -103,7 +103,7 @@ class Nccl:
     def collect(self) -> list[Message]:
         """Return roster rows, batches and events of one look."""
         moment = self.clock()
-        now, ended = int(moment * 1e6), self.people.leave()
+        now, ended = int(moment * 1e6), self.people.leave(moment)
         self.counts.begin(p.subject for p in ended)
         self._records()
         events = self._log(now) + self._ras(moment, now)

@@ -35,9 +35,12 @@ from ._ncclinspector import clean
 from ._ncclpeople import gpu_of
 from ._nccltail import Tail
 from ._ranktable import table
+from ._said import Said
 
 #: Datagrams taken in one look, bytes of one, ranks that are known at a time, and how much may wait in the kernel.
 MOST, LONGEST, RANKS, WAITING = 1 << 16, 4096, 1 << 14, 4 << 20
+#: Microseconds of silence after which a rank is gone whose process is not in this machine's table.
+QUIET = 3600 * 1_000_000
 
 
 class Step(NamedTuple):
@@ -85,29 +88,40 @@ class Steps:
         self.table = table(catalogue, self.rejected)
         self._totals: dict[str, dict[str, float]] = {}
         self._living: dict[str, int] = {}
-        self._said: dict[str, dict[str, str]] = {}
+        self._heard: dict[str, int] = {}
+        self.said = Said()
         self._tail = Tail([self.at.parent], [self.at.name], self.rejected) if self.at.suffix == ".jsonl" else None
         self._socket = None if self._tail else listening(self.at)
 
     def collect(self) -> list[Message]:
         """Return roster rows where somebody is new, and one batch."""
         now, sums, rows = int(self.clock() * 1e6), dict[tuple[str, str], list[float]](), list[RosterRow]()
-        self._living = {s: pid for s, pid in self._living.items() if (self.proc / str(pid)).is_dir()}
+        rows += self.said.ended(self._gone(now), now)
         shown = set(self._living)
         for line in self._lines():
             step = self._read(line)
             if step is None:
                 continue
             subject = f"job:{step.job}/r{step.rank}"
-            if subject not in self._said and len(self._said) >= RANKS:
+            if subject not in self._heard and len(self._heard) >= RANKS:
                 self._reject("too_many")
                 continue
             shown.add(subject)
+            self._heard[subject] = now
             rows += self._row(subject, step, now)
             self._add(sums, subject, step)
         cells = {cell: total / n for cell, (total, n) in sums.items()}
         cells |= {(s, m): v for s in shown for m, v in self._totals.get(s, {}).items()}
         return [*([tuple(rows)] if rows else []), *self.table.batch("rank", now, cells)]
+
+    def _gone(self, now: int) -> list[str]:
+        """Forget the ranks whose process ended, and those whose end cannot be seen after an hour of silence; return them."""
+        living = {s: pid for s, pid in self._living.items() if (self.proc / str(pid)).is_dir()}
+        gone = [s for s, heard in self._heard.items() if s not in living and (s in self._living or now - heard > QUIET)]
+        self._living = living
+        for subject in gone:
+            del self._heard[subject], self._totals[subject]
+        return gone
 
     def close(self) -> None:
         """Stop listening and take the socket away."""
@@ -140,9 +154,7 @@ class Steps:
             self._living[subject] = step.pid
         gpu = f"{self.node}/gpu{step.gpu}" if step.gpu else ""
         keys = {"job": step.job, "node": self.node, "role": "rank"} | ({"gpu": gpu} if gpu else {})
-        before = self._said.get(subject)
-        self._said[subject] = keys
-        return [] if before == keys else [RosterRow(subject, "rank", None if before is None else now, None, keys, (gpu,) if gpu else ())]
+        return self.said.news([RosterRow(subject, "rank", keys=keys, crosses=(gpu,) if gpu else ())], now)
 
     def _add(self, sums: dict[tuple[str, str], list[float]], subject: str, step: Step) -> None:
         for metric, value in (("step_seconds", step.seconds), ("step_tokens", step.tokens), ("compute_seconds", step.compute)):

@@ -61,10 +61,19 @@ def test_a_name_stays_and_ends_with_its_process(people: Any, tmp_path: Path) -> 
     first = people.of("n017", 5)
     (tmp_path / "proc" / "5" / "environ").unlink()
     assert people.of("n017", 5) is first
-    assert people.leave() == []
+    assert people.leave(0) == []
     (tmp_path / "proc" / "5").rmdir()
-    assert people.leave() == [first]
-    assert people.leave() == []
+    assert people.leave(0) == [first]
+    assert people.leave(0) == []
+
+
+def test_who_is_elsewhere_is_gone_after_an_hour_of_silence(people: Any) -> None:
+    people.leave(1000)
+    first, second = people.of("n018", 5), people.of("n018", 6)
+    assert people.leave(4000) == []
+    people.of("n018", 6)
+    assert people.leave(4700) == [first]
+    assert people.leave(7700) == [second]
 
 
 def test_ras_tells_the_gpu_of_a_process_and_a_given_job_holds(tmp_path: Path) -> None:

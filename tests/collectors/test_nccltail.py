@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import grayscope.collectors._nccltail as tailing  # type: ignore[import-not-found]
 
@@ -86,3 +88,18 @@ def test_links_and_other_names_are_not_followed(tail: Any, tmp_path: Path) -> No
     (deep / "far.log").write_text("far\n")
     (tmp_path / "1" / "near.log").write_bytes(b"near \xff\n")
     assert texts(tail) == ["near \ufffd"]
+
+
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@given(st.lists(st.text("ab \r\x00é", max_size=9), max_size=12), st.lists(st.integers(0, 60), max_size=6))
+def test_however_it_is_written_every_line_comes_once(tmp_path_factory: pytest.TempPathFactory, lines: list[str], cuts: list[int]) -> None:
+    folder = tmp_path_factory.mktemp("tail")
+    tail = tailing.Tail([folder], ["*.log"], {})
+    assert texts(tail) == []
+    data = "".join(f"{line}\n" for line in lines).encode()
+    ends, found = [*sorted(min(c, len(data)) for c in cuts), len(data)], list[str]()
+    with (folder / "a.log").open("ab", buffering=0) as file:
+        for start, end in zip([0, *ends], ends, strict=False):
+            file.write(data[start:end])
+            found += texts(tail)
+    assert found == [line for line in lines if line.strip()]

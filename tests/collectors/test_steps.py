@@ -129,10 +129,24 @@ def test_a_rank_that_stands_still_is_told_of_until_its_process_ends(made: Any, t
     made.collect()
     assert cells(made.collect()) == {("job:9/r3", "steps_total"): 0, ("job:9/r3", "steps_dropped_total"): 0}
     (tmp_path / "proc" / "42").rmdir()
-    assert made.collect() == []
+    ((ended,),) = made.collect()
+    assert (ended.subject, ended.until) == ("job:9/r3", 1_000_000_000)
     send(made, n=2, pid=43)
+    again = made.collect()
+    assert (again[0][0].since, again[0][0].until) == (1_000_000_000, None)
     # A new process begins again: no burst, no negative step.
-    assert cells(made.collect()).get(("job:9/r3", "steps_total"), 0) in (0, 2)
+    assert cells(again).get(("job:9/r3", "steps_total"), 0) in (0, 2)
+
+
+def test_jobs_that_are_gone_make_room(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "RANKS", 1)
+    send(made, rank=1)
+    made.collect()
+    made.clock = lambda: 5000.0
+    send(made, rank=2)
+    rows = made.collect()[0]
+    assert [(r.subject, r.until) for r in rows] == [("job:9/r1", 5_000_000_000), ("job:9/r2", None)]
+    assert made.rejected == {}
 
 
 def test_a_rank_that_moved_is_told_again_from_now(made: Any) -> None:
