@@ -33,19 +33,24 @@ class Writer(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One operation and who tells it. `timed` is False where a CPU took the time: not to be compared with a GPU's."""
+    """One operation and who tells it. `timed` is False where a CPU took the time: not to be compared with a GPU's.
+
+    `dumped` is when the line was written, microseconds, 0 for unknown: long after the operation, or at the job's end.
+    """
 
     writer: Writer
     operation: Operation
     p2p: bool
     timed: bool
+    dumped: int = 0
 
 
 class Stats(NamedTuple):
-    """What a dump says of itself: operations lost so far, in this communicator."""
+    """What a dump says of itself: operations lost so far, in this communicator; and when it was written, microseconds."""
 
     writer: Writer
     dropped: int
+    dumped: int = 0
 
 
 class Inspector:
@@ -70,6 +75,7 @@ class Inspector:
     def __init__(self, rejected: dict[str, int]) -> None:
         self.rejected = rejected
         self._marked: dict[int, tuple[Writer, int]] = {}
+        self._dumped: dict[int, int] = {}
 
     def read(self, file: int, text: str) -> Record | Stats | None:
         """Return what a line says, None (counted) where that is nothing of use; a line about proxies is passed over."""
@@ -91,14 +97,18 @@ class Inspector:
         """Drop the context of files that are gone."""
         for file in files:
             self._marked.pop(file, None)
+            self._dumped.pop(file, None)
 
     def _line(self, file: int, line: Mapping[str, Any]) -> Record | Stats | None:
         writer = _writer(line) if "header" in line else None
+        if writer is not None:
+            stamp = line["metadata"].get("dump_timestamp_us")
+            self._dumped[file] = stamp if isinstance(stamp, int) and 0 < stamp < MOST else 0
         if "dump_stats" in line and writer is not None:
             stats = line["dump_stats"]
             counts = [_whole(stats.get(f"{kind}_records", 0)) for kind in ("coll", "p2p", "proxy")]
             self._marked[file] = (writer, sum(counts))
-            return Stats(writer, _whole(stats.get("coll_dropped_total", 0)) + _whole(stats.get("p2p_dropped_total", 0)))
+            return Stats(writer, _whole(stats.get("coll_dropped_total", 0)) + _whole(stats.get("p2p_dropped_total", 0)), self._dumped[file])
         if writer is None:
             marked, left = self._marked.get(file, (None, 0))
             if left > 0 and marked is not None:
@@ -112,9 +122,9 @@ class Inspector:
         if writer is None:
             self._reject("orphan")
             return None
-        return self._record(writer, line[key], prefix)
+        return self._record(writer, line[key], prefix, self._dumped.get(file, 0))
 
-    def _record(self, writer: Writer, body: Mapping[str, Any], prefix: str) -> Record:
+    def _record(self, writer: Writer, body: Mapping[str, Any], prefix: str, dumped: int) -> Record:
         micros = float(body[f"{prefix}_exec_time_us"])
         if not 0 < micros < LONGEST_US:
             raise ValueError
@@ -124,7 +134,7 @@ class Inspector:
             writer.comm, _whole(body[f"{prefix}_sn"]), writer.member, writer.size, spelled(str(body[prefix])),
             _whole(body.get(f"{prefix}_msg_size_bytes", 0)), micros * 1e-6, start, stop, bandwidth if 0 < bandwidth < 1e18 else math.nan,
         )  # fmt: skip
-        return Record(writer, operation, prefix == "p2p", str(body.get(f"{prefix}_timing_source", "")) in TIMED_ON_GPU)
+        return Record(writer, operation, prefix == "p2p", str(body.get(f"{prefix}_timing_source", "")) in TIMED_ON_GPU, dumped)
 
     def _reject(self, reason: str) -> None:
         self.rejected[reason] = self.rejected.get(reason, 0) + 1

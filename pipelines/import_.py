@@ -143,6 +143,7 @@ def flightrecorder(folder: Path, job: str | None, out: Path, cluster: str, as_js
 
 #: Importers that read files in their order, and what they are made for: a look without a time of its own is stamped by --start and --step.
 FILES = {
+    "inspector": "NCCL Inspector's JSON files of a job, or its folder",
     "kineto": "PyTorch profiler (Chrome) traces of a job, one per rank",
     "nccltests": "logs of nccl-tests, or folders of them",
     "nvrx": "logs with straggler reports of nvidia-resiliency-ext",

@@ -35,6 +35,7 @@ SINKS: dict[str, Callable[[], Any]] = {
 COLLECTORS: dict[str, Callable[[Path], Any]] = {
     "exporter": lambda path: plugins.collector("exporter", "http://127.0.0.1:9/metrics"),
     "flightrecorder": lambda path: plugins.collector("flightrecorder", path / "none"),
+    "inspector": lambda path: plugins.collector("inspector", [path / "n1-pid1.log"]),
     "kineto": lambda path: plugins.collector("kineto", [path / "rank0.json"]),
     "nccl": lambda path: plugins.collector("nccl", path / "none", ras=""),
     "nccltests": lambda path: plugins.collector("nccltests", [path / "none.log"]),
