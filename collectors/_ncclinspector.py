@@ -22,7 +22,7 @@ TIMED_ON_GPU = ("", "kernel_gpu")
 
 
 class Writer(NamedTuple):
-    """Whose line it is: a member of a communicator in a process of a host."""
+    """Whose line it is: a member of a communicator, over so many nodes (0: unknown), in a process of a host."""
 
     comm: str
     name: str
@@ -30,6 +30,7 @@ class Writer(NamedTuple):
     size: int
     host: str
     pid: int
+    nodes: int = 0
 
 
 class Record(NamedTuple):
@@ -145,8 +146,10 @@ def _writer(line: Mapping[str, Any]) -> Writer:
     member, size = _whole(header["rank"]), _whole(header["n_ranks"])
     if not 0 <= member < size <= 1 << 24:
         raise ValueError
-    name = str(header.get("comm_name") or "")
-    return Writer(clean(str(header["id"])), "" if name == "unknown" else clean(name), member, size, clean(str(metadata["hostname"])), _whole(metadata["pid"]))
+    name, nodes = str(header.get("comm_name") or ""), header.get("nnodes", 0)
+    nodes = nodes if isinstance(nodes, int) and 0 < nodes <= size else 0
+    known = "" if name == "unknown" else clean(name)
+    return Writer(clean(str(header["id"])), known, member, size, clean(str(metadata["hostname"])), _whole(metadata["pid"]), nodes)
 
 
 def _span(trace: Any) -> tuple[float, float]:

@@ -90,7 +90,8 @@ def _sample(line: str) -> Sample | None:
 
 def _metric(name: str, labels: dict[str, str], size: int) -> tuple[str, float] | None:
     comm = labels.get("comm_name", "")
-    label = group("" if comm == "unknown" else comm, size)
+    nodes = labels.get("n_nodes", "")
+    label = group("" if comm == "unknown" else comm, size, int(nodes) if re.fullmatch(r"[0-9]{1,6}", nodes) else 0)
     kind = spelled(labels.get("collective") or labels.get("p2p_operation") or "")
     if name == "nccl_collective_exec_time_microseconds" and size > 1 and kind in SYNCHRONISING:
         return f'collective_duration_seconds{{group="{label}",op="{kind}",size_bucket="{_bucket(labels.get("message_size", ""))}"}}', 1e-6

@@ -49,7 +49,7 @@ class Ranks:
             if len(self.labels) > 1 << 16:
                 self.labels.clear()
                 self.members.clear()
-            label = self.labels[writer.comm] = group(writer.name, writer.size)
+            label = self.labels[writer.comm] = group(writer.name, writer.size, writer.nodes)
         self.members.setdefault(writer.comm, {})[writer.member] = person
         person.comms[label] = f"comm:{writer.comm}"
         if writer.size > 1:
@@ -149,14 +149,14 @@ class Ranks:
         self.rejected[reason] = self.rejected.get(reason, 0) + 1
 
 
-def group(name: str, size: int) -> str:
-    """Return the label of a communicator's kind: its name without a number, else its size.
+def group(name: str, size: int, nodes: int = 0) -> str:
+    """Return the label of a communicator's kind: its name without a number, else its size, and over how many nodes.
 
     Examples
     --------
-    >>> group("DP Group 3", 4), group("", 8), group("node", 2)
-    ('dp_group', 'size8', 'node_group')
+    >>> group("DP Group 3", 4), group("", 8), group("", 8, 1), group("node", 2)
+    ('dp_group', 'size8', 'size8_nodes1', 'node_group')
     """
-    label = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    label = re.sub(r"[^a-z0-9]+", "_", name[:200].lower()).strip("_")
     label = re.sub(r"_?[0-9]+$", "", label)[:40]
-    return f"{label}_group" if label in TAKEN else label or f"size{size}"
+    return f"{label}_group" if label in TAKEN else label or f"size{size}" + (f"_nodes{nodes}" if nodes else "")

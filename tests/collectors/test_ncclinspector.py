@@ -44,7 +44,7 @@ def marker(coll: int, p2p: int = 0, **more: int) -> str:
 
 def test_a_short_record() -> None:
     found = reader().read(0, line({}))
-    assert found.writer == ("0x9f3a", "", 5, 16, "n017", 42)
+    assert found.writer == ("0x9f3a", "", 5, 16, "n017", 42, 2)
     assert found.operation[:7] == ("0x9f3a", 1201, 5, 16, "allreduce", 268435456, 0.00148)
     assert found.operation.bandwidth == pytest.approx(340.1e9)
     assert math.isnan(found.operation.start)
