@@ -154,6 +154,11 @@ FILES = {
     "gpud": "answers of gpud's API: states, events, metrics, info, machine-info",
     "ipmi": "sensor listings of ipmitool or ipmi-sensors",
     "nvsentinel": "health events of NVSentinel",
+    "inspector": "NCCL Inspector's JSON files of a job, or its folder",
+    "kineto": "PyTorch profiler (Chrome) traces of a job, one per rank",
+    "nccltests": "logs of nccl-tests, or folders of them",
+    "nvrx": "logs with straggler reports of nvidia-resiliency-ext",
+    "superbench": "SuperBench results or monitor samples (JSON lines)",
 }
 
 

@@ -46,6 +46,11 @@ COLLECTORS: dict[str, Callable[[Path], Any]] = {
     "kernel": lambda path: plugins.collector("kernel", path),
     "kernellog": lambda path: plugins.collector("kernellog", [path / "none.log"]),
     "memory": lambda path: plugins.collector("memory", path),
+    "inspector": lambda path: plugins.collector("inspector", [path / "n1-pid1.log"]),
+    "kineto": lambda path: plugins.collector("kineto", [path / "rank0.json"]),
+    "nccl": lambda path: plugins.collector("nccl", path / "none", ras=""),
+    "nccltests": lambda path: plugins.collector("nccltests", [path / "none.log"]),
+    "nvrx": lambda path: plugins.collector("nvrx", [path / "none.log"]),
     "openmetrics": lambda path: plugins.collector("openmetrics", [path / "none.txt"]),
     "pcie": lambda path: plugins.collector("pcie", path),
     "prometheus": lambda path: plugins.collector("prometheus", "http://127.0.0.1:9", start=0, end=10_000_000, step=1_000_000),
@@ -57,6 +62,8 @@ COLLECTORS: dict[str, Callable[[Path], Any]] = {
     "redfish": lambda path: plugins.collector("redfish", "http://127.0.0.1:9"),
     "rosterfile": lambda path: plugins.collector("rosterfile", path / "none.toml"),
     "slurm": lambda path: plugins.collector("slurm", [path / "none.txt"]),
+    "steps": lambda path: plugins.collector("steps", path / "none" / "steps.sock"),
+    "superbench": lambda path: plugins.collector("superbench", [path / "none.jsonl"]),
     "table": lambda path: plugins.collector("table", path / "none.csv", path / "none.toml"),
 }
 
