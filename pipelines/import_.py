@@ -28,11 +28,11 @@ def command() -> None:
     Examples:
       grayscope import prometheus --url http://prometheus:9090 --start -6h --out lastnight
       grayscope import openmetrics scrape.prom.gz --out look
+      grayscope import kernel dmesg.txt --zone UTC --out log
       grayscope import table drives.csv --map drives.toml --out drives
       grayscope import flightrecorder dumps/ --out hang
       grayscope import nvidiasmi n017.xml --out look
       grayscope import nvsentinel events.jsonl --out health
-      grayscope import kernel dmesg.txt --zone UTC --out log
     """
 
 
