@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -32,13 +30,16 @@ PIECES = (
 MANY = settings(max_examples=2000, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 
-@st.composite
-def mutated(draw: Any, *examples: bytes) -> bytes:
-    """Draw one of the examples with up to six edits."""
-    data = draw(st.sampled_from(examples))
-    for _ in range(draw(st.integers(0, 6))):
-        at = draw(st.integers(0, len(data)))
-        end = min(len(data), at + draw(st.sampled_from((0, 0, 1, 1, 3, 20, 1 << 20))))
-        new = draw(st.one_of(st.sampled_from(PIECES), st.binary(max_size=3), st.just(data[at:end] * 2)))
-        data = data[:at] + new + data[end:]
-    return bytes(data)
+def mutated(*examples: bytes) -> st.SearchStrategy[bytes]:
+    """Yield one of the examples with up to six edits."""
+    lengths = st.sampled_from((0, 0, 1, 1, 3, 20, 1 << 20))
+    edits = st.lists(st.tuples(st.integers(0, 1 << 20), lengths, st.sampled_from((*PIECES, None)) | st.binary(max_size=3)), max_size=6)
+    return st.tuples(st.sampled_from(examples), edits).map(_edited)
+
+
+def _edited(drawn: tuple[bytes, list[tuple[int, int, bytes | None]]]) -> bytes:
+    data, edits = drawn
+    for at, length, new in edits:
+        at %= len(data) + 1
+        data = data[:at] + (data[at : at + length] * 2 if new is None else new) + data[at + length :]
+    return data
