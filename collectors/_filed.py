@@ -5,17 +5,20 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from grayscope.catalogue import Catalogue
 from grayscope.errors import InputError
 from grayscope.event import Event
-from grayscope.tracewriter import TraceWriter
 
 from ._naming import Naming
 from ._rosters import Changes, closed
 from ._series import Look, Series
+
+if TYPE_CHECKING:
+    from grayscope.tracewriter import TraceWriter
 
 #: Samples and events that are held at a time.
 MOST, MOST_EVENTS = 1 << 27, 1 << 20

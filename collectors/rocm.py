@@ -20,6 +20,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,13 +28,15 @@ from grayscope.catalogue import Catalogue
 from grayscope.errors import InputError, Unsupported, shorten
 from grayscope.message import Message
 from grayscope.rates import Rates
-from grayscope.tracewriter import TraceWriter
 
 from ._filed import Filed, contents, stamps
 from ._live import Live
 from ._naming import Naming
 from ._rocmjson import Reader, Sample, parse
 from ._series import Look, Series
+
+if TYPE_CHECKING:
+    from grayscope.tracewriter import TraceWriter
 
 OPTIONS = (
     "--showtemp", "--showclocks", "--showpower", "--showmaxpower", "--showuse", "--showmemuse", "--showmeminfo", "vram", "--showreplaycount",

@@ -149,8 +149,8 @@ class Costs:
                     self.usual.learn(f"{tick.subjects[s]}{ALONE}", float(alone[s]))
 
     def _places(self, tick: Tick) -> dict[str, list[int]]:
-        """Return the ranks or communicators in which a suspect would be felt; each is one suspect's, the latest's."""
-        felt: dict[int, tuple[int, str]] = {}
+        """Return the ranks or communicators in which a suspect would be felt; each is one suspect's: the smallest part's, of equals the latest's."""
+        felt: dict[int, tuple[int, int, str]] = {}
         ranks, where = tick.table == "rank", self._crossing(tick)
         for subject, who in self.suspects.items():
             row = tick.roster.rows.get(subject)
@@ -163,9 +163,9 @@ class Costs:
             else:
                 here = where.get(subject, where.get(parent if "/" in parent else "", []))
             for s in here:
-                felt[s] = max(felt.get(s, (-1, "")), (who.since, subject))
+                felt[s] = max(felt.get(s, (-1, -1, "")), (subject.count("/"), who.since, subject))
         places: dict[str, list[int]] = {}
-        for s, (_, subject) in sorted(felt.items()):
+        for s, (_, _, subject) in sorted(felt.items()):
             places.setdefault(subject, []).append(s)
         return places
 
@@ -175,7 +175,7 @@ class Costs:
         if known is None or known[0] is not tick.roster or known[1] is not tick.subjects:
             where: dict[str, list[int]] = {}
             for s, name in enumerate(tick.subjects):
-                for part in [tick.roster.key(name, "gpu")] if tick.table == "rank" else tick.roster.crosses(name):
+                for part in (tick.roster.key(name, "gpu"), tick.roster.key(name, "node")) if tick.table == "rank" else tick.roster.crosses(name):
                     where.setdefault(part, []).append(s)
             known = self._where[tick.table] = (tick.roster, tick.subjects, where)
         return known[2]
