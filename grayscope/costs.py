@@ -119,7 +119,7 @@ class Costs:
         self.sound = self._sound(tick, standing, row, far) if standing.doubted.any() else tick.values[row]
         if not self.suspects:
             return
-        for subject, mine in self._places(tick).items():
+        for subject, mine in self._places(tick, far).items():
             carried = self.suspects[subject].mechanism in CARRIED
             found = self._cost(tick, standing, row, subject, mine, self._more(tick, mine, alone if carried else far, carried), steps, float(rate))
             if found is not None and columns.ticks % EVERY == 0:
@@ -141,16 +141,19 @@ class Costs:
         return told[1] if told else None
 
     def _learn(self, tick: Tick, standing: Standing, far: Floats, alone: Floats) -> None:
-        held = {s for mine in self._places(tick).values() for s in mine}
+        held = {s for mine in self._places(tick, far).values() for s in mine}
         for s in np.flatnonzero(np.isfinite(far) & ~standing.doubted).tolist():
             if s not in held:
                 self.usual.learn(_name(tick, s), float(far[s]))
                 if tick.table != "rank" and np.isfinite(alone[s]):
                     self.usual.learn(f"{tick.subjects[s]}{ALONE}", float(alone[s]))
 
-    def _places(self, tick: Tick) -> dict[str, list[int]]:
-        """Return the ranks or communicators in which a suspect would be felt; each is one suspect's: the smallest part's, of equals the latest's."""
-        felt: dict[int, tuple[int, int, str]] = {}
+    def _places(self, tick: Tick, far: Floats) -> dict[str, list[int]]:
+        """Return the ranks or communicators in which a suspect would be felt; each is one suspect's.
+
+        That of the smallest part unless its neighbours suffer alike, of equals the latest's."""
+        felt: dict[int, list[tuple[int, int, str]]] = {}
+        inside: dict[str, list[int]] = {}
         ranks, where = tick.table == "rank", self._crossing(tick)
         for subject, who in self.suspects.items():
             row = tick.roster.rows.get(subject)
@@ -163,11 +166,20 @@ class Costs:
             else:
                 here = where.get(subject, where.get(parent if "/" in parent else "", []))
             for s in here:
-                felt[s] = max(felt.get(s, (-1, -1, "")), (subject.count("/"), who.since, subject))
+                felt.setdefault(s, []).append((subject.count("/"), who.since, subject))
+            inside[subject] = here
         places: dict[str, list[int]] = {}
-        for s, (_, _, subject) in sorted(felt.items()):
-            places.setdefault(subject, []).append(s)
+        for s, some in sorted(felt.items()):
+            wide = [c for c in some if c[0] == min(some)[0]]
+            most = max(wide) if len(wide) < len(some) and self._alike(tick, s, inside[max(wide)[2]], far) else max(some)
+            places.setdefault(most[2], []).append(s)
         return places
+
+    def _alike(self, tick: Tick, s: int, mine: list[int], far: Floats) -> bool:
+        """Say whether the other ranks of a suspect are as much worse than usual as this one, by half at least: then it is not this one's own."""
+        more = {q: float(far[q]) - self.usual.known.get(_name(tick, q), (0.0, 0))[0] for q in mine}
+        others = sorted(m for q, m in more.items() if q != s and math.isfinite(m))
+        return bool(others) and others[len(others) // 2] >= more[s] / 2
 
     def _crossing(self, tick: Tick) -> dict[str, list[int]]:
         """Return which ranks run on each GPU, or which communicators cross each part; worked out again only when the roster has changed."""

@@ -125,3 +125,21 @@ def test_a_pause_changes_nothing() -> None:
     fresh.restore(other.costs.snapshot())
     other.costs = fresh
     assert one.play(ranks, {3: 2.12}, 30, said) == other.play(ranks, {3: 2.12}, 30, said)
+
+
+def nodes(time: int, seconds: dict[int, float]) -> Tick:
+    """Return one tick of 24 ranks on three nodes; all take 2.0 s but those given."""
+    names = tuple(f"job:1/r{k:02}" for k in range(24))
+    rows = [RosterRow(n, "rank", keys={"job": "job:1", "role": "", "gpu": f"n{1 + k // 8}/gpu{k % 8}", "node": f"n{1 + k // 8}"}) for k, n in enumerate(names)]
+    values = np.array([[seconds.get(k, 2.0) for k in range(24)]], np.float32)
+    return Tick("rank", time, 10 * S, Roster(rows).at(0), names, ("compute_seconds",), values, np.zeros(24, bool))
+
+
+@pytest.mark.parametrize(("slow", "guilty"), [(range(8), "n1"), (range(3, 4), "n1/gpu3")], ids=["all ranks of the node", "one rank"])
+def test_a_node_that_lost_a_bond_member_and_a_gpu_that_corrects_errors_are_told_apart_by_the_other_ranks(slow: range, guilty: str) -> None:
+    said = Evidence([*accused("n1", "bond_degraded", "bond_member"), *accused("n1/gpu3", "ecc_burst", "hbm_ecc")])
+    run = Run()
+    run.play(nodes, {}, 60)
+    found = run.play(nodes, dict.fromkeys(slow, 2.1), 60, said)
+    felt = {f.subject for f in found[-4:] if state_of(f) == "gray"}
+    assert felt == {guilty}
