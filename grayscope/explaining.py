@@ -41,7 +41,7 @@ def explain(incident: Incident, spent: Entry | None = None) -> str:
     >>> print(explain(Incident("ab", "n1", "n1", "masked", "ticket", "psu_lost", 0, 60_000_000)))
     what: n1 is masked (psu_lost), a ticket, since 1970-01-01T00:00:00Z, noticed 1970-01-01T00:01:00Z, open
     why first: nothing else is held
-    how sure: 100% that it is the first suspect
+    how sure: 100% that it is n1 and none of the others
     refuted if: The trouble goes on unchanged after the first suspect has been left out.
     """
     lines = [
@@ -126,10 +126,13 @@ def _signal(s: Mapping[str, Any]) -> str:
     if s["value"] is None or s["expected"] is None:
         return f"{s['why'] or s['metric']}; {since}{rest}"
     metric = Catalogue.load().get(s["metric"])
-    unit = metric.unit if metric is not None else ""
-    of = f"median of {s['n_peers']} peers" if s["n_peers"] else "expected"
-    more = "" if s["n_peers"] and s["why"].startswith(f"{s['metric']} ") else f"; {s['why']}" if s["why"] else ""
-    return f"{s['metric']} {number(s['value'], unit)}, {of} {number(s['expected'], unit)}: {ratio(s['value'], s['expected'])}, {since}{more}{rest}"
+    unit, far = metric.unit if metric is not None else "", ratio(s["value"], s["expected"])
+    peers = f"median of {s['n_peers']} peers" if s["n_peers"] else "expected"
+    numbers = f"{s['metric']} {number(s['value'], unit)}, {peers} {number(s['expected'], unit)}: {far}"
+    if not (s["metric"] in s["why"] and f" {far} " in s["why"]):  # the detector says something else, or nothing
+        return f"{numbers}, {since}{'; ' if s['why'] else ''}{s['why']}{rest}"
+    plain = s["n_peers"] and s["why"].startswith(s["metric"])
+    return f"{numbers if plain else s['why']}{f' ({peers})' if s['n_peers'] and not plain else ''}, {since}{rest}"
 
 
 def _members(i: Incident) -> Iterator[tuple[str, str]]:
@@ -151,12 +154,12 @@ def _rivals(i: Incident) -> Iterator[tuple[str, str]]:
 def _left(i: Incident, spent: Entry | None) -> Iterator[tuple[str, str]]:
     """Yield what is left: by the ledger, else by the newest signal that knows."""
     if spent is not None:
-        yield "left", f"{spent.mechanism}: {left_in_words(spent)}, {end_in_words(spent)}"
+        yield "left", f"{spent.mechanism}: {left_in_words(spent)}; when it is used up: {end_in_words(spent)}"
         return
     told: list[Any] = [s for p in i.evidence if p.get("subject") == i.subject for s in _told(p) if s["left"] is not None]
     if told:
-        until = f", used up {utc(told[-1]['exhausted_at'])}" if told[-1]["exhausted_at"] else ", when it is used up is not foreseeable"
-        yield "left", f"{told[-1]['metric']}: {number(told[-1]['left'])}{until}"
+        until = utc(told[-1]["exhausted_at"]) if told[-1]["exhausted_at"] else "not foreseeable"
+        yield "left", f"{told[-1]['metric']}: {number(told[-1]['left'])}; when it is used up: {until}"
 
 
 def _told(piece: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
@@ -166,7 +169,7 @@ def _told(piece: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
 
 def _sure(i: Incident) -> str:
     """Return both chances: that it is this one of the suspects, and how seldom noise alone would say as much."""
-    whom = f"{i.probability:.0%} that it is the first suspect"
+    whom = f"{i.probability:.0%} that it is {i.subject} and none of the others"
     strength = max((float(str(p["strength"])) for p in i.evidence if "strength" in p), default=math.nan)
     if math.isnan(strength):
         return whom
