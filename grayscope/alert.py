@@ -16,7 +16,8 @@ class Alert:
     labels : mapping of str to str
         ``alertname``, ``cluster``, ``incident``, ``severity``; on masked failures also ``urgency`` where it is known.
     annotations : mapping of str to str
-        Everything else: summary, subject, place, mode, why, and mechanism, left, exhausted_at where the ledger knows.
+        Everything else: summary, subject, place, mode, why, description (the explanation in detail, several lines), and
+        mechanism, left, exhausted_at where the ledger knows.
     starts : int
         Microseconds.
     ends : int or None

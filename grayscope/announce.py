@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from grayscope.alert import Alert
+from grayscope.explaining import explain, nearest
 from grayscope.incident import Incident
 from grayscope.ledger import DAY, Entry, urgency
 from grayscope.ledgerwords import end_in_words, left_in_words
@@ -45,9 +47,14 @@ class Announce:
             if old is not None and (old.labels != new.labels or incident.ended is not None):
                 yield Alert(old.labels, old.annotations, old.starts, last)
                 del self.firing[incident.id]
-            if incident.ended is None and old != new:
-                self.firing[incident.id] = new
-                yield new
+            if incident.ended is None and (old is None or _told(old) != _told(new)):
+                yield self._fire(incident, new)
+
+    def _fire(self, i: Incident, alert: Alert) -> Alert:
+        """Add the detail, only now: most changes of an incident tell a receiver nothing."""
+        words = {**alert.annotations, "description": explain(i, self._nearest(i.subject))}
+        self.firing[i.id] = replace(alert, annotations=words)
+        return self.firing[i.id]
 
     def _alert(self, i: Incident) -> Alert:
         labels = {"alertname": NAMES[i.state], "cluster": self.cluster, "incident": i.id, "severity": i.severity}
@@ -70,8 +77,7 @@ class Announce:
 
     def _nearest(self, subject: str) -> Entry | None:
         """Return what ends first of all that the subject has spent."""
-        of = self.ledger.get(subject, {}).values()
-        return min(of, key=lambda e: (e.left > 0, e.exhausted_at or 1 << 62, e.mechanism, e.unit), default=None)
+        return nearest(self.ledger.get(subject, {}).values())
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the rows of the ledger, and what fires (by what was known then)."""
@@ -86,7 +92,17 @@ class Announce:
         for entry in ledger:
             self._keep(Entry(*entry))
         known = {key: Alert(labels, words, starts) for key, labels, words, starts in told}
-        self.firing = {i.id: known.get(i.id) or self._alert(i) for i in incidents}
+        self.firing = {}
+        for i in incidents:
+            if i.id in known:
+                self.firing[i.id] = known[i.id]
+            else:
+                self._fire(i, self._alert(i))
+
+
+def _told(a: Alert) -> tuple[object, ...]:
+    """Return what a receiver is told anew when it changes; the detail goes along but is no news of its own."""
+    return (a.labels, a.starts, {k: v for k, v in a.annotations.items() if k != "description"})
 
 
 def _starts(i: Incident) -> int:

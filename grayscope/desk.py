@@ -150,7 +150,8 @@ def _summary(first: Member, state: str, members: dict[str, Member]) -> str:
 
 
 def _piece(v: Verdict) -> dict[str, object]:
-    return {"time": v.time, "subject": v.subject, "state": v.state, "side": v.side, "metric": v.metric, "strength": v.strength, "why": v.why}
+    told = {"time": v.time, "subject": v.subject, "state": v.state, "side": v.side, "metric": v.metric, "strength": v.strength, "why": v.why}
+    return {**told, "mode": v.mode, "signals": [s._asdict() for s in v.shown]}
 
 
 def _common(a: str, b: str) -> str:

@@ -13,8 +13,9 @@ import numpy as np
 from grayscope.evidence import Evidence, Finding
 from grayscope.horizons import threshold
 from grayscope.modes import Modes
+from grayscope.shown import signal, signals
 from grayscope.tick import Tick
-from grayscope.verdict import Verdict
+from grayscope.verdict import Signal, Verdict
 
 #: A finding holds for so many ticks of its table without being seen again.
 HOLD = 40
@@ -176,7 +177,11 @@ class Judge:
             return None
         previous, case.state, case.supported = case.state, state, now
         case.mode = cause.finding.mode if cause else ""
-        return _verdict(subject, case.table, state, previous, time, best, cause)
+        return _verdict(subject, case.table, state, previous, time, best, cause, self._shown(case, best, cause))
+
+    def _shown(self, case: Case, best: Track | None, cause: Track | None) -> tuple[Signal, ...]:
+        first = [signal(t.finding, t.since) for t in (best, cause) if t is not None]
+        return signals(first, (signal(t.finding, t.since) for t in case.tracks.values()), self.enter - SLACK) if first else ()
 
     def _asks(self, case: Case, state: str, time: int) -> bool:
         """Say whether a new ticket still waits for what the workload says."""
@@ -239,14 +244,16 @@ def _explains(mode: str) -> frozenset[str]:
     return known.explains if known else frozenset()
 
 
-def _verdict(subject: str, table: str, state: str, previous: str, time: int, best: Track | None, cause: Track | None) -> Verdict:
+def _verdict(
+    subject: str, table: str, state: str, previous: str, time: int, best: Track | None, cause: Track | None, shown: tuple[Signal, ...]
+) -> Verdict:  # fmt: skip
     if best is None or cause is None:
         return Verdict(time, subject, state, previous, 0.0, "nothing speaks against it any more", time, table=table)
     f, c = best.finding, cause.finding
     why = f.why if c is f else f"{f.why}; the cause may be: {c.why}"
     since, spent = min(best.since, cause.since), c.exhausted_at or f.exhausted_at or None
     return Verdict(
-        time, subject, state, previous, f.strength, why, since, c.mode, c.mechanism or f.mechanism, f.metric, f.side, c.left, spent, table, _rivals(f)
+        time, subject, state, previous, f.strength, why, since, c.mode, c.mechanism or f.mechanism, f.metric, f.side, c.left, spent, table, _rivals(f), shown
     )
 
 

@@ -15,7 +15,10 @@ SEVERITIES = ("page", "ticket", "notice")
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """One kind of trouble, or of harmless look-alike (severity ``notice``); `explains` are modes it may show itself as."""
+    """One kind of trouble, or of harmless look-alike (severity ``notice``).
+
+    `explains` are modes it may show itself as; `refuted` is one sentence: what would show that it is something else.
+    """
 
     name: str
     severity: str
@@ -23,6 +26,7 @@ class Mode:
     runbook: str
     mechanism: str | None = None
     explains: frozenset[str] = frozenset()
+    refuted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Mechanism:
 
 @dataclass(frozen=True, slots=True)
 class Modes:
-    """All modes and mechanisms by name.
+    """All modes and mechanisms by name, and by side what would refute a trouble without a name.
 
     Examples
     --------
@@ -47,6 +51,7 @@ class Modes:
 
     modes: Mapping[str, Mode]
     mechanisms: Mapping[str, Mechanism]
+    refuted: Mapping[str, str]
 
     @classmethod
     def load(cls) -> Modes:
@@ -60,7 +65,8 @@ def _packaged() -> Modes:
     mechanisms = {name: Mechanism(name, *row) for name, row in document["mechanisms"].items()}
     modes = {}
     for name, entry in document["modes"].items():
-        mode = Mode(name, entry["severity"], tuple(entry["sides"]), entry["runbook"], entry.get("mechanism"), frozenset(entry.get("explains", ())))
+        explains = frozenset(entry.get("explains", ()))
+        mode = Mode(name, entry["severity"], tuple(entry["sides"]), entry["runbook"], entry.get("mechanism"), explains, entry["refuted"])
         if mode.severity not in SEVERITIES:
             raise InputError.at(f"modes: {name}", "severity", ", ".join(SEVERITIES), mode.severity)
         if mode.mechanism is not None and mode.mechanism not in mechanisms:
@@ -68,4 +74,4 @@ def _packaged() -> Modes:
         for other in mode.explains - document["modes"].keys():
             raise InputError.at(f"modes: {name}", "explains", "names of modes", other)
         modes[name] = mode
-    return Modes(modes, mechanisms)
+    return Modes(modes, mechanisms, document["refuted"])

@@ -11,6 +11,7 @@ import numpy as np
 
 from grayscope.evidence import Evidence, Finding
 from grayscope.judge import RANK
+from grayscope.shown import signal
 from grayscope.tick import Tick
 from grayscope.verdict import Verdict
 
@@ -82,4 +83,7 @@ def _decide(subject: str, case: Said, tick: Tick) -> Verdict | None:
     if best is None:
         return Verdict(tick.time, subject, "normal", previous, 0.0, "no longer found", tick.time, table=tick.table)
     f = best[2]
-    return Verdict(tick.time, subject, state, previous, f.strength, f.why, f.since, f.mode, f.mechanism, f.metric, f.side, f.left, table=best[3])
+    return Verdict(
+        tick.time, subject, state, previous, f.strength, f.why, f.since, f.mode, f.mechanism, f.metric, f.side, f.left, table=best[3],
+        shown=(signal(f, f.since),),
+    )  # fmt: skip

@@ -39,6 +39,7 @@ class Run:
     coverage: pl.DataFrame
     counts: dict[str, int]
     found: list[Incident]
+    entries: list[Entry]
 
 
 def replay(
@@ -85,7 +86,7 @@ def replay(
         outputs.write(Path(out), engine, about(trace, settings, counts, time.perf_counter() - began))
     frames = tables(outputs.verdicts, outputs.latest(), outputs.evidence, engine.coverage, outputs.ledger)
     verdicts, incidents, evidence, ledger, coverage = (_frame(pl, frames[k]) for k in ("verdicts", "incidents", "scores", "ledger", "coverage"))
-    return Run(verdicts, incidents, evidence, ledger, coverage, counts, outputs.latest())
+    return Run(verdicts, incidents, evidence, ledger, coverage, counts, outputs.latest(), outputs.ledger)
 
 
 class Collected:

@@ -196,7 +196,13 @@ def _incident(i: Incident) -> dict[str, Any]:
 
 
 def _pieces(incident: Incident) -> list[dict[str, Any]]:
-    return [{k: (utc(v) if k == "time" and isinstance(v, int) else v) for k, v in piece.items()} for piece in incident.evidence]
+    return [_dated(piece) for piece in incident.evidence]
+
+
+def _dated(piece: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a piece of evidence with its times, and those of its signals, in words."""
+    told = {k: (utc(v) if k in ("time", "since", "exhausted_at") and isinstance(v, int) else v) for k, v in piece.items()}
+    return told | {"signals": [_dated(s) for s in piece["signals"]]} if "signals" in piece else told
 
 
 def _entry(e: Entry) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from grayscope.errors import shorten
@@ -12,8 +12,8 @@ from grayscope.incident import SEVERITIES, Incident
 from grayscope.wording import utc
 
 
-def incident_lines(incidents: Iterable[Incident]) -> Iterator[str]:
-    """Yield one line per incident, gravest first.
+def incident_lines(incidents: Iterable[Incident], details: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Yield one line per incident, gravest first; below it, indented, its `details` by id.
 
     Examples
     --------
@@ -24,6 +24,7 @@ def incident_lines(incidents: Iterable[Incident]) -> Iterator[str]:
     for i in sorted(incidents, key=lambda i: (-SEVERITIES.index(i.severity), i.noticed, i.id)):
         end = f"ended {utc(i.ended)}" if i.ended is not None else "open"
         yield f"{i.severity:<7} {utc(i.noticed)}  {shorten(i.summary, 400)} [{i.mode or 'mode unknown'}, {end}]"
+        yield from (f"        {line}" for line in (details or {}).get(i.id, "").splitlines())
 
 
 @contextmanager

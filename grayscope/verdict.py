@@ -3,9 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 #: The five states, calmest first.
 STATES = ("normal", "unknown", "masked", "gray", "failed")
+
+
+class Signal(NamedTuple):
+    """One finding as it held when the verdict was spoken; None is unknown, so that equal signals are equal and JSON can hold them.
+
+    `expected` is the median of `n_peers` peers, or (without peers) what the component itself used to be, or a limit. Times are microseconds.
+    """
+
+    side: str
+    detector: str
+    metric: str
+    mode: str
+    strength: float
+    value: float | None
+    expected: float | None
+    n_peers: int
+    since: int
+    left: float | None
+    exhausted_at: int | None
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +56,8 @@ class Verdict:
         Table of the subject.
     rivals : tuple of (subject, probability)
         Others that the data cannot tell from the subject, most likely first.
+    shown : tuple of Signal
+        What it rests on: the finding that decided, its cause, and what else held.
     """
 
     time: int
@@ -52,3 +75,4 @@ class Verdict:
     exhausted_at: int | None = None
     table: str = ""
     rivals: tuple[tuple[str, float], ...] = ()
+    shown: tuple[Signal, ...] = ()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from grayscope.alert import Alert
 from grayscope.announce import NAMES, Announce
 from grayscope.desk import Desk
+from grayscope.modes import Modes
 from grayscope.verdict import STATES, Verdict
 
 
@@ -71,4 +74,18 @@ def test_restored_from_open_incidents_it_says_the_same() -> None:
     alerts(announce, desk, say(5, "masked"), say(7, "gray", "masked"), say(8, "masked", subject="n1/gpu0/pcie"))
     other = Announce("c")
     other.restore(desk.open.values())
-    assert other.firing == announce.firing
+    assert {key: news(alert) for key, alert in other.firing.items()} == {key: news(alert) for key, alert in announce.firing.items()}
+    straight = Announce("c")
+    straight.restore(desk.open.values(), announce.snapshot())
+    assert straight.firing == announce.firing
+
+
+def news(alert: Alert) -> Alert:
+    return replace(alert, annotations={k: v for k, v in alert.annotations.items() if k != "description"})
+
+
+def test_the_detail_goes_along_and_says_what_would_refute_it() -> None:
+    (alert,) = alerts(Announce("c"), Desk("c"), say(5, "gray"))
+    lines = alert.annotations["description"].splitlines()
+    assert lines[0].startswith("what: n1/gpu0 is gray (slow_rank), a page")
+    assert f"refuted if: {Modes.load().modes['slow_rank'].refuted}" in lines

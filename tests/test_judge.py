@@ -209,3 +209,9 @@ def test_a_better_name_is_told_once() -> None:
 def test_a_look_alike_accuses_nobody() -> None:
     busy = Finding(1, "n1/nic0", "service", "slower", 30.0, "fabric_congestion", metric="waits", why="congested")
     assert state_of(busy) == "unknown"
+
+
+def test_it_shows_what_decided_and_then_what_else_held() -> None:
+    found = [*says(metric="a"), *says("condition", ENTER + 5, metric="b"), *says("condition", ENTER - 2 * SLACK, metric="c")]
+    (verdict,) = Judge(1.0).step(tick(1), Evidence(found))
+    assert [(s.metric, s.side, s.value) for s in verdict.shown] == [("a", "service", None), ("b", "condition", None)]

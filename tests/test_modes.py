@@ -23,6 +23,13 @@ def test_names_and_words() -> None:
         assert mode.runbook.endswith(".")
 
 
+def test_every_mode_and_every_side_says_what_would_refute_it() -> None:
+    said = {**{name: mode.refuted for name, mode in MODES.modes.items()}, **MODES.refuted}
+    assert {name for name, words in said.items() if not (len(words) > 20 and words.endswith("."))} == set()
+    assert set(MODES.refuted) == set(SIDES)
+    assert len(set(said.values())) == len(said), "each in its own words"
+
+
 def test_sides_are_the_catalogues() -> None:
     for name, mode in MODES.modes.items():
         assert set(mode.sides) <= set(SIDES), name

@@ -42,6 +42,16 @@ def test_command_and_function_say_the_same(trace: Path, tmp_path: Path) -> None:
     assert results.run["versions"].keys() >= {"grayscope", "numpy", "numba", "pyarrow"}
 
 
+def test_each_incident_in_detail_when_asked(trace: Path) -> None:
+    told, rows = replay(trace, "--explain").stdout, [json.loads(line) for line in replay(trace, "--explain", "--json").stdout.splitlines()]
+    assert told.count("        refuted if: ") == len(rows) > 0
+    assert all(f"        {line}" in told for row in rows for line in row["detail"].splitlines())
+    (hot,) = (row for row in rows if row["subject"] == "n002/gpu3")
+    assert "shown by: n002/gpu3, " in hot["detail"]
+    assert hot["evidence"][0]["signals"][0]["n_peers"] > 0
+    assert "refuted if" not in replay(trace).stdout
+
+
 def test_the_exit_code_tells_only_when_asked(trace: Path) -> None:
     assert replay(trace).return_value == 0
     assert replay(trace, "--exit-code").return_value == 1

@@ -1,0 +1,143 @@
+"""The parts of grayscope that an ablation takes away, one at a time: a detector, or one attribute of the line that is patched in this process.
+
+The product has no switches for them: what is patched here is what the code that runs looks up anyway, and patching what is not there fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from grayscope import horizons, plugins, tails
+
+WHOLE = "everything on"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing to do without.
+
+    Parameters
+    ----------
+    name : str
+    without : str
+        What is done instead, in a few words.
+    detector : str
+        To leave out, ``""`` for none.
+    patches : mapping of str to object
+        Dotted names with what takes their place.
+    """
+
+    name: str
+    without: str
+    detector: str = ""
+    patches: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """Return the detectors that run."""
+        return tuple(d for d in plugins.default_detectors() if d != self.detector)
+
+
+# -- what takes the place of a function; of a method, the first argument is its object ---------------------------------
+
+
+def _same(_: object, given: Any, *__: object) -> Any:
+    """Return what was given to a method as it came."""
+    return given
+
+
+def _stays(_: object, findings: Any, *__: object) -> Iterator[Any]:
+    return iter(findings)
+
+
+def _unmoved(findings: Any, *_: object) -> Iterator[Any]:
+    return iter(findings)
+
+
+def _cost_nothing(costs: Any, tick: Any, _: object, row: int, __: object) -> Iterator[Any]:
+    costs.sound = tick.values[row]
+    return iter(())
+
+
+def _no_crowds(*_: object) -> dict[Any, Any]:
+    return {}
+
+
+def _none_restless(move: Any, _: object) -> Any:
+    return np.zeros_like(move)
+
+
+def _as_known_before(_: object, knee: float) -> tails.Law:
+    return tails.huber(knee)
+
+
+def _learns_nothing(*_: object) -> None:
+    return None
+
+
+def _unknown(*_: object) -> float:
+    return float("nan")
+
+
+def _strongest(_: object, __: object, best: Any) -> Any:
+    return best
+
+
+def _never(*_: object) -> bool:
+    return False
+
+
+#: Name -> (what is done without it, what is patched by what).
+INSIDE: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "load curves": ("values are compared whatever the load", {"grayscope.loads.Loads.learn": _learns_nothing}),
+    "doubt": ("everything is learned from, the sick too", {"grayscope.judge.Judge.doubted": frozenset[str]()}),
+    "own noise": ("all parts are taken to be as noisy as most", {"grayscope.horizons.restless": _none_restless}),
+    "learned tails": ("Huber's law for every metric", {"grayscope.tails.law": _as_known_before}),
+    "long means": ("no mean over more than 16 ticks", {"grayscope.horizons.HORIZONS": horizons.FAST}),
+    "still (STILL)": ("a long mean speaks though it is over", {"grayscope.horizons.STILL": -np.inf}),
+    "crowds": ("each member of a divided group is accused", {"grayscope.horizons.crowds": _no_crowds}),
+    "gathering": ("parts that stand out alike are not their whole's matter", {"grayscope.blame._gathered": _unmoved}),
+    "together": ("nodes that stand out alike are not their leaf's, rack's or batch's matter", {"grayscope.together.Together.step": _stays}),
+    "upstream": ("what many ways cross is not looked for", {"grayscope.upstream.Upstream.step": _same}),
+    "path blame": ("paths are accused themselves", {"grayscope.pathblame.PathBlame.step": _same}),
+    "waiting chains": ("who waits least is the suspect, though it waited elsewhere", {"grayscope.blame.walked": _unmoved}),
+    "patience of communicators": ("they are accused at once", {"grayscope.commblame.PATIENCE": 0}),
+    "congestion": ("the network never says that it is overloaded", {"grayscope.commblame.Congestion.explains": _never}),
+    "host busy": ("no rank is late because its host is busy", {"grayscope.hostbusy.HostBusy._explained": _same}),
+    "costs": ("what suspects cost a job is not worked out", {"grayscope.costs.Costs.step": _cost_nothing}),
+    "impact": (
+        "whether anybody waits for a suspect is unknown",
+        {"grayscope.impact.Impact._weighed": _same, "grayscope.impact.Impact._share": _unknown},
+    ),
+    "asking (ASKS)": ("a ticket does not wait for what the workload says", {"grayscope.judge.ASKS": 0}),
+    "hysteresis": ("a state is left as soon as it is not as strongly supported", {"grayscope.judge.SLACK": 0.0, "grayscope.judge.CALM": 1}),
+    "naming by the cause": ("a trouble is called by its strongest symptom", {"grayscope.judge.Judge._cause": _strongest}),
+    "cascade": ("each verdict is an incident of its own", {"grayscope.desk.related": _never}),
+}
+
+
+def parts() -> list[Part]:
+    """Return everything on, then each default detector, then each part of the line."""
+    detectors = [Part(f"detector {d}", plugins.summary("detectors", d), d) for d in plugins.default_detectors()]
+    return [Part(WHOLE, ""), *detectors, *(Part(name, without, patches=patches) for name, (without, patches) in INSIDE.items())]
+
+
+@contextmanager
+def off(part: Part) -> Iterator[None]:
+    """Do without a part as long as this lasts.
+
+    Raises
+    ------
+    AttributeError
+        What is to be patched is no longer there: name it anew.
+    """
+    with ExitStack() as stack:
+        for target, instead in part.patches.items():
+            stack.enter_context(mock.patch(target, instead))
+        yield

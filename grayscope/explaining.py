@@ -1,0 +1,184 @@
+"""Explaining: an incident in detail, for a person: what was measured against what, what is left, how sure, what would refute it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from grayscope.cascade import effects
+from grayscope.catalogue import Catalogue
+from grayscope.errors import shorten
+from grayscope.incident import Incident
+from grayscope.ledger import Entry
+from grayscope.ledgerwords import end_in_words, left_in_words
+from grayscope.modes import Modes
+from grayscope.wording import number, ratio, utc
+
+SIDES = {
+    "health": "the system's own view", "redundancy": "spare capacity", "service": "what the workload gets", "condition": "a symptom",
+    "load": "load", "coverage": "what is reported",
+}  # fmt: skip
+#: Signals, members and rivals that a text names; the rest is counted.
+SHOWN = 8
+#: Characters of a line.
+WIDE = 400
+#: From this strength on it is a rule that speaks, no estimate (nats).
+RULE = 50.0
+
+
+def explain(incident: Incident, spent: Entry | None = None) -> str:
+    """Return a few lines on an incident, each with its label.
+
+    Parameters
+    ----------
+    incident : Incident
+    spent : Entry, optional
+        What ends first of all that the first suspect has spent; see `nearest`.
+
+    Examples
+    --------
+    >>> print(explain(Incident("ab", "n1", "n1", "masked", "ticket", "psu_lost", 0, 60_000_000)))
+    what: n1 is masked (psu_lost), a ticket, since 1970-01-01T00:00:00Z, noticed 1970-01-01T00:01:00Z, open
+    why first: nothing else is held
+    how sure: 100% that it is n1 and none of the others
+    refuted if: The trouble goes on unchanged after the first suspect has been left out.
+    """
+    lines = [
+        ("what", _what(incident)), ("why first", _first(incident)), *_signals(incident), *_members(incident), *_rivals(incident),
+        *_left(incident, spent), ("how sure", _sure(incident)), ("refuted if", refuted(incident)), *_runbook(incident),
+    ]  # fmt: skip
+    return "\n".join(f"{label}: {shorten(text, WIDE)}" for label, text in lines)
+
+
+def nearest(entries: Iterable[Entry]) -> Entry | None:
+    """Return what ends first of what has been spent, by the latest row of each mechanism and unit.
+
+    Examples
+    --------
+    >>> rows = [Entry(1, "a", "psu", 2, 1, 1, "supplies"), Entry(2, "a", "psu", 2, 2, 0, "supplies"), Entry(2, "a", "nic_fec", 4, 0, 4, "decades")]
+    >>> found = nearest(rows)
+    >>> found.mechanism, found.left
+    ('psu', 0)
+    """
+    latest = {(e.mechanism, e.unit): e for e in sorted(entries, key=lambda e: e.time)}
+    held = (e for e in latest.values() if e.spent > 0 and e.left >= 0)
+    return min(held, key=lambda e: (e.left > 0, e.exhausted_at or 1 << 62, e.mechanism, e.unit), default=None)
+
+
+def explained(incidents: Iterable[Incident], ledger: Iterable[Entry]) -> Iterator[tuple[Incident, str]]:
+    """Yield incidents with their explanations, by what the ledger said until each of them ended."""
+    of: dict[str, list[Entry]] = {}
+    for entry in ledger:
+        of.setdefault(entry.subject, []).append(entry)
+    for i in incidents:
+        yield i, explain(i, nearest(e for e in of.get(i.subject, ()) if i.ended is None or e.time <= i.ended))
+
+
+def refuted(incident: Incident) -> str:
+    """Return what would show that the incident is something else: by its mode, else by the side on which it shows."""
+    known = Modes.load()
+    if incident.mode in known.modes:
+        return known.modes[incident.mode].refuted
+    side = next((str(p.get("side", "")) for p in reversed(incident.evidence) if p.get("subject") == incident.subject), "")
+    return known.refuted.get(side, "The trouble goes on unchanged after the first suspect has been left out.")
+
+
+def _what(i: Incident) -> str:
+    end = f"ended {utc(i.ended)}" if i.ended is not None else "open"
+    up = f", a page since {utc(i.escalated)}" if i.escalated is not None else ""
+    return f"{i.subject} is {i.state} ({i.mode or 'no name for it'}), a {i.severity}, since {utc(i.began)}, noticed {utc(i.noticed)}{up}, {end}"
+
+
+def _first(i: Incident) -> str:
+    """Return why the first suspect is the first: the same order as `cascade.lead` follows."""
+    others = _latest(i)
+    caused = sorted({str(p["mode"]) for s, p in others.items() if s != i.subject and p.get("mode") in effects(i.mode)})
+    if caused:
+        return f"{i.mode} may show itself as {', '.join(caused)}, not the other way round"
+    if i.rivals and not set(others) - {i.subject}:
+        return "the likeliest of those that the data cannot tell apart"
+    return f"the gravest of {len(others)}, then the strongest" if len(others) > 1 else "nothing else is held"
+
+
+def _latest(i: Incident) -> dict[str, dict[str, object]]:
+    """Return the newest piece of evidence of each member."""
+    return {str(p["subject"]): p for p in i.evidence if "subject" in p}
+
+
+def _signals(i: Incident) -> Iterator[tuple[str, str]]:
+    """Yield the signals, each in its newest form, the first suspect's first."""
+    found: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+    for piece in i.evidence:
+        for signal in _told(piece):
+            found[str(piece["subject"]), signal["detector"], signal["metric"]] = signal
+    ordered = sorted(found.items(), key=lambda kv: kv[0][0] != i.subject)
+    for (subject, _, _), signal in ordered[:SHOWN]:
+        yield "shown by", f"{subject}, {SIDES.get(signal['side'], signal['side'])}: {_signal(signal)}"
+    if len(ordered) > SHOWN:
+        yield "shown by", f"{len(ordered) - SHOWN} more"
+
+
+def _signal(s: Mapping[str, Any]) -> str:
+    """Return one signal: value, what was expected by how many, ratio, since; then the detector's own words where they say more."""
+    since = f"since {utc(s['since'])}" if s["since"] else "since when is unknown"
+    rest = f" [{s['detector']}, {s['side']}]"
+    if s["value"] is None or s["expected"] is None:
+        return f"{s['why'] or s['metric']}; {since}{rest}"
+    metric = Catalogue.load().get(s["metric"])
+    unit, far = metric.unit if metric is not None else "", ratio(s["value"], s["expected"])
+    peers = f"median of {s['n_peers']} peers" if s["n_peers"] else "expected"
+    numbers = f"{s['metric']} {number(s['value'], unit)}, {peers} {number(s['expected'], unit)}: {far}"
+    if not (s["metric"] in s["why"] and f" {far} " in s["why"]):  # the detector says something else, or nothing
+        return f"{numbers}, {since}{'; ' if s['why'] else ''}{s['why']}{rest}"
+    plain = s["n_peers"] and s["why"].startswith(s["metric"])
+    return f"{numbers if plain else s['why']}{f' ({peers})' if s['n_peers'] and not plain else ''}, {since}{rest}"
+
+
+def _members(i: Incident) -> Iterator[tuple[str, str]]:
+    others = [(s, p) for s, p in _latest(i).items() if s != i.subject]
+    for subject, piece in others[:SHOWN]:
+        mode = str(piece.get("mode", ""))
+        follows = ", which may follow from it" if mode in effects(i.mode) else ""
+        yield "with it", f"{subject} was {piece.get('state')} ({mode or 'no name for it'}){follows}"
+    if len(others) > SHOWN:
+        yield "with it", f"{len(others) - SHOWN} more"
+
+
+def _rivals(i: Incident) -> Iterator[tuple[str, str]]:
+    if i.rivals:
+        more = f" and {len(i.rivals) - SHOWN} more" if len(i.rivals) > SHOWN else ""
+        yield "or else", ", ".join(f"{subject} {chance:.0%}" for subject, chance in i.rivals[:SHOWN]) + more
+
+
+def _left(i: Incident, spent: Entry | None) -> Iterator[tuple[str, str]]:
+    """Yield what is left: by the ledger, else by the newest signal that knows."""
+    if spent is not None:
+        yield "left", f"{spent.mechanism}: {left_in_words(spent)}; when it is used up: {end_in_words(spent)}"
+        return
+    told: list[Any] = [s for p in i.evidence if p.get("subject") == i.subject for s in _told(p) if s["left"] is not None]
+    if told:
+        until = utc(told[-1]["exhausted_at"]) if told[-1]["exhausted_at"] else "not foreseeable"
+        yield "left", f"{told[-1]['metric']}: {number(told[-1]['left'])}; when it is used up: {until}"
+
+
+def _told(piece: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    told: Iterable[Mapping[str, Any]] = piece.get("signals") or ()
+    return told
+
+
+def _sure(i: Incident) -> str:
+    """Return both chances: that it is this one of the suspects, and how seldom noise alone would say as much."""
+    whom = f"{i.probability:.0%} that it is {i.subject} and none of the others"
+    strength = max((float(str(p["strength"])) for p in i.evidence if "strength" in p), default=math.nan)
+    if math.isnan(strength):
+        return whom
+    if strength >= RULE:
+        return f"{whom}; that something is wrong is a rule's word, no estimate"
+    return f"{whom}; noise alone would say as much of one subject once in {number(float(f'{math.exp(max(strength, 0.0)):.2g}'))} weeks"
+
+
+def _runbook(i: Incident) -> Iterator[tuple[str, str]]:
+    mode = Modes.load().modes.get(i.mode)
+    if mode is not None:
+        yield "do first", mode.runbook

@@ -1,0 +1,108 @@
+"""The ablation's own logic: every part can be taken away and comes back, what is done is kept, and the page adds up."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from grayscope import plugins
+from grayscope.errors import UsageError
+
+FOLDER = str(Path(__file__).parents[1] / "benchmarks")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def folder() -> Any:
+    sys.path.insert(0, FOLDER)
+    yield
+    sys.path.remove(FOLDER)
+
+
+def load(name: str = "") -> Any:
+    return importlib.import_module(f"ablation_{name}" if name else "ablation")
+
+
+def part(name: str) -> Any:
+    return next(p for p in load("parts").parts() if p.name == name)
+
+
+def test_each_default_detector_is_a_part_and_no_name_comes_twice() -> None:
+    names = [p.name for p in load("parts").parts()]
+    assert len(names) == len(set(names))
+    assert names[0] == load("parts").WHOLE
+    assert {n.removeprefix("detector ") for n in names if n.startswith("detector ")} == set(plugins.default_detectors())
+    assert part("detector slower").detectors == tuple(d for d in plugins.default_detectors() if d != "slower")
+
+
+def test_what_is_patched_is_there_while_it_is_off_and_back_afterwards() -> None:
+    for one in load("parts").parts():
+        before = {target: resolved(target) for target in one.patches}
+        with load("parts").off(one):
+            assert all(resolved(target) is instead for target, instead in one.patches.items()), one.name
+        assert {target: resolved(target) for target in one.patches} == before, one.name
+
+
+def test_a_patch_of_what_is_no_longer_there_is_told() -> None:
+    gone = load("parts").Part("gone", "", patches={"grayscope.horizons.NO_SUCH_THING": 1})
+    with pytest.raises(AttributeError, match="NO_SUCH_THING"), load("parts").off(gone):
+        pass
+
+
+def resolved(target: str) -> Any:
+    """Return what a dotted name stands for, as it stands in its class or module."""
+    where, _, name = target.rpartition(".")
+    owner = importlib.import_module("pkgutil").resolve_name(where)
+    return vars(owner)[name]
+
+
+def test_an_unknown_part_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="crowds"):
+        load().chosen("crowd")
+    assert [p.name for p in load().chosen("costs,crowds")] == [load("parts").WHOLE, "costs", "crowds"]
+
+
+def figures(**some: int) -> Any:
+    return load("runs").Figures(**({"rows": 10, "found": 8, "matched": 8, "false": 2, "exact": 6, "right": 7} | some))
+
+
+def test_figures_add_up_and_shares_of_nothing_are_no_error() -> None:
+    both = figures() + figures(found=0, matched=0, false=0)
+    assert (both.rows, both.found, both.false) == (20, 8, 2)
+    assert (both.precision, both.recall, round(both.f1, 4)) == (0.8, 0.4, 0.5333)
+    nothing = load("runs").Figures()
+    assert (nothing.precision, nothing.recall, nothing.f1) == (1.0, 1.0, 1.0)
+
+
+def test_the_page_ranks_parts_and_names_those_that_earn_nothing() -> None:
+    runs, page = load("runs"), load("page")
+    some = [part(n) for n in (load("parts").WHOLE, "costs", "crowds", "impact")]
+    source = runs.Source("mixed", 6, 16, 4.0)
+    found = {(source, p.name): f for p, f in zip(some, (figures(), figures(), figures(found=4, matched=4), figures(false=0)), strict=True)}
+    assert [p.name for p in page.ordered(found, some)] == [load("parts").WHOLE, "crowds", "costs", "impact"]
+    text = load().markdown(list(page.pieces(found, some, [source], "python x")), "ablation")
+    assert "| crowds | 4 of 10 | 2 | 0.667 | 0.4 | 0.5 |" in text
+    assert "| costs | · |" in text
+    assert "every trace says the same: costs." in text
+    assert "Seed 6 was neither among those tuned on" in text
+
+
+def test_a_tiny_run_is_resumed_and_a_torn_line_is_done_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--seeds", "101,", "--scenarios", "memory", "--nodes", "2", "--hours", "0.05", "--jobs", "0", "--parts", "crowds", "--quick"]
+    words += ["--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "page.md")]
+    load().main(words)
+    first = (tmp_path / "page.md").read_text()
+    assert "| everything on | 0 of " in first
+    kept = tmp_path / "cache" / "ablation.jsonl"
+    lines = kept.read_text().splitlines()
+    assert len(lines) == 2
+    kept.write_text(f"{lines[0]}\n{lines[1][:30]}")
+    with mock.patch("ablation.do", wraps=load("runs").do) as done:
+        load().main(words)
+    assert done.call_count == 1
+    assert (tmp_path / "page.md").read_text() == first
+    assert "1 of 2 replays are kept" in capsys.readouterr().err

@@ -1,0 +1,94 @@
+"""Explaining: everything that was measured is told, with what would refute it; nothing breaks it and nothing runs on for ever."""
+
+from __future__ import annotations
+
+from grayscope.desk import Desk
+from grayscope.evidence import Finding
+from grayscope.explaining import SHOWN, explain, explained, refuted
+from grayscope.incident import Incident
+from grayscope.ledger import Entry
+from grayscope.modes import Modes
+from grayscope.shown import signal
+from grayscope.verdict import Verdict
+
+S = 1_000_000
+SINCE = "since 1970-01-01T00:00:05Z"
+HOT = Finding(9 * S, "n1/gpu0", "condition", "slower", 12.0, "thermal_throttle", "clock_throttle", "gpu_clock_hertz", 1.6e9, 2e9, 127, 5 * S, why="")
+LATE = Finding(9 * S, "n1/gpu0", "service", "slower", 9.0, "slow_rank", "", "compute_seconds", 2.4, 2.0, 63, 5 * S, why="made job:1 late")
+
+
+def says_of(subject: str, mode: str, *found: Finding, state: str = "gray", **more: object) -> Verdict:
+    side = found[0].side if found else ""
+    shown = tuple(signal(f, f.since) for f in found)
+    return Verdict(9 * S, subject, state, "normal", 9.0, "w", 5 * S, mode, side=side, shown=shown, **more)  # type: ignore[arg-type]
+
+
+def filed(*verdicts: Verdict) -> Incident:
+    return list(Desk("c").step(verdicts))[-1]
+
+
+def lines(text: str, label: str) -> list[str]:
+    return [line.removeprefix(f"{label}: ") for line in text.splitlines() if line.startswith(f"{label}: ")]
+
+
+def test_each_signal_has_value_peer_median_peers_ratio_since_and_side() -> None:
+    shown = lines(explain(filed(says_of("n1/gpu0", "thermal_throttle", LATE, HOT))), "shown by")
+    assert shown == [
+        f"n1/gpu0, what the workload gets: compute_seconds 2.4 s, median of 63 peers 2 s: 20% above, {SINCE}; made job:1 late [slower, service]",
+        f"n1/gpu0, a symptom: gpu_clock_hertz 1.6 GHz, median of 127 peers 2 GHz: 20% below, {SINCE} [slower, condition]",
+    ]
+
+
+def test_a_signal_without_numbers_keeps_its_words_and_the_own_past_is_no_peer() -> None:
+    event = Finding(1, "n1", "health", "events", 50.0, "gpu_lost", metric="xid", why="Xid 79 once")
+    past = HOT._replace(n_peers=0, why="gpu_clock_hertz 1.6 GHz is 20% below its own past (2 GHz)")
+    told = lines(explain(filed(says_of("n1", "gpu_lost", event, past))), "shown by")
+    assert told[0] == "n1, the system's own view: Xid 79 once; since when is unknown [events, health]"
+    assert told[1].endswith("gpu_clock_hertz 1.6 GHz is 20% below its own past (2 GHz), since 1970-01-01T00:00:05Z [slower, condition]")
+
+
+def test_the_root_says_what_follows_from_it_and_who_else_it_may_be() -> None:
+    text = explain(filed(says_of("n1/gpu3", "slow_rank", LATE), says_of("n1", "fan_degraded", HOT, state="masked"), says_of("n1/gpu3", "thermal_throttle")))
+    assert lines(text, "what")[0].startswith("n1 is gray (fan_degraded), a page, since")
+    assert lines(text, "why first") == ["fan_degraded may show itself as thermal_throttle, not the other way round"]
+    assert lines(text, "with it") == ["n1/gpu3 was gray (thermal_throttle), which may follow from it"]
+    assert lines(text, "or else") == ["n1/gpu3 20%"]
+    assert lines(text, "how sure")[0].startswith("80% that it is n1")
+
+
+def test_what_the_data_cannot_tell_apart_is_said() -> None:
+    text = explain(filed(says_of("n1", "slow_path", LATE, rivals=(("n2", 0.4),))))
+    assert lines(text, "why first") == ["the likeliest of those that the data cannot tell apart"]
+    assert lines(text, "or else") == ["n2 40%"]
+
+
+def test_what_is_left_comes_from_the_ledger_as_it_was_then() -> None:
+    incident = filed(says_of("n1", "hbm_row_spares", HOT._replace(left=7.0), state="masked"))
+    assert lines(explain(incident), "left") == ["gpu_clock_hertz: 7; when it is used up: not foreseeable"]
+    rows = [Entry(t * S, "n1", "hbm_row_spares", 512, 512 - left, left, "rows") for t, left in ((1, 500), (20, 400))]
+    ended = Incident(**{name: getattr(incident, name) for name in incident.__slots__} | {"ended": 10 * S})
+    told = [lines(text, "left")[0] for _, text in explained([incident, ended], rows)]
+    assert told == [f"hbm_row_spares: {n} of 512 rows; when it is used up: not foreseeable" for n in (400, 500)]
+
+
+def test_every_mode_and_side_has_its_refutation() -> None:
+    known = Modes.load()
+    assert all(refuted(filed(says_of("n1", mode))) == known.modes[mode].refuted for mode in known.modes)
+    assert refuted(filed(says_of("n1", "", LATE))) == known.refuted["service"]
+    assert lines(explain(filed(says_of("n1", "no such mode", HOT))), "refuted if") == [known.refuted["condition"]]
+
+
+def test_it_is_bounded_and_harmless() -> None:
+    many = [says_of(f"n1/gpu{g}", "slow_component", *(LATE._replace(metric=f"m{g}{k}", why="x\n\x1b[2J" + "y" * 10_000) for k in range(4))) for g in range(19)]
+    text = explain(filed(says_of("n1", "slow_component"), *many))
+    assert len(text.splitlines()) < 2 * SHOWN + 12
+    assert max(map(len, text.splitlines())) < 500
+    assert "\x1b" not in text
+    assert len(lines(text, "shown by")) == SHOWN + 1
+
+
+def test_an_incident_of_an_older_form_is_told_too() -> None:
+    text = explain(
+        Incident("ab", "n1", "n1", "gray", "page", "slow_rank", 0, 0, evidence=({"time": 9, "why": "slow"},), rivals=(("n2", 0.5),), probability=0.5)
+    )
+    assert lines(text, "how sure") == ["50% that it is n1 and none of the others"]
