@@ -54,6 +54,8 @@ def forms(fault: Fault, scenario: Scenario, fabric: Fabric, rng: np.random.Gener
         fault = _in_one_bank(fault, scenario.seed)
     elif fault.mode == "bond_degraded" and rng.random() < CHURN:
         fault = replace(fault, form="churn")
+    elif fault.mode == "lemon_node":  # who names the one GPU of it that is slow says more, not less
+        fault = replace(fault, also=(f"{fault.subject}/gpu{int(fault.stream(scenario.seed, 'which').choice(scenario.gpus))}",))
     elif fault.mode == "fabric_congestion":
         fault = replace(fault, also=fabric.jobs_over[fabric.names.index(fault.subject)])
     elif fault.mode == "switch_fault":

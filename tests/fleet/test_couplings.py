@@ -15,6 +15,7 @@ from grayscope.fleet.illsbus import BOOT, REPAIR
 from grayscope.fleet.illsmemory import SPARES, moments
 from grayscope.fleet.lottery import Lottery
 from grayscope.fleet.moment import START
+from grayscope.fleet.place import Place
 from grayscope.fleet.scenario import Scenario
 from grayscope.fleet.skus import B200
 from grayscope.fleet.topology import Topology
@@ -58,6 +59,15 @@ def test_switch_faults_are_of_leaves_uplinks_and_spines() -> None:
     forms = Counter((f.form, f.subject[:4]) for f in drawn("switch_fault", acceleration=3000.0))
     assert set(forms) == {("", "leaf"), ("uplink", "leaf"), ("spine", "spin")}
     assert min(forms.values()) > 0.2 * forms.total() * 0.8
+
+
+def test_the_truth_of_a_lemon_names_the_gpu_that_is_slow_beside_the_node() -> None:
+    topology = Topology(256, 8, 1, per_leaf=32)
+    place = Place(topology, Lottery.draw(topology, 1))
+    found = drawn("lemon_node")
+    slow = [topology.gpu_names[int(f.stream(1, "which").choice(place.gpus(place.node(f.subject))))] for f in found]
+    assert len(set(slow)) > 20
+    assert [f.also for f in found] == [(name,) for name in slow]
 
 
 def test_a_node_that_was_struck_is_struck_again_sooner() -> None:
