@@ -62,9 +62,9 @@ def test_switch_faults_are_of_leaves_uplinks_and_spines() -> None:
 
 
 def test_the_truth_of_a_lemon_names_the_gpu_that_is_slow_beside_the_node() -> None:
-    topology = Topology(256, 8, 1, per_leaf=32)
+    topology = Topology(4096, 8, 1, per_leaf=32)
     place = Place(topology, Lottery.draw(topology, 1))
-    found = drawn("lemon_node", acceleration=3000.0)
+    found = drawn("lemon_node", nodes=4096)
     slow = [topology.gpu_names[int(f.stream(1, "which").choice(place.gpus(place.node(f.subject))))] for f in found]
     assert len({name[-4:] for name in slow}) == 8
     assert [f.also for f in found] == [(name,) for name in slow]
