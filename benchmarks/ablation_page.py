@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from ablation_parts import WHOLE, Part
 from ablation_runs import Figures, Source
 
-from grayscope.pipelines._benchforms import Code, Heading, Piece, Table, shown
+from grayscope.pipelines._benchforms import Code, Heading, Piece, Table, duration, shown
 from grayscope.pipelines._benchseeds import of_page
 
 Found = Mapping[tuple[Source, str], Figures]
-HEAD = ("without", "found", "false", "precision", "recall", "F1", "exact", "state right", "repeats", "F1 against everything on")
+HEAD = (
+    "without", "found", "false", "of them pages", "precision", "recall", "F1", "exact", "state right", "repeats", "median delay", "F1 against everything on",
+)  # fmt: skip
 
 
 def total(found: Found, part: str) -> Figures:
@@ -38,11 +40,23 @@ def pieces(found: Found, chosen: Sequence[Part], sources: Sequence[Source], comm
     yield Heading("By trace")
     yield "F1 against everything on, by trace; a dot where the trace says exactly the same without the part."
     yield Table(("without", *(s.name for s in sources)), [_by_trace(found, part.name, sources) for part in ordered(found, chosen)[1:]])
-    idle = [part.name for part in chosen if part.name != WHOLE and all(_same(found, s, part.name) for s in sources)]
-    yield Heading("What earns nothing here")
-    yield f"Without any of these every trace says the same: {', '.join(idle)}." if idle else "Nothing: without any part some trace says something else."
+    yield from _earning_nothing(found, [p.name for p in chosen if p.name != WHOLE], sources)
     yield Heading("The parts")
     yield Table(("part", "what is done without it"), [(p.name, p.without) for p in chosen if p.name != WHOLE], numbers=False)
+
+
+def _earning_nothing(found: Found, names: Sequence[str], sources: Sequence[Source]) -> Iterator[Piece]:
+    idle = [name for name in names if all(_same(found, s, name) for s in sources)]
+    harm = [name for name in names if name not in idle and not _missed(total(found, name), total(found, WHOLE))]
+    yield Heading("What earns nothing here")
+    yield f"Without any of these every trace says the same: {', '.join(idle) or 'none'}."
+    yield f"Without any of these nothing is worse, neither F1 nor false pages, exact, state right or repeats: {', '.join(harm) or 'none'}."
+
+
+def _missed(without: Figures, whole: Figures) -> bool:
+    """Say whether anything is worse without a part."""
+    fewer = without.f1 < whole.f1 or without.exact < whole.exact or without.right < whole.right
+    return fewer or without.pages > whole.pages or without.repeats > whole.repeats
 
 
 def ordered(found: Found, chosen: Sequence[Part]) -> list[Part]:
@@ -54,7 +68,7 @@ def _row(found: Found, part: str) -> tuple[str, ...]:
     f, whole = total(found, part), total(found, WHOLE)
     shares = (f.precision, f.recall, f.f1, f.exact / f.found if f.found else None, f.right / f.found if f.found else None)
     gain = "" if part == WHOLE else signed(f.f1 - whole.f1)
-    return (part, f"{f.found} of {f.rows}", f"{f.false}", *map(shown, shares), f"{f.repeats}", gain)
+    return (part, f"{f.found} of {f.rows}", f"{f.false}", f"{f.pages}", *map(shown, shares), f"{f.repeats}", duration(f.delay), gain)
 
 
 def _by_trace(found: Found, part: str, sources: Sequence[Source]) -> tuple[str, ...]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import json
+import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import ablation_parts
-from ablation_parts import Part, off
+from ablation_parts import WHOLE, Part, off
 
 from grayscope.fleet.scenario import load
 from grayscope.fleet.simulation import Simulation
@@ -53,20 +54,30 @@ class Task:
     @property
     def name(self) -> str:
         """Return it in a few words."""
-        return f"{self.source.name} without {self.part}"
+        return f"{self.source.name} {'with' if self.part == WHOLE else 'without'} {self.part}"
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What was planted, and what was said of it; figures add up over traces."""
+    """What was planted, and what was said of it; figures add up over traces.
+
+    Parameters
+    ----------
+    false, pages : int
+        False pages and tickets, and how many of them are pages.
+    delays : tuple of int
+        Seconds from onset to being found.
+    """
 
     rows: int = 0
     found: int = 0
     matched: int = 0
     false: int = 0
+    pages: int = 0
     exact: int = 0
     right: int = 0
     repeats: int = 0
+    delays: tuple[int, ...] = ()
     seconds: float = 0.0
 
     def __add__(self, other: Figures) -> Figures:
@@ -89,9 +100,14 @@ class Figures:
         return 2 * p * r / (p + r) if p + r else 0.0
 
     @property
-    def said(self) -> tuple[int, ...]:
+    def delay(self) -> float | None:
+        """Return the median delay, None where nothing was found."""
+        return statistics.median(self.delays) if self.delays else None
+
+    @property
+    def said(self) -> Figures:
         """Return all but the time that it took."""
-        return (self.rows, self.found, self.matched, self.false, self.exact, self.right, self.repeats)
+        return replace(self, seconds=0.0)
 
 
 def make(source: Source, folder: Path) -> Path:
@@ -118,7 +134,8 @@ def do(task: Task) -> Figures:
     of = score(truth.to_pylist() if truth is not None else [], said, task.source.nodes * GPUS * task.source.hours / HOURS_OF_WEEK).overall
     found = of.found
     exact, right = sum(f.exact for f in found), sum(f.right for f in found)
-    return Figures(len(of.finds), len(found), of.matched, len(of.false), exact, right, len(of.repeats), round(seconds, 2))
+    pages, delays = sum(i.severity == "page" for i in of.false), tuple(round(f.delay / 1e6) for f in found)
+    return Figures(len(of.finds), len(found), of.matched, len(of.false), pages, exact, right, len(of.repeats), delays, round(seconds, 2))
 
 
 class Kept:
@@ -130,8 +147,8 @@ class Kept:
         for line in file.read_text("utf-8").splitlines() if file.exists() else []:
             try:
                 key, figures = json.loads(line)
-                self.figures[key] = Figures(**figures)
-            except (ValueError, TypeError):  # the last line of a run that was killed
+                self.figures[key] = Figures(**(figures | {"delays": tuple(figures["delays"])}))
+            except (ValueError, TypeError, KeyError):  # the last line of a run that was killed
                 continue
 
     def key(self, source: Source, part: Part) -> str:

@@ -25,6 +25,8 @@ SHOWN = 8
 WIDE = 400
 #: From this strength on it is a rule that speaks, no estimate (nats).
 RULE = 50.0
+#: Nats beyond which the number of weeks means nothing any more.
+SELDOM = math.log(1e6)
 
 
 def explain(incident: Incident, spent: Entry | None = None) -> str:
@@ -39,7 +41,7 @@ def explain(incident: Incident, spent: Entry | None = None) -> str:
     Examples
     --------
     >>> print(explain(Incident("ab", "n1", "n1", "masked", "ticket", "psu_lost", 0, 60_000_000)))
-    what: n1 is masked (psu_lost), a ticket, since 1970-01-01T00:00:00Z, noticed 1970-01-01T00:01:00Z, open
+    what: n1 is masked (psu_lost), a ticket; began 1970-01-01T00:00:00Z, noticed 1970-01-01T00:01:00Z, open
     why first: nothing else is held
     how sure: 100% that it is n1 and none of the others
     refuted if: The trouble goes on unchanged after the first suspect has been left out.
@@ -86,8 +88,8 @@ def refuted(incident: Incident) -> str:
 
 def _what(i: Incident) -> str:
     end = f"ended {utc(i.ended)}" if i.ended is not None else "open"
-    up = f", a page since {utc(i.escalated)}" if i.escalated is not None else ""
-    return f"{i.subject} is {i.state} ({i.mode or 'no name for it'}), a {i.severity}, since {utc(i.began)}, noticed {utc(i.noticed)}{up}, {end}"
+    up = f", a page from {utc(i.escalated)}" if i.escalated is not None else ""
+    return f"{i.subject} is {i.state} ({i.mode or 'no name for it'}), a {i.severity}; began {utc(i.began)}, noticed {utc(i.noticed)}{up}, {end}"
 
 
 def _first(i: Incident) -> str:
@@ -98,7 +100,7 @@ def _first(i: Incident) -> str:
         return f"{i.mode} may show itself as {', '.join(caused)}, not the other way round"
     if i.rivals and not set(others) - {i.subject}:
         return "the likeliest of those that the data cannot tell apart"
-    return f"the gravest of {len(others)}, then the strongest" if len(others) > 1 else "nothing else is held"
+    return f"of {len(others)} the gravest, the one that says it most exactly, the strongest, in this order" if len(others) > 1 else "nothing else is held"
 
 
 def _latest(i: Incident) -> dict[str, dict[str, object]]:
@@ -125,14 +127,20 @@ def _signal(s: Mapping[str, Any]) -> str:
     rest = f" [{s['detector']}, {s['side']}]"
     if s["value"] is None or s["expected"] is None:
         return f"{s['why'] or s['metric']}; {since}{rest}"
+    far, why, n = ratio(s["value"], s["expected"]), s["why"], s["n_peers"]
+    if why and s["side"] == "redundancy":  # what is counted is in no unit of the metric: ticks with an error, lanes of so many
+        return f"{why}{f' ({far} what is usual, {n} peers)' if n and f'{n} ' not in why else ''}, {since}{rest}"
     metric = Catalogue.load().get(s["metric"])
-    unit, far = metric.unit if metric is not None else "", ratio(s["value"], s["expected"])
-    peers = f"median of {s['n_peers']} peers" if s["n_peers"] else "expected"
-    numbers = f"{s['metric']} {number(s['value'], unit)}, {peers} {number(s['expected'], unit)}: {far}"
-    if not (s["metric"] in s["why"] and f" {far} " in s["why"]):  # the detector says something else, or nothing
-        return f"{numbers}, {since}{'; ' if s['why'] else ''}{s['why']}{rest}"
-    plain = s["n_peers"] and s["why"].startswith(s["metric"])
-    return f"{numbers if plain else s['why']}{f' ({peers})' if s['n_peers'] and not plain else ''}, {since}{rest}"
+    unit = metric.unit if metric is not None else ""
+    if why.startswith(s["metric"]) and "its peers (" in why:
+        return f"{_numbers(s, unit, f'median of {n} peers')}, {since}{rest}"
+    if s["metric"] in why and f" {far} " in why:  # its own past, a like row: the words have the numbers
+        return f"{why}, {since}{rest}"
+    return f"{_numbers(s, unit, f'usual among {n} peers' if n else 'expected')}, {since}{f'; {why}' if why else ''}{rest}"
+
+
+def _numbers(s: Mapping[str, Any], unit: str, expected: str) -> str:
+    return f"{s['metric']} {number(s['value'], unit)}, {expected} {number(s['expected'], unit)}: {ratio(s['value'], s['expected'])}"
 
 
 def _members(i: Incident) -> Iterator[tuple[str, str]]:
@@ -175,7 +183,9 @@ def _sure(i: Incident) -> str:
         return whom
     if strength >= RULE:
         return f"{whom}; that something is wrong is a rule's word, no estimate"
-    return f"{whom}; noise alone would say as much of one subject once in {number(float(f'{math.exp(max(strength, 0.0)):.2g}'))} weeks"
+    weeks = math.exp(min(max(strength, 0.0), SELDOM))
+    often = f"once in {float(f'{weeks:.2g}'):,.0f} weeks" if strength < SELDOM else "less than once in a million weeks"
+    return f"{whom}; noise alone would say as much of one subject {often}"
 
 
 def _runbook(i: Incident) -> Iterator[tuple[str, str]]:

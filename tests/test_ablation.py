@@ -66,13 +66,14 @@ def test_an_unknown_part_names_the_nearest() -> None:
     assert [p.name for p in load().chosen("costs,crowds")] == [load("parts").WHOLE, "costs", "crowds"]
 
 
-def figures(**some: int) -> Any:
+def figures(**some: Any) -> Any:
     return load("runs").Figures(**({"rows": 10, "found": 8, "matched": 8, "false": 2, "exact": 6, "right": 7} | some))
 
 
 def test_figures_add_up_and_shares_of_nothing_are_no_error() -> None:
-    both = figures() + figures(found=0, matched=0, false=0)
+    both = figures(delays=(5, 7)) + figures(found=0, matched=0, false=0, delays=(60,))
     assert (both.rows, both.found, both.false) == (20, 8, 2)
+    assert (both.delay, both.said == both, load("runs").Figures(seconds=3.0).said) == (7, True, load("runs").Figures())
     assert (both.precision, both.recall, round(both.f1, 4)) == (0.8, 0.4, 0.5333)
     nothing = load("runs").Figures()
     assert (nothing.precision, nothing.recall, nothing.f1) == (1.0, 1.0, 1.0)
@@ -85,9 +86,10 @@ def test_the_page_ranks_parts_and_names_those_that_earn_nothing() -> None:
     found = {(source, p.name): f for p, f in zip(some, (figures(), figures(), figures(found=4, matched=4), figures(false=0)), strict=True)}
     assert [p.name for p in page.ordered(found, some)] == [load("parts").WHOLE, "crowds", "costs", "impact"]
     text = load().markdown(list(page.pieces(found, some, [source], "python x")), "ablation")
-    assert "| crowds | 4 of 10 | 2 | 0.667 | 0.4 | 0.5 |" in text
+    assert "| crowds | 4 of 10 | 2 | 0 | 0.667 | 0.4 | 0.5 |" in text
     assert "| costs | · |" in text
     assert "every trace says the same: costs." in text
+    assert "or repeats: impact." in text
     assert "Seed 6 was neither among those tuned on" in text
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from grayscope.desk import Desk
 from grayscope.evidence import Finding
 from grayscope.explaining import SHOWN, explain, explained, refuted
@@ -13,7 +15,8 @@ from grayscope.verdict import Verdict
 
 S = 1_000_000
 SINCE = "since 1970-01-01T00:00:05Z"
-HOT = Finding(9 * S, "n1/gpu0", "condition", "slower", 12.0, "thermal_throttle", "clock_throttle", "gpu_clock_hertz", 1.6e9, 2e9, 127, 5 * S, why="")
+HOT = Finding(9 * S, "n1/gpu0", "condition", "slower", 12.0, "thermal_throttle", "clock_throttle", "gpu_clock_hertz", 1.6e9, 2e9, 127, 5 * S)
+HOT = HOT._replace(why="gpu_clock_hertz 1.6 GHz is 20% below its peers (2 GHz, 127 of them) since then")
 LATE = Finding(9 * S, "n1/gpu0", "service", "slower", 9.0, "slow_rank", "", "compute_seconds", 2.4, 2.0, 63, 5 * S, why="made job:1 late")
 
 
@@ -34,7 +37,7 @@ def lines(text: str, label: str) -> list[str]:
 def test_each_signal_has_value_peer_median_peers_ratio_since_and_side() -> None:
     shown = lines(explain(filed(says_of("n1/gpu0", "thermal_throttle", LATE, HOT))), "shown by")
     assert shown == [
-        f"n1/gpu0, what the workload gets: compute_seconds 2.4 s, median of 63 peers 2 s: 20% above, {SINCE}; made job:1 late [slower, service]",
+        f"n1/gpu0, what the workload gets: compute_seconds 2.4 s, usual among 63 peers 2 s: 20% above, {SINCE}; made job:1 late [slower, service]",
         f"n1/gpu0, a symptom: gpu_clock_hertz 1.6 GHz, median of 127 peers 2 GHz: 20% below, {SINCE} [slower, condition]",
     ]
 
@@ -47,9 +50,22 @@ def test_a_signal_without_numbers_keeps_its_words_and_the_own_past_is_no_peer() 
     assert told[1].endswith("gpu_clock_hertz 1.6 GHz is 20% below its own past (2 GHz), since 1970-01-01T00:00:05Z [slower, condition]")
 
 
+def test_what_is_counted_in_ticks_is_told_in_the_detectors_words() -> None:
+    rose = Finding(9, "n1", "redundancy", "spending", 9.0, "nic_errors", "", "nic_port_retransmits_total", 25.0, 0.02, 31, 5 * S, why="rose in 25 ticks")
+    (told,) = lines(explain(filed(says_of("n1", "nic_errors", rose, state="masked"))), "shown by")
+    assert told == f"n1, spare capacity: rose in 25 ticks (1250 times what is usual, 31 peers), {SINCE} [spending, redundancy]"
+
+
+def test_how_sure_is_both_who_and_whether() -> None:
+    told = [lines(explain(filed(replace(says_of("n1", "slow_rank"), strength=nats))), "how sure")[0] for nats in (7.0, 20.0, 50.0)]
+    assert all(text.startswith("100% that it is n1 and none of the others; ") for text in told)
+    ends = ("once in 1,100 weeks", "less than once in a million weeks", "a rule's word, no estimate")
+    assert [text.endswith(end) for text, end in zip(told, ends, strict=True)] == [True] * 3
+
+
 def test_the_root_says_what_follows_from_it_and_who_else_it_may_be() -> None:
     text = explain(filed(says_of("n1/gpu3", "slow_rank", LATE), says_of("n1", "fan_degraded", HOT, state="masked"), says_of("n1/gpu3", "thermal_throttle")))
-    assert lines(text, "what")[0].startswith("n1 is gray (fan_degraded), a page, since")
+    assert lines(text, "what")[0].startswith("n1 is gray (fan_degraded), a page; began")
     assert lines(text, "why first") == ["fan_degraded may show itself as thermal_throttle, not the other way round"]
     assert lines(text, "with it") == ["n1/gpu3 was gray (thermal_throttle), which may follow from it"]
     assert lines(text, "or else") == ["n1/gpu3 20%"]
@@ -66,7 +82,7 @@ def test_what_is_left_comes_from_the_ledger_as_it_was_then() -> None:
     incident = filed(says_of("n1", "hbm_row_spares", HOT._replace(left=7.0), state="masked"))
     assert lines(explain(incident), "left") == ["gpu_clock_hertz: 7; when it is used up: not foreseeable"]
     rows = [Entry(t * S, "n1", "hbm_row_spares", 512, 512 - left, left, "rows") for t, left in ((1, 500), (20, 400))]
-    ended = Incident(**{name: getattr(incident, name) for name in incident.__slots__} | {"ended": 10 * S})
+    ended = replace(incident, ended=10 * S)
     told = [lines(text, "left")[0] for _, text in explained([incident, ended], rows)]
     assert told == [f"hbm_row_spares: {n} of 512 rows; when it is used up: not foreseeable" for n in (400, 500)]
 
