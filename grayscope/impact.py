@@ -17,6 +17,7 @@ from grayscope.catalogue import Metric
 from grayscope.columns import Field, Memory
 from grayscope.costs import Costs
 from grayscope.evidence import Evidence, Finding
+from grayscope.stalls import Stalls
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 
@@ -38,19 +39,24 @@ class Impact:
     def __init__(self) -> None:
         self.memory = Memory({"mean": Field(np.float32, np.nan), "lately": Field(np.float32, np.nan)})
         self.steps: dict[str, float] = {}  # job -> seconds of its step lately
-        self.costs = Costs()
+        self.costs, self.stalls = Costs(), Stalls()
+        self.last: dict[str, float] = {}  # job -> seconds of its step in the last tick
         self._seats: tuple[object, object, list[str], NDArray[np.object_]] | None = None
 
     def step(self, evidence: Evidence, tick: Tick, standing: Standing) -> Evidence:
         """Follow how long everybody takes, and return the evidence with `felt` filled in where it can be told."""
         self.costs.hear(evidence, tick)
+        self.stalls.hear(tick, standing)
         if tick.table == "path" and self.steps and len(evidence):
             return Evidence((f for f in evidence if not _slight(f)), evidence.ledger)
         rows = [m for m, metric in enumerate(standing.metrics) if metric is not None and _timed(metric)]
         if tick.table not in ("rank", "comm") or not rows:
             return evidence
         costs = list(self.costs.step(tick, standing, rows[0], self.steps))
-        weighed = self._felt(evidence, tick, standing, rows) if tick.table == "rank" else evidence
+        weighed = evidence
+        if tick.table == "rank":
+            weighed = self._felt(evidence, tick, standing, rows)
+            costs += self.stalls.step(tick, self.last, self._nodes(tick) if self.stalls.blows else {}, self.costs.suspects)
         return Evidence([*weighed, *costs], weighed.ledger) if costs else weighed
 
     def _felt(self, evidence: Evidence, tick: Tick, standing: Standing, rows: list[int]) -> Evidence:
@@ -90,6 +96,7 @@ class Impact:
         there = np.isfinite(seconds)
         for job, took in zip(self._seated(tick)[1][there].tolist(), seconds[there].tolist(), strict=True):
             last[job] = max(last.get(job, 0.0), took)
+        self.last = last
         self.steps = {job: self.steps.get(job, now) + (now - self.steps.get(job, now)) * float(rate) for job, now in last.items()}
 
     def _seated(self, tick: Tick) -> tuple[list[str], NDArray[np.object_]]:
@@ -100,6 +107,13 @@ class Impact:
             jobs = np.array([tick.roster.key(s, "job") for s in tick.subjects], object)
             known = self._seats = (tick.subjects, tick.roster, homes, jobs)
         return known[2], known[3]
+
+    def _nodes(self, tick: Tick) -> dict[str, set[str]]:
+        """Return the jobs that run on each machine."""
+        nodes: dict[str, set[str]] = {}
+        for home, job in zip(*self._seated(tick), strict=True):
+            nodes.setdefault(home.partition("/")[0], set()).add(job)
+        return nodes
 
     def _weighed(self, f: Finding, tick: Tick, standing: Standing, row: int, seconds: tuple[Floats, Floats]) -> Finding:
         metric = dict(zip(tick.metrics, standing.metrics, strict=True)).get(f.metric)
@@ -117,12 +131,13 @@ class Impact:
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""
         costs = {f"costs#{key}": array for key, array in self.costs.snapshot().items()}
-        return {**self.memory.snapshot(), **costs, "#steps": np.array(json.dumps(self.steps))}
+        return {**self.memory.snapshot(), **costs, **self.stalls.snapshot(), "#steps": np.array(json.dumps(self.steps))}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        self.memory.restore({k: v for k, v in state.items() if k != "#steps" and not k.startswith("costs#")})
+        self.memory.restore({k: v for k, v in state.items() if k not in ("#steps", "stalls") and not k.startswith("costs#")})
         self.costs.restore({k.removeprefix("costs#"): v for k, v in state.items() if k.startswith("costs#")})
+        self.stalls.restore(state)
         self.steps = json.loads(str(state["#steps"]))
 
 
