@@ -4,15 +4,45 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from grayscope.brokers.parquet import Parquet
 from grayscope.catalogue import Catalogue
 from grayscope.errors import GrayscopeError, UsageError
 from grayscope.message import Message
-from grayscope.tracewriter import TraceWriter
+from grayscope.tracewriter import GROUP, TraceWriter
+
+
+class _Gathering(TraceWriter):
+    """Puts rows of equal columns together: sources of one table take turns, and each change of columns would begin a file."""
+
+    def __init__(self, path: Path, **more: Any) -> None:
+        super().__init__(path, **more)
+        self._gathered: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+        self._rows = 0
+
+    def rows(self, table: str, times: Any, subjects: Any, columns: Mapping[str, Any], arrived: Any = None) -> None:
+        """Keep rows until there are enough of them; all of them carry their order of arrival."""
+        self._gathered.setdefault((table, *columns), []).append((times, subjects, *columns.values(), arrived))
+        self._rows += len(times)
+        if self._rows >= GROUP:
+            self._hand_on()
+
+    def close(self) -> None:
+        """Write what is left and put the trace in place."""
+        self._hand_on()
+        super().close()
+
+    def _hand_on(self) -> None:
+        gathered, self._gathered, self._rows = self._gathered, {}, 0
+        for (table, *columns), parts in gathered.items():
+            times, subjects, *values, arrived = (np.concatenate(column) for column in zip(*parts, strict=True))
+            super().rows(table, times, subjects, dict(zip(columns, values, strict=True)), arrived)
 
 
 class Rolling:
@@ -72,7 +102,7 @@ class Rolling:
         now = self.clock()
         self._until = (now // self.every + 1) * self.every
         path = self.path / datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S%fZ")
-        return Parquet(path, writer=TraceWriter(path, cluster=self.cluster, note="recorded by an agent", tables=self.tables))
+        return Parquet(path, writer=_Gathering(path, cluster=self.cluster, note="recorded by an agent", tables=self.tables))
 
     def _roll(self) -> None:
         assert self._trace is not None
