@@ -33,7 +33,14 @@ grayscope.__path__.append(str(Path(__file__).parents[1]))
 GPUS, PERIOD_S = 8, 10.0
 LONG = 3  # NVML_VALUE_TYPE_UNSIGNED_LONG_LONG
 #: Host sources, and what the agent gives them: slow readings once a minute.
-HOST = {"drive": {"slow": 60.0, "page": lambda _: page()}, "fabric": {}, "host": {"slow": 60.0}, "kernel": {}, "memory": {"slow": 60.0}, "pcie": {"slow": 60.0}}
+HOST: dict[str, dict[str, Any]] = {
+    "drive": {"slow": 60.0, "page": lambda _: page()},
+    "fabric": {},
+    "host": {"slow": 60.0},
+    "kernel": {},
+    "memory": {"slow": 60.0},
+    "pcie": {"slow": 60.0},
+}
 #: Goals of one look at the GPUs: CPU milliseconds, resident megabytes, share of a core at one look in ten seconds.
 CPU_MS, RSS_MB, SHARE = 5.0, 120.0, 0.001
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from grayscope.brokers.parquet import Parquet
 from grayscope.catalogue import Catalogue
@@ -19,18 +20,18 @@ from grayscope.tracewriter import GROUP, TraceWriter
 
 
 class _Gathering(TraceWriter):
-    """Puts rows of equal columns together: sources of one table take turns, and each change of columns would begin a file."""
+    """Gives rows of one table the same columns, and one row to a subject at one time: its sources take turns, and each would begin a file."""
 
     def __init__(self, path: Path, **more: Any) -> None:
         super().__init__(path, **more)
-        self._gathered: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+        self._gathered: dict[str, list[tuple[Any, ...]]] = {}
         self._rows = 0
 
     def rows(self, table: str, times: Any, subjects: Any, columns: Mapping[str, Any], arrived: Any = None) -> None:
         """Keep rows until there are enough of them; all of them carry their order of arrival."""
-        self._gathered.setdefault((table, *columns), []).append((times, subjects, *columns.values(), arrived))
+        self._gathered.setdefault(table, []).append((times, subjects, columns, arrived))
         self._rows += len(times)
-        if self._rows >= GROUP:
+        if self._rows >= GROUP // 16:
             self._hand_on()
 
     def close(self) -> None:
@@ -40,9 +41,37 @@ class _Gathering(TraceWriter):
 
     def _hand_on(self) -> None:
         gathered, self._gathered, self._rows = self._gathered, {}, 0
-        for (table, *columns), parts in gathered.items():
-            times, subjects, *values, arrived = (np.concatenate(column) for column in zip(*parts, strict=True))
-            super().rows(table, times, subjects, dict(zip(columns, values, strict=True)), arrived)
+        for table, parts in gathered.items():
+            times, subjects, arrived = (np.concatenate([part[i] for part in parts]) for i in (0, 1, 3))
+            at = {name: i for i, name in enumerate(dict.fromkeys(name for _, _, columns, _ in parts for name in columns))}
+            values, begin = np.full((len(at), len(times)), np.nan, np.float32), 0
+            for stamps, _, columns, _ in parts:
+                for name, column in columns.items():
+                    values[at[name], begin : begin + len(stamps)] = column
+                begin += len(stamps)
+            keep = _joined(zip(times.tolist(), subjects.tolist(), strict=True), values)
+            super().rows(table, times[keep], subjects[keep], dict(zip(at, values[:, keep], strict=True)), arrived[keep])
+
+
+def _joined(cells: Iterable[tuple[int, str]], values: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Join what different sources say of a subject at one time, in place, into the row that came first; return which rows stay.
+
+    Examples
+    --------
+    >>> values = np.array([[1, np.nan, 3], [np.nan, 2, 3]], np.float32)
+    >>> _joined([(5, "n1"), (5, "n1"), (5, "n1")], values).tolist(), values[:, 0].tolist()
+    ([0, 2], [1.0, 2.0])
+    """
+    first: dict[tuple[int, str], int] = {}
+    there, stay = np.isfinite(values), []
+    for i, cell in enumerate(cells):
+        j = first.setdefault(cell, i)
+        if j == i or (there[:, i] & there[:, j]).any():
+            stay.append(i)
+        else:
+            values[:, j] = np.where(there[:, i], values[:, i], values[:, j])
+            there[:, j] |= there[:, i]
+    return np.array(stay, np.intp)
 
 
 class Rolling:
