@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.installed
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench fuzz clean
 help:
 	@echo "make demo    a generated fleet with planted faults through the whole line (makes .venv first)"
 	@echo "make test    style, types, import contracts, doctests and all tests"
 	@echo "make check   the fast part of it: style, types, import contracts"
 	@echo "make bench   speed and memory against polars, and what is said about published real telemetry"
+	@echo "make fuzz    a million broken inputs to every parser; hours, Ctrl-C stops (INPUTS=10000 for fewer)"
 	@echo "make clean   remove .venv and caches"
 
 $(READY): pyproject.toml constraints.txt
@@ -33,6 +34,10 @@ test: check
 bench: $(READY)
 	$(BIN)/python benchmarks/replay_against_polars.py
 	$(BIN)/python benchmarks/real_telemetry.py
+
+INPUTS ?= 1000000
+fuzz: $(READY)
+	$(BIN)/python tests/fuzz.py --inputs $(INPUTS)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

@@ -10,6 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
+from grayscope.batch import Batch
 from grayscope.catalogue import Catalogue
 from grayscope.message import Message
 
@@ -119,23 +122,46 @@ class Machine:
 
 
 class Source:
-    """What the host's live collectors have in common: a root, a node, samples, and one look per `collect`."""
+    """What the host's live collectors have in common: a root, a node, samples, and one look per `collect`.
 
-    def __init__(self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None) -> None:
+    Parameters
+    ----------
+    slow : float
+        Seconds from one reading to the next of what changes slowly, 0 for each look.
+    """
+
+    #: Whether all of it changes slowly: the looks in between tell again what the last one found.
+    slowly = False
+
+    def __init__(
+        self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None, slow: float = 0.0
+    ) -> None:
         self.clock = clock
-        self.tree = Tree(root, {})
+        self.tree = Tree(root, {}, slow)
         self.machine = Machine(self.tree, node)
         self.samples = Samples(self.machine.node, catalogue)
         self.rejected = self.tree.rejected = self.samples.rejected
+        self._repeated: list[Batch] = []
 
     def collect(self) -> list[Message]:
         """Look once; return roster rows where somebody is new or changed, then one batch per table, then events."""
         now = int(self.clock() * 1e6)
-        self.tree.begin()
+        self.tree.begin(now * 1e-6)
+        if self.slowly and not self.tree.fresh:
+            return [Batch(b.table, np.array([now]), b.subjects, b.metrics, b.values) for b in self._repeated]
         self.samples.begin()
         self.machine.look()
         events = list(self.look(now))
-        return self.samples.messages(now) + events
+        told = self.samples.messages(now)
+        if self.slowly and self.tree.slow > 0:
+            self._repeated = [self._still(m) for m in told if isinstance(m, Batch)]
+        return told + events
+
+    def _still(self, batch: Batch) -> Batch:
+        """Return what a look in between says: the same, but counters did not move as far as anybody looked."""
+        known, values = self.samples.live.series.naming.catalogue, batch.values.copy()
+        values[:, [(entry := known.get(name)) is not None and entry.type == "counter" for name in batch.metrics]] *= 0
+        return Batch(batch.table, batch.times, batch.subjects, batch.metrics, values)
 
     def look(self, now: int) -> Iterable[Message]:
         """Add what there is to see to `samples`; return events."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
+T = TypeVar("T")
 #: Bytes of one file, names in one folder, broken paths that are remembered.
 LARGEST, MOST, BROKEN = 1 << 20, 16_384, 4096
 #: Looks for which a file that answers with an error is left alone: on some functions each read makes the driver log a line.
@@ -24,6 +27,9 @@ class Tree:
     root : path
     rejected : dict of str to int
         Where refusals are counted: ``denied``, ``unreadable``, ``not_a_number``, ``too_large``.
+    slow : float
+        Seconds from one reading to the next of what changes slowly, on multiples of it, so that all machines read in the same tick;
+        0 for each look.
 
     Examples
     --------
@@ -31,14 +37,18 @@ class Tree:
     True
     """
 
-    def __init__(self, root: str | Path, rejected: dict[str, int]) -> None:
-        self.root, self.rejected = str(root).rstrip("/"), rejected
-        self.looks = 0
+    def __init__(self, root: str | Path, rejected: dict[str, int], slow: float = 0.0) -> None:
+        self.root, self.rejected, self.slow = str(root).rstrip("/"), rejected, slow
+        self.looks, self.fresh, self._turn = 0, True, 0.0
         self._broken: dict[str, int] = {}
+        self._kept: dict[str, Any] = {}
 
-    def begin(self) -> None:
-        """Begin a new look."""
+    def begin(self, now: float = 0.0) -> None:
+        """Begin a new look, at some seconds since 1970. The second is a full one too: before it counters say nothing."""
+        turn = now // self.slow if self.slow > 0 else 0.0
         self.looks += 1
+        self.fresh = self.slow <= 0 or self.looks <= 2 or turn != self._turn
+        self._turn = turn
 
     def path(self, name: str) -> str:
         """Return the full path of a file."""
@@ -69,6 +79,14 @@ class Tree:
         finally:
             os.close(handle)
         return data
+
+    def slowly(self, read: Callable[[str], T], name: str) -> T:
+        """Return what `read` said of a file at its last reading; holes in between would look like losses."""
+        if self.fresh or name not in self._kept:
+            if len(self._kept) >= MOST:
+                self._kept.clear()
+            self._kept[name] = read(name)
+        return cast(T, self._kept[name])
 
     def text(self, name: str) -> str | None:
         """Return a file's text without the blanks around it, None as `data` does."""

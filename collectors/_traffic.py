@@ -26,9 +26,9 @@ class Traffic:
         self._then = 0
         self._bits: dict[str, tuple[int, int]] = {}
 
-    def note(self, port: Port, name: str, value: float | None) -> None:
-        """Take note of a port's data counter (words of four bytes)."""
-        if name in WORDS and value is not None:
+    def note(self, port: Port, value: float | None) -> None:
+        """Take note of one of a port's data counters (words of four bytes)."""
+        if value is not None:
             self._now[port.subject] = self._now.get(port.subject, 0.0) + 4 * value
 
     def shares(self, found: Sequence[Port], now: int, samples: Samples) -> None:

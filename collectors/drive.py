@@ -45,6 +45,8 @@ class Drive(Source):
     catalogue : Catalogue, optional
     page : callable
         Returns the health page of the controller at a path; for tests.
+    slow : float
+        Seconds from one reading to the next of names and sensors; told again in between.
 
     Raises
     ------
@@ -54,9 +56,9 @@ class Drive(Source):
 
     def __init__(
         self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None,
-        page: Callable[[str], bytes] = ask,
+        page: Callable[[str], bytes] = ask, slow: float = 0.0,
     ) -> None:  # fmt: skip
-        super().__init__(root, node=node, clock=clock, catalogue=catalogue)
+        super().__init__(root, node=node, clock=clock, catalogue=catalogue, slow=slow)
         if not self.tree.names("sys/block") and not self.tree.has("proc/diskstats"):
             raise Unsupported(f"drive: neither {self.tree.path('sys/block')} nor {self.tree.path('proc/diskstats')}: needs Linux with /proc and /sys")
         self.page = page
@@ -77,7 +79,7 @@ class Drive(Source):
         return ()
 
     def _keys(self, name: str) -> dict[str, str]:
-        told = {key: self.tree.text(f"{NVME}/{name}/{file}") for key, file in (("sku", "model"), ("serial", "serial"))}
+        told = {key: self.tree.slowly(self.tree.text, f"{NVME}/{name}/{file}") for key, file in (("sku", "model"), ("serial", "serial"))}
         return {key: value[:128] for key, value in told.items() if value}
 
     def _latencies(self, now: int, keys: dict[str, dict[str, str]]) -> None:
@@ -137,7 +139,7 @@ class Drive(Source):
     def _temperature(self, name: str, subject: str, keys: dict[str, str]) -> None:
         for chip in self.tree.names(f"{NVME}/{name}"):
             if chip.startswith("hwmon"):
-                degrees = self.tree.number(f"{NVME}/{name}/{chip}/temp1_input")
+                degrees = self.tree.slowly(self.tree.number, f"{NVME}/{name}/{chip}/temp1_input")
                 self.samples.add(subject, "drive_temperature_celsius", None if degrees is None else degrees * 1e-3, **keys)
 
     def _array(self, name: str) -> None:

@@ -14,10 +14,10 @@ from grayscope.message import Message
 from ._bonding import parse
 from ._ethtool import Ethtool
 from ._linkstate import Links
-from ._machine import Source
+from ._machine import AGAIN, Source
 from ._modules import Modules
 from ._ports import ACTIVE, DEVICES, DISABLED, INTERFACES, Port, interfaces, ports, rate, state
-from ._traffic import Traffic
+from ._traffic import WORDS, Traffic
 
 BONDS = "proc/net/bonding"
 LANE = re.compile(r"rx_err_lane_([0-9])_phy", re.ASCII)
@@ -73,15 +73,18 @@ class Fabric(Source):
         self._downs: dict[str, float] = {}
         self._largest: dict[str, int] = {}
         self._silent: dict[str, int] = {}
+        self._names: list[str | None] = []
+        self._found: tuple[dict[str, str], list[Port]] = ({}, [])
+        self._counters: dict[str, list[str]] = {}
+        self._due = 0
 
     def look(self, now: int) -> Iterable[Message]:
         """Add every port and bond; return an event for each that went down or came up."""
-        named, self._downs = interfaces(self.machine), {}
+        (named, found), self._downs = self._there(), {}
         wide: dict[str, dict[str, int]] = {}
         for name, subject in named.items():
             # Several interfaces may be one port's, such as those that stand for virtual functions: the port's own has the physical counters.
             wide[subject] = self._driver(name) | wide.get(subject, {})
-        found = ports(self.machine)
         up = {port.subject: self._port(port, wide.get(port.subject, {})) for port in found}
         keys = {port.subject: port.keys for port in found}
         for name, subject in named.items():
@@ -94,6 +97,19 @@ class Fabric(Source):
         self.traffic.shares(found, now, self.samples)
         self._bonds(named)
         return self.links.events(up, self._downs, now, {subject: name for name, subject in named.items()})
+
+    def _there(self) -> tuple[dict[str, str], list[Port]]:
+        """Return interfaces and ports: looked up anew where devices came or went, and now and then."""
+        devices = self.tree.names(DEVICES)
+        names = [*devices, *self.tree.names(INTERFACES), *(self.tree.text(f"{DEVICES}/{d}/node_guid") for d in devices)]
+        if names != self._names or self.tree.looks >= self._due:
+            self._names, self._due = names, self.tree.looks + AGAIN
+            self._found = interfaces(self.machine), ports(self.machine)
+            self._counters = {f"{p.path}/{folder}": self._offered(f"{p.path}/{folder}") for p in self._found[1] for folder in ("counters", "hw_counters")}
+        return self._found
+
+    def _offered(self, folder: str) -> list[str]:
+        return [name for name in self.tree.names(folder) if name in self.known]
 
     def _driver(self, name: str) -> dict[str, int]:
         """Return an interface's statistics; one that refuses is asked again after 60 looks."""
@@ -121,11 +137,13 @@ class Fabric(Source):
             add(port.subject, "nic_port_lanes_active", speed[1], **port.keys)
         self._module(port)
         for folder in ("counters", "hw_counters"):
-            for name in self.tree.names(f"{port.path}/{folder}"):
-                if name in self.known and not any(other in wide for other in WIDER.get(name, ())):
-                    value = self.tree.number(f"{port.path}/{folder}/{name}")
-                    self.traffic.note(port, name, value)
-                    add(port.subject, name, value, **port.keys)
+            for name in self._counters[f"{port.path}/{folder}"]:
+                if name in WIDER and any(other in wide for other in WIDER[name]):
+                    continue
+                value = self.tree.number(f"{port.path}/{folder}/{name}")
+                add(port.subject, name, value, **port.keys)
+                if name in WORDS:
+                    self.traffic.note(port, value)
         return up
 
     def _module(self, port: Port) -> None:

@@ -44,6 +44,8 @@ class Host(Source):
     clock : callable
         Seconds since 1970.
     catalogue : Catalogue, optional
+    slow : float
+        Seconds from one reading to the next of sensors and counts of throttling; told again in between.
 
     Raises
     ------
@@ -51,14 +53,17 @@ class Host(Source):
         No ``/proc/stat``.
     """
 
-    def __init__(self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None) -> None:
-        super().__init__(root, node=node, clock=clock, catalogue=catalogue)
+    def __init__(
+        self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None, slow: float = 0.0
+    ) -> None:
+        super().__init__(root, node=node, clock=clock, catalogue=catalogue, slow=slow)
         if not self.tree.has("proc/stat"):
             raise Unsupported(f"host: no {self.tree.path('proc/stat')}: needs Linux with /proc mounted")
         self.chips = Chips(self.tree)
         self._ticks: list[int] = []
         self._cores: list[str] = []
         self._packages: list[str] = []
+        self._slow: list[tuple[str, str, float | None, dict[str, str]]] = []
         self._due = 0
 
     def look(self, now: int) -> Iterable[Message]:
@@ -69,13 +74,20 @@ class Host(Source):
             self._find_processors()
         self._processors()
         self._pressure()
-        self._throttling()
-        self._zones()
-        self._sensors()
+        if self.tree.fresh:
+            self._slow.clear()
+            self._throttling()
+            self._zones()
+            self._sensors()
+        for subject, name, value, labels in self._slow:
+            self.samples.add(subject, name, value, **labels)
         return ()
 
     def _add(self, name: str, value: float | None, **labels: str) -> None:
         self.samples.add(self.machine.node, name, value, **self.machine.keys, **labels)
+
+    def _note(self, name: str, value: float | None, **labels: str) -> None:
+        self._slow.append((self.machine.node, name, value, {**self.machine.keys, **labels}))
 
     def _processors(self) -> None:
         text = self.tree.text("proc/stat") or ""
@@ -121,7 +133,7 @@ class Host(Source):
                 told = [self.tree.number(f"{CPUS}/{name}/thermal_throttle/{file}") for name in names]
                 # A sum with a part missing would fall and rise again.
                 if told and None not in told:
-                    self._add(metric, factor * sum(n for n in told if n is not None), scope=scope)
+                    self._note(metric, factor * sum(n for n in told if n is not None), scope=scope)
 
     def _zones(self) -> None:
         seen: dict[str, int] = {}
@@ -130,23 +142,23 @@ class Host(Source):
             seen[kind] = number = seen.get(kind, -1) + 1
             degrees = self.tree.number(f"sys/class/thermal/{zone}/temp")
             if degrees is not None and -50_000 < degrees < 200_000:
-                self._add("host_temperature_celsius", degrees * 1e-3, sensor=f"{kind}-{number}" if number else kind)
+                self._note("host_temperature_celsius", degrees * 1e-3, sensor=f"{kind}-{number}" if number else kind)
 
     def _sensors(self) -> None:
         self.chips.look()
         for sensor, degrees in self.chips.temperatures():
             inlet = any(word in sensor.lower() for word in ("inlet", "ambient"))
-            self._add("inlet_temperature_celsius" if inlet else "host_temperature_celsius", degrees, sensor=sensor)
+            self._note("inlet_temperature_celsius" if inlet else "host_temperature_celsius", degrees, sensor=sensor)
         fans = list(self.chips.fans())
         for name, speed, _ in fans:
-            self.samples.add(f"{self.machine.node}/{name}", "fan_speed_rpm", speed, **self.machine.keys)
+            self._slow.append((f"{self.machine.node}/{name}", "fan_speed_rpm", speed, self.machine.keys))
         judged = [ok for _, _, ok in fans if ok is not None]
         # One fan alone has no spare.
         if len(judged) > 1:
-            self._add("fan_redundancy_intact", float(all(judged)))
+            self._note("fan_redundancy_intact", float(all(judged)))
         supplies = self.chips.supplies()
         if len(supplies) > 1:
-            self._add("psu_redundancy_intact", float(all(supplies)))
+            self._note("psu_redundancy_intact", float(all(supplies)))
 
 
 def processor_ticks(text: str) -> list[int]:

@@ -88,10 +88,12 @@ class Kernel(Source):
 
     def look(self, now: int) -> Iterable[Message]:
         """Return what was said, oldest first."""
-        booted, first = self.machine.booted(), self.tree.looks == 1
+        first = self.tree.looks == 1
         self._nets = interfaces(self.machine) if self.tree.looks % 30 == 1 else self._nets
         before = self._sequence
-        for sequence, uptime, text in self._records():
+        records = list(self._records())
+        booted = self.machine.booted() if records else None  # the kernel adds up every processor for that file
+        for sequence, uptime, text in records:
             at = now if booted is None else min(booted + uptime, now)
             if sequence <= self._known or (first and at < now - int(self.history * SECOND)):
                 continue

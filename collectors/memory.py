@@ -38,6 +38,8 @@ class Memory(Source):
     clock : callable
         Seconds since 1970.
     catalogue : Catalogue, optional
+    slow : float
+        Seconds from one reading to the next, on multiples of it; what was found is told again in between.
 
     Raises
     ------
@@ -45,8 +47,12 @@ class Memory(Source):
         No memory controller is registered.
     """
 
-    def __init__(self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None) -> None:
-        super().__init__(root, node=node, clock=clock, catalogue=catalogue)
+    slowly = True
+
+    def __init__(
+        self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None, slow: float = 0.0
+    ) -> None:
+        super().__init__(root, node=node, clock=clock, catalogue=catalogue, slow=slow)
         if not self._controllers():
             where = self.tree.path(CONTROLLERS)
             raise Unsupported(f"memory: no controller in {where}: needs ECC memory and the EDAC driver of this processor (a virtual machine has none)")

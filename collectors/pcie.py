@@ -11,7 +11,7 @@ from grayscope.catalogue import Catalogue
 from grayscope.errors import Unsupported
 from grayscope.message import Message
 
-from ._machine import ADDRESS, Source, address
+from ._machine import ADDRESS, AGAIN, Source, address
 
 DEVICES = "sys/bus/pci/devices"
 #: Kinds of devices that are watched where nobody else names them: storage, network, display, bridges to nothing, accelerators.
@@ -52,6 +52,8 @@ class Pcie(Source):
     clock : callable
         Seconds since 1970.
     catalogue : Catalogue, optional
+    slow : float
+        Seconds from one reading to the next, on multiples of it; what was found is told again in between.
 
     Raises
     ------
@@ -59,8 +61,12 @@ class Pcie(Source):
         No PCI devices are shown.
     """
 
-    def __init__(self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None) -> None:
-        super().__init__(root, node=node, clock=clock, catalogue=catalogue)
+    slowly = True
+
+    def __init__(
+        self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None, slow: float = 0.0
+    ) -> None:
+        super().__init__(root, node=node, clock=clock, catalogue=catalogue, slow=slow)
         if not self.tree.names(DEVICES):
             raise Unsupported(f"pcie: {self.tree.path(DEVICES)} shows no device: this machine has no PCI bus, or the container does not see /sys")
         self._kept: dict[str, tuple[str, str, dict[str, str]]] = {}  # device -> path in sysfs of the port above, subject, keys
@@ -71,7 +77,7 @@ class Pcie(Source):
         """Add the counts and states of every watched link."""
         del now
         if self.tree.looks >= self._due:
-            self._due, self._kept = self.tree.looks + 30, self._watched()
+            self._due, self._kept = self.tree.looks + AGAIN, self._watched()
             self._told.clear()
         for device, (above, subject, keys) in self._kept.items():
             path = f"{DEVICES}/{device}"

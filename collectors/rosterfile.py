@@ -96,12 +96,13 @@ def parse_toml(data: bytes, where: str) -> Iterator[tuple[str, dict[str, str], s
     """Yield (subjects, keys, where) of every section."""
     try:
         document = tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
         raise InputError.at(where, "TOML", "a section per subject", error) from error
     for subjects, section in document.items():
         if not isinstance(section, dict):
-            raise InputError.at(where, subjects, "a section with keys", shorten(section))
-        yield subjects, {key: _value(value, f"{where}: {subjects}", key) for key, value in section.items()}, f"{where}: {subjects}"
+            raise InputError.at(where, shorten(subjects, 80), "a section with keys", shorten(section))
+        at = f"{where}: {shorten(subjects, 80)}"
+        yield subjects, {key: _value(value, at, key) for key, value in section.items()}, at
 
 
 def parse_csv(data: bytes, where: str) -> Iterator[tuple[str, dict[str, str], str]]:
@@ -125,5 +126,5 @@ def parse_csv(data: bytes, where: str) -> Iterator[tuple[str, dict[str, str], st
 
 def _value(value: Any, where: str, key: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)) or len(str(value)) > 256 or not str(value).isprintable() or not key.isprintable():
-        raise InputError.at(where, key, "text or a whole number, at most 256 characters", value)
+        raise InputError.at(where, shorten(key, 80), "text or a whole number, at most 256 characters", value)
     return str(value)

@@ -22,19 +22,11 @@ def step(rank: int, seconds: float, tokens: float = 0, compute: float = 0, job: 
     global _steps, _dropped
     _steps += 1
     try:
-        said = {
-            "rank": int(rank),
-            "seconds": float(seconds),
-            "tokens": float(tokens),
-            "compute": float(compute),
-            "n": _steps,
-            "dropped": _dropped,
-            "pid": os.getpid(),
-        }
-        named = {"job": str(job) or os.environ.get("SLURM_JOB_ID"), "local": os.environ.get("LOCAL_RANK"), "visible": os.environ.get("CUDA_VISIBLE_DEVICES")}
-        line = json.dumps({**said, **named}).encode() + b"\n"
-        if os.write(_to(), line) < len(line):
-            _dropped += 1
+        env = os.environ.get
+        said = {"rank": int(rank), "seconds": float(seconds), "tokens": float(tokens), "compute": float(compute), "n": _steps, "dropped": _dropped}
+        named = {"pid": os.getpid(), "job": str(job) or env("SLURM_JOB_ID"), "local": env("LOCAL_RANK"), "visible": env("CUDA_VISIBLE_DEVICES")}
+        line = json.dumps(said | named).encode() + b"\n"
+        _dropped += os.write(_to(), line) < len(line)
     except Exception:  # noqa: BLE001 - whatever it is, the job goes on
         _dropped += 1
         _close()

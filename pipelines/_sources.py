@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from ._agentconfig import AgentSettings, Source
 
+#: Seconds from one reading to the next of what changes slowly: sensors, links and error counts of buses and memory.
+SLOW = 60.0
 #: Counted by collectors where the kernel or the driver says no.
 DENIED = ("denied", "permission", "not_permitted", "no_permission", "privilege")
 
@@ -70,7 +72,7 @@ def candidates(settings: AgentSettings) -> Iterator[tuple[str, Source | str]]:
 
 def offers(settings: AgentSettings, clock: Callable[[], float], source: Source) -> dict[str, Any]:
     """Return what a collector may want to know."""
-    common = {"node": settings.node, "root": settings.root, "clock": clock, "period": source.period}
+    common = {"node": settings.node, "root": settings.root, "clock": clock, "period": source.period, "slow": SLOW}
     return {key: value for key, value in common.items() if key not in source.options}
 
 

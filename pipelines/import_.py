@@ -1,4 +1,4 @@
-"""Import: make a trace from a Prometheus server, exposition files, any table, or the dumps of a job that hung."""
+"""Import: make a trace from a Prometheus server, exposition files, any table, dumps of a job that hung, or the output of a tool."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ def command() -> None:
       grayscope import kernel dmesg.txt --zone UTC --out log
       grayscope import table drives.csv --map drives.toml --out drives
       grayscope import flightrecorder dumps/ --out hang
-      grayscope import nvidiasmi n017.xml --out look
       grayscope import nvsentinel events.jsonl --out health
     """
 
@@ -56,8 +55,8 @@ def openmetrics(files: tuple[Path, ...], out: Path, start: str | None, step: str
     """
     from grayscope import plugins
 
-    now = time.time()
-    source = plugins.collector("openmetrics", files, start=None if start is None else moment(start, now), step=None if step is None else span(step), node=node)
+    given = {"start": None if start is None else moment(start, time.time()), "step": None if step is None else span(step), "node": node}
+    source = plugins.collector("openmetrics", files, **given)
     _run(source, out, cluster, f"imported from {len(files)} exposition files", as_json)
 
 
@@ -78,8 +77,7 @@ def prometheus(url: str, start: str, end: str, step: str | None, match: Sequence
     \b
     Examples:
       grayscope import prometheus --url http://prometheus:9090 --start -6h --out lastnight
-      grayscope import prometheus --url http://prometheus:9090 --start 2026-03-01T00:00:00Z \\
-          --end 2026-03-02T00:00:00Z --step 30s --match 'cluster="a"' --out day
+      grayscope import prometheus --url http://prometheus:9090 --start -2d --end -1d --step 30s --match 'cluster="a"' --out day
     """
     from grayscope import plugins
 
@@ -234,7 +232,7 @@ def _run(source: object, out: Path, cluster: str, note: str, as_json: bool) -> N
 
     with progress("importing") as tell, TraceWriter(out, cluster=cluster, note=note) as writer:
         counts = source.write(writer, tell)  # type: ignore[attr-defined]
-        if not counts["rows"]:
+        if not counts["rows"] and not counts.get("events"):  # logs of what only failed have no numbers
             names = ", ".join(shorten(n, 60) for n in list(source.unknown)[:5])  # type: ignore[attr-defined]
             raise GrayscopeError(f"nothing to import: no sample of a known metric{f' (unknown: {names})' if names else ''}")
     _show(counts, out, as_json)

@@ -80,7 +80,8 @@ def report(
     yield from lines(seen, off)
     yield ""
     yield f"{'redundancy':<24}{'left':>10}{'of':>10}  {'unit':<30}{'state':<10}part"
-    shown = [x for x in ledger if everything or x.state in ("spent", "spending")]
+    # A port that is down may be a rail that is lost or one that was never cabled: who looks will know.
+    shown = [x for x in ledger if everything or x.state in ("spent", "spending") or (x.state == "unsure" and x.left < x.budget)]
     for x in shown:
         yield f"{x.mechanism:<24}{x.left:>10g}{x.budget:>10g}  {shorten(x.unit, 29):<30}{x.state:<10}{shorten(x.subject, 80)}"
     whole = sum(x.state == "ok" for x in ledger)

@@ -15,10 +15,11 @@ Edit = tuple[int, int, int, bytes]
 def mutated(*good: bytes) -> st.SearchStrategy[bytes]:
     """Yield one of the good inputs after up to six edits."""
     edits = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2**20), st.integers(0, 200), st.sampled_from(NASTY) | st.binary(max_size=8)), max_size=6)
-    return st.tuples(st.sampled_from(good), edits).map(lambda pair: _apply(*pair))
+    return st.tuples(st.sampled_from(good), edits).map(lambda pair: apply(*pair))
 
 
-def _apply(data: bytes, edits: list[Edit]) -> bytes:
+def apply(data: bytes, edits: list[Edit]) -> bytes:
+    """Return data after some edits: replace, insert, cut out, treble, tear off, swap halves."""
     for kind, where, length, piece in edits:
         i = where % (len(data) + 1)
         if kind == 0:

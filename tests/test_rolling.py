@@ -12,6 +12,7 @@ from grayscope.batch import Batch
 from grayscope.brokers.rolling import Rolling
 from grayscope.errors import UsageError
 from grayscope.roster import RosterRow
+from grayscope.tracecheck import validate
 
 
 def batch(time: float) -> Batch:
@@ -48,3 +49,16 @@ def test_what_a_killed_process_left_goes_too_but_not_what_is_being_written(tmp_p
 def test_a_folder_of_no_time_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="expected traces of more than 0 s"):
         Rolling(tmp_path, every=0)
+
+
+def test_sources_that_take_turns_in_a_table_share_one_file_in_the_order_in_which_they_came(tmp_path: Path) -> None:
+    broker = Rolling(tmp_path / "r", every=1000, clock=lambda: 100.0)
+    sent = [Batch("node", np.array([t * 1_000_000 + 1]), ("n1",), (f"m{t % 3}",), np.full((1, 1, 1), t, np.float32)) for t in range(60)]
+    for batch in sent:
+        broker.send(batch)
+    broker.close()
+    (trace,) = (tmp_path / "r").iterdir()
+    assert (trace / "node.parquet").is_file()
+    assert validate(trace) == []
+    told = [m.values[np.isfinite(m.values)].tolist() for m in broker.receive() if isinstance(m, Batch)]
+    assert told == [[float(t)] for t in range(60)]

@@ -4,15 +4,74 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from grayscope.brokers.parquet import Parquet
 from grayscope.catalogue import Catalogue
 from grayscope.errors import GrayscopeError, UsageError
 from grayscope.message import Message
-from grayscope.tracewriter import TraceWriter
+from grayscope.tracewriter import GROUP, TraceWriter
+
+
+class _Gathering(TraceWriter):
+    """Gives rows of one table the same columns, and one row to a subject at one time: its sources take turns, and each would begin a file."""
+
+    def __init__(self, path: Path, **more: Any) -> None:
+        super().__init__(path, **more)
+        self._gathered: dict[str, list[tuple[Any, ...]]] = {}
+        self._rows = 0
+
+    def rows(self, table: str, times: Any, subjects: Any, columns: Mapping[str, Any], arrived: Any = None) -> None:
+        """Keep rows until there are enough of them; all of them carry their order of arrival."""
+        self._gathered.setdefault(table, []).append((times, subjects, columns, arrived))
+        self._rows += len(times)
+        if self._rows >= GROUP // 16:
+            self._hand_on()
+
+    def close(self) -> None:
+        """Write what is left and put the trace in place."""
+        self._hand_on()
+        super().close()
+
+    def _hand_on(self) -> None:
+        gathered, self._gathered, self._rows = self._gathered, {}, 0
+        for table, parts in gathered.items():
+            times, subjects, arrived = (np.concatenate([part[i] for part in parts]) for i in (0, 1, 3))
+            at = {name: i for i, name in enumerate(dict.fromkeys(name for _, _, columns, _ in parts for name in columns))}
+            values, begin = np.full((len(at), len(times)), np.nan, np.float32), 0
+            for stamps, _, columns, _ in parts:
+                for name, column in columns.items():
+                    values[at[name], begin : begin + len(stamps)] = column
+                begin += len(stamps)
+            keep = _joined(zip(times.tolist(), subjects.tolist(), strict=True), values)
+            super().rows(table, times[keep], subjects[keep], dict(zip(at, values[:, keep], strict=True)), arrived[keep])
+
+
+def _joined(cells: Iterable[tuple[int, str]], values: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Join what different sources say of a subject at one time, in place, into the row that came first; return which rows stay.
+
+    Examples
+    --------
+    >>> values = np.array([[1, np.nan, 3], [np.nan, 2, 3]], np.float32)
+    >>> _joined([(5, "n1"), (5, "n1"), (5, "n1")], values).tolist(), values[:, 0].tolist()
+    ([0, 2], [1.0, 2.0])
+    """
+    first: dict[tuple[int, str], int] = {}
+    there, stay = np.isfinite(values), []
+    for i, cell in enumerate(cells):
+        j = first.setdefault(cell, i)
+        if j == i or (there[:, i] & there[:, j]).any():
+            stay.append(i)
+        else:
+            values[:, j] = np.where(there[:, i], values[:, i], values[:, j])
+            there[:, j] |= there[:, i]
+    return np.array(stay, np.intp)
 
 
 class Rolling:
@@ -72,7 +131,7 @@ class Rolling:
         now = self.clock()
         self._until = (now // self.every + 1) * self.every
         path = self.path / datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S%fZ")
-        return Parquet(path, writer=TraceWriter(path, cluster=self.cluster, note="recorded by an agent", tables=self.tables))
+        return Parquet(path, writer=_Gathering(path, cluster=self.cluster, note="recorded by an agent", tables=self.tables))
 
     def _roll(self) -> None:
         assert self._trace is not None

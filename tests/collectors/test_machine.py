@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 import grayscope.collectors._machine as machine  # type: ignore[import-not-found]
 import grayscope.collectors._sysfs as sysfs  # type: ignore[import-not-found]
-from tests.hosttree import MANY, link, plant
+from grayscope import plugins
+from grayscope.batch import Batch
+from tests.hosttree import MANY, Clock, link, plant, values
 
 INFORMATION = "Model: \t\t NVIDIA H100 80GB HBM3\nIRQ:   \t\t 501\nGPU UUID: \t GPU-{n}aaa-bbbb\nVideo BIOS: \t 96.00\nDevice Minor: \t {n}"
 
@@ -69,3 +71,29 @@ def test_a_host_name_cannot_make_a_path(tmp_path: Path) -> None:
 def test_an_address_is_one_or_none(text: str) -> None:
     found = machine.address(text)
     assert found == "" or machine.address(found) == found
+
+
+def test_what_changes_slowly_is_told_again_between_its_readings_which_all_machines_make_at_once(tmp_path: Path) -> None:
+    mc, clock = "sys/devices/system/edac/mc/mc0", Clock(1_700_000_030.0)  # 50 s into a minute
+    plant(tmp_path, {f"{mc}/ce_count": 5, f"{mc}/ue_count": 0})
+    collector = plugins.collector("memory", tmp_path, node="n1", clock=clock, slow=60.0)
+    told = []
+    for count in (5, 7, 8, 9, 9, 9, 9, 9, 12):
+        plant(tmp_path, {f"{mc}/ce_count": count})
+        messages = list(collector.collect())
+        told.append(values(messages).get(("n1/mc0", "host_memory_corrected_errors_total")))
+        assert all(m.times.tolist() == [int(clock.now * 1e6)] for m in messages if isinstance(m, Batch))
+        clock.now += 10
+    assert told == [None, 2, 0, 0, 0, 0, 0, 2, 0]
+
+
+def test_gauges_that_change_slowly_stand_between_their_readings(tmp_path: Path) -> None:
+    zone, clock = "sys/class/thermal/thermal_zone0", Clock(1_700_000_040.0)
+    plant(tmp_path, {"proc/stat": "cpu 1 2 3 4 5 6 7 8", f"{zone}/type": "x86_pkg_temp", f"{zone}/temp": 40_000})
+    collector = plugins.collector("host", tmp_path, node="n1", clock=clock, slow=60.0)
+    told = []
+    for degrees in range(40, 48):
+        plant(tmp_path, {f"{zone}/temp": degrees * 1000})
+        told.append(values(collector.collect())["n1", 'host_temperature_celsius{sensor="x86_pkg_temp"}'])
+        clock.now += 10
+    assert told == [40, 41, 41, 41, 41, 41, 46, 46]

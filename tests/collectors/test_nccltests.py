@@ -119,6 +119,13 @@ def test_the_command(tmp_path: Path) -> None:
     assert (run.exit_code, run.stdout.strip()) == (0, '{"files": 1, "tests": 1, "rows": 1, "roster": 1, "events": 0}')
 
 
+def test_logs_that_only_failed_keep_what_they_say(tmp_path: Path) -> None:
+    (tmp_path / "c.log").write_text(log(nodes=("n1", "n4"), sizes=0, end=False) + "n4: Test NCCL failure common.cu:958 'unhandled system error'\n")
+    run = CliRunner().invoke(plugins.load("pipelines", "import"), ["nccltests", str(tmp_path / "c.log"), "--out", str(tmp_path / "t"), "--json"])
+    assert run.exit_code == 0, run.output
+    assert pl.read_parquet(tmp_path / "t" / "events.parquet")["code"].to_list() == ["test_failed"]
+
+
 def test_real_pairs_give_every_test_and_no_page(shared: Path, tmp_path: Path) -> None:
     counts = imported(tmp_path / "t", shared / "data" / "nccl_pairs")
     assert (counts["files"], counts["tests"], counts["events"]) == (205, 482, 0)

@@ -85,3 +85,12 @@ def test_damaged_files_are_rows_or_one_clear_error(tmp_path_factory: pytest.Temp
     except GrayscopeError as error:
         said = str(error)
     assert "expected" in said if said else all(r.subject for r in found)
+
+
+@pytest.mark.parametrize("text", ['["' + "9" * 999 + '/"]\nleaf = "l"\n', "[n1]\nleaf = " + "9" * 5000 + "\n", "[n1]\n" + "k" * 999 + " = 1.5\n"])
+def test_what_is_far_too_long_is_refused_in_short(tmp_path: Path, text: str) -> None:
+    (tmp_path / "r.toml").write_text(text)
+    source = plugins.collector("rosterfile", tmp_path / "r.toml")
+    assert source.collect() == []
+    assert "expected" in source.last_error
+    assert len(source.last_error) < 600
