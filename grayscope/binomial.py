@@ -7,6 +7,10 @@ from typing import Any
 
 from numba import njit
 
+from grayscope.kept import keep
+
+keep()
+
 #: Terms of a tail that are added one by one.
 TERMS = 200
 

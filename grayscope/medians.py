@@ -11,6 +11,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from grayscope.kept import keep
+
+keep()
+
 F = np.float32
 #: Robust sigma from the median absolute deviation of normal data.
 SIGMA = F(1.4826)
