@@ -134,7 +134,7 @@ def _read(raw: bytes) -> Head:
 
 
 def _list(kind: pa.DataType, width: int) -> bool:
-    return pa.types.is_fixed_size_list(kind) and kind.value_type == pa.float32() and kind.list_size == width
+    return bool(pa.types.is_fixed_size_list(kind) and kind.value_type == pa.float32() and kind.list_size == width)
 
 
 def _bounded(metadata: bytes, body: int, row: int) -> None:

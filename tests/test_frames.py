@@ -101,7 +101,7 @@ def test_what_is_too_large_is_split_and_nothing_is_lost(times: int, subjects: in
     again = np.full_like(batch.values, np.nan)
     for part in map(decode, parts):
         assert isinstance(part, Batch)
-        where = np.ix_(part.times, [batch.metrics.index(m) for m in part.metrics], [batch.subjects.index(s) for s in part.subjects])
+        where = np.ix_(part.times.tolist(), [batch.metrics.index(m) for m in part.metrics], [batch.subjects.index(s) for s in part.subjects])
         assert np.isnan(again[where]).all()
         again[where] = part.values
     assert np.array_equal(again, batch.values)
