@@ -68,3 +68,15 @@ def kafka_server(server: Server, tmp_path_factory: pytest.TempPathFactory) -> It
 def prefix() -> str:
     """Topics of one test."""
     return f"t{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def topics(kafka_server: Cluster, prefix: str) -> dict[str, str]:
+    """Make all topics of one test, four partitions each; return the settings that lead there."""
+    from grayscope.brokers._kafkasettings import kafka_settings
+    from grayscope.brokers._kafkatopics import Topics
+
+    options = {"bootstrap.servers": kafka_server.servers, "topic.prefix": prefix}
+    with Topics(kafka_settings(options), partitions=4) as made:
+        made.apply(made.changes())
+    return options
