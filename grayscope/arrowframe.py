@@ -17,13 +17,8 @@ from numpy.typing import NDArray
 
 from grayscope.batch import Batch
 from grayscope.errors import InputError
+from grayscope.frames import NAMES, VERSION, texts, versioned
 
-#: Version of the format of all frames; a reader refuses what is newer.
-VERSION = 1
-#: Bytes of one frame, and of the part of it that holds names.
-LARGEST, NAMES = 256 << 20, 64 << 20
-#: With these bytes an encapsulated Arrow message begins.
-MARK = b"\xff\xff\xff\xff"
 KEY = b"grayscope"
 TIME = pa.timestamp("us", "UTC")
 #: Heads stay the same from tick to tick: bytes of them that are kept, read.
@@ -75,25 +70,6 @@ def decode(frame: bytes) -> Batch:
     except (pa.ArrowException, StopIteration, EOFError, OSError, ValueError, MemoryError, struct.error) as error:
         raise InputError.at("stream", "Arrow IPC", "a schema and one record batch", str(error) or "its end") from error
     return Batch(head.table, times, head.subjects, head.metrics, flat.reshape(len(times), len(head.metrics), len(head.subjects)))
-
-
-def versioned(told: Any) -> dict[str, Any]:
-    """Return the head of a frame if this version can read it."""
-    if not isinstance(told, dict):
-        raise InputError.at("head", "content", "a JSON object", told)
-    version = told.get("grayscope")
-    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        raise InputError.at("head", "grayscope", f"a version from 1 to {VERSION}", version)
-    if version > VERSION:
-        raise InputError(f"head: grayscope: expected version {VERSION} or older, found {version}: update this reader first")
-    return told
-
-
-def texts(values: Any) -> list[str]:
-    """Return `values` if they are a list of text."""
-    if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
-        raise InputError.at("message", "names", "text", values)
-    return values
 
 
 class _Heads:

@@ -6,15 +6,18 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from grayscope import arrowframe
-from grayscope.arrowframe import LARGEST, NAMES, VERSION, texts, versioned
 from grayscope.batch import Batch
 from grayscope.errors import InputError
 from grayscope.event import Event
 from grayscope.message import Message
 from grayscope.roster import RosterRow
 
-__all__ = ["LARGEST", "NAMES", "VERSION", "decode", "encode", "frames"]
+#: Version of the format of all frames; a reader refuses what is newer.
+VERSION = 1
+#: Bytes of one frame, and of the part of it that holds names.
+LARGEST, NAMES = 256 << 20, 64 << 20
+#: With these bytes an encapsulated Arrow message begins.
+MARK = b"\xff\xff\xff\xff"
 
 
 def encode(message: Message) -> bytes:
@@ -29,6 +32,8 @@ def encode(message: Message) -> bytes:
     Event(time=7, subject='n1', source='clock', code='heartbeat', text='', count=1)
     """
     if isinstance(message, Batch):
+        from grayscope import arrowframe  # where nothing is sent, nobody pays for pyarrow
+
         return arrowframe.encode(message)
     if isinstance(message, Event):
         e = message
@@ -50,7 +55,9 @@ def decode(frame: bytes, where: str = "frame") -> Message:
     try:
         if not 2 <= len(frame) <= LARGEST:
             raise InputError(f"size: expected 2 to {LARGEST} bytes, found {len(frame)}")
-        if frame[:4] == arrowframe.MARK:
+        if frame[:4] == MARK:
+            from grayscope import arrowframe
+
             return arrowframe.decode(frame)
         if frame[:1] == b"{":
             return _told(frame)
@@ -131,6 +138,25 @@ def _row(row: Mapping[str, Any]) -> RosterRow:
     texts([row["subject"], row["table"], *keys, *keys.values(), *crosses])
     since, until = (None if row.get(end) is None else _whole(row[end]) for end in ("since", "until"))
     return RosterRow(row["subject"], row["table"], since, until, dict(keys), tuple(crosses))
+
+
+def versioned(told: Any) -> dict[str, Any]:
+    """Return the head of a frame if this version can read it."""
+    if not isinstance(told, dict):
+        raise InputError.at("head", "content", "a JSON object", told)
+    version = told.get("grayscope")
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise InputError.at("head", "grayscope", f"a version from 1 to {VERSION}", version)
+    if version > VERSION:
+        raise InputError(f"head: grayscope: expected version {VERSION} or older, found {version}: update this reader first")
+    return told
+
+
+def texts(values: Any) -> list[str]:
+    """Return `values` if they are a list of text."""
+    if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
+        raise InputError.at("message", "names", "text", values)
+    return values
 
 
 def _whole(value: Any) -> int:

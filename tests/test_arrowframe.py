@@ -17,6 +17,7 @@ from grayscope import arrowframe
 from grayscope.arrowframe import decode, encode
 from grayscope.batch import Batch
 from grayscope.errors import InputError
+from grayscope.frames import MARK
 
 VALUES = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
 BATCH = Batch("gpu", np.array([10, 20], np.int64), ("a", "b", "c"), ("gpu_power_watts", 'unheard_of{x="1"}'), VALUES)
@@ -95,7 +96,7 @@ def test_a_frame_that_is_not_as_it_should_be_is_refused_with_the_reason(frame: b
 @pytest.mark.parametrize("claim", [3, 1000, 100 << 20, 2**62, -1])
 def test_rows_that_are_not_there_are_refused_before_memory_is_taken_for_them(claim: int) -> None:
     frame = encode(Batch("gpu", np.array([10, 20], np.int64), ("a",), ("m",), np.ones((2, 1, 1), np.float32)))
-    at = frame.index(struct.pack("<q", 2), frame.rindex(arrowframe.MARK, 0, frame.rindex(struct.pack("<f", 1)) - 16))
+    at = frame.index(struct.pack("<q", 2), frame.rindex(MARK, 0, frame.rindex(struct.pack("<f", 1)) - 16))
     before = pa.total_allocated_bytes()
     tracemalloc.start()
     with pytest.raises(InputError, match="rows: expected at most 2 in 24 bytes"):

@@ -7,6 +7,7 @@ its log only, repeated for as long as it tries. So its log is kept here, quietly
 from __future__ import annotations
 
 import logging
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -19,6 +20,8 @@ from grayscope.errors import GrayscopeError, MissingPackage, UsageError, shorten
 
 #: Seconds of the tries to reach a cluster: what has a known reason is told after the first, a slow one gets the whole.
 TRIES = (2.0, 5.0, 10.0)
+#: Seconds until a server that says nothing at all is given up.
+DIAL = 3.0
 #: What the log holds, and what it means; the first that fits speaks.
 REASONS = (
     ("SaslAuthenticationFailed", "user or password is wrong: see sasl.username and sasl.password"),
@@ -35,6 +38,7 @@ REASONS = (
     ("ECONNREFUSED", "nobody listens there: is the broker up, is the port in bootstrap.servers right?"),
     ("socket disconnected", ""),
 )
+MEANING = dict(REASONS)
 
 
 class _Log(logging.Handler):
@@ -61,13 +65,14 @@ def reached(make: Callable[..., Any], settings: KafkaSettings, arguments: Mappin
     GrayscopeError
         It has not; one line says why and what to do.
     """
+    why = "" if "proxy_url" in settings.given else _dialled(settings.servers)
     opened: list[KafkaNetClient] = []
 
     def opening(**named: Any) -> KafkaNetClient:
         opened.append(KafkaNetClient(**named))
         return opened[-1]
 
-    for seconds in TRIES:
+    for seconds in TRIES if not why else ():
         # What did not come about leaves its sockets open until the garbage is collected.
         for client in opened:
             client.close()
@@ -90,6 +95,31 @@ def reached(make: Callable[..., Any], settings: KafkaSettings, arguments: Mappin
     for client in opened:
         client.close()
     raise GrayscopeError(f"kafka at {shorten(settings.servers)} ({settings.protocol}): {why}")
+
+
+def _dialled(servers: str) -> str:
+    """Return why none of the servers can be dialled, ``""`` where one can.
+
+    Asked first, for it is known at once, and kafka-python leaves a socket behind for every refusal.
+    """
+    reasons: list[str] = []
+    for server in servers.split(","):
+        host, _, port = server.strip().rpartition("://")[2].rpartition(":")
+        if not port.isdecimal():
+            host, port = server.strip().rpartition("://")[2], "9092"
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), DIAL).close()
+        except socket.gaierror:
+            reasons.append(MEANING["DNS Resolution failure"])
+        except TimeoutError:
+            reasons.append(f"no answer within {DIAL:.0f} s: is the address right, is a firewall in between?")
+        except ConnectionRefusedError:
+            reasons.append(MEANING["ECONNREFUSED"])
+        except (OSError, ValueError, OverflowError) as error:
+            reasons.append(shorten(error))
+        else:
+            return ""
+    return reasons[0]
 
 
 def explain(lines: Iterable[str], settings: KafkaSettings) -> tuple[str, bool]:

@@ -100,6 +100,23 @@ def kafka_settings(options: Mapping[str, Any]) -> KafkaSettings:
     return KafkaSettings({k: v for k, v in given.items() if k not in IDLE and k not in FIXED}, **own)
 
 
+def merged(*sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of several places; the later one wins, however it spells the name.
+
+    Examples
+    --------
+    >>> merged({"sasl": {"username": "a", "password": "p"}}, {"sasl_plain_username": "b"})
+    {'sasl_plain_username': 'b', 'sasl_plain_password': 'p'}
+    """
+    found: dict[str, Any] = {}
+    for section in sections:
+        flat = [(ALIASES.get(name, name), value) for name, value in _flat(section)]
+        if len({name for name, _ in flat}) < len(flat):
+            kafka_settings(section)  # says which name is there twice
+        found.update(flat)
+    return found
+
+
 def _known() -> dict[str, Any]:
     both = {**KafkaProducer.DEFAULT_CONFIG, **KafkaConsumer.DEFAULT_CONFIG}
     return {k: v for k, v in both.items() if k not in OBJECTS}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from grayscope.batch import Batch
 from grayscope.brokers._kafkaconsumer import Consumer
 from grayscope.brokers._kafkaproducer import Producer
 from grayscope.brokers._kafkasettings import kafka_settings
-from grayscope.errors import InputError, shorten
+from grayscope.errors import GrayscopeError, InputError, shorten
 from grayscope.event import Event
 from grayscope.frames import decode, frames
 from grayscope.message import Message
@@ -54,6 +55,8 @@ class Kafka:
         self._producer: Producer | None = None
         self._consumer: Consumer | None = None
         self._roster: Consumer | None = None
+        self._told: deque[Any] = deque()
+        self._held: deque[Any] = deque()
 
     # -- sending --------------------------------------------------------------------------------------------------------
 
@@ -85,9 +88,10 @@ class Kafka:
         """Return the next messages, waiting about a second for the first; the very first time begins with all of the roster."""
         if self._consumer is None or self._roster is None:
             return self._begin()
-        records = self._consumer.poll()
+        self._held += self._consumer.poll()
         # Asked after the others: who is spoken of for the first time has been introduced by now.
-        return [*self._messages(self._introduced(self._roster)), *self._messages(records)]
+        self._introduced(self._roster)
+        return self._messages()
 
     def receive(self) -> Iterator[Message]:
         """Yield messages until there are no more in the partitions that the group has given us."""
@@ -96,7 +100,7 @@ class Kafka:
             found = self.poll()
             yield from found
             left = self.lag()
-            if left and not any(left.values()) and not found:
+            if left and not any(left.values()) and not found and not self._held:
                 return
             idle = 0 if left else idle + 1
 
@@ -115,39 +119,47 @@ class Kafka:
     def _begin(self) -> list[Message]:
         """Join the group; return the whole roster as it is now."""
         self._roster = self._roster or Consumer(self.settings, [self.settings.topic("roster")], None)
-        records = self._introduced(self._roster)
+        self._introduced(self._roster)
         self._consumer = Consumer(self.settings, [self.settings.topic(name) for name in ("telemetry", "events")], self.group, places=self.places)
-        return self._messages(records)
+        return self._messages()
 
-    def _introduced(self, roster: Consumer) -> list[Any]:
-        """Return what the roster has been told since we asked last, up to its end as it is now."""
-        records: list[Any] = []
+    def _introduced(self, roster: Consumer) -> None:
+        """Take what the roster has been told since we asked last, up to its end as it is now."""
         while any(roster.lag().values()):
-            records += roster.poll()
-        return records
+            self._told += roster.poll()
 
-    def _messages(self, records: Sequence[Any]) -> list[Message]:
+    def _messages(self) -> list[Message]:
+        """Give out what is held, the roster first. What cannot be given out now, as the broker is away, stays for the next time."""
         found: list[Message] = []
-        for record in records:
-            if record.topic != self.settings.topic("roster"):
-                self.places[record.topic, record.partition] = record.offset + 1
-            if record.value is None:
-                continue  # a roster row that was deleted by hand
+        for held in (self._told, self._held):
+            while held:
+                try:
+                    self._take(held[0], found)
+                except GrayscopeError:
+                    if found:
+                        return found
+                    raise
+                held.popleft()
+        return found
+
+    def _take(self, record: Any, found: list[Message]) -> None:
+        if record.value is not None:  # else a roster row that was deleted by hand
             try:
                 message = decode(record.value, f"{record.topic}/{record.partition}@{record.offset}")
             except InputError as error:
                 self._refuse(record, error)
-                continue
-            if isinstance(message, tuple) and found and isinstance(found[-1], tuple):
-                message = (*found.pop(), *message)  # type: ignore[misc]
-            found.append(message)
-        return found
+            else:
+                if isinstance(message, tuple) and found and isinstance(found[-1], tuple):
+                    message = (*found.pop(), *message)  # type: ignore[misc]
+                found.append(message)
+        if record.topic != self.settings.topic("roster"):
+            self.places[record.topic, record.partition] = record.offset + 1
 
     def _refuse(self, record: Any, error: InputError) -> None:
-        self.rejected[record.topic] = self.rejected.get(record.topic, 0) + 1
         told = {"reason": shorten(error, 1000), "topic": record.topic, "partition": record.partition, "offset": record.offset}
         headers = [(name, str(value).encode()) for name, value in told.items()]
         self._out().send(self.settings.topic("rejected"), record.topic.encode(), record.value, headers)
+        self.rejected[record.topic] = self.rejected.get(record.topic, 0) + 1
 
     def close(self) -> None:
         """Send what waits, leave the group; nothing is committed."""

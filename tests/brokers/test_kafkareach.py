@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from kafka import errors
 
+from grayscope.brokers import _kafkareach
 from grayscope.brokers._kafkareach import explain, plain, reached
 from grayscope.brokers._kafkasettings import kafka_settings
 from grayscope.brokers.kafka import Kafka
@@ -99,8 +100,18 @@ def test_a_client_certificate_opens_the_door(guarded: Cluster, tmp_path: Path) -
     assert "grayscope.events" in text, text  # inside: only the topic is not this user's
 
 
-def test_nobody_there_is_told_soon() -> None:
-    assert "nobody listens there" in said(**{"bootstrap.servers": "127.0.0.1:9"})
+@pytest.mark.parametrize(
+    ("servers", "meaning"),
+    [
+        ("127.0.0.1:9", "nobody listens there"),
+        ("127.0.0.1:9,[::1]:9", "nobody listens there"),
+        ("nosuch.invalid:9092", "host name is not known"),
+        ("PLAINTEXT://nosuch.invalid", "host name is not known"),
+        ("127.0.0.1:99999", "port"),
+    ],
+)
+def test_nobody_there_is_told_at_once(servers: str, meaning: str) -> None:
+    assert meaning in said(**{"bootstrap.servers": servers})
 
 
 @pytest.mark.parametrize(
@@ -119,10 +130,11 @@ def test_what_the_log_holds_is_explained(line: str, protocol: str, meaning: str)
 
 @pytest.mark.parametrize(("error", "kind"), [(RuntimeError("Libraries for zstd not found"), MissingPackage), (ValueError("x"), UsageError),
                                              (errors.KafkaConfigurationError("y"), GrayscopeError)])  # fmt: skip
-def test_what_the_client_refuses_is_ours_to_say(error: Exception, kind: type[Exception]) -> None:
+def test_what_the_client_refuses_is_ours_to_say(error: Exception, kind: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
     def make(**_: Any) -> None:
         raise error
 
+    monkeypatch.setattr(_kafkareach, "_dialled", lambda _: "")
     with pytest.raises(kind) as caught:
         reached(make, kafka_settings({"compression.type": "zstd"}), {})
     assert "pip install zstandard" in str(caught.value) or kind is not MissingPackage
