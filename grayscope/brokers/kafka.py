@@ -157,7 +157,7 @@ class Kafka:
 
     def _refuse(self, record: Any, error: InputError) -> None:
         told = {"reason": shorten(error, 1000), "topic": record.topic, "partition": record.partition, "offset": record.offset}
-        headers = [(name, str(value).encode()) for name, value in told.items()]
+        headers = [("key", record.key or b""), *((name, str(value).encode()) for name, value in told.items())]
         self._out().send(self.settings.topic("rejected"), record.topic.encode(), record.value, headers)
         self.rejected[record.topic] = self.rejected.get(record.topic, 0) + 1
 
