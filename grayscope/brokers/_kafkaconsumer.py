@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaConsumer
@@ -112,7 +113,8 @@ class Consumer:
 
     def close(self) -> None:
         """Leave the group; nothing is committed."""
-        self._client.close(autocommit=False, timeout_ms=2000)
+        with suppress(KafkaError):  # the broker may be away
+            self._client.close(autocommit=False, timeout_ms=2000)
 
     def _ask(self, question: Callable[[], Any], topic: str) -> Any:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaProducer
@@ -36,6 +37,8 @@ class Producer:
         self._client = reached(KafkaProducer, settings, arguments)
         self._waiting: deque[tuple[Any, str, int]] = deque()
         self.bytes = 0
+        #: Something was not acknowledged: what waits behind it is in doubt, and not waited for again.
+        self.broken = False
 
     def send(self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]] | None = None) -> None:
         """Hand one message over; waits while too much is on the way.
@@ -66,6 +69,7 @@ class Producer:
         try:
             self._client.flush(timeout=self.patience)
         except KafkaError as error:
+            self.broken = True
             raise GrayscopeError(f"kafka: not acknowledged within {self.patience:.0f} s: are enough replicas in sync? ({error})") from error
         while self._waiting:
             self._settle()
@@ -73,7 +77,13 @@ class Producer:
     def close(self) -> None:
         """Let go; what was not flushed may be lost."""
         self._waiting.clear()
-        self._client.close(timeout=1.0)
+        try:
+            self._client.close(timeout=1.0)
+        except KafkaError:
+            # While something is on the way, kafka-python 3.0 refuses to close, and its thread would go on sending for ever.
+            self._client._sender.force_close()
+            with suppress(KafkaError):
+                self._client.close(timeout=2.0)
 
     def _reap(self) -> None:
         while self._waiting and self._waiting[0][0].is_done:
@@ -86,4 +96,5 @@ class Producer:
         try:
             future.get(timeout=self.patience)
         except KafkaError as error:
+            self.broken = True
             raise GrayscopeError(plain(error, topic)) from error

@@ -30,7 +30,7 @@ REASONS = (
     ("certificate has expired", "the server's certificate has expired: renew it there"),
     ("CERTIFICATE_VERIFY_FAILED", "the server's certificate is not trusted: name its authority in ssl.ca.location, its own name in bootstrap.servers"),
     ("CERTIFICATE_REQUIRED", "the listener wants a client certificate: set ssl.certificate.location and ssl.key.location"),
-    ("BAD_CERTIFICATE", "the listener refuses the client certificate in ssl.certificate.location"),
+    ("BAD_CERTIFICATE", "the listener wants a client certificate that it trusts: set ssl.certificate.location and ssl.key.location"),
     ("Invalid frame length: 35", "the listener speaks TLS: set security.protocol to SSL or SASL_SSL"),
     ("UNEXPECTED_EOF_WHILE_READING", "the listener does not speak TLS: set security.protocol to PLAINTEXT, or use its TLS port"),
     ("WRONG_VERSION_NUMBER", "the listener does not speak TLS: set security.protocol to PLAINTEXT, or use its TLS port"),

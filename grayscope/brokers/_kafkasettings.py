@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from grayscope.plugins import nearest
 
 #: Settings of our own, with their defaults.
 OWN: dict[str, Any] = {"topic_prefix": "grayscope", "cell": "cluster", "message_bytes": 900_000, "buffer_memory": 64 << 20}
+#: Smallest values of them: names alone need some room.
+LEAST = {"message_bytes": 10_000, "buffer_memory": 1}
 #: Other clients' names for the same (librdkafka's CONFIGURATION.md, Kafka's producer and consumer configurations).
 ALIASES = {
     "metadata_broker_list": "bootstrap_servers", "sasl_username": "sasl_plain_username", "sasl_password": "sasl_plain_password",
@@ -147,10 +150,12 @@ def _value(said: str, key: str, raw: Any, default: Any) -> Any:
         return _one_of(said, text.upper() if key == "security_protocol" else text.lower(), PROTOCOLS if key == "security_protocol" else COMPRESSIONS)
     if key in ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile") and not Path(text).is_file():
         raise UsageError(f"{said}: expected a file in PEM, found none at {shorten(text)!r}")
+    if key == "topic_prefix" and not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", text):
+        raise UsageError(f"{said}: expected letters, digits, dots, _ and -, found {shorten(text)!r}")
     if isinstance(default, bool):
         return _one_of(said, text.lower(), ("true", "false")) == "true"
     if isinstance(default, (int, float)) or key in ("receive_buffer_bytes", "send_buffer_bytes"):
-        return _number(said, text)
+        return _number(said, text, LEAST.get(key, 0))
     return text
 
 
@@ -160,11 +165,11 @@ def _one_of(said: str, text: str, choices: tuple[str, ...]) -> str:
     return text
 
 
-def _number(said: str, text: str) -> int:
+def _number(said: str, text: str, least: int) -> int:
     try:
         found = int(text)
     except ValueError:
         found = -1
-    if not 0 <= found < 2**31:
-        raise UsageError(f"{said}: expected a whole number, found {shorten(text)!r}")
+    if not least <= found < 2**31:
+        raise UsageError(f"{said}: expected a whole number{f' from {least} on' if least else ''}, found {shorten(text)!r}")
     return found

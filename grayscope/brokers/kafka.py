@@ -166,7 +166,7 @@ class Kafka:
         producer, self._producer = self._producer, None
         consumers, self._consumer, self._roster = (self._consumer, self._roster), None, None
         try:
-            if producer is not None:
+            if producer is not None and not producer.broken:
                 producer.flush()
         finally:
             for client in (producer, *consumers):

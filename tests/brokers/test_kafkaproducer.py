@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -105,3 +106,28 @@ def test_what_cannot_be_sent_is_said_at_once(monkeypatch: pytest.MonkeyPatch, er
         producer.send("t", b"k", b"x")
     producer.close()
     assert client.closed == 1
+
+
+def test_a_client_that_refuses_to_close_is_made_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    producer, client, _ = made(monkeypatch)
+    forced: list[bool] = []
+    client._sender = SimpleNamespace(force_close=lambda: forced.append(True))  # type: ignore[attr-defined]
+
+    def close(timeout: float) -> None:
+        client.closed += 1
+        if not forced:
+            raise errors.KafkaTimeoutError("Timeout waiting for future")
+
+    monkeypatch.setattr(client, "close", close)
+    producer.close()
+    assert (client.closed, forced) == (2, [True])
+
+
+def test_what_failed_once_is_not_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    producer, client, _ = made(monkeypatch)
+    client.error = errors.NotEnoughReplicasError()
+    producer.send("t", b"k", b"x")
+    assert not producer.broken
+    with pytest.raises(GrayscopeError):
+        producer.flush()
+    assert producer.broken

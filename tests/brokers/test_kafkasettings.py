@@ -56,6 +56,8 @@ def test_types_come_from_the_clients_and_other_clients_names_are_known() -> None
         ({"ssl.ca.location": "/nowhere/ca.pem"}, "ssl.ca.location: expected a file in PEM, found none at '/nowhere/ca.pem'"),
         ({"sasl.mechanism": "PLAIN"}, "security.protocol must be SASL_SSL or SASL_PLAINTEXT"),
         ({"ssl.check.hostname": "maybe"}, "expected one of true, false"),
+        ({"message.bytes": 0}, "message.bytes: expected a whole number from 10000 on, found '0'"),
+        ({"topic.prefix": "a/b"}, "topic.prefix: expected letters, digits, dots, _ and -, found 'a/b'"),
         ({"key_serializer": "x"}, "unknown setting 'key.serializer'"),
     ],
 )
