@@ -127,13 +127,15 @@ def explain(lines: Iterable[str], settings: KafkaSettings) -> tuple[str, bool]:
     told = list(lines)
     for mark, meaning in REASONS:
         if any(mark in line for line in told):
-            return meaning or _hung_up(settings), True
+            return meaning or _hung_up(settings), bool(meaning)  # a listener that hangs up may say more the next time
     return f"no answer within {sum(TRIES):.0f} s: is the address right, is a firewall in between?", False
 
 
 def _hung_up(settings: KafkaSettings) -> str:
     if settings.protocol == "PLAINTEXT":
         return "the listener hangs up: it speaks TLS or wants a user, set security.protocol to SSL, SASL_SSL or SASL_PLAINTEXT"
+    if settings.protocol.startswith("SASL"):
+        return "the listener hangs up: does it offer this sasl.mechanism and know this user and password?"
     return "the listener hangs up: it wants a user (security.protocol SASL_SSL), a client certificate, or does not know ours"
 
 
