@@ -1,12 +1,10 @@
-"""Frames: one message as bytes, where it has to wait on disk."""
+"""Frames: one message as bytes, in the broker and where it has to wait on disk; docs/messages.md describes them for others."""
 
 from __future__ import annotations
 
 import json
-import struct
+from collections.abc import Iterator, Mapping
 from typing import Any
-
-import numpy as np
 
 from grayscope.batch import Batch
 from grayscope.errors import InputError
@@ -14,30 +12,35 @@ from grayscope.event import Event
 from grayscope.message import Message
 from grayscope.roster import RosterRow
 
+#: Version of the format of all frames; a reader refuses what is newer.
+VERSION = 1
 #: Bytes of one frame, and of the part of it that holds names.
 LARGEST, NAMES = 256 << 20, 64 << 20
-LENGTH = struct.Struct("<I")
+#: With these bytes an encapsulated Arrow message begins.
+MARK = b"\xff\xff\xff\xff"
 
 
 def encode(message: Message) -> bytes:
-    """Return a message as bytes: the length of a JSON head, the head, and for a batch its times and values, little-endian.
+    """Return a message as bytes: numbers as an Arrow IPC stream, an event or roster rows as JSON.
 
     Examples
     --------
     >>> from grayscope.event import heartbeat
+    >>> encode(heartbeat(7, "n1"))
+    b'{"grayscope":1,"kind":"event","time":7,"subject":"n1","source":"clock","code":"heartbeat","text":"","count":1}'
     >>> decode(encode(heartbeat(7, "n1")))
     Event(time=7, subject='n1', source='clock', code='heartbeat', text='', count=1)
     """
-    payload = b""
     if isinstance(message, Batch):
-        head: Any = ["batch", message.table, message.subjects, message.metrics]
-        payload = message.times.astype("<i8").tobytes() + message.values.astype("<f4").tobytes()
-    elif isinstance(message, Event):
-        head = ["event", message.time, message.subject, message.source, message.code, message.text, message.count]
-    else:
-        head = ["roster", *([r.subject, r.table, r.since, r.until, dict(r.keys), r.crosses] for r in message)]
-    named = json.dumps(head, separators=(",", ":")).encode()
-    return LENGTH.pack(len(named)) + named + payload
+        from grayscope import arrowframe  # where nothing is sent, nobody pays for pyarrow
+
+        return arrowframe.encode(message)
+    if isinstance(message, Event):
+        e = message
+        told: dict[str, Any] = {"time": e.time, "subject": e.subject, "source": e.source, "code": e.code, "text": e.text, "count": e.count}
+        return _json("event", told)
+    rows = [{"subject": r.subject, "table": r.table, "since": r.since, "until": r.until, "keys": dict(r.keys), "crosses": r.crosses} for r in message]
+    return _json("roster", {"rows": rows})
 
 
 def decode(frame: bytes, where: str = "frame") -> Message:
@@ -46,53 +49,111 @@ def decode(frame: bytes, where: str = "frame") -> Message:
     Raises
     ------
     InputError
-        It is none of ours; says what was expected and found. Nothing that a frame holds is ever run.
+        It is none of ours, or of a later version; says what was expected and found. Nothing that a frame holds is ever run, and
+        nothing larger than the frame itself is made of it.
     """
-    if not LENGTH.size <= len(frame) <= LARGEST:
-        raise InputError.at(where, "size", f"{LENGTH.size} to {LARGEST} bytes", len(frame))
-    (size,) = LENGTH.unpack_from(frame)
-    if size > min(len(frame) - LENGTH.size, NAMES):
-        raise InputError.at(where, "head", f"at most {min(len(frame) - LENGTH.size, NAMES)} bytes", size)
     try:
-        kind, *rest = json.loads(frame[LENGTH.size : LENGTH.size + size])
-        if kind == "batch":
-            return _batch(rest, frame[LENGTH.size + size :])
-        if kind == "event":
-            return _event(rest)
-        if kind == "roster":
-            return tuple(_row(*row) for row in rest)
-    except InputError:
-        raise
-    except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
-        raise InputError.at(where, "content", "a message", error) from error
-    raise InputError.at(where, "kind", "batch, event or roster", kind)
+        if not 2 <= len(frame) <= LARGEST:
+            raise InputError(f"size: expected 2 to {LARGEST} bytes, found {len(frame)}")
+        if frame[:4] == MARK:
+            from grayscope import arrowframe
+
+            return arrowframe.decode(frame)
+        if frame[:1] == b"{":
+            return _told(frame)
+        raise InputError.at("start", "bytes", "those of an Arrow IPC stream or of a JSON object", bytes(frame[:8]).hex(" "))
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
-def _batch(head: list[Any], payload: bytes) -> Batch:
-    table, subjects, metrics = head
-    names = (*_texts(subjects), *_texts(metrics), *_texts([table]))
-    row = 8 + 4 * len(subjects) * len(metrics)
-    if len(payload) % row or not names:
-        raise InputError.at("batch", "size", f"a multiple of {row} bytes", len(payload))
-    count = len(payload) // row
-    times = np.frombuffer(payload, "<i8", count).astype(np.int64)
-    values = np.frombuffer(payload, "<f4", offset=8 * count).astype(np.float32)
-    return Batch(table, times, tuple(subjects), tuple(metrics), values.reshape(count, len(metrics), len(subjects)))
+def frames(message: Message, largest: int) -> Iterator[bytes]:
+    """Yield a message in as many frames as it takes for each to have at most `largest` bytes.
+
+    A batch is cut by times, then by subjects, then by metrics; roster rows one from another.
+
+    Raises
+    ------
+    InputError
+        What cannot be cut (an event, one row of the roster) is larger than that.
+    """
+    frame = encode(message)
+    if len(frame) <= largest:
+        yield frame
+        return
+    pieces = list(_pieces(message, -(-len(frame) // largest)))
+    if len(pieces) < 2:
+        raise InputError(f"message: expected at most {largest} bytes for what cannot be split, found {len(frame)}")
+    for piece in pieces:
+        yield from frames(piece, largest)
 
 
-def _event(head: list[Any]) -> Event:
-    time, subject, source, code, text, count = head
-    _texts([subject, source, code, text])
-    return Event(_whole(time), subject, source, code, text, _whole(count))
+def _pieces(message: Message, count: int) -> Iterator[Message]:
+    if isinstance(message, Event):
+        return
+    if not isinstance(message, Batch):
+        yield from (message[cut] for cut in _cuts(len(message), count))
+        return
+    b = message
+    if len(b.times) > 1:
+        yield from (Batch(b.table, b.times[cut], b.subjects, b.metrics, b.values[cut]) for cut in _cuts(len(b.times), count))
+    elif len(b.subjects) > 1:
+        yield from (Batch(b.table, b.times, b.subjects[cut], b.metrics, b.values[:, :, cut]) for cut in _cuts(len(b.subjects), count))
+    else:
+        yield from (Batch(b.table, b.times, b.subjects, b.metrics[cut], b.values[:, cut]) for cut in _cuts(len(b.metrics), count))
 
 
-def _row(subject: str, table: str, since: int | None, until: int | None, keys: dict[str, str], crosses: list[str]) -> RosterRow:
-    _texts([subject, table, *keys, *keys.values(), *crosses])
-    ends = (None if since is None else _whole(since), None if until is None else _whole(until))
-    return RosterRow(subject, table, *ends, keys, tuple(crosses))
+def _cuts(length: int, count: int) -> Iterator[slice]:
+    step = max(-(-length // count), 1)
+    return (slice(at, at + step) for at in range(0, length, step))
 
 
-def _texts(values: list[Any]) -> list[str]:
+def _json(kind: str, told: Mapping[str, Any]) -> bytes:
+    return json.dumps({"grayscope": VERSION, "kind": kind, **told}, separators=(",", ":")).encode()
+
+
+def _told(frame: bytes) -> Event | tuple[RosterRow, ...]:
+    """Return what a JSON object tells; keys that this version does not know are passed over."""
+    if len(frame) > NAMES:
+        raise InputError(f"size: expected at most {NAMES} bytes, found {len(frame)}")
+    try:
+        told = versioned(json.loads(frame))
+        if told.get("kind") == "event":
+            return _event(told)
+        if told.get("kind") == "roster":
+            return tuple(_row(row) for row in told["rows"])
+    except KeyError as error:
+        raise InputError(f"content: expected the key {error}, found none") from error
+    except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        raise InputError.at("content", "JSON", "a message", error) from error
+    raise InputError.at("head", "kind", "event or roster", told.get("kind"))
+
+
+def _event(told: Mapping[str, Any]) -> Event:
+    words = texts([told["subject"], told["source"], told["code"], told.get("text", "")])
+    return Event(_whole(told["time"]), words[0], words[1], words[2], words[3], _whole(told.get("count", 1)))
+
+
+def _row(row: Mapping[str, Any]) -> RosterRow:
+    keys, crosses = row.get("keys", {}), row.get("crosses", [])
+    texts([row["subject"], row["table"], *keys, *keys.values(), *crosses])
+    since, until = (None if row.get(end) is None else _whole(row[end]) for end in ("since", "until"))
+    return RosterRow(row["subject"], row["table"], since, until, dict(keys), tuple(crosses))
+
+
+def versioned(told: Any) -> dict[str, Any]:
+    """Return the head of a frame if this version can read it."""
+    if not isinstance(told, dict):
+        raise InputError.at("head", "content", "a JSON object", told)
+    version = told.get("grayscope")
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise InputError.at("head", "grayscope", f"a version from 1 to {VERSION}", version)
+    if version > VERSION:
+        raise InputError(f"head: grayscope: expected version {VERSION} or older, found {version}: update this reader first")
+    return told
+
+
+def texts(values: Any) -> list[str]:
+    """Return `values` if they are a list of text."""
     if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
         raise InputError.at("message", "names", "text", values)
     return values

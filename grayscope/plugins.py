@@ -20,8 +20,8 @@ def names(wing: str) -> list[str]:
 
     Examples
     --------
-    >>> "kafka" in names("detectors")
-    False
+    >>> "kafka" in names("detectors"), "kafka" in names("brokers")
+    (False, True)
     """
     return sorted(p.stem.rstrip("_") for p in _files(wing))
 

@@ -19,8 +19,8 @@ PREFIX = "GRAYSCOPE_"
 FOREIGN = frozenset(
     {"CONFIG", "SHARED", "INSTALL_SERVERS", "PROMETHEUS_TOKEN", "NODE", "CELL", "LISTEN_ADDRESS", "DISABLED_COLLECTORS", "ROOT", "REDFISH_TOKEN"}
 )
-#: Sections of the file that the agent reads.
-SECTIONS = frozenset({"agent", "broker", "collectors"})
+#: Sections of the file that the agent and the Kafka broker read.
+SECTIONS = frozenset({"agent", "broker", "collectors", "kafka"})
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -116,7 +116,7 @@ def _file(path: Path | None) -> dict[str, Any]:
 
 def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
     given = {k.removeprefix(PREFIX): v for k, v in environ.items() if k.startswith(PREFIX)}
-    return {k.lower(): v for k, v in given.items() if k not in FOREIGN}
+    return {k.lower(): v for k, v in given.items() if k not in FOREIGN and not k.startswith("KAFKA_")}
 
 
 def _value(key: str, raw: Any) -> Any:

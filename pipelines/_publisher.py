@@ -54,8 +54,8 @@ class Publisher:
                 sent += 1
             self._flush()
         except (GrayscopeError, OSError) as error:
-            # What a flush did not confirm may be lost: all of it goes out again.
-            self._keep(waiting if sent == len(waiting) else waiting[sent:])
+            # What a flush did not confirm may be lost: all of it goes out again. A broker without one has carried what it took.
+            self._keep(waiting if sent == len(waiting) or hasattr(self._broker, "flush") else waiting[sent:])
             self._failed(error)
 
     def _drain(self) -> None:

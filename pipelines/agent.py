@@ -112,6 +112,10 @@ def publishing(settings: AgentSettings, out: Path | None, config: Path | None) -
     rest = {key: value for key, value in options.items() if key != "name"}
     if rest.keys() < options.keys() and options["name"] == "rolling":
         rest = {"cluster": load_settings(config).cluster, "period": settings.period, **rest}
+    if options.get("name") == "kafka":
+        from ._kafkaoptions import kafka_options
+
+        rest = kafka_options(config, rest, cell=settings.cell)
 
     def connect() -> Broker:
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import grayscope
+from tests.kafkaserver import kafka_server, prefix, topics  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).parents[1]
 grayscope.__path__.append(str(ROOT))

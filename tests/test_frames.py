@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from grayscope.batch import Batch
 from grayscope.errors import InputError
 from grayscope.event import Event
-from grayscope.frames import decode, encode
+from grayscope.frames import decode, encode, frames
 from grayscope.roster import RosterRow
 
 NAMES = st.lists(st.text(max_size=5), unique=True, max_size=3)
@@ -61,7 +61,56 @@ def test_a_damaged_frame_is_a_message_or_one_clear_error(message: Event | Batch 
     assert "expected" in said if said else isinstance(found, (Batch, Event, tuple))
 
 
-@pytest.mark.parametrize("frame", [b"", b"\0\0\0\0", b"\xff\xff\xff\xff{}", b"\x02\0\0\0{}", b'\x0a\0\0\0["pickle"]', b'\x12\0\0\0["event",true,1,2]'])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"", b"\0\0\0\0", b"\xff\xff\xff\xff{}", b"\xff\xff\xff\xff\xff\xff\xff\x7f", b"{}", b"{", b"{" * 100_000, b"[1]", b"\x80\x04K\x01.",
+        b'{"grayscope":1,"kind":"pickle"}', b'{"grayscope":1,"kind":"event","time":true,"subject":"a","source":"b","code":"c"}',
+        b'{"grayscope":1,"kind":"event","time":1,"subject":["a"],"source":"b","code":"c"}', b'{"grayscope":1,"kind":"roster","rows":[7]}',
+        b'{"grayscope":true,"kind":"roster","rows":[]}', b'{"grayscope":0,"kind":"roster","rows":[]}',
+        b'{"grayscope":1,"kind":"event","time":1e99,"subject":"a","source":"b","code":"c"}',
+    ],
+)  # fmt: skip
 def test_what_is_no_message_is_refused(frame: bytes) -> None:
-    with pytest.raises(InputError):
-        decode(frame)
+    with pytest.raises(InputError, match=r"^topic 3: .*expected"):
+        decode(frame, "topic 3")
+
+
+def test_a_later_version_is_told_from_damage_and_what_it_adds_is_passed_over() -> None:
+    event = encode(Event(5, "n1", "xid", "94"))
+    assert decode(event.replace(b'"kind"', b'"colour":"red","kind"')) == Event(5, "n1", "xid", "94")
+    with pytest.raises(InputError, match="expected version 1 or older, found 2: update this reader first"):
+        decode(event.replace(b'"grayscope":1', b'"grayscope":2'))
+    with pytest.raises(InputError, match="the key 'code'"):
+        decode(event.replace(b'"code"', b'"edoc"'))
+
+
+def wide(times: int = 3, subjects: int = 40, metrics: int = 5) -> Batch:
+    names = tuple(f"n{i:03d}/gpu0" for i in range(subjects))
+    values = np.random.default_rng(1).normal(size=(times, metrics, subjects)).astype(np.float32)
+    return Batch("gpu", np.arange(times, dtype=np.int64), names, tuple(f"m{i}" for i in range(metrics)), values)
+
+
+@pytest.mark.parametrize(("times", "subjects", "metrics"), [(9, 40, 5), (1, 400, 5), (1, 1, 900), (5, 200, 30)])
+@pytest.mark.parametrize("largest", [1500, 4000, 1 << 20])
+def test_what_is_too_large_is_split_and_nothing_is_lost(times: int, subjects: int, metrics: int, largest: int) -> None:
+    batch = wide(times, subjects, metrics)
+    parts = list(frames(batch, largest))
+    assert max(map(len, parts)) <= largest
+    assert (len(parts) == 1) == (len(encode(batch)) <= largest)
+    again = np.full_like(batch.values, np.nan)
+    for part in map(decode, parts):
+        assert isinstance(part, Batch)
+        where = np.ix_(part.times.tolist(), [batch.metrics.index(m) for m in part.metrics], [batch.subjects.index(s) for s in part.subjects])
+        assert np.isnan(again[where]).all()
+        again[where] = part.values
+    assert np.array_equal(again, batch.values)
+
+
+def test_roster_rows_are_split_but_no_event_is() -> None:
+    rows = tuple(RosterRow(f"n{i}", "node", i, keys={"leaf": "l" * 50}) for i in range(100))
+    parts = [decode(frame) for frame in frames(rows, 1000)]
+    assert len(parts) > 5
+    assert tuple(row for part in parts if isinstance(part, tuple) for row in part) == rows
+    with pytest.raises(InputError, match="at most 1000 bytes for what cannot be split"):
+        list(frames(Event(1, "n1", "kernel", "x", "y" * 2000), 1000))

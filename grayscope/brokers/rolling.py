@@ -89,18 +89,20 @@ class Rolling:
         Seconds of one trace.
     keep : int
         Traces that stay.
-    period : float
-        Seconds from row to row, noted in the trace.
+    period : float or None
+        Seconds from row to row, noted in the trace; None where each table has its own.
     """
 
     def __init__(
-        self, path: str | Path, *, every: float = 3600.0, keep: int = 48, period: float = 10.0, cluster: str = "cluster",
+        self, path: str | Path, *, every: float = 3600.0, keep: int = 48, period: float | None = 10.0, cluster: str = "cluster",
         clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         if not every > 0 or keep < 1:
             raise UsageError(f"rolling: expected traces of more than 0 s and at least one to keep, found {every:g} s and {keep}")
         self.path, self.every, self.keep, self.cluster, self.clock = Path(path), every, keep, cluster, clock
-        self.tables = {table: {"period_s": period, "counters": "increments"} for table in Catalogue.load().tables}
+        described = {"counters": "increments", **({} if period is None else {"period_s": period})}
+        self.tables = dict.fromkeys(Catalogue.load().tables, described)
+        self.closed = 0
         self._roster: dict[str, Message] = {}
         self._trace: Parquet | None = None
         self._until = 0.0
@@ -137,6 +139,7 @@ class Rolling:
         assert self._trace is not None
         trace, self._trace = self._trace, None
         trace.close()
+        self.closed += 1
         try:
             for old in (*self._found()[: -self.keep], *self._left_behind()):
                 shutil.rmtree(old)

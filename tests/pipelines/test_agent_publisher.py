@@ -91,6 +91,21 @@ def test_what_a_flush_does_not_confirm_goes_out_again(tmp_path: Path) -> None:
     assert broker.carried == [0, 1, 2]
 
 
+def test_what_was_sent_before_a_send_that_fails_goes_out_again_too(tmp_path: Path) -> None:
+    """Nothing has confirmed it."""
+    broker, publisher, clock = made(tmp_path)
+    carry, broker.send = broker.send, lambda message: carry(message) if message.time < 1 else cut()  # type: ignore[method-assign,union-attr]
+
+    def cut() -> None:
+        raise OSError("reset by peer")
+
+    publisher.publish(events(0, 1, 2))
+    assert (broker.carried, len(publisher.spool)) == ([], 3)
+    broker.send, clock.now = carry, 60.0  # type: ignore[method-assign]
+    publisher.publish(events(3))
+    assert broker.carried == [0, 1, 2, 3]
+
+
 def test_a_broker_that_asks_for_patience_gets_it(tmp_path: Path) -> None:
     broker, publisher, clock = made(tmp_path)
     broker.error = Retry("busy", 20.0)
