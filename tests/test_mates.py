@@ -32,7 +32,15 @@ def test_few_drives_are_compared_with_their_like_in_other_machines() -> None:
     latency[7] *= 5
     found = residual(latency)
     assert found[7] > 1.0
-    assert np.abs(np.delete(found, 7)).max() < 0.01
+    assert np.delete(found, 7).max() < 0.01  # the drive beside it is as much better, which is nobody's fault
+
+
+def test_parts_that_differ_a_little_for_ever_have_the_spread_that_is_usual_among_them() -> None:
+    """Had one of each pair stood at 0, half of all drives would have looked far off."""
+    latency = 1e-4 * np.exp(np.random.default_rng(1).normal(0, 0.1, 32))
+    found = residual(latency)
+    assert np.count_nonzero(found < -0.01) >= 10
+    assert np.count_nonzero(found > 0.01) >= 10
 
 
 def test_a_machine_whose_drives_are_all_busier_accuses_none() -> None:
