@@ -81,7 +81,8 @@ class Levels:
         """Return how much there should be, shape [S]: told, what its kind shows, published, or the most it ever showed."""
         if page.account.missing:
             return page.published
-        if (a["age"] % LOOK == 0).any():
+        # Before anybody is told to have lost something, it is asked once more whether all its peers have: a job that hangs rests all its links.
+        if (a["age"] % LOOK == 0).any() or (a["down"] == PATIENCE - 1).any():
             a["usual"] = usual(value, page.label)
         a["age"] += 1
         a["best"] = np.fmax(a["best"], np.where(a["up"] >= PATIENCE, value, np.where(np.isnan(a["best"]), value, np.nan)))

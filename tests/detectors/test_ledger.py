@@ -134,6 +134,12 @@ def test_uplinks_that_all_leaves_lose_together_are_lost_while_cards_may_all_have
     assert [f for f in keep(("gpu", {"nvlink_links_active": values}), keys={"sku": "unheard of"}).findings if f.time > 150 * 10_000_000] == []
 
 
+def test_links_that_all_peers_rest_at_once_are_not_lost() -> None:
+    values = flat(18, ticks=200)
+    values[70:] = 4
+    assert keep(("gpu", {"nvlink_links_active": values}), keys={"sku": "unheard of"}).findings == []
+
+
 def test_a_few_cards_are_measured_by_what_their_sku_should_have() -> None:
     assert keep(("gpu", {"nvlink_links_active": flat(17, subjects=2)})).accused == {"n0/gpu0", "n0/gpu1"}
     assert keep(("gpu", {"nvlink_links_active": flat(17, subjects=2)}), keys={"sku": "unheard of"}).accused == set()
