@@ -57,7 +57,7 @@ def less_shared(residual: NDArray[np.float32], wide: NDArray[np.bool_], mates: N
     >>> r = np.array([[0.5, 2.5, -0.2, -0.2, 0.7]], np.float32)
     >>> less_shared(r, np.array([True]), np.array([0, 0, 1, 1, 2], np.int32))
     >>> [round(x, 1) for x in r.tolist()[0]]
-    [-2.0, 2.0, -0.2, -0.2, 0.7]
+    [-2.0, 2.0, 0.0, 0.0, 0.7]
     """
     machines = int(mates.max()) + 1
     for m in np.flatnonzero(wide).tolist():
@@ -71,5 +71,4 @@ def less_shared(residual: NDArray[np.float32], wide: NDArray[np.bool_], mates: N
         second = r[order[np.minimum(starts + 1, len(order) - 1)]]
         own = np.zeros(len(r), bool)
         own[lowest[members > 1]] = True
-        # No more than it shows beside its like elsewhere: one whose neighbour got faster is not slow.
-        residual[m] = np.minimum(r, r - np.where(own, second[mates], least[mates]))
+        residual[m] = r - np.where(own, second[mates], least[mates])

@@ -39,14 +39,8 @@ def test_parts_that_differ_a_little_for_ever_have_the_spread_that_is_usual_among
     """Had one of each pair stood at 0, half of all drives would have looked far off."""
     latency = 1e-4 * np.exp(np.random.default_rng(1).normal(0, 0.1, 32))
     found = residual(latency)
-    assert np.count_nonzero(found == 0) == 0
-    assert np.count_nonzero(found > 0.01) >= 4
-
-
-def test_a_drive_whose_neighbour_got_faster_is_not_slow() -> None:
-    latency = np.full(32, 1e-4)
-    latency[7] /= 5
-    assert residual(latency).max() < 0.01
+    assert np.count_nonzero(found < -0.01) >= 10
+    assert np.count_nonzero(found > 0.01) >= 10
 
 
 def test_a_machine_whose_drives_are_all_busier_accuses_none() -> None:
