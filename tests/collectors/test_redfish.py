@@ -46,6 +46,8 @@ def events(messages: list[Message]) -> list[tuple[str, str]]:
 def test_the_fake_is_held_to_the_published_schema(resources: dict[str, Any]) -> None:
     for document in resources.values():
         check(document)
+        with pytest.raises(AssertionError, match="Name"):
+            check({k: v for k, v in document.items() if k != "Name"})
 
 
 def test_a_healthy_machine(bmc: FakeBmc) -> None:
