@@ -42,6 +42,11 @@ def _older_reasons(nvml: Any, gpu: Any) -> tuple[float, ...]:
     return reasons(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu))
 
 
+def _memory(nvml: Any, gpu: Any) -> tuple[float, ...]:
+    # Of the second kind: the first counts what the driver keeps for itself as used (0.5 GB on an idle H100), other tools do not.
+    return (float(nvml.nvmlDeviceGetMemoryInfo(gpu, nvml.nvmlMemory_v2).used),)
+
+
 def _sram_counts(nvml: Any, gpu: Any) -> tuple[float, ...]:
     place = nvml.NVML_MEMORY_LOCATION_SRAM
     return tuple(float(nvml.nvmlDeviceGetMemoryErrorCounter(gpu, kind, kept, place)) for kind in (0, 1) for kept in (0, 1))
@@ -110,7 +115,7 @@ CALLS = (
     Call("nvmlDeviceGetPowerUsage", ("gpu_power_watts",), lambda nvml, gpu: (nvml.nvmlDeviceGetPowerUsage(gpu) * 1e-3,)),
     Call("nvmlDeviceGetEnforcedPowerLimit", ("gpu_power_limit_watts",), lambda nvml, gpu: (nvml.nvmlDeviceGetEnforcedPowerLimit(gpu) * 1e-3,)),
     Call("nvmlDeviceGetUtilizationRates", ("gpu_active_ratio",), lambda nvml, gpu: (nvml.nvmlDeviceGetUtilizationRates(gpu).gpu * 0.01,)),
-    Call("nvmlDeviceGetMemoryInfo", ("gpu_memory_used_bytes",), lambda nvml, gpu: (float(nvml.nvmlDeviceGetMemoryInfo(gpu).used),)),
+    Call("nvmlDeviceGetMemoryInfo", ("gpu_memory_used_bytes",), _memory),
     Call("nvmlDeviceGetCurrPcieLinkWidth", ("pcie_link_width_lanes",), lambda nvml, gpu: (nvml.nvmlDeviceGetCurrPcieLinkWidth(gpu),)),
     Call("nvmlDeviceGetCurrPcieLinkGeneration", ("pcie_link_generation",), lambda nvml, gpu: (nvml.nvmlDeviceGetCurrPcieLinkGeneration(gpu),)),
     Call("nvmlDeviceGetPcieReplayCounter", ("pcie_replays_total",), lambda nvml, gpu: (nvml.nvmlDeviceGetPcieReplayCounter(gpu),)),

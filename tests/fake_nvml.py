@@ -226,7 +226,8 @@ def h100(index: int, links: int = 18) -> FakeGpu:
     banks = pynvml.c_nvmlRowRemapperHistogramValues(640, 0, 0, 0, 0)
     gpu.calls |= {
         ("ClockInfo", pynvml.NVML_CLOCK_SM): 1980, ("ClockInfo", pynvml.NVML_CLOCK_MEM): 2619, "CurrentClocksEventReasons": 0x4, "TemperatureV": 52,
-        "MarginTemperature": 35, "UtilizationRates": pynvml.c_nvmlUtilization_t(100, 40), "MemoryInfo": pynvml.c_nvmlMemory_t(80 << 30, 10 << 30, 70 << 30),
+        "MarginTemperature": 35, "UtilizationRates": pynvml.c_nvmlUtilization_t(100, 40),
+        "MemoryInfo": pynvml.c_nvmlMemory_v2_t(total=80 << 30, reserved=1 << 29, free=10 << 30, used=(69 << 30) + (1 << 29)),
         "CurrPcieLinkWidth": 16, "CurrPcieLinkGeneration": 5, "MaxPcieLinkWidth": 16, "MaxPcieLinkGeneration": 5, "MemoryErrorCounter": 0,
         "RowRemapperHistogram": banks, "RepairStatus": [0, 0], "SupportedEventTypes": 0x18, "SramStatus": Code(DENIED),
         "FabricInfo": {"state": 3, "cliqueId": 7, "healthMask": 0x51AA, "healthSummary": 1, "clusterUuid": (pynvml.c_uint8 * 16)(*range(16))},
