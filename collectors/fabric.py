@@ -104,6 +104,7 @@ class Fabric(Source):
         names = [*devices, *self.tree.names(INTERFACES), *(self.tree.text(f"{DEVICES}/{d}/node_guid") for d in devices)]
         if names != self._names or self.tree.looks >= self._due:
             self._names, self._due = names, self.tree.looks + AGAIN
+            self.tree.release()
             self._found = interfaces(self.machine), ports(self.machine)
             self._counters = {f"{p.path}/{folder}": self._offered(f"{p.path}/{folder}") for p in self._found[1] for folder in ("counters", "hw_counters")}
         return self._found
@@ -124,13 +125,13 @@ class Fabric(Source):
 
     def _port(self, port: Port, wide: dict[str, int]) -> bool | None:
         """Add a port's state, rate and counters; return whether it is up, None where somebody has switched it off."""
-        number, physical = (state(self.tree.text(f"{port.path}/{file}")) for file in ("state", "phys_state"))
+        number, physical = (state(self.tree.text(f"{port.path}/{file}", hold=True)) for file in ("state", "phys_state"))
         add = self.samples.add
         add(port.subject, "nic_port_state", number, **port.keys)
         add(port.subject, "nic_port_physical_state", physical, **port.keys)
         up = number == ACTIVE if number is not None and physical != DISABLED else None
         add(port.subject, "nic_port_up", None if up is None else float(up), **port.keys)
-        speed = rate(self.tree.text(f"{port.path}/rate"))
+        speed = rate(self.tree.text(f"{port.path}/rate", hold=True))
         # What a port that is down gives as its rate is a default of the driver's.
         if up and speed is not None:
             add(port.subject, "nic_port_rate_bytes_per_second", speed[0], **port.keys)
@@ -140,7 +141,7 @@ class Fabric(Source):
             for name in self._counters[f"{port.path}/{folder}"]:
                 if name in WIDER and any(other in wide for other in WIDER[name]):
                     continue
-                value = self.tree.number(f"{port.path}/{folder}/{name}")
+                value = self.tree.number(f"{port.path}/{folder}/{name}", hold=True)
                 add(port.subject, name, value, **port.keys)
                 if name in WORDS:
                     self.traffic.note(port, value)
@@ -157,12 +158,12 @@ class Fabric(Source):
     def _interface(self, name: str, subject: str, *, rdma: bool, rail: bool) -> bool | None:
         """Add what sysfs tells of an interface; return whether it is up, None where it never was or is an RDMA device's."""
         path, add = f"{INTERFACES}/{name}", self.samples.add
-        downs = self.tree.number(f"{path}/carrier_down_count") if self.tree.has(f"{path}/carrier_down_count") else None
+        downs = self.tree.number(f"{path}/carrier_down_count", hold=True)
         if downs is not None:
             self._downs[subject] = downs
         if rdma:
             return None
-        up = self.tree.text(f"{path}/operstate") == "up"
+        up = self.tree.text(f"{path}/operstate", hold=True) == "up"
         if not up and subject not in self.links.up:
             # Nothing was ever plugged in: no rail is missing.
             return None
@@ -172,9 +173,9 @@ class Fabric(Source):
         speed = self.tree.number(f"{path}/speed") if up else None
         add(subject, "nic_port_rate_bytes_per_second", speed * MEGABIT if speed is not None and speed > 0 else None)
         for direction, short in (("receive", "rx"), ("transmit", "tx")):
-            add(subject, "nic_port_transferred_bytes_total", self.tree.number(f"{path}/statistics/{short}_bytes"), direction=direction)
-            add(subject, "nic_port_packets_total", self.tree.number(f"{path}/statistics/{short}_packets"), direction=direction)
-        add(subject, "nic_port_receive_errors_total", self.tree.number(f"{path}/statistics/rx_crc_errors"), **{"class": "crc"})
+            add(subject, "nic_port_transferred_bytes_total", self.tree.number(f"{path}/statistics/{short}_bytes", hold=True), direction=direction)
+            add(subject, "nic_port_packets_total", self.tree.number(f"{path}/statistics/{short}_packets", hold=True), direction=direction)
+        add(subject, "nic_port_receive_errors_total", self.tree.number(f"{path}/statistics/rx_crc_errors", hold=True), **{"class": "crc"})
         return up
 
     def _numbers(self, subject: str, told: dict[str, int], keys: dict[str, str]) -> None:
