@@ -75,7 +75,7 @@ class Fabric(Source):
         self._silent: dict[str, int] = {}
         self._names: list[str | None] = []
         self._found: tuple[dict[str, str], list[Port]] = ({}, [])
-        self._counters: dict[str, list[str]] = {}
+        self._counters: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self._due = 0
 
     def look(self, now: int) -> Iterable[Message]:
@@ -109,8 +109,10 @@ class Fabric(Source):
             self._counters = {f"{p.path}/{folder}": self._offered(f"{p.path}/{folder}") for p in self._found[1] for folder in ("counters", "hw_counters")}
         return self._found
 
-    def _offered(self, folder: str) -> list[str]:
-        return [name for name in self.tree.names(folder) if name in self.known]
+    def _offered(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return names and paths of the counters in a folder that somebody knows."""
+        names = tuple(name for name in self.tree.names(folder) if name in self.known)
+        return names, tuple(f"{folder}/{name}" for name in names)
 
     def _driver(self, name: str) -> dict[str, int]:
         """Return an interface's statistics; one that refuses is asked again after 60 looks."""
@@ -137,15 +139,21 @@ class Fabric(Source):
             add(port.subject, "nic_port_rate_bytes_per_second", speed[0], **port.keys)
             add(port.subject, "nic_port_lanes_active", speed[1], **port.keys)
         self._module(port)
+        told_better = {name for name, others in WIDER.items() if any(other in wide for other in others)}
         for folder in ("counters", "hw_counters"):
-            for name in self._counters[f"{port.path}/{folder}"]:
-                if name in WIDER and any(other in wide for other in WIDER[name]):
-                    continue
-                value = self.tree.number(f"{port.path}/{folder}/{name}", hold=True)
-                add(port.subject, name, value, **port.keys)
-                if name in WORDS:
-                    self.traffic.note(port, value)
+            self._count(port, *self._counters[f"{port.path}/{folder}"], told_better)
         return up
+
+    def _count(self, port: Port, names: tuple[str, ...], paths: tuple[str, ...], without: set[str]) -> None:
+        """Add what the files of a folder count."""
+        if not without.isdisjoint(names):
+            left = [(n, p) for n, p in zip(names, paths, strict=True) if n not in without]
+            names, paths = tuple(n for n, _ in left), tuple(p for _, p in left)
+        values = self.tree.numbers(paths)
+        self.samples.add_all(port.subject, names, values, **port.keys)
+        for name in WORDS:
+            if name in names:
+                self.traffic.note(port, values[names.index(name)])
 
     def _module(self, port: Port) -> None:
         device, _, number = port.path.rpartition("/ports/")
