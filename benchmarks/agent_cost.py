@@ -31,7 +31,7 @@ from tests.nodetree import grown, planted
 
 grayscope.__path__.append(str(Path(__file__).parents[1]))
 GPUS, PERIOD_S = 8, 10.0
-LONG = 3  # NVML_VALUE_TYPE_UNSIGNED_LONG_LONG
+LONG, FIELD_BYTES = 3, 40  # NVML_VALUE_TYPE_UNSIGNED_LONG_LONG, sizeof(nvmlFieldValue_t)
 #: Host sources, and what the agent gives them: slow readings once a minute.
 HOST: dict[str, dict[str, Any]] = {
     "drive": {"slow": 60.0, "page": lambda _: page()},
@@ -46,7 +46,7 @@ CPU_MS, RSS_MB, SHARE = 5.0, 120.0, 0.001
 
 
 class Recorded(FakeNvml):
-    """The fake with answers made in advance. A query costs what pynvml's own wrapper costs: an array, two numbers a field; the C call is a copy."""
+    """The fake with answers made in advance: the library's own call is a copy."""
 
     def __init__(self, gpus: list[FakeGpu]) -> None:
         super().__init__(gpus)
@@ -70,22 +70,16 @@ class Recorded(FakeNvml):
             self._functions[name] = call
         return self._functions[name]
 
-    def nvmlDeviceGetFieldValues(self, handle: Any, ids: list[Any]) -> Any:  # noqa: N802
-        import pynvml
-
-        values = (pynvml.c_nvmlFieldValue_t * len(ids))()
-        for i, asked in enumerate(ids):
-            try:
-                (values[i].fieldId, values[i].scopeId) = asked
-            except TypeError:
-                values[i].fieldId = asked
-        key = (ctypes.cast(handle, ctypes.c_void_p).value or 0, len(ids))
+    def _field_values(self, handle: Any, count: int, at: int) -> int:
+        key = (ctypes.cast(handle, ctypes.c_void_p).value or 0, count)
         if key not in self._answers:
-            self._answers[key] = super().nvmlDeviceGetFieldValues(handle, ids)
-        answer = self._answers[key]
-        ctypes.memmove(values, answer, ctypes.sizeof(answer))
+            code = super()._field_values(handle, count, at)
+            answer = (ctypes.c_char * (FIELD_BYTES * count)).from_buffer_copy(ctypes.string_at(at, FIELD_BYTES * count))
+            self._answers[key] = code, answer
+        code, answer = self._answers[key]
+        ctypes.memmove(at, answer, FIELD_BYTES * count)
         step(answer)
-        return values
+        return int(code)
 
 
 def step(answer: Any) -> None:

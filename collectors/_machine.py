@@ -104,6 +104,8 @@ class Machine:
 
     def pci(self, link: str) -> str:
         """Return the PCI address at which a device's link ends, passing over an NVMe controller; ``""`` where it has none."""
+        if (at := address(self.tree.link(link).rpartition("/")[2])) and ":" in at:
+            return at
         target = self.tree.target(link)
         return next((a for part in target.split("/")[:-3:-1] if (a := address(part)) and ":" in part), "")
 

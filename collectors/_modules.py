@@ -29,7 +29,7 @@ class Modules:
             self._found.clear()
         if device not in self._found:
             self._found[device] = self._sensors(f"{device}/device/hwmon")
-        return [self._degrees(self.tree.number(path)) for path in self._found[device]]
+        return [self._degrees(self.tree.number(path, hold=True)) for path in self._found[device]]
 
     def _sensors(self, folder: str) -> list[str]:
         found = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ctypes import addressof, c_int32, c_void_p
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,9 +14,9 @@ from grayscope.catalogue import Catalogue
 
 #: Layout of NVML's field value, in the order of the published structure.
 FIELD = np.dtype({
-    "names": ["latency", "type", "returned", "bits", "real", "long", "uint", "int", "short"],
-    "formats": ["<i8", "<u4", "<u4", "<u8", "<f8", "<i8", "<u4", "<i4", "<u2"],
-    "offsets": [16, 24, 28, 32, 32, 32, 32, 32, 32],
+    "names": ["field", "scope", "latency", "type", "returned", "bits", "real", "long", "uint", "int", "short"],
+    "formats": ["<u4", "<u4", "<i8", "<u4", "<u4", "<u8", "<f8", "<i8", "<u4", "<i4", "<u2"],
+    "offsets": [0, 4, 16, 24, 28, 32, 32, 32, 32, 32, 32],
     "itemsize": 40,
 })  # fmt: skip
 DOUBLE, UINT, SIGNED, INT, SHORT = 0, 1, 4, 5, 6
@@ -69,9 +70,9 @@ class _Cell:
 
 
 class _Plan:
-    """What is asked at once, and where the answers go."""
+    """What is asked at once, in the library's own structures that serve look after look, and where the answers go."""
 
-    def __init__(self, cells: list[_Cell]) -> None:
+    def __init__(self, nvml: Any, cells: list[_Cell]) -> None:
         self.cells, self.fresh = cells, True
         self.ids = [c.choices[c.tried][1] for c in cells]
         self.factor = np.array([c.choices[c.tried][2] for c in cells])
@@ -80,6 +81,31 @@ class _Plan:
         for table in TABLES:
             here = [i for i, c in enumerate(cells) if c.table == table]
             self.where[table] = tuple(np.array(x, np.intp) for x in (here, [cells[i].column for i in here], [cells[i].link for i in here]))
+        self._values = (nvml.c_nvmlFieldValue_t * len(cells))()
+        self.answer = np.frombuffer(self._values, FIELD) if cells else np.zeros(0, FIELD)
+        self.answer["field"], self.answer["scope"] = np.array(self.ids, np.uint32).reshape(-1, 2).T
+
+    def forget(self) -> None:
+        """Forget the last answer: what a driver leaves out must not look as if it stood still."""
+        self.answer["returned"] = self.answer["bits"] = 0
+
+    def ask(self, nvml: Any, handle: Any, start: int, count: int) -> int:
+        """Ask for some of the fields; return the library's code.
+
+        The binding's own wrapper makes all structures anew, one Python call for each number in them: longer than all the rest of a look.
+        """
+        try:
+            function = nvml._nvmlGetFunctionPointer("nvmlDeviceGetFieldValues")
+        except AttributeError:
+            return self._wrapped(nvml, handle, start, count)
+        return int(function(handle, c_int32(count), c_void_p(addressof(self._values) + FIELD.itemsize * start)))
+
+    def _wrapped(self, nvml: Any, handle: Any, start: int, count: int) -> int:
+        try:
+            self.answer[start : start + count] = np.frombuffer(nvml.nvmlDeviceGetFieldValues(handle, self.ids[start : start + count]), FIELD)
+        except nvml.NVMLError as error:
+            return int(error.value)
+        return 0
 
 
 class Query:
@@ -138,17 +164,17 @@ class Query:
             if not returned.any():
                 return
             self._plans = {}
-            plan = _Plan([c for c, r in zip(plan.cells, returned.tolist(), strict=True) if r and self._refused(c, r)])
+            plan = _Plan(self.nvml, [c for c, r in zip(plan.cells, returned.tolist(), strict=True) if r and self._refused(c, r)])
 
     def _plan(self, deep: bool) -> _Plan:
         if deep not in self._plans:
             left = (c for c in self._cells if c.tried < len(c.choices))
-            self._plans[deep] = _Plan([c for c in left if deep or not c.name.startswith(DEEP)])
+            self._plans[deep] = _Plan(self.nvml, [c for c in left if deep or not c.name.startswith(DEEP)])
         return self._plans[deep]
 
     def _ask(self, handle: Any, plan: _Plan, out: Mapping[str, Floats]) -> NDArray[np.uint32]:
         """Send one query, write what was answered, return NVML's code for each field."""
-        answer = self._answer(handle, plan.ids)
+        answer = self._answer(handle, plan)
         returned = answer["returned"]
         if returned.all() and np.isin(returned, GONE).all():
             raise self.nvml.NVMLError(int(returned[0]))
@@ -164,26 +190,26 @@ class Query:
             self.support |= {c.name: "ok" for c, r in zip(plan.cells, returned.tolist(), strict=True) if not r}
         return returned
 
-    def _answer(self, handle: Any, ids: list[tuple[int, int]]) -> NDArray[np.void]:
+    def _answer(self, handle: Any, plan: _Plan) -> NDArray[np.void]:
         """Return the field values; one call as a rule.
 
         A call in which no field could be filled fails as a whole, and so may one that is too long for a driver: then it is made in
         parts, until it is clear which.
         """
-        most = self._most
-        if len(ids) > most:
-            return np.concatenate([self._answer(handle, ids[i : i + most]) for i in range(0, len(ids), most)])
-        try:
-            return np.frombuffer(self.nvml.nvmlDeviceGetFieldValues(handle, ids), FIELD)
-        except self.nvml.NVMLError as error:
-            if error.value not in (*NEVER, TOO_LONG):
-                raise
-            if len(ids) > FEW:
-                self._most = len(ids) // 2
-                return self._answer(handle, ids)
-            refused = np.zeros(len(ids), FIELD)
-            refused["returned"] = NEVER[0]
-            return refused
+        plan.forget()
+        start = 0
+        while start < len(plan.ids):
+            count = min(self._most, len(plan.ids) - start)
+            code = plan.ask(self.nvml, handle, start, count)
+            if code and code not in (*NEVER, TOO_LONG):
+                raise self.nvml.NVMLError(code)
+            if code and count > FEW:
+                self._most = count // 2
+                continue
+            if code:
+                plan.answer["returned"][start : start + count] = NEVER[0]
+            start += count
+        return plan.answer
 
     def _refused(self, cell: _Cell, code: int) -> bool:
         """Note a failure; say whether there is another field to ask."""

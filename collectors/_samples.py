@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -43,13 +44,15 @@ class Samples:
         self.rejected, self.unknown = naming.rejected, naming.unknown
         self.live = Live(Series(naming), Rates(naming.catalogue))
         self._known: dict[tuple[object, ...], int] = {}
+        self._groups: dict[tuple[object, ...], array[int]] = {}
         self._numbers, self._values = array("i"), array("d")
 
     def begin(self) -> None:
         """Begin a new look."""
         self.live.series.look += 1
-        if len(self._known) > MOST:
+        if len(self._known) > MOST or len(self._groups) > MOST:
             self._known.clear()
+            self._groups.clear()
             self.live.series.forget()
         self._numbers, self._values = array("i"), array("d")
 
@@ -57,13 +60,32 @@ class Samples:
         """Add one value; None and NaN say that nobody knows. Labels are those of the name, or keys for the roster."""
         if value is None or math.isnan(value):
             return
+        number = self._number(subject, name, labels)
+        if number >= 0:
+            self._numbers.append(number)
+            self._values.append(value)
+
+    def add_all(self, subject: str, names: tuple[str, ...], values: Sequence[float | None], **labels: str) -> None:
+        """Add a value for each name, none of which is NaN: what is the same at each look is looked up once for all."""
+        if None in values:
+            for name, value in zip(names, values, strict=True):
+                self.add(subject, name, value, **labels)
+            return
+        key = (subject, names, *labels.items())
+        if key not in self._groups:
+            self._groups[key] = array("i", (self._number(subject, name, labels) for name in names))
+        numbers = self._groups[key]
+        if -1 in numbers:
+            numbers, values = array("i", (n for n in numbers if n >= 0)), [v for n, v in zip(numbers, values, strict=True) if n >= 0]
+        self._numbers.extend(numbers)
+        self._values.extend(v for v in values if v is not None)
+
+    def _number(self, subject: str, name: str, labels: Mapping[str, str]) -> int:
         key = (subject, name, *labels.items())
         number = self._known.get(key)
         if number is None:
             number = self._known[key] = self.live.series.add(name, {"subject": subject, **labels})
-        if number >= 0:
-            self._numbers.append(number)
-            self._values.append(value)
+        return number
 
     def messages(self, now: int) -> list[Message]:
         """Return the look as messages: roster rows where somebody is new or changed, then one batch per table.

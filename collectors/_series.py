@@ -42,6 +42,25 @@ class Long:
     values: Floats
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """Where each of N samples of a table goes: number of metric and subject, and factor to the metric's first unit, each of shape [N]."""
+
+    table: str
+    subjects: tuple[str, ...]
+    metrics: tuple[str, ...]
+    factors: Floats
+    metric: NDArray[np.intp]
+    subject: NDArray[np.intp]
+    relative: Floats
+
+    def raw(self, stamps: Ints, stamp: NDArray[np.intp] | int, values: Floats) -> Raw:
+        """Return the samples as rows; `stamp` is the number of each one's moment."""
+        out = np.full((len(stamps), len(self.metrics), len(self.subjects)), np.nan)
+        out[stamp, self.metric, self.subject] = values * self.relative
+        return Raw(self.table, stamps, self.subjects, self.metrics, self.factors, out)
+
+
 class _Numbers(dict[Any, int]):
     """Numbers things in order of first appearance."""
 
@@ -136,17 +155,22 @@ class Series:
 
     def _real(self, look: Look) -> NDArray[np.bool_]:
         """Say which samples are numbers; the exporters' ways to print *blank* are none."""
+        nan, infinite = np.isnan(look.values), np.isinf(look.values)
+        blank = self.blank(look)
+        self._count("not_a_number", nan)
+        self._count("not_finite", infinite)
+        self._count("blank", blank & ~infinite)
+        return ~(nan | infinite | blank)
+
+    def blank(self, look: Look) -> NDArray[np.bool_]:
+        """Say which samples stand for *blank*; so does what is infinite."""
         v = look.values
-        nan, infinite = np.isnan(v), np.isinf(v)
         blank = (np.abs(v) >= BLANK) | ((v >= BLANK_FLOAT[0]) & (v <= BLANK_FLOAT[1]))
         whole = (v >= BLANK_INT[0]) & (v <= BLANK_INT[1])
         if whole.any():
             dcgm = np.array([key[0].startswith("DCGM_") for key in self.columns], bool)
             blank |= whole & dcgm[as_numbers(self.of_column)[look.series]]
-        self._count("not_a_number", nan)
-        self._count("not_finite", infinite)
-        self._count("blank", blank & ~infinite)
-        return ~(nan | infinite | blank)
+        return blank
 
     def _count(self, reason: str, where: NDArray[np.bool_]) -> None:
         n = int(np.count_nonzero(where))
@@ -163,16 +187,19 @@ class Series:
             stale = times < stamps[-MOST_STAMPS]
             self._count("stale", stale)
             return self.raw(Long(long.table, times[~stale], long.subject[~stale], long.column[~stale], long.values[~stale]))
+        return self.layout(long).raw(stamps, t, long.values)
+
+    def layout(self, long: Long) -> Layout:
+        """Return where the samples of a look go in its rows."""
         who, s = np.unique(long.subject, return_inverse=True)
         numbers = _Numbers()
         of_column = np.array([numbers[m] for m in self.metric], np.intp)
         what, m = np.unique(of_column[long.column], return_inverse=True)
         metrics = np.array(list(numbers), object)[what]
-        values = np.full((len(stamps), len(what), len(who)), np.nan)
-        values[t, m, s] = long.values * np.array(self.relative)[long.column]
         factors = np.array([self.first_factor[name] for name in metrics])
         subjects = np.array(list(self.subjects), object)[who]
-        return Raw(long.table, stamps, self.same(tuple(subjects)), self.same(tuple(metrics)), factors, values)
+        relative = np.array(self.relative)[long.column]
+        return Layout(long.table, self.same(tuple(subjects)), self.same(tuple(metrics)), factors, m, s, relative)
 
     def wide(self, long: Long, most: int = 2_000_000) -> Iterator[tuple[Ints, NDArray[np.object_], dict[str, NDArray[np.floating[Any]]]]]:
         """Yield (times, subjects, columns by the source's names) in slices of about `most` samples, ascending in time."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar, cast
+
+from ._descriptors import Descriptors
 
 T = TypeVar("T")
 #: Bytes of one file, names in one folder, broken paths that are remembered.
@@ -42,6 +44,7 @@ class Tree:
         self.looks, self.fresh, self._turn = 0, True, 0.0
         self._broken: dict[str, int] = {}
         self._kept: dict[str, Any] = {}
+        self._held = Descriptors()
 
     def begin(self, now: float = 0.0) -> None:
         """Begin a new look, at some seconds since 1970. The second is a full one too: before it counters say nothing."""
@@ -58,10 +61,15 @@ class Tree:
         """Count one thing that is not used."""
         self.rejected[reason] = self.rejected.get(reason, 0) + 1
 
-    def data(self, name: str) -> bytes | None:
-        """Return what a file holds, None where it is absent (which is no fault) or cannot be read (counted)."""
+    def data(self, name: str, *, hold: bool = False) -> bytes | None:
+        """Return what a file holds, None where it is absent (which is no fault) or cannot be read (counted).
+
+        `hold` keeps the file open for the next look, until `release`: whoever asks for it has to notice that another device has its name.
+        """
         if self._broken and self._broken.get(name, -1) > self.looks:
             return None
+        if hold and (held := self._held.read(f"{self.root}/{name}")) is not None:
+            return held
         try:
             handle = os.open(f"{self.root}/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
@@ -88,14 +96,14 @@ class Tree:
             self._kept[name] = read(name)
         return cast(T, self._kept[name])
 
-    def text(self, name: str) -> str | None:
+    def text(self, name: str, *, hold: bool = False) -> str | None:
         """Return a file's text without the blanks around it, None as `data` does."""
-        data = self.data(name)
+        data = self.data(name, hold=hold)
         return None if data is None else data.decode("utf-8", "replace").strip(" \t\r\n\0")
 
-    def number(self, name: str) -> float | None:
+    def number(self, name: str, *, hold: bool = False) -> float | None:
         """Return a file's whole number; None where there is none, which is counted if the file holds something else."""
-        data = self.data(name)
+        data = self.data(name, hold=hold)
         if data is None:
             return None
         data = data.strip()
@@ -104,6 +112,19 @@ class Tree:
         self.reject("not_a_number")
         self._pause(name)
         return None
+
+    def numbers(self, names: Iterable[str]) -> list[float | None]:
+        """Return what `number` says of each file, all of them held open."""
+        read, start, found = self._held.read, f"{self.root}/", list[float | None]()
+        for name in names:
+            data = read(start + name) if name not in self._broken else None
+            text = b"" if data is None else data.strip()
+            found.append(float(text) if text.isdigit() and len(text) <= 20 else self.number(name))
+        return found
+
+    def release(self) -> None:
+        """Close what was held open: other devices may have the names now."""
+        self._held.close()
 
     def names(self, folder: str) -> list[str]:
         """Return what a folder holds, sorted; nothing where it is absent."""
@@ -124,6 +145,13 @@ class Tree:
         """Return where a link leads in the end, ``""`` where it is absent; components are real names."""
         path = f"{self.root}/{name}"
         return os.path.realpath(path) if os.path.lexists(path) else ""
+
+    def link(self, name: str) -> str:
+        """Return what a link says, ``""`` where it is none: much cheaper than where it leads in the end."""
+        try:
+            return os.readlink(f"{self.root}/{name}")
+        except (OSError, ValueError):
+            return ""
 
     def _long(self, handle: int, data: bytes, name: str) -> bytes:
         """Read on: what a file of proc gives at a time may be less than a page of what it has."""

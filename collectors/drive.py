@@ -63,19 +63,24 @@ class Drive(Source):
             raise Unsupported(f"drive: neither {self.tree.path('sys/block')} nor {self.tree.path('proc/diskstats')}: needs Linux with /proc and /sys")
         self.page = page
         self._before: tuple[int, dict[str, Disk]] = (0, {})
+        self._blocks: list[str] = []
+        self._arrays: list[str] = []
         self._refused: set[str] = set()
         self._pages: dict[str, Health] = {}
 
     def look(self, now: int) -> Iterable[Message]:
         """Add latencies, spares and missing members."""
+        blocks = self.tree.names("sys/block")
+        if blocks != self._blocks or self.tree.fresh:
+            self._blocks, self._arrays = blocks, [n for n in blocks if self.tree.has(f"sys/block/{n}/md")]
+            self.tree.release()
         controllers = [n for n in self.tree.names(NVME) if re.fullmatch(r"nvme[0-9]{1,4}", n)]
         keys = {name: self._keys(name) for name in controllers}
         self._latencies(now, keys)
         for name in controllers:
             self._health(name, keys[name])
-        for name in self.tree.names("sys/block"):
-            if self.tree.has(f"sys/block/{name}/md"):
-                self._array(name)
+        for name in self._arrays:
+            self._array(name)
         return ()
 
     def _keys(self, name: str) -> dict[str, str]:
@@ -86,7 +91,7 @@ class Drive(Source):
         then, before = self._before
         told = disks(self.tree.text("proc/diskstats") or "", self.tree.reject)
         # Partitions are parts of a disk that is there itself.
-        whole = {name: disk for name, disk in told.items() if self.tree.has(f"sys/block/{name}")}
+        whole = {name: disk for name, disk in told.items() if name in self._blocks}
         self._before = (now, whole)
         for name, disk in whole.items():
             if name in before:
@@ -101,7 +106,7 @@ class Drive(Source):
 
     def _health(self, name: str, keys: dict[str, str]) -> None:
         subject = f"{self.machine.node}/{name}"
-        state = self.tree.text(f"{NVME}/{name}/state")
+        state = self.tree.text(f"{NVME}/{name}/state", hold=True)
         if state == "dead":
             self.samples.add(subject, "drive_health_warning", 1.0, **keys)
             return

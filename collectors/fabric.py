@@ -75,7 +75,7 @@ class Fabric(Source):
         self._silent: dict[str, int] = {}
         self._names: list[str | None] = []
         self._found: tuple[dict[str, str], list[Port]] = ({}, [])
-        self._counters: dict[str, list[str]] = {}
+        self._counters: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self._due = 0
 
     def look(self, now: int) -> Iterable[Message]:
@@ -104,12 +104,15 @@ class Fabric(Source):
         names = [*devices, *self.tree.names(INTERFACES), *(self.tree.text(f"{DEVICES}/{d}/node_guid") for d in devices)]
         if names != self._names or self.tree.looks >= self._due:
             self._names, self._due = names, self.tree.looks + AGAIN
+            self.tree.release()
             self._found = interfaces(self.machine), ports(self.machine)
             self._counters = {f"{p.path}/{folder}": self._offered(f"{p.path}/{folder}") for p in self._found[1] for folder in ("counters", "hw_counters")}
         return self._found
 
-    def _offered(self, folder: str) -> list[str]:
-        return [name for name in self.tree.names(folder) if name in self.known]
+    def _offered(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return names and paths of the counters in a folder that somebody knows."""
+        names = tuple(name for name in self.tree.names(folder) if name in self.known)
+        return names, tuple(f"{folder}/{name}" for name in names)
 
     def _driver(self, name: str) -> dict[str, int]:
         """Return an interface's statistics; one that refuses is asked again after 60 looks."""
@@ -124,27 +127,33 @@ class Fabric(Source):
 
     def _port(self, port: Port, wide: dict[str, int]) -> bool | None:
         """Add a port's state, rate and counters; return whether it is up, None where somebody has switched it off."""
-        number, physical = (state(self.tree.text(f"{port.path}/{file}")) for file in ("state", "phys_state"))
+        number, physical = (state(self.tree.text(f"{port.path}/{file}", hold=True)) for file in ("state", "phys_state"))
         add = self.samples.add
         add(port.subject, "nic_port_state", number, **port.keys)
         add(port.subject, "nic_port_physical_state", physical, **port.keys)
         up = number == ACTIVE if number is not None and physical != DISABLED else None
         add(port.subject, "nic_port_up", None if up is None else float(up), **port.keys)
-        speed = rate(self.tree.text(f"{port.path}/rate"))
+        speed = rate(self.tree.text(f"{port.path}/rate", hold=True))
         # What a port that is down gives as its rate is a default of the driver's.
         if up and speed is not None:
             add(port.subject, "nic_port_rate_bytes_per_second", speed[0], **port.keys)
             add(port.subject, "nic_port_lanes_active", speed[1], **port.keys)
         self._module(port)
+        told_better = {name for name, others in WIDER.items() if any(other in wide for other in others)}
         for folder in ("counters", "hw_counters"):
-            for name in self._counters[f"{port.path}/{folder}"]:
-                if name in WIDER and any(other in wide for other in WIDER[name]):
-                    continue
-                value = self.tree.number(f"{port.path}/{folder}/{name}")
-                add(port.subject, name, value, **port.keys)
-                if name in WORDS:
-                    self.traffic.note(port, value)
+            self._count(port, *self._counters[f"{port.path}/{folder}"], told_better)
         return up
+
+    def _count(self, port: Port, names: tuple[str, ...], paths: tuple[str, ...], without: set[str]) -> None:
+        """Add what the files of a folder count."""
+        if not without.isdisjoint(names):
+            left = [(n, p) for n, p in zip(names, paths, strict=True) if n not in without]
+            names, paths = tuple(n for n, _ in left), tuple(p for _, p in left)
+        values = self.tree.numbers(paths)
+        self.samples.add_all(port.subject, names, values, **port.keys)
+        for name in WORDS:
+            if name in names:
+                self.traffic.note(port, values[names.index(name)])
 
     def _module(self, port: Port) -> None:
         device, _, number = port.path.rpartition("/ports/")
@@ -157,12 +166,12 @@ class Fabric(Source):
     def _interface(self, name: str, subject: str, *, rdma: bool, rail: bool) -> bool | None:
         """Add what sysfs tells of an interface; return whether it is up, None where it never was or is an RDMA device's."""
         path, add = f"{INTERFACES}/{name}", self.samples.add
-        downs = self.tree.number(f"{path}/carrier_down_count") if self.tree.has(f"{path}/carrier_down_count") else None
+        downs = self.tree.number(f"{path}/carrier_down_count", hold=True)
         if downs is not None:
             self._downs[subject] = downs
         if rdma:
             return None
-        up = self.tree.text(f"{path}/operstate") == "up"
+        up = self.tree.text(f"{path}/operstate", hold=True) == "up"
         if not up and subject not in self.links.up:
             # Nothing was ever plugged in: no rail is missing.
             return None
@@ -172,9 +181,9 @@ class Fabric(Source):
         speed = self.tree.number(f"{path}/speed") if up else None
         add(subject, "nic_port_rate_bytes_per_second", speed * MEGABIT if speed is not None and speed > 0 else None)
         for direction, short in (("receive", "rx"), ("transmit", "tx")):
-            add(subject, "nic_port_transferred_bytes_total", self.tree.number(f"{path}/statistics/{short}_bytes"), direction=direction)
-            add(subject, "nic_port_packets_total", self.tree.number(f"{path}/statistics/{short}_packets"), direction=direction)
-        add(subject, "nic_port_receive_errors_total", self.tree.number(f"{path}/statistics/rx_crc_errors"), **{"class": "crc"})
+            add(subject, "nic_port_transferred_bytes_total", self.tree.number(f"{path}/statistics/{short}_bytes", hold=True), direction=direction)
+            add(subject, "nic_port_packets_total", self.tree.number(f"{path}/statistics/{short}_packets", hold=True), direction=direction)
+        add(subject, "nic_port_receive_errors_total", self.tree.number(f"{path}/statistics/rx_crc_errors", hold=True), **{"class": "crc"})
         return up
 
     def _numbers(self, subject: str, told: dict[str, int], keys: dict[str, str]) -> None:

@@ -22,6 +22,8 @@ CPUS = "sys/devices/system/cpu"
 #: Columns of a line of proc/stat; guest time is contained in user time.
 COLUMNS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 ZONES = 64
+#: Looks after which processors are looked up anew, unless one went.
+AGAIN = 360
 
 
 class Host(Source):
@@ -70,7 +72,7 @@ class Host(Source):
         """Add everything that there is."""
         del now
         if self.tree.looks >= self._due:
-            self._due = self.tree.looks + 30
+            self._due = self.tree.looks + AGAIN
             self._find_processors()
         self._processors()
         self._pressure()
@@ -131,9 +133,12 @@ class Host(Source):
             for file, metric, factor in ((f"{scope}_throttle_total_time_ms", "host_cpu_throttle_seconds_total", 1e-3),
                                          (f"{scope}_throttle_count", "host_cpu_throttles_total", 1.0)):  # fmt: skip
                 told = [self.tree.number(f"{CPUS}/{name}/thermal_throttle/{file}") for name in names]
-                # A sum with a part missing would fall and rise again.
-                if told and None not in told:
-                    self._note(metric, factor * sum(n for n in told if n is not None), scope=scope)
+                # A sum with a part missing would fall and rise again; a processor that went off line takes its files along.
+                there = [n for n in told if n is not None]
+                if len(there) < len(told):
+                    self._due = 0 if there else self._due
+                elif told:
+                    self._note(metric, factor * sum(there), scope=scope)
 
     def _zones(self) -> None:
         seen: dict[str, int] = {}

@@ -103,7 +103,7 @@ class Pcie(Source):
 
     def _above(self, device: str) -> str:
         """Return the address of the port above a device, ``""`` at the root."""
-        parts = self.tree.target(f"{DEVICES}/{device}").split("/")
+        parts = self.tree.link(f"{DEVICES}/{device}").split("/")
         return address(parts[-2]) if len(parts) > 1 and ADDRESS.fullmatch(parts[-2]) else ""
 
     def _named(self, device: str) -> tuple[str, dict[str, str]]:

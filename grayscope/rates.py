@@ -86,7 +86,8 @@ class Rates:
         self.counts = {} if counts is None else counts
         for what in ("reset", "wrapped", "saturated", "blank", "not_finite"):
             self.counts.setdefault(what, 0)
-        self._last: dict[tuple[str, str], _Totals] = {}
+        self._last: dict[str, _Totals] = {}
+        self._latest: tuple[tuple[str, ...], _Counters] | None = None
         self._stocks: dict[tuple[str, ...], tuple[list[int], tuple[str, ...]]] = {}  # of the latest layout only
         self._width: dict[str, tuple[float, bool] | None] = {}
 
@@ -94,12 +95,13 @@ class Rates:
         """Return the same rows with counters as increments since the subject's previous row, in our units."""
         values = self._finite(raw.values)
         out = np.empty(values.shape, np.float32)
-        for m, name in enumerate(raw.metrics):
-            column = values[:, m, :]
-            if self.cumulative and self._is_counter(name):
-                column = self._increments((raw.table, name), raw.subjects, np.asarray(column, np.float64))
-            with np.errstate(over="ignore"):
-                out[:, m, :] = column * raw.factors[m] if raw.factors[m] != 1.0 else column
+        counters = self._counters(raw.metrics) if self.cumulative else None
+        with np.errstate(over="ignore"):
+            out[...] = values
+            for m in np.flatnonzero(raw.factors != 1.0).tolist():
+                out[:, m, :] = values[:, m, :] * raw.factors[m]
+            if counters is not None and len(counters.rows):
+                self._increments(counters, raw, values, out)
         metrics, out = self._with_totals(raw, values, out)
         overflow = np.isinf(out)
         if overflow.any():
@@ -136,41 +138,53 @@ class Rates:
         self.counts["blank"] += int(blank.sum())
         return np.where(infinite | blank, np.nan, values)
 
-    def _is_counter(self, name: str) -> bool:
+    def _counters(self, metrics: tuple[str, ...]) -> _Counters:
+        """Return which of some metrics are counters, and how they end; of the latest layout it is known."""
+        if self._latest is None or self._latest[0] is not metrics:
+            self._latest = metrics, self._found(metrics)
+        return self._latest[1]
+
+    def _found(self, metrics: tuple[str, ...]) -> _Counters:
+        known = [self._ends(name) for name in metrics]
+        there = [(m, name, end) for m, (name, end) in enumerate(zip(metrics, known, strict=True)) if end is not None]
+        rows, names = np.array([m for m, _, _ in there], np.intp), tuple(name for _, name, _ in there)
+        return _Counters(rows, names, np.array([e[0] for _, _, e in there]), np.array([e[1] for _, _, e in there], bool))
+
+    def _ends(self, name: str) -> tuple[float, bool] | None:
+        """Return a counter's range and whether it sticks at its end, None for all other metrics."""
         if name not in self._width:
             metric = self.catalogue.get(name)
             counts = metric is not None and metric.type == "counter"
-            bits = metric.bits if metric is not None else None
-            self._width[name] = (2.0 ** (bits or 64), metric.overflow == "clamp") if counts and metric is not None else None
-        return self._width[name] is not None
+            self._width[name] = (2.0 ** (metric.bits or 64), metric.overflow == "clamp") if counts and metric is not None else None
+        return self._width[name]
 
-    def _increments(self, key: tuple[str, str], subjects: tuple[str, ...], totals: Floats) -> Floats:
-        memory = self._last.setdefault(key, _Totals())
-        where = memory.places(subjects)
-        modulus, clamps = self._width[key[1]] or (2.0**64, False)
+    def _increments(self, counters: _Counters, raw: Raw, values: NDArray[np.floating[Any]], out: NDArray[np.float32]) -> None:
+        """Write the increments of all counters of a table into `out`, row after row."""
+        memory = self._last.setdefault(raw.table, _Totals())
+        where = memory.places(counters.names, raw.subjects)
         last, peak = memory.last[where], memory.peak[where]
-        out = np.empty_like(totals)
-        for t in range(len(totals)):
-            now = totals[t]
+        factors = raw.factors[counters.rows, None]
+        for t in range(len(values)):
+            now = values[t, counters.rows, :].astype(np.float64, copy=False)
             step = now - last
-            fell = np.flatnonzero(step < 0)
-            if fell.size:
-                self._fallen(step, fell, now, last, peak, modulus, clamps)
-            if clamps:
-                full = (now == modulus - 1) & np.isfinite(step)
+            if (step < 0).any():
+                self._fallen(step, now, last, peak, counters)
+            if counters.clamps.any():
+                full = counters.clamps[:, None] & (now == counters.modulus[:, None] - 1) & np.isfinite(step)
                 self.counts["saturated"] += int(full.sum())
                 step[full] = np.nan
-            out[t] = step
+            out[t, counters.rows, :] = step * factors
             np.fmax(peak, step, out=peak)
             last = np.where(np.isfinite(now), now, last)
         memory.last[where], memory.peak[where] = last, peak
-        return out
 
-    def _fallen(self, step: Floats, fell: NDArray[np.intp], now: Floats, last: Floats, peak: Floats, modulus: float, clamps: bool) -> None:
+    def _fallen(self, step: Floats, now: Floats, last: Floats, peak: Floats, counters: _Counters) -> None:
         """Settle in place the cells whose total is smaller than before."""
+        fell = np.nonzero(step < 0)
+        modulus, clamps = counters.modulus[fell[0]], counters.clamps[fell[0]]
         round_trip = step[fell] + modulus
         around = (last[fell] >= modulus / 2) & (last[fell] < modulus) & (round_trip < modulus / 2)
-        around &= (not clamps) & (modulus < 2.0**64)
+        around &= ~clamps & (modulus < 2.0**64)
         since = np.where((now[fell] >= 0) & (now[fell] <= np.fmax(peak[fell], 0)), now[fell], np.nan)
         step[fell] = np.where(around, round_trip, since)
         self.counts["wrapped"] += int(around.sum())
@@ -182,29 +196,39 @@ class Rates:
             memory.forget(subjects)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Counters:
+    """The counters among the metrics of a layout: row, name, range, and whether each sticks at its end, all of shape [C]."""
+
+    rows: NDArray[np.intp]
+    names: tuple[str, ...]
+    modulus: Floats
+    clamps: NDArray[np.bool_]
+
+
 class _Totals:
-    """The last total and the largest increment of one counter, per subject."""
+    """The last total and the largest increment of every counter of one table, per subject: shape [C, S]."""
 
     def __init__(self) -> None:
+        self.names: dict[str, int] = {}
         self.where: dict[str, int] = {}
-        self.last: Floats = np.empty(0)
-        self.peak: Floats = np.empty(0)
-        self._asked: tuple[tuple[str, ...], NDArray[np.intp]] | None = None
+        self.last: Floats = np.empty((0, 0))
+        self.peak: Floats = np.empty((0, 0))
+        self._asked: tuple[tuple[str, ...], tuple[str, ...], tuple[NDArray[np.intp], ...]] | None = None
 
-    def places(self, subjects: tuple[str, ...]) -> NDArray[np.intp]:
-        if self._asked is not None and self._asked[0] is subjects:
-            return self._asked[1]
-        for s in subjects:
-            self.where.setdefault(s, len(self.where))
+    def places(self, names: tuple[str, ...], subjects: tuple[str, ...]) -> tuple[NDArray[np.intp], ...]:
+        """Return where the cells of some counters and subjects are; new ones are unknown."""
+        if self._asked is not None and self._asked[0] is names and self._asked[1] is subjects:
+            return self._asked[2]
+        rows, columns = ([numbers.setdefault(x, len(numbers)) for x in of] for numbers, of in ((self.names, names), (self.where, subjects)))
         if len(self.where) > 1 << 20:
             raise InputError.at("counters", "subjects of one table", f"at most {1 << 20}", len(self.where))
-        grown = len(self.where) - len(self.last)
-        self.last = np.concatenate([self.last, np.full(grown, np.nan)])
-        self.peak = np.concatenate([self.peak, np.full(grown, np.nan)])
-        places = np.array([self.where[s] for s in subjects], np.intp)
-        self._asked = (subjects, places)
-        return places
+        more = tuple((0, len(numbers) - known) for numbers, known in zip((self.names, self.where), self.last.shape, strict=True))
+        self.last, self.peak = (np.pad(x, more, constant_values=np.nan) for x in (self.last, self.peak))
+        self._asked = names, subjects, np.ix_(np.array(rows, np.intp), np.array(columns, np.intp))
+        return self._asked[2]
 
     def forget(self, subjects: set[str]) -> None:
+        """Forget what some subjects had."""
         for s in subjects & self.where.keys():
-            self.last[self.where[s]] = self.peak[self.where[s]] = np.nan
+            self.last[:, self.where[s]] = self.peak[:, self.where[s]] = np.nan

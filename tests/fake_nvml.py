@@ -7,7 +7,7 @@ their code, and what a GPU was not given answers "not supported".
 from __future__ import annotations
 
 import inspect
-from ctypes import c_void_p, cast
+from ctypes import addressof, c_void_p, cast
 from typing import Any
 
 import pynvml
@@ -110,20 +110,36 @@ class FakeNvml:
         return info
 
     def nvmlDeviceGetFieldValues(self, handle: Any, ids: list[Any]) -> Any:  # noqa: N802
-        gpu = self._gpu(handle)
-        self.queries += 1
-        gpu.asked.append(len(ids))
         values = (pynvml.c_nvmlFieldValue_t * len(ids))()
         for value, asked in zip(values, ids, strict=True):
             value.fieldId, value.scopeId = asked if isinstance(asked, tuple) else (asked, 0)
+        code = self._field_values(handle, len(ids), addressof(values))
+        if code:
+            raise pynvml.NVMLError(code)
+        return values
+
+    def _nvmlGetFunctionPointer(self, name: str) -> Any:  # noqa: N802
+        assert name == "nvmlDeviceGetFieldValues"
+        return lambda handle, count, at: self._field_values(handle, count.value, at.value)
+
+    def _field_values(self, handle: Any, count: int, at: int) -> int:
+        """The library's function itself: fills the structures that lie at an address, returns a code."""
+        try:
+            gpu = self._gpu(handle)
+        except pynvml.NVMLError as error:
+            return int(error.value)
+        self.queries += 1
+        gpu.asked.append(count)
+        values = (pynvml.c_nvmlFieldValue_t * count).from_address(at)
+        for value in values:
+            asked = (value.fieldId, value.scopeId)
+            value.nvmlReturn = 0
             plain = gpu.fields.get(value.fieldId, Code(NOT_SUPPORTED)) if not value.scopeId else Code(NOT_SUPPORTED)
             _fill(value, gpu.fields.get(asked, plain))
             value.latencyUsec = 3
-        if len(ids) > self.longest:
-            raise pynvml.NVMLError(pynvml.NVML_ERROR_INVALID_ARGUMENT)
-        if all(value.nvmlReturn for value in values):
-            raise pynvml.NVMLError(values[0].nvmlReturn)
-        return values
+        if count > self.longest:
+            return int(pynvml.NVML_ERROR_INVALID_ARGUMENT)
+        return int(values[0].nvmlReturn) if all(value.nvmlReturn for value in values) else 0
 
     def nvmlDeviceGetGpuFabricInfoV(self, handle: Any, reference: Any) -> int:  # noqa: N802
         return self._structure(handle, "FabricInfo", reference)
