@@ -27,7 +27,7 @@ SLACK = 2.3
 EASED = 30
 #: Microseconds for which a ticket waits for the workload to say whether it suffers, where rows come often enough to hear it: one page,
 #: not a ticket and then a page. What no workload ever feels need not wait.
-ASKS = 60_000_000
+ASKS = 45_000_000
 FELT_AS = frozenset({"slow_rank", "slow_component", "became_slower"})
 #: What a suspect must cost its job, as a share of a step, to be more than a ticket.
 FELT = 0.01
