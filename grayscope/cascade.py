@@ -12,6 +12,8 @@ from grayscope.verdict import STATES
 #: Troubles that neighbours of one machine share: heat, power, and slowness that no part explains; a worn row of memory or a slow drive are
 #: each their own.
 SPREADING = frozenset({"thermal_throttle", "power_cap", "slow_component", "became_slower"})
+#: Those of them that a machine brings about, and parts that must show them at once to make the machine the suspect.
+SHARED, PARTS = frozenset({"thermal_throttle", "power_cap"}), 3
 #: How much less likely a member is to be the culprit that the first suspect's mode explains.
 EXPLAINED = 0.25
 
@@ -74,6 +76,28 @@ def related(a: Member, b: Member) -> bool:
     return siblings and a.mode == b.mode and a.mode in SPREADING
 
 
+def belongs(new: Member, members: Mapping[str, Member]) -> bool:
+    """Say whether a trouble is part of the fault that these members are: related to one, and not only to an effect that another cause has already.
+
+    Examples
+    --------
+    >>> port = Member("n1/nic0", "masked", "ticket", "nic_errors", "redundancy", 9.0, 0, "")
+    >>> slow = Member("n1", "gray", "page", "slow_component", "service", 9.0, 0, "")
+    >>> lanes = Member("n1/gpu3/pcie", "masked", "ticket", "pcie_width", "redundancy", 9.0, 0, "")
+    >>> belongs(lanes, {"n1": slow}), belongs(lanes, {"n1": slow, "n1/nic0": port}), belongs(port, {"n1": slow})
+    (True, False, True)
+    """
+    return any(related(new, m) and not _explained(m, new, members) for m in members.values())
+
+
+def _explained(effect: Member, new: Member, members: Mapping[str, Member]) -> bool:
+    """Say whether a member is what another member, which has nothing to do with the new trouble, brought about."""
+    if new.side == "service" or effect.mode not in effects(new.mode):
+        return False  # what is only slow may be an effect itself
+    causes = (o for o in members.values() if o.subject != effect.subject and effect.mode in effects(o.mode) and related(o, effect))
+    return any(not related(new, o) for o in causes)
+
+
 def lead(members: Mapping[str, Member], before: str) -> Member:
     """Return the first suspect: the root of the cascade, else the gravest; who was it `before` stays if nothing speaks against it.
 
@@ -87,14 +111,23 @@ def lead(members: Mapping[str, Member], before: str) -> Member:
     modes = {m.mode for m in members.values()}
 
     def order(m: Member) -> tuple[bool, bool, int, bool, bool, float, str]:
-        caused = any(m.mode in effects(other) for other in modes)
+        # What has no name is the effect of what has one.
+        caused = any(m.mode in effects(other) for other in modes) or (not m.mode and modes != {""})
         # A whole leads its parts, unless it only repeats what one of them says more exactly.
         inner = [o for s, o in members.items() if contains(m.subject, s)]
         alike = [o for o in members.values() if contains(o.subject, m.subject) and o.mode == m.mode]
         whole = len(inner) > 1 or (len(inner) == 1 and inner[0].mode != m.mode) or (not inner and len(alike) == 1)
         return (bool(effects(m.mode) & modes), not caused, STATES.index(m.state), whole, m.subject == before, m.strength, m.subject)
 
-    return max(members.values(), key=order)
+    return _shared(max(members.values(), key=order), members)
+
+
+def _shared(first: Member, members: Mapping[str, Member]) -> Member:
+    """Return the machine as the suspect where several of its parts are hot or braked at once: they share its air and its supply."""
+    place = first.subject.rpartition("/")[0]
+    alike = [s for s, m in members.items() if m.mode == first.mode and s.rpartition("/")[0] == place]
+    shared = first.mode in SHARED and place and len(alike) >= PARTS
+    return first._replace(subject=place, why=f"{len(alike)} of its parts alike, first {first.subject}: {first.why}") if shared else first
 
 
 def suspects(members: Mapping[str, Member], first: Member) -> tuple[float, tuple[tuple[str, float], ...]]:
@@ -105,7 +138,7 @@ def suspects(members: Mapping[str, Member], first: Member) -> tuple[float, tuple
     if first.rivals:
         return round(1.0 - sum(chance for _, chance in first.rivals), 4), first.rivals
     caused = effects(first.mode)
-    weights = {s: 1.0 if s == first.subject else EXPLAINED if m.mode in caused else 0.5 for s, m in members.items()}
+    weights = {first.subject: 1.0} | {s: 1.0 if s == first.subject else EXPLAINED if m.mode in caused else 0.5 for s, m in members.items()}
     total = sum(weights.values())
     rivals = sorted(((s, w / total) for s, w in weights.items() if s != first.subject), key=lambda r: (-r[1], r[0]))
     return 1.0 / total, tuple(rivals)

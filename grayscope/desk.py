@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from grayscope.cascade import Member, effects, lead, member_of, related, suspects
+from grayscope.cascade import Member, belongs, effects, lead, member_of, suspects
 from grayscope.incident import SEVERITIES, Incident, incident_id
 from grayscope.modes import Modes
 from grayscope.verdict import STATES, Verdict
@@ -53,7 +53,7 @@ class Desk:
             return key
         member = _member(v)
         unsure = (k for name, _ in v.rivals if (k := self.where.holder(name)) is not None)
-        return next((k for k in (*self.where.near(v.subject), *unsure) if any(related(member, m) for m in self.members[k].values())), None)
+        return next((k for k in (*self.where.near(v.subject), *unsure) if belongs(member, self.members[k])), None)
 
     def _new(self, v: Verdict) -> Incident:
         member = _member(v)

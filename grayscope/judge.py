@@ -26,8 +26,9 @@ SLACK = 2.3
 #: A page is eased to a ticket when nobody has waited for the suspect for so many ticks, though something is still wrong with it.
 EASED = 30
 #: Microseconds for which a ticket waits for the workload to say whether it suffers, where rows come often enough to hear it: one page,
-#: not a ticket and then a page.
-ASKS = 30_000_000
+#: not a ticket and then a page. What no workload ever feels need not wait.
+ASKS = 45_000_000
+FELT_AS = frozenset({"slow_rank", "slow_component", "became_slower"})
 #: What a suspect must cost its job, as a share of a step, to be more than a ticket.
 FELT = 0.01
 #: Shares by which things must be away from what was expected: a symptom that nothing else supports, what is slow though nobody waits
@@ -165,10 +166,10 @@ class Judge:
         case.upheld = RANK[state] >= RANK[case.state] and state != "normal"
         if case.upheld:
             case.supported = now
-        if self._asks(case, state, time):
+        cause = self._cause(case, best)
+        if self._asks(case, state, time, cause):
             case.rests = -1
             return None
-        cause = self._cause(case, best)
         renamed = state == case.state != "normal" and cause is not None and case.mode in _explains(cause.finding.mode)
         calm = EASED if (case.state, state) == ("gray", "masked") else CALM
         if not renamed and (state == case.state or (RANK[state] < RANK[case.state] and now - case.supported < calm)):
@@ -183,9 +184,10 @@ class Judge:
         first = [signal(t.finding, t.since) for t in (best, cause) if t is not None]
         return signals(first, (signal(t.finding, t.since) for t in case.tracks.values()), self.enter - SLACK) if first else ()
 
-    def _asks(self, case: Case, state: str, time: int) -> bool:
+    def _asks(self, case: Case, state: str, time: int, cause: Track | None) -> bool:
         """Say whether a new ticket still waits for what the workload says."""
-        if state != "masked" or RANK[case.state] >= RANK["masked"] or self.last[case.table][1] >= ASKS:
+        known = state == "masked" and cause is not None and not _felt(cause.finding.mode)
+        if state != "masked" or known or RANK[case.state] >= RANK["masked"] or self.last[case.table][1] >= ASKS:
             case.asked = -1
             return False
         case.asked = time if case.asked < 0 else case.asked
@@ -242,6 +244,11 @@ def _resting(case: Case, now: int) -> bool:
 def _explains(mode: str) -> frozenset[str]:
     known = Modes.load().modes.get(mode)
     return known.explains if known else frozenset()
+
+
+def _felt(mode: str) -> bool:
+    """Say whether a workload may feel what is called so; what has no name may be anything."""
+    return not mode or mode in FELT_AS or not _explains(mode).isdisjoint(FELT_AS)
 
 
 def _verdict(

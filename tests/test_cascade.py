@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from grayscope.cascade import Member, effects, lead, related, suspects
+from grayscope.cascade import Member, belongs, effects, lead, related, suspects
 from grayscope.modes import Modes
 
 
@@ -61,3 +61,35 @@ def test_probabilities_add_up_and_what_is_explained_is_unlikely() -> None:
     first, rivals = suspects({m.subject: m for m in (FAN, HOT, other)}, FAN)
     assert first + sum(p for _, p in rivals) == pytest.approx(1.0)
     assert [s for s, _ in rivals] == ["n1/gpu5", "n1/gpu3"]
+
+
+def hot(gpu: int) -> Member:
+    return Member(f"n1/gpu{gpu}", "masked", "ticket", "thermal_throttle", "condition", 9.0 + gpu, 0, "hot")
+
+
+def test_heat_that_parts_of_a_machine_share_is_the_machines() -> None:
+    two = {m.subject: m for m in map(hot, range(2))}
+    three = {m.subject: m for m in map(hot, range(3))}
+    assert lead(two, "").subject == "n1/gpu1"
+    first = lead(three, "n1/gpu0")
+    assert (first.subject, first.mode) == ("n1", "thermal_throttle")
+    chance, rivals = suspects(three, first)
+    assert abs(chance + sum(p for _, p in rivals) - 1) < 1e-9
+    assert len(rivals) == 3
+
+
+def test_what_has_no_name_leads_nothing_that_has_one() -> None:
+    link = Member("n1/gpu3/pcie", "masked", "ticket", "pcie_errors", "redundancy", 9.0, 0, "")
+    gone = Member("n1/gpu3", "failed", "ticket", "", "health", 50.0, 0, "")
+    assert lead({m.subject: m for m in (link, gone)}, "n1/gpu3").subject == "n1/gpu3/pcie"
+    assert lead({"n1/gpu3": gone}, "").subject == "n1/gpu3"
+
+
+def test_a_probe_that_is_only_slow_still_joins_what_is_explained() -> None:
+    slow = Member("n1", "gray", "page", "slow_component", "service", 9.0, 0, "")
+    links = Member("n1/gpu3", "masked", "ticket", "nvlink_degrade", "redundancy", 9.0, 0, "")
+    probe = Member("n1/nic0", "masked", "ticket", "slow_path", "service", 9.0, 0, "")
+    spent = probe._replace(mode="nic_errors", side="redundancy")
+    members = {m.subject: m for m in (slow, links)}
+    assert belongs(probe, members)
+    assert not belongs(spent, members)

@@ -18,7 +18,7 @@ from grayscope.verdict import Verdict
 S = 1_000_000
 ENTER = Judge(1.0).enter
 #: Ticks for which a ticket waits for what the workload says.
-WAIT = ASKS // (10 * S)
+WAIT = -(-ASKS // (10 * S))
 
 
 MODES = ("", "slow_rank", "thermal_throttle", "fabric_congestion", "pcie_width", "pcie_errors")
@@ -202,7 +202,7 @@ def test_a_better_name_is_told_once() -> None:
     judge = Judge()
     errors = Finding(1, "n1/gpu0/pcie", "redundancy", "spending", 9.0, "pcie_errors", "pcie_replay", metric="a", why="errors")
     width = Finding(2, "n1/gpu0/pcie", "redundancy", "slower", 8.0, "pcie_width", "pcie_degrade", metric="b", why="narrow")
-    said = [(v.state, v.previous, v.mode) for t in range(1, 9) for v in judge.step(tick(t, "pcie"), Evidence([errors] if t < 6 else [errors, width]))]
+    said = [(v.state, v.previous, v.mode) for t in range(1, 13) for v in judge.step(tick(t, "pcie"), Evidence([errors] if t < 9 else [errors, width]))]
     assert said == [("masked", "normal", "pcie_errors"), ("masked", "masked", "pcie_width")]
 
 
@@ -215,3 +215,9 @@ def test_it_shows_what_decided_and_then_what_else_held() -> None:
     found = [*says(metric="a"), *says("condition", ENTER + 5, metric="b"), *says("condition", ENTER - 2 * SLACK, metric="c")]
     (verdict,) = Judge(1.0).step(tick(1), Evidence(found))
     assert [(s.metric, s.side, s.value) for s in verdict.shown] == [("a", "service", None), ("b", "condition", None)]
+
+
+def test_what_no_workload_feels_is_not_waited_for() -> None:
+    disk, lanes = (next(iter(says("redundancy")))._replace(mode=mode) for mode in ("disk_redundancy", "pcie_width"))
+    told = {f.mode: drive(Judge(), [Evidence([f])] * (WAIT + 2))[0].time for f in (disk, lanes)}
+    assert told["pcie_width"] - told["disk_redundancy"] >= ASKS
