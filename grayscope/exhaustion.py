@@ -18,7 +18,9 @@ from typing import NamedTuple
 #: Lower end, middle and upper end of the interval.
 QUANTILES = (0.1, 0.5, 0.9)
 #: The cohort does not explain what it shows by chance less often than this; a single step is not foreseen from below the second.
-RARE, SELDOM = 1e-3, 0.05
+RARE, SELDOM = 1e-3, 0.2
+#: Steps that all came lately are no steps at one rate if chance would crowd them so less often than this.
+CROWDED = 0.05
 #: Regularity of the steps: weight of the belief that they come by chance alone, and the most that is believed.
 BELIEF, REGULAR = 3.0, 16.0
 #: Gain in log likelihood for which a change of rate is believed: two parameters more, and a choice among many moments.
@@ -75,7 +77,7 @@ def foresee(steps: Sequence[float], hours: float, left: float, cohort: Cohort | 
     if left <= 0:
         return Forecast(n / hours if hours > 0 else math.inf, 0.0, 0.0, 0.0)
     chance = 0.0 if cohort is None else excess(n, hours, cohort)
-    if n and cohort is not None and chance >= (SELDOM if n == 1 else RARE):
+    if n and cohort is not None and chance >= (SELDOM if n == 1 else RARE) and not crowded(steps, hours):
         return _interval(cohort.shape + n, cohort.shape / cohort.rate + hours, left, False)
     first = change(steps, hours) if n > 1 else 0
     if n - 1 - first < 1 or hours <= steps[first]:
@@ -89,6 +91,19 @@ def _interval(shape: float, hours: float, left: float, refuted: bool, even: floa
     """Return quantiles of hours times a beta-prime variable; steps `even` times as regular as chance count as so many."""
     low, at, high = (hours * prime_quantile(q, left * even, shape * even) for q in QUANTILES)
     return Forecast(shape / hours, low, at, high, refuted)
+
+
+def crowded(steps: Sequence[float], hours: float) -> bool:
+    """Say whether steps came too late in all hours to have come at one rate: a cohort with sick parts would explain nearly anything.
+
+    One of them is what made us look, the others would lie anywhere.
+
+    Examples
+    --------
+    >>> crowded([90, 95, 99], 100), crowded([20, 50, 99], 100), crowded([99], 100)
+    (True, False, False)
+    """
+    return len(steps) > 1 and hours > 0 and ((hours - steps[0]) / hours) ** (len(steps) - 1) < CROWDED
 
 
 def regularity(gaps: Sequence[float]) -> float:

@@ -30,6 +30,8 @@ NEWS = 0.1
 SIGMA = 1.4826
 #: A forecast is told anew, too, when its interval has become so much narrower.
 SHARPER = 0.5
+#: Horizons beyond which the end of what was said to be near is far.
+LEAVE = 2
 
 
 class Margins:
@@ -95,7 +97,7 @@ class Margins:
         if not _news(entry, float(a["said"][s]), float(a["low"][s]), float(a["high"][s])):
             return None
         a["said"][s], a["low"][s], a["high"][s] = now, entry.exhausted_low, entry.exhausted_high
-        finding = self._finding(page, tick, entry, line)
+        finding = self._finding(page, tick, entry, line, bool(a["gone"][s]))
         a["gone"][s] = finding is not None
         return Note(page.account.key, entry.subject, entry, finding)
 
@@ -111,8 +113,10 @@ class Margins:
         low, at, high = (moment(tick.time - length // 2, h) for h in ends(line, max(line.now, 0.0)))
         return entry._replace(rate=-line.slope, exhausted_low=low, exhausted_at=at, exhausted_high=high)
 
-    def _finding(self, page: Page, tick: Tick, entry: Entry, line: Line | None) -> Finding | None:
-        sure = line is not None and line.high < 0 and entry.exhausted_at and entry.exhausted_at - entry.time <= self.horizon
+    def _finding(self, page: Page, tick: Tick, entry: Entry, line: Line | None, held: bool) -> Finding | None:
+        """Return what is to be said; what was said holds until it likelier grows than shrinks, or its end is far beyond the horizon."""
+        within = self.horizon * (LEAVE if held else 1)
+        sure = line is not None and (held or line.high < 0) and entry.exhausted_at and entry.exhausted_at - entry.time <= within
         if not (entry.left <= 0 or sure):
             return None
         metric = tick.metrics[page.rows["gauge"][0]]

@@ -42,7 +42,7 @@ class Stocks:
 
     def __init__(self, horizon: int) -> None:
         self.horizon = horizon
-        fields = {name: field(np.float64, 0.0) for name in ("spent", "hours", "count", "due")} | {"known": field(np.bool_, False)}
+        fields = {name: field(np.float64, 0.0) for name in ("spent", "hours", "count", "due", "banked")} | {"known": field(np.bool_, False)}
         self.book = Book(fields)
         self.steps: dict[str, dict[str, list[Step]]] = {}
 
@@ -78,7 +78,19 @@ class Stocks:
         gain = np.where(a["known"], beyond, np.where(told, 0.0, np.where(added > 0, added, 0.0)))
         a["spent"] = np.where(told & ~a["known"], np.fmax(total, a["spent"]), a["spent"] + gain)
         a["known"] = a["known"] | told
+        if page.account.banked:
+            Stocks._bank(page, tick, a)
         return met, gain
+
+    @staticmethod
+    def _bank(page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]]) -> None:
+        """Count what also uses up the spares of a bank: the total where it is shown, else what was added."""
+        for name in ("shown", "counters"):
+            rows = [m for m in page.rows[name] if page.account.banked in tick.metrics[m]]
+            if rows:
+                values = np.nan_to_num(tick.values[rows].astype(np.float64)).sum(axis=0)
+                a["banked"] = np.fmax(a["banked"], values) if name == "shown" else a["banked"] + values
+                return
 
     def _aged(self, page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]], steps: dict[str, list[Step]]) -> Iterator[Note]:
         where = {s: i for i, s in enumerate(tick.subjects)} if steps else {}
@@ -92,12 +104,29 @@ class Stocks:
         budget = account.budget or math.nan
         left = max(budget - spent, 0.0)
         size = sum(n for _, n in steps) / len(steps) if steps else 1.0
-        seen = foresee([h for h, _ in steps], float(a["hours"][s]), left / size, self._cohort(page, a, s))
+        remain = min(left / size, self._spares(page, tick, a, s))
+        seen = foresee([h for h, _ in steps], float(a["hours"][s]), remain, self._cohort(page, a, s))
+        if left > 0 >= remain:  # its bank is used up, which the account of banks tells
+            seen = Forecast(seen.rate, math.inf, math.inf, math.inf)
         silence = float(a["hours"][s]) - steps[-1][0] if steps else 0.0
         a["due"][s] = 2 * max(silence, 1 / seen.rate if seen.rate > 0 else math.inf)
         ends = [moment(tick.time, h) for h in (seen.low, seen.at, seen.high)]
         entry = Entry(tick.time, subject, account.mechanism, budget, spent, left, account.unit, seen.rate * size, *ends)
         return Note(account.key, subject, entry, self._finding(page, entry, seen, len(steps), bool(a["known"][s])))
+
+    @staticmethod
+    def _spares(page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]], s: int) -> float:
+        """Return the steps until the worst bank has no spare left, at its share of all steps; infinite where that is not known.
+
+        Of the banks that were used we know how many there are: one of them holds at least its share, and all if it is alone.
+        """
+        banked = float(a["banked"][s])
+        names = [m for m in page.rows["gauge"] if 'availability="max"' not in tick.metrics[m]]
+        used = float(np.nan_to_num(tick.values[names, s]).sum()) if names else 0.0
+        if page.account.bank is None or used < 1 or banked < 2:
+            return math.inf
+        worst = math.ceil(banked / used)
+        return max(page.account.bank - worst, 0.0) * float(a["spent"][s]) / worst if worst > 1 else math.inf
 
     @staticmethod
     def _cohort(page: Page, a: dict[str, np.ndarray[Any, Any]], s: int) -> Cohort | None:

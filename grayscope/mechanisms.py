@@ -27,13 +27,13 @@ class Account:
         Metrics that spend; one without labels stands for all its labels, which are added up.
     gauge, also, expected, busy, explained, per : str
         Metrics: what is there (and its other name), how much there should be, when it counts, what explains it, what it is exposed to.
-    budget, full, knee, limit, limit_per_lane, top : float or None
+    budget, full, knee, limit, limit_per_lane, top, bank : float or None
         As published; None where it must be seen from the subject, its peers or its SKU.
     reserve, cliff : float
     sku : mapping of str to float
         What the SKU should have; keys are words of its name.
     missing, own, shared, decades : bool
-    sum, mode, says : str
+    sum, mode, says, banked : str
     """
 
     mechanism: str
@@ -53,6 +53,8 @@ class Account:
     limit: float | None = None
     limit_per_lane: float | None = None
     top: float | None = None
+    bank: float | None = None
+    banked: str = ""
     reserve: float = 0.0
     cliff: float = 0.0
     sku: Mapping[str, float] = field(default_factory=dict)

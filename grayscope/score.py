@@ -175,7 +175,8 @@ def score(
 def _intervals(rows: Sequence[Row], ledger: pa.Table | None) -> list[tuple[str, bool]]:
     """Return, for every interval said while a row held, the row's mode and whether it contains the true exhaustion (never: no upper end).
 
-    A fault that turned from masked to gray has two rows with one exhaustion: it is asked once.
+    What several faults spend together is used up when the first of them has done so: an interval is asked once, about that one. So
+    a row without an end (a bad lot, a single lost row) is asked about only where no other row of that redundancy has one.
     """
     spent: dict[tuple[str, str], list[Row]] = {}
     for row in (r for r in rows if r.mechanism is not None):
@@ -188,8 +189,10 @@ def _intervals(rows: Sequence[Row], ledger: pa.Table | None) -> list[tuple[str, 
             continue
         first, last = -FOREVER if low is None else low, FOREVER if high is None else high
         here = spent.get((entry["subject"], entry["mechanism"]), ())
-        truth = {(r.mode, FOREVER if r.exhausted_at is None else r.exhausted_at) for r in here if r.began <= time <= r.ended}
-        inside += [(mode, first <= at <= last) for mode, at in sorted(truth)]
+        truth = [(FOREVER if r.exhausted_at is None else r.exhausted_at, r.mode) for r in here if r.began <= time <= r.ended]
+        if truth:
+            at, mode = min(truth)
+            inside.append((mode, first <= at <= last))
     return inside
 
 

@@ -379,3 +379,12 @@ def test_a_state_that_nobody_knows_is_an_error_that_names_the_row() -> None:
 def test_who_says_nothing_has_an_f1_of_nothing() -> None:
     part = overall([fault()], [])
     assert (part.precision, part.recall, part.f1) == (None, 0.0, 0.0)
+
+
+def test_an_interval_is_asked_once_about_the_fault_that_uses_up_first() -> None:
+    row = {**fault(state="masked"), "mechanism": "hbm_row_spares", "exhausted_at": 500 * MINUTE}
+    lot = {**fault("batch:lot=7", "masked"), "mode": "batch_defect", "mechanism": "hbm_row_spares", "exhausted_at": None, "also": ["n1/gpu0", "n1/gpu1"]}
+    times = {"time": 20 * MINUTE, "exhausted_low": 400 * MINUTE, "exhausted_high": 600 * MINUTE, "mechanism": "hbm_row_spares"}
+    ledger = pa.Table.from_pylist([{**dict.fromkeys(LEDGER.names), "subject": s, **times} for s in ("n1/gpu0", "n1/gpu1")], LEDGER)
+    parts = score([row, lot], [], 1.0, ledger=ledger).modes
+    assert (parts["slow_rank"].ledger, parts["batch_defect"].ledger) == ((1, 1), (0, 1))

@@ -262,6 +262,18 @@ def test_the_worst_bank_ends_first() -> None:
     assert (books.accused, books.findings[0].left, books.entries[-1].spent) == ({"n0/gpu3"}, 1, 7)
 
 
+def test_rows_of_one_bank_end_with_its_spares() -> None:
+    gone = np.zeros((240, 8))
+    for k in range(5):
+        gone[20 + 30 * k :, 3] += 1
+    touched = (gone > 0).astype(float)
+    banks = {'gpu_row_remap_banks{availability="partial"}': touched, 'gpu_row_remap_banks{availability="max"}': 640 - touched}
+    for cause, end in (("uncorrected", 8), ("corrected", 512)):
+        rows = {f'gpu_rows_remapped_total{{cause="{cause}"}}': np.diff(gone, axis=0, prepend=0.0), f'gpu_rows_remapped{{cause="{cause}"}}': gone}
+        last = next(e for e in keep(("gpu", {**rows, **banks}), period=60.0).entries if e.unit == "rows" and e.spent == 5)
+        assert last.exhausted_low < (20 + 30 * (end - 1)) * 60_000_000 < last.exhausted_high, cause
+
+
 # -- margins --------------------------------------------------------------------------------------------------------
 
 
