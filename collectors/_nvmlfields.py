@@ -158,13 +158,23 @@ class Query:
         nvml.NVMLError
             The GPU as a whole does not answer.
         """
-        plan, self.latency = self._plan(deep), 0.0
-        while plan.ids:
-            returned = self._ask(handle, plan, out)
-            if not returned.any():
+        self.latency = 0.0
+        while True:
+            plan = self._plan(deep)
+            if not plan.ids:
                 return
+            returned = self._ask(handle, plan, out)
+            refused = [c for c, r in zip(plan.cells, returned.tolist(), strict=True) if r and self._refused(c, r)]
+            if not refused:
+                self._settled(plan, returned)
+                return
+            # All of it once more: beside what it refuses, a driver may answer 0 and success for what it has (power limit of an H100, 580.159).
             self._plans = {}
-            plan = _Plan(self.nvml, [c for c, r in zip(plan.cells, returned.tolist(), strict=True) if r and self._refused(c, r)])
+
+    def _settled(self, plan: _Plan, returned: NDArray[np.uint32]) -> None:
+        if plan.fresh:
+            plan.fresh = False
+            self.support |= {c.name: "ok" for c, r in zip(plan.cells, returned.tolist(), strict=True) if not r}
 
     def _plan(self, deep: bool) -> _Plan:
         if deep not in self._plans:
@@ -185,9 +195,6 @@ class Query:
             if len(here):
                 out[table][column, link] = values[here]
         self.latency += float(answer["latency"].sum()) * 1e-6
-        if plan.fresh:
-            plan.fresh = False
-            self.support |= {c.name: "ok" for c, r in zip(plan.cells, returned.tolist(), strict=True) if not r}
         return returned
 
     def _answer(self, handle: Any, plan: _Plan) -> NDArray[np.void]:
@@ -212,13 +219,13 @@ class Query:
         return plan.answer
 
     def _refused(self, cell: _Cell, code: int) -> bool:
-        """Note a failure; say whether there is another field to ask."""
+        """Note a failure; say whether the field is not to be asked any more."""
         if code not in (*NEVER, DENIED):
             self.errors += 1
             return False
         self.support.setdefault(cell.name, "denied" if code == DENIED else "unsupported")
         cell.tried += 1
-        return cell.tried < len(cell.choices)
+        return True
 
 
 def decoded(answer: NDArray[np.void], ratio: NDArray[np.bool_]) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pynvml
 import pytest
 
 from grayscope import plugins
@@ -128,6 +129,28 @@ def test_one_query_per_gpu_and_what_was_refused_is_not_asked_again() -> None:
     assert looks.source.support["n1/gpu0"]["NVML_FI_DEV_NVLINK_COUNT_SYMBOL_ERRORS"] == "ok"
 
 
+class Hasty(FakeNvml):
+    """A fake driver whose first answer of all is 0 and success for two fields: one that the part has, one that it does not have (as an H100 did)."""
+
+    hasty = True
+
+    def nvmlDeviceGetFieldValues(self, handle: Any, ids: list[Any]) -> Any:  # noqa: N802
+        values = super().nvmlDeviceGetFieldValues(handle, ids)
+        for value in values if self.hasty else ():
+            if value.fieldId in (pynvml.NVML_FI_DEV_POWER_CURRENT_LIMIT, pynvml.NVML_FI_PWR_SMOOTHING_HW_CIRCUITRY_PERCENT_LIFETIME_REMAINING):
+                value.nvmlReturn, value.value.ullVal = 0, 0
+        self.hasty = False
+        return values
+
+
+def test_what_a_driver_makes_up_beside_its_refusals_is_not_taken() -> None:
+    source = plugins.collector("nvml", "n1", nvml=Hasty([h100(0)]), clock=lambda: 1000.0)
+    messages = list(source.collect())
+    assert value(messages, "gpu_power_limit_watts", "n1/gpu0") == 700
+    assert np.isnan(value(messages, "gpu_power_smoothing_lifetime_ratio", "n1/gpu0"))
+    assert source.support["n1/gpu0"]["NVML_FI_PWR_SMOOTHING_HW_CIRCUITRY_PERCENT_LIFETIME_REMAINING"] == "unsupported"
+
+
 def test_zero_not_supported_and_failed_are_three_answers() -> None:
     looks = Looks(2)
     looks.nvml.gpus[1].set("MEMORY_TEMP", Code(TIMEOUT))
@@ -135,7 +158,8 @@ def test_zero_not_supported_and_failed_are_three_answers() -> None:
     messages = looks.look()
     assert value(messages, 'gpu_temperature_celsius{sensor="memory"}', "n1/gpu0") == 48
     assert np.isnan(value(messages, 'gpu_temperature_celsius{sensor="memory"}', "n1/gpu1"))
-    assert looks.source.rejected == {"read": 2}
+    # The field is asked twice in the very first look: beside what a part does not have the driver's first answer is not to be trusted.
+    assert looks.source.rejected == {"read": 3}
     looks.nvml.gpus[1].set("MEMORY_TEMP", 51)
     looks.nvml.gpus[1].calls["TemperatureV"] = 60
     messages = looks.look()  # a failure is no refusal
