@@ -7,6 +7,7 @@ class, calls something or reaches outside has no meaning here and is refused by 
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT")
 TEXTS = ("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8")
 IGNORED = ("PROTO", "FRAME", "STOP")
-BROKEN = (ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError, OverflowError, RecursionError, MemoryError)
+BROKEN = (ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError, OverflowError, RecursionError, MemoryError, DeprecationWarning)
 
 
 class _Mark:
@@ -41,10 +42,12 @@ def plain(data: bytes, where: object) -> Any:
     """
     machine = _Machine()
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
-            if count > OPCODES:
-                raise ValueError(f"more than {OPCODES} opcodes")
-            machine.do(opcode.name, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)  # a text with a bad escape: no pickler writes it, and some Pythons only warn
+            for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+                if count > OPCODES:
+                    raise ValueError(f"more than {OPCODES} opcodes")
+                machine.do(opcode.name, argument)
         (value,) = machine.stack
         if isinstance(value, _Mark):
             raise ValueError("no value")

@@ -26,7 +26,7 @@ if str(Path(__file__).parents[1]) not in grayscope.__path__:
     grayscope.__path__.append(str(Path(__file__).parents[1]))
 
 from tests.fuzz_parsers import Parser, parsers
-from tests.mutations import NASTY, apply
+from tests.mutations import KINDS, LENGTHS, NASTY, apply
 
 #: Seconds for one input, bytes of address space for the process, inputs between two words on progress.
 PATIENCE, SPACE, WORD = 20, 8 << 30, 20_000
@@ -54,7 +54,7 @@ def made(parser: Parser, number: int) -> bytes:
     data = random.choice(parser.examples)
     for _ in range(random.randrange(7)):
         piece = random.choice(NASTY) if random.random() < 0.7 else random.randbytes(random.randrange(9))
-        data = apply(data, [(random.randrange(6), random.randrange(1 << 20), random.choice((0, 1, 2, 9, 200)), piece)])
+        data = apply(data, [(random.randrange(KINDS), random.randrange(1 << 20), random.choice(LENGTHS), piece)])
     return data
 
 

@@ -1,4 +1,4 @@
-"""Small proc and sys trees for tests of host sources, a clock, what a look told, and broken texts."""
+"""Small proc and sys trees for tests of host sources, a clock, and what a look told."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
 
 from grayscope.batch import Batch
 from grayscope.event import Event
-
-#: 2,000 inputs, whatever the machine's speed; the same ones each time.
-MANY = settings(max_examples=2000, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-PIECES = ("", "\x00", "\n", " ", ":", ",", "-1", "9" * 400, "1e999", "nan", "\u0663", "\ufffd", "[" * 3000, "(", ")", "{", "}", '"', "/../", "0x", "a" * 5000)
 
 
 class Clock:
@@ -66,15 +60,3 @@ def keys(messages: Iterable[Any]) -> dict[str, dict[str, str]]:
 def events(messages: Iterable[Any]) -> list[tuple[str, str, str, int]]:
     """Return the events among messages as (subject, source, code, count)."""
     return [(e.subject, e.source, e.code, e.count) for e in messages if isinstance(e, Event)]
-
-
-@st.composite
-def mutated(draw: Any, *examples: str) -> str:
-    """Draw one of the examples with up to six edits: cut, doubled, filled with what does not belong there."""
-    text: str = draw(st.sampled_from(examples))
-    for _ in range(draw(st.integers(0, 6))):
-        at = draw(st.integers(0, len(text)))
-        end = min(len(text), at + draw(st.sampled_from((0, 0, 1, 1, 3, 20, 1 << 20))))
-        new = draw(st.one_of(st.sampled_from(PIECES), st.text(max_size=3), st.just(text[at:end] * 2)))
-        text = text[:at] + new + text[end:]
-    return text

@@ -1,25 +1,38 @@
-"""Mutations of good input, for fuzzing parsers: bytes are changed, cut out, doubled, torn off, or replaced by what parsers trip over."""
+"""Mutations of good input, for fuzzing parsers: bytes are changed, cut out, trebled, torn off, turned round, or replaced by what parsers trip over."""
 
 from __future__ import annotations
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 #: Pieces that have broken parsers before.
 NASTY = (
-    b"", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"N/A", b"nan", b"-inf", b"1e999", b"9" * 400, b"-1", b"0x7f", b"{", b"}" * 50, b"[" * 200, b'"', b"\\u0000",
-    b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"&b;", b"<" * 80, b"</", b"\r", b"\n\n", b"\x1b[2J", b"../../x", b"\xf0\x9f\x92\xa9", b"\t", b",", b"|", b"#", b":",
+    b"", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\xd9\xa3", b"\xf0\x9f\x92\xa9", b"\xef\xbf\xbd", b"N/A", b"null", b"true", b"nan", b"NaN", b"-inf", b"1e999",
+    b"9" * 400, b"-1", b"0x", b"0x7f", b"{", b"}", b"}" * 50, b"[" * 200, b"[" * 3000, b"(", b")", b'"', b"\\u0000", b"a" * 5000,
+    b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"&b;", b"<" * 80, b"</", b" ", b"\r", b"\n", b"\n\n", b"\x1b[2J", b"../../x", b"/../", b"\t", b",", b"|", b"#", b":",
 )  # fmt: skip
+#: How much an edit takes away or repeats; the last is all that follows.
+LENGTHS = (0, 0, 1, 1, 2, 3, 9, 20, 200, 1 << 20)
+#: The ways to edit, and the most bytes that one trebles: six in a row must stay small.
+KINDS, TREBLED = 6, 1000
+#: 2,000 inputs, whatever the machine's speed; the same ones each time.
+MANY = settings(max_examples=2000, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 Edit = tuple[int, int, int, bytes]
 
 
 def mutated(*good: bytes) -> st.SearchStrategy[bytes]:
     """Yield one of the good inputs after up to six edits."""
-    edits = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2**20), st.integers(0, 200), st.sampled_from(NASTY) | st.binary(max_size=8)), max_size=6)
-    return st.tuples(st.sampled_from(good), edits).map(lambda pair: apply(*pair))
+    edit = st.tuples(st.integers(0, KINDS - 1), st.integers(0, 2**20), st.sampled_from(LENGTHS), st.sampled_from(NASTY) | st.binary(max_size=8))
+    return st.tuples(st.sampled_from(good), st.lists(edit, max_size=6)).map(lambda pair: apply(*pair))
+
+
+def mutated_text(*good: str) -> st.SearchStrategy[str]:
+    """Yield the same for parsers of text: what is no UTF-8 any more is shown by the sign for it."""
+    return mutated(*(text.encode() for text in good)).map(lambda data: data.decode("utf-8", "replace"))
 
 
 def apply(data: bytes, edits: list[Edit]) -> bytes:
-    """Return data after some edits: replace, insert, cut out, treble, tear off, swap halves."""
+    """Return data after some edits: replace, insert, cut out, treble, tear off, swap the parts."""
     for kind, where, length, piece in edits:
         i = where % (len(data) + 1)
         if kind == 0:
@@ -29,7 +42,7 @@ def apply(data: bytes, edits: list[Edit]) -> bytes:
         elif kind == 2:
             data = data[:i] + data[i + length :]
         elif kind == 3:
-            data = data[:i] + data[i : i + length] * 3 + data[i + length :]
+            data = data[:i] + data[i : i + min(length, TREBLED)] * 2 + data[i:]
         elif kind == 4:
             data = data[:i]
         else:

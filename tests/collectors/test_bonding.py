@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 
 import grayscope.collectors._bonding as bonding  # type: ignore[import-not-found]
-from tests.hosttree import MANY, mutated
+from tests.mutations import MANY, mutated_text
 
 MEMBER = """
 Slave Interface: {name}
@@ -83,7 +83,7 @@ def test_what_is_wrong_is_counted() -> None:
 
 
 @MANY
-@given(mutated(GOOD, CHURNED, BACKUP))
+@given(mutated_text(GOOD, CHURNED, BACKUP))
 def test_any_text_is_read(text: str) -> None:
     found = bonding.parse(text, lambda _: None)
     assert len(found.members) <= bonding.MEMBERS

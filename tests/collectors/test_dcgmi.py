@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from grayscope import plugins
 from grayscope.catalogue import Catalogue
 from grayscope.errors import GrayscopeError, InputError
-from tests.mutations import mutated
+from tests.mutations import MANY, mutated
 from tests.traced import Traced, imported
 
 DMON = """#Entity   GPUTL    POWER      TMPTR   TOTEC        SMACT   PVIOL     ABCDE
@@ -152,7 +152,7 @@ def text_reader(rejected: dict[str, int], unknown: dict[str, int]) -> Any:
     return module.Text(rejected, unknown)
 
 
-@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+@MANY
 @given(mutated(DMON.encode(), REPORT.encode(), json.dumps(JSON).encode()))
 def test_no_mutation_crashes_the_parser(data: bytes) -> None:
     try:

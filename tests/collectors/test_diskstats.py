@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 
 import grayscope.collectors._diskstats as diskstats  # type: ignore[import-not-found]
-from tests.hosttree import MANY, mutated
+from tests.mutations import MANY, mutated_text
 
 OLD = "   8       0 sda 10 1 80 40 20 2 160 60 0 90 100"
 NEW = " 259       0 nvme0n1 10 1 80 40 20 2 160 60 0 90 100 5 0 40 3 7 9"
@@ -41,7 +41,7 @@ def test_a_captured_file_is_read(shared: Path) -> None:
 
 
 @MANY
-@given(mutated(OLD, NEW, f"{OLD}\n{NEW}"))
+@given(mutated_text(OLD, NEW, f"{OLD}\n{NEW}"))
 def test_any_text_is_read(text: str) -> None:
     for name, disk in diskstats.disks(text, lambda _: None).items():
         assert name.isprintable()

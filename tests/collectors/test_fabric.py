@@ -12,7 +12,8 @@ import grayscope.collectors._ports as ports  # type: ignore[import-not-found]
 from grayscope import plugins
 from grayscope.errors import Unsupported
 from tests.collectors.test_bonding import CHURNED, GOOD
-from tests.hosttree import MANY, Clock, events, keys, link, mutated, plant, values
+from tests.hosttree import Clock, events, keys, link, plant, values
+from tests.mutations import MANY, mutated_text
 
 IB, NET = "sys/class/infiniband", "sys/class/net"
 RATE = "400 Gb/sec (4X NDR)"
@@ -191,7 +192,7 @@ def test_captured_trees_are_read(shared: Path, tmp_path: Path) -> None:
 
 
 @MANY
-@given(mutated(RATE, "4: ACTIVE", "2.5 Gb/sec (1X SDR)"))
+@given(mutated_text(RATE, "4: ACTIVE", "2.5 Gb/sec (1X SDR)"))
 def test_any_text_is_a_state_and_a_rate_or_none(text: str) -> None:
     number, speed = ports.state(text), ports.rate(text)
     assert number is None or 0 <= number < 100

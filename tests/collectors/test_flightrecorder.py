@@ -148,6 +148,11 @@ def test_every_protocol_gives_the_same_plain_data(tmp_path: Path, protocol: int)
     assert restricted.plain(pickle.dumps(value, protocol), "here") == value
 
 
+def test_a_text_with_a_bad_escape_is_refused_and_not_warned_about() -> None:
+    with pytest.raises(InputError, match="invalid escape"):
+        restricted.plain(b"S'\\q'\n.", "here")
+
+
 def test_two_files_of_one_rank_and_an_empty_folder(tmp_path: Path) -> None:
     source = plugins.collector("flightrecorder", tmp_path)
     with TraceWriter(tmp_path / "out" / "t") as writer:

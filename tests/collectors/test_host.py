@@ -11,7 +11,8 @@ from hypothesis import given
 import grayscope.collectors.host as module  # type: ignore[import-not-found]
 from grayscope import plugins
 from grayscope.errors import Unsupported
-from tests.hosttree import MANY, Clock, keys, mutated, plant, values
+from tests.hosttree import Clock, keys, plant, values
+from tests.mutations import MANY, mutated_text
 
 STAT = "cpu  {} 0 100 {} 50 10 20 {} 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10\nintr 5\nbtime 1700000000\nprocs_running 2\nprocs_blocked 3"
 PSI = "some avg10=0.10 avg60=0.00 avg300=0.00 total={0}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total={1}"
@@ -135,7 +136,7 @@ def test_captured_trees_are_read_and_broken_ones_counted(shared: Path, tmp_path:
 
 
 @MANY
-@given(mutated(STAT.format(1, 2, 3), PSI.format(1, 2)))
+@given(mutated_text(STAT.format(1, 2, 3), PSI.format(1, 2)))
 def test_any_text_gives_numbers_or_none(text: str) -> None:
     ticks = module.processor_ticks(text)
     assert len(ticks) in (0, len(module.COLUMNS))

@@ -16,7 +16,8 @@ from tests.collectors.test_bonding import CHURNED
 from tests.collectors.test_host import PSI, STAT
 from tests.collectors.test_machine import INFORMATION
 from tests.collectors.test_pcie import FATAL, NEW, NONFATAL
-from tests.hosttree import Clock, keys, link, mutated, plant, values
+from tests.hosttree import Clock, keys, link, plant, values
+from tests.mutations import mutated_text
 
 PCI = "sys/devices/pci0000:5d/0000:5e:00.0"
 IB, MC, CPU = "sys/class/infiniband/mlx5_0", "sys/devices/system/edac/mc/mc0", "sys/devices/system/cpu/cpu0"
@@ -56,7 +57,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Clock, dict
 def test_any_file_may_hold_anything(machine: tuple[Path, Clock, dict[str, Any]], name: str, data: st.DataObject) -> None:
     root, clock, collectors = machine
     path, good = root / name, f"{FILES[name]}\n"
-    path.write_text(data.draw(mutated(good)), "utf-8", "replace")
+    path.write_text(data.draw(mutated_text(good)), "utf-8", "replace")
     clock.now += 10
     try:
         # One source a time is enough, but for the files that all of them read.

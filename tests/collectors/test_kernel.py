@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from grayscope import plugins
 from grayscope.errors import Unsupported
 from grayscope.event import Event
-from tests.hosttree import MANY, Clock, events, link, plant, values
+from tests.hosttree import Clock, events, link, plant, values
+from tests.mutations import MANY
 
 BOOT = 1_699_990_000
 GPU, NIC = "0000:81:00.0", "0000:5e:00.0"

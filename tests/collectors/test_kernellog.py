@@ -17,7 +17,7 @@ from grayscope import plugins
 from grayscope.errors import GrayscopeError, InputError, UsageError
 from grayscope.replaying import replay
 from grayscope.tracewriter import TraceWriter
-from tests.hosttree import MANY, mutated
+from tests.mutations import MANY, mutated_text
 
 CHANGED = 1_740_400_000
 ISO = "kern  :warn  : 2025-02-24T12:{0:02}:00,000000+00:00 {1}"
@@ -137,7 +137,7 @@ def test_captured_logs_are_read(tmp_path: Path, shared: Path) -> None:
 
 @MANY
 @given(
-    mutated(
+    mutated_text(
         f"[  1.0] {LOST}\n{ISO.format(1, UUID)}\n6,1,2,-;x\n" + '{"MESSAGE": "NVRM: Xid (PCI:0000:91:00): 63", "__REALTIME_TIMESTAMP": "1740327858000001"}\n'
     )
 )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 import grayscope.collectors._kernframes as kernframes  # type: ignore[import-not-found]
-from tests.hosttree import MANY, mutated
+from tests.mutations import MANY, mutated_text
 
 T = 1_740_327_858  # 2025-02-23T16:24:18Z
 LATEST = datetime(2025, 3, 1, tzinfo=UTC)
@@ -75,7 +75,7 @@ def test_a_time_without_a_year_is_the_last_one_before_the_end_of_the_log() -> No
 
 
 @MANY
-@given(mutated(*(line for line, *_ in GOOD)))
+@given(mutated_text(*(line for line, *_ in GOOD)))
 def test_any_line_is_read_or_refused(line: str) -> None:
     try:
         frame = kernframes.Frames(UTC, LATEST).read(line)

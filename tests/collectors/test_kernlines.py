@@ -10,7 +10,7 @@ from hypothesis import given
 import grayscope.collectors._kernlines as kernlines  # type: ignore[import-not-found]
 from grayscope.event import Event
 from grayscope.eventpolicy import Policy
-from tests.hosttree import MANY, mutated
+from tests.mutations import MANY, mutated_text
 
 # ruff: noqa: E501 (lines of a log are as long as they are)
 #: Line, (kind, part, source, code), beginning of the text.
@@ -108,7 +108,7 @@ def test_captured_lines_are_read_but_for_those_that_are_wrong(shared: Path) -> N
 
 
 @MANY
-@given(mutated(*(line for line, _, _ in LINES)))
+@given(mutated_text(*(line for line, _, _ in LINES)))
 def test_any_line_means_something_or_nothing(line: str) -> None:
     said = kernlines.meaning(line)
     assert said is None or (

@@ -15,7 +15,7 @@ import grayscope.collectors._kinetotext as text  # type: ignore[import-not-found
 from grayscope import plugins
 from grayscope.errors import InputError
 from grayscope.tracewriter import TraceWriter
-from tests.collectors.mutating import MANY, mutated
+from tests.mutations import MANY, mutated
 
 BASE = 1_700_000_000_000_000_000
 

@@ -13,7 +13,8 @@ import grayscope.collectors._machine as machine  # type: ignore[import-not-found
 import grayscope.collectors._sysfs as sysfs  # type: ignore[import-not-found]
 from grayscope import plugins
 from grayscope.batch import Batch
-from tests.hosttree import MANY, Clock, link, plant, values
+from tests.hosttree import Clock, link, plant, values
+from tests.mutations import MANY
 
 INFORMATION = "Model: \t\t NVIDIA H100 80GB HBM3\nIRQ:   \t\t 501\nGPU UUID: \t GPU-{n}aaa-bbbb\nVideo BIOS: \t 96.00\nDevice Minor: \t {n}"
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 
 import grayscope.collectors._ncclinspector as inspecting  # type: ignore[import-not-found]
-from tests.collectors.mutating import MANY, mutated
+from tests.mutations import MANY, mutated
 
 HEADER = {"id": "0x9f3a", "comm_name": "unknown", "rank": 5, "n_ranks": 16, "nnodes": 2}
 META = {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 import grayscope.collectors._nccllog as log  # type: ignore[import-not-found]
-from tests.collectors.mutating import MANY, mutated
+from tests.mutations import MANY, mutated
 
 HEAD = "n017:4242:4300 [3] NCCL INFO "
 WARN = "[2026-06-11 10:00:00] n017.example:4242:4300 [3] transport/net_ib/p2p.cc:101 NCCL WARN "

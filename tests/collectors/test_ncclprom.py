@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 import grayscope.collectors._ncclprom as prom  # type: ignore[import-not-found]
-from tests.collectors.mutating import MANY, mutated
+from tests.mutations import MANY, mutated
 
 LABELS = 'version="v5.1",slurm_job_id="42",node="n017",gpu="GPU3",comm_name="TP, \\"a\\" 1",n_nodes="1",nranks="4"'
 TEXT = f"""# HELP nccl_bus_bandwidth_gbs busbw

@@ -18,7 +18,7 @@ from grayscope import plugins
 from grayscope.batch import Batch
 from grayscope.errors import GrayscopeError, InputError
 from grayscope.event import Event
-from tests.collectors.mutating import MANY, mutated
+from tests.mutations import MANY, mutated
 
 
 def rank(number: int, host: str = "10.0.0.17", count: int = 1200, **more: Any) -> dict[str, Any]:

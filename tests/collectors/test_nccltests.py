@@ -16,7 +16,7 @@ from grayscope import plugins
 from grayscope.errors import InputError, UsageError
 from grayscope.replaying import replay
 from grayscope.tracewriter import TraceWriter
-from tests.collectors.mutating import MANY, mutated
+from tests.mutations import MANY, mutated
 
 START = 1_700_000_000_000_000
 COLUMNS = "#       size         count      type   redop    root     time   algbw   busbw  #wrong     time   algbw   busbw  #wrong "

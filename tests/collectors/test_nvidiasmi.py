@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from grayscope import plugins
 from grayscope.errors import GrayscopeError, InputError
 from grayscope.replaying import replay
 from grayscope.settings import Settings
-from tests.mutations import mutated
+from tests.mutations import MANY, mutated
 from tests.traced import Traced, imported
 
 CARD = """<gpu id="{bus}"><product_name>NVIDIA H100 80GB HBM3</product_name><uuid>{uuid}</uuid>
@@ -163,7 +163,7 @@ def test_a_captured_file_of_another_option_is_refused(shared: Path, tmp_path: Pa
 GOOD = tuple(text.encode() for text in (look(0, card(0)), look(0, card(0)) + look(10, card(0, replays=9))))
 
 
-@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+@MANY
 @given(mutated(*GOOD))
 def test_no_mutation_crashes_the_parser(data: bytes) -> None:
     xml: Any = __import__("grayscope.collectors._smixml", fromlist=["documents"])

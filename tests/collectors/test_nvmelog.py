@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import grayscope.collectors._nvmelog as nvmelog  # type: ignore[import-not-found]
 from grayscope.errors import InputError
-from tests.hosttree import MANY
+from tests.mutations import MANY
 
 
 def page(**at: bytes) -> bytes:

@@ -12,7 +12,7 @@ from hypothesis import given
 
 from grayscope import plugins
 from grayscope.tracewriter import TraceWriter
-from tests.collectors.mutating import MANY, mutated
+from tests.mutations import MANY, mutated
 
 START = 1_700_000_000_000_000
 WARNING = (

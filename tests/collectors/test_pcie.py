@@ -11,7 +11,8 @@ from hypothesis import given
 import grayscope.collectors.pcie as module  # type: ignore[import-not-found]
 from grayscope import plugins
 from grayscope.errors import Unsupported
-from tests.hosttree import MANY, Clock, keys, link, mutated, plant, values
+from tests.hosttree import Clock, keys, link, plant, values
+from tests.mutations import MANY, mutated_text
 
 NEW = "RxErr {0}\nBadTLP 2\nBadDLLP 0\nRollover 0\nTimeout 1\nNonFatalErr 7\nCorrIntErr 0\nHeaderOF 0\nTOTAL_ERR_COR {1}"
 OLD = "Receiver Error 2\nBad TLP 0\nBad DLLP 0\nRELAY_NUM Rollover 3\nReplay Timer Timeout 0\nAdvisory Non-Fatal 0\nCorrected Internal Error 0\nTOTAL_ERR_COR 5"
@@ -116,7 +117,7 @@ def test_captured_files_are_read(shared: Path) -> None:
 
 
 @MANY
-@given(mutated(NEW.format(1, 2), OLD, NONFATAL.format(3)))
+@given(mutated_text(NEW.format(1, 2), OLD, NONFATAL.format(3)))
 def test_any_text_gives_counts(text: str) -> None:
     found = module.counts(text, lambda _: None)
     assert len(found) <= module.LINES

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from grayscope import plugins
 from grayscope.batch import Batch
 from grayscope.catalogue import Catalogue
 from grayscope.errors import GrayscopeError, InputError, Unsupported
-from tests.mutations import mutated
+from tests.mutations import MANY, mutated
 from tests.traced import imported
 
 SECOND = 1_000_000
@@ -142,7 +142,7 @@ def test_captured_outputs_of_real_cards(shared: Path, tmp_path: Path) -> None:
     assert [v for v in trace.values("pcie_link_width_lanes", "mi100_rocm571/gpu0/pcie") if np.isfinite(v)] == [16]
 
 
-@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+@MANY
 @given(mutated(output(card0=card()), output(card0=card(), card1=card())))
 def test_no_mutation_crashes_the_parser(data: bytes) -> None:
     module: Any = __import__("grayscope.collectors._rocmjson", fromlist=["parse"])

@@ -19,7 +19,7 @@ import grayscope.collectors.steps as reading  # type: ignore[import-not-found]
 from grayscope import plugins
 from grayscope.batch import Batch
 from grayscope.catalogue import Catalogue
-from tests.collectors.mutating import MANY, mutated
+from tests.mutations import MANY, mutated
 
 LINE = {"rank": 3, "seconds": 0.5, "tokens": 4096, "compute": 0.3, "n": 7, "dropped": 0, "pid": 42, "job": "9", "local": "1", "visible": None}
 

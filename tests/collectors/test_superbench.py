@@ -15,7 +15,7 @@ from grayscope.errors import InputError
 from grayscope.replaying import replay
 from grayscope.trace import Trace
 from grayscope.tracewriter import TraceWriter
-from tests.collectors.mutating import MANY, mutated
+from tests.mutations import MANY, mutated
 
 START = 1_700_000_000_000_000
 
