@@ -46,7 +46,7 @@ class Delivery:
         self.said = ""
         self._lock = threading.Lock()
         self._work, self._closing = threading.Event(), threading.Event()
-        self.sleep = sleep or self._closing.wait
+        self.sleep = sleep if sleep is not None else self._closing.wait
         self._kept, self._closed = bool(spool), False
         self._base = _opened(Path(spool) / f"{name}.sqlite" if spool else None)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)

@@ -13,6 +13,7 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,7 @@ class _Timed(urllib.request.HTTPHandler):
 
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         """Open with the limit."""
-        return self.do_open(functools.partial(_connection(http.client.HTTPConnection), self.limit, self.stack), req)  # type: ignore[arg-type]
+        return self.do_open(functools.partial(_connection(http.client.HTTPConnection), self.limit, self.stack), req)
 
 
 class _TimedTls(urllib.request.HTTPSHandler):
@@ -184,10 +185,10 @@ class _TimedTls(urllib.request.HTTPSHandler):
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         """Open with the limit."""
-        return self.do_open(functools.partial(_connection(http.client.HTTPSConnection), self.limit, self.stack), req, context=self.trust)  # type: ignore[arg-type]
+        return self.do_open(functools.partial(_connection(http.client.HTTPSConnection), self.limit, self.stack), req, context=self.trust)
 
 
-def _connection(base: type[http.client.HTTPConnection]) -> type[Any]:
+def _connection(base: type[http.client.HTTPConnection]) -> Callable[..., Any]:
     class Limited(base):  # type: ignore[misc, valid-type]
         """A connection that is shut down after so many seconds, whatever it is doing."""
 
