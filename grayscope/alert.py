@@ -14,10 +14,11 @@ class Alert:
     Parameters
     ----------
     labels : mapping of str to str
-        ``alertname``, ``cluster``, ``incident``, ``severity``; on masked failures also ``urgency`` where it is known.
+        ``alertname``, ``cluster``, ``incident``, ``severity``; on masked failures also ``urgency`` (``short`` or ``long``). Nothing else: a mode,
+        a suspect or a place may change while the fault goes on.
     annotations : mapping of str to str
-        Everything else: summary, subject, place, mode, why, description (the explanation in detail, several lines), and
-        mechanism, left, exhausted_at where the ledger knows.
+        Everything else: summary, subject, place, mode, why, description (the explanation in detail, several lines);
+        table, node and leaf of the first suspect where the roster knows; mechanism, left, exhausted_at where the ledger does.
     starts : int
         Microseconds.
     ends : int or None

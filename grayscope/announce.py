@@ -14,6 +14,8 @@ from grayscope.explaining import explain, nearest
 from grayscope.incident import Incident
 from grayscope.ledger import DAY, Entry, urgency
 from grayscope.ledgerwords import end_in_words, left_in_words
+from grayscope.roster import View
+from grayscope.seat import seat
 
 NAMES = {"gray": "GrayFailure", "masked": "MaskedRedundancy", "failed": "Failed", "unknown": "CoverageLost"}
 
@@ -21,7 +23,8 @@ NAMES = {"gray": "GrayFailure", "masked": "MaskedRedundancy", "failed": "Failed"
 class Announce:
     """The station. An escalation resolves the ticket and fires the page, for severity is part of the identity.
 
-    A masked failure is urgent by when its redundancy ends: label ``urgency``, ``short`` within the horizon, else ``long``.
+    A masked failure is urgent by when its redundancy ends: label ``urgency``, ``short`` within the horizon, else (and where nothing is known)
+    ``long``. It may become short while the alert fires, never long again: a forecast that wavers about the horizon would ring each time.
 
     Parameters
     ----------
@@ -36,12 +39,13 @@ class Announce:
         self.ledger: dict[str, dict[str, Entry]] = {}
         self.firing: dict[str, Alert] = {}
 
-    def step(self, incidents: Iterable[Incident], ledger: Iterable[Entry] = ()) -> Iterator[Alert]:
-        """Yield the alerts to send, resolutions first."""
+    def step(self, incidents: Iterable[Incident], ledger: Iterable[Entry] = (), roster: View | None = None) -> Iterator[Alert]:
+        """Yield the alerts to send, resolutions first; the roster says where a subject sits."""
         for entry in ledger:
             self._keep(entry)
         for incident in incidents:
-            new, old = self._alert(incident), self.firing.get(incident.id)
+            old = self.firing.get(incident.id)
+            new = self._alert(incident, old, roster)
             changed = incident.history[-1][0] if incident.history else incident.noticed
             last = incident.ended if incident.ended is not None else changed
             if old is not None and (old.labels != new.labels or incident.ended is not None):
@@ -56,13 +60,14 @@ class Announce:
         self.firing[i.id] = replace(alert, annotations=words)
         return self.firing[i.id]
 
-    def _alert(self, i: Incident) -> Alert:
+    def _alert(self, i: Incident, old: Alert | None = None, roster: View | None = None) -> Alert:
         labels = {"alertname": NAMES[i.state], "cluster": self.cluster, "incident": i.id, "severity": i.severity}
         spent = self._nearest(i.subject)
-        if i.state == "masked" and spent is not None:
-            labels["urgency"] = urgency(spent, i.history[-1][0] if i.history else i.noticed, self.horizon)
+        if i.state == "masked":
+            near = spent is not None and urgency(spent, i.history[-1][0] if i.history else i.noticed, self.horizon) == "short"
+            labels["urgency"] = "short" if near or (old is not None and old.labels == {**labels, "urgency": "short"}) else "long"
         why = next((str(e["why"]) for e in reversed(i.evidence) if e.get("subject") == i.subject), "")
-        words = {"summary": i.summary, "subject": i.subject, "place": i.place, "state": i.state, "mode": i.mode, "why": why}
+        words = {"summary": i.summary, "subject": i.subject, "place": i.place, "state": i.state, "mode": i.mode, "why": why, **seat(i.subject, roster)}
         if spent is not None:
             words |= {"mechanism": spent.mechanism, "left": left_in_words(spent), "exhausted_at": end_in_words(spent)}
         return Alert(labels, words, _starts(i))

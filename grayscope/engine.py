@@ -149,7 +149,7 @@ class Engine:
             evidence = self.impact.step(blamed, tick, standing)
         verdicts = tuple(self.judge.step(tick, evidence))
         incidents = tuple(self.desk.step(verdicts))
-        return Output(evidence, verdicts, incidents, tuple(self.announce.step(incidents, ledger)), ledger)
+        return Output(evidence, verdicts, incidents, tuple(self.announce.step(incidents, ledger, tick.roster)), ledger)
 
     def _cover(self, tick: Tick) -> None:
         reported = np.count_nonzero(np.isfinite(tick.values), axis=1).tolist()

@@ -8,6 +8,7 @@ from grayscope.alert import Alert
 from grayscope.announce import NAMES, Announce
 from grayscope.desk import Desk
 from grayscope.modes import Modes
+from grayscope.roster import RosterRow, View
 from grayscope.verdict import STATES, Verdict
 
 
@@ -89,3 +90,20 @@ def test_the_detail_goes_along_and_says_what_would_refute_it() -> None:
     lines = alert.annotations["description"].splitlines()
     assert lines[0].startswith("what: n1/gpu0 is gray (slow_rank), a page")
     assert f"refuted if: {Modes.load().modes['slow_rank'].refuted}" in lines
+
+
+def test_neither_mode_nor_suspect_nor_place_is_identity() -> None:
+    announce, desk = Announce("c"), Desk("c")
+    (first,) = alerts(announce, desk, say(5, "gray"))
+    incident = desk.open[first.labels["incident"]]
+    (again,) = announce.step([replace(incident, mode="thermal_throttle", subject="n2", place="site", summary="other words")])
+    assert (again.labels, again.starts, again.firing) == (first.labels, first.starts, True)
+    assert (again.annotations["mode"], again.annotations["subject"], again.annotations["place"]) == ("thermal_throttle", "n2", "site")
+
+
+def test_where_the_suspect_sits_is_told_where_the_roster_knows() -> None:
+    view = View(0, {"n1": RosterRow("n1", "node", keys={"leaf": "leaf04"}), "n1/gpu0": RosterRow("n1/gpu0", "gpu")})
+    part, leaf, stranger = (a for s in ("n1/gpu0", "leaf04", "x") for a in Announce("c").step(Desk("c").step([say(5, "gray", subject=s)]), roster=view))
+    assert [part.annotations.get(k) for k in ("table", "node", "leaf")] == ["gpu", "n1", "leaf04"]
+    assert [leaf.annotations.get(k) for k in ("table", "node", "leaf")] == ["leaf", None, "leaf04"]
+    assert not {"table", "node", "leaf"} & stranger.annotations.keys()

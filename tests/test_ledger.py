@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,12 +110,18 @@ def test_a_masked_failure_is_as_urgent_as_its_end_is_near(entry: Entry, urgency:
     assert "80 % interval" in alert.annotations["exhausted_at"] or not entry.exhausted_at
 
 
-def test_only_masked_failures_have_an_urgency_and_only_if_something_is_known() -> None:
+def test_only_masked_failures_have_an_urgency_which_is_long_where_nothing_is_known() -> None:
     (plain,) = Announce("c").step(Desk("c").step([masked()]))
     (gray,) = Announce("c").step(Desk("c").step([masked(state="gray")]), [row(3.0)])
     healed = [row(3.0), Entry(2, "n1/gpu0", "hbm_row_spares", 512, 0, 512, "rows")]
     (again,) = Announce("c").step(Desk("c").step([masked()]), healed)
-    assert [("urgency" in a.labels, "left" in a.annotations) for a in (plain, gray, again)] == [(False, False), (False, True), (False, False)]
+    assert [(a.labels.get("urgency"), "left" in a.annotations) for a in (plain, gray, again)] == [("long", False), (None, True), ("long", False)]
+
+
+def test_an_urgency_once_short_stays_short_while_the_ticket_fires() -> None:
+    announce, desk = Announce("c"), Desk("c")
+    said = [a for i, days in enumerate((30.0, 13.0, 15.0, 13.0)) for a in announce.step(desk.step([replace(masked(5 + i), why=f"{i}")]), [row(days)])]
+    assert [(a.labels["urgency"], a.firing) for a in said] == [("long", True), ("long", False), *[("short", True)] * 3]
 
 
 def test_a_restart_knows_what_was_told() -> None:

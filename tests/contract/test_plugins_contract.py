@@ -31,7 +31,7 @@ BROKERS: dict[str, Callable[[Path], Any]] = {
 SINKS: dict[str, Callable[[], Any]] = {
     "listing": lambda: plugins.sink("listing", io.StringIO()),
     # Nobody listens on the discard port: a dead receiver.
-    "webhook": lambda: plugins.sink("webhook", "http://127.0.0.1:9/", pauses=(0.0,), timeout=0.2),
+    "webhook": lambda: plugins.sink("webhook", "http://127.0.0.1:9/", timeout=0.2),
 }
 #: Collectors whose source is not there.
 COLLECTORS: dict[str, Callable[[Path], Any]] = {

@@ -1,0 +1,246 @@
+"""Posting: one JSON body to one URL: who we are, whom we trust, how long it may take, and what the answer means."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import http.client
+import os
+import socket
+import ssl
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from grayscope.errors import GrayscopeError, Retry, UsageError, shorten
+
+#: Seconds that a receiver may ask us to wait, and bytes of an answer that are read.
+PATIENCE, ANSWER = 60.0, 4096
+
+
+class RefusedError(GrayscopeError):
+    """The receiver answered that it does not take this; `code` is its status."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who we are and whom we trust. Secrets are in no `repr`; files are read again at each try, for tokens are renewed.
+
+    Parameters
+    ----------
+    user, password, password_file : str
+        Basic authentication.
+    token, token_file : str
+        Bearer token, instead.
+    ca, cert, key : str
+        Files: whose certificates are trusted (the system's by default), and our own certificate.
+    """
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+    password_file: str = ""
+    token: str = field(default="", repr=False)
+    token_file: str = ""
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+    def headers(self) -> dict[str, str]:
+        """Return the header that says who we are, if anything does."""
+        token = _secret(self.token, self.token_file)
+        if token:
+            return {"Authorization": f"Bearer {token}"}
+        if not self.user:
+            return {}
+        who = f"{self.user}:{_secret(self.password, self.password_file)}"
+        return {"Authorization": "Basic " + base64.b64encode(who.encode()).decode()}
+
+    def context(self) -> ssl.SSLContext:
+        """Return the settings of TLS."""
+        try:
+            context = ssl.create_default_context(cafile=self.ca or None)
+            if self.cert:
+                context.load_cert_chain(self.cert, self.key or None, lambda: "")
+        except (OSError, ValueError) as error:
+            raise UsageError(f"certificates cannot be read ({', '.join(p for p in (self.ca, self.cert, self.key) if p)}): {shorten(error)}") from None
+        return context
+
+
+def access(prefix: str, **given: str) -> Access:
+    """Return the access that options name; a secret that they leave out may be in the environment, as ``<prefix>_PASSWORD`` or ``<prefix>_TOKEN``.
+
+    Examples
+    --------
+    >>> access("GRAYSCOPE_X", user="ann", password="s3cret").headers()["Authorization"].split()[0]
+    'Basic'
+    """
+    for key, value in given.items():
+        if not isinstance(value, str):
+            raise UsageError(f"{key}: expected text, found a {type(value).__name__}")
+    for key in ("password", "token"):
+        if not given.get(key) and not given.get(f"{key}_file"):
+            given[key] = os.environ.get(f"{prefix}_{key.upper()}", "")
+    return Access(**given)
+
+
+class Post:
+    """Post to one URL; nothing is followed, nothing is kept.
+
+    Parameters
+    ----------
+    url : str
+        http or https; user and password in it become a header.
+    timeout : float
+        Seconds of silence; the whole may take three times as long.
+    access : Access, optional
+    what : str
+        Name in errors.
+    """
+
+    def __init__(self, url: str, *, timeout: float = 5.0, access: Access | None = None, what: str = "sink") -> None:
+        self.url, inside = credentials(url, what)
+        self.access, self.timeout, self.what = access or inside or Access(), timeout, what
+        self.where = urllib.parse.urlsplit(self.url).netloc
+        self._context = self.access.context() if self.url.startswith("https:") else None
+
+    def __call__(self, data: bytes) -> None:
+        """Post; return when it was taken.
+
+        Raises
+        ------
+        Retry
+            No answer, a busy one (429, 5xx), or one that makes no sense.
+        RefusedError
+            Any other status.
+        """
+        headers = {"Content-Type": "application/json", "User-Agent": "grayscope", **self._headers()}
+        with contextlib.ExitStack() as stack:
+            opener = urllib.request.build_opener(_NoRedirect, _Timed(3 * self.timeout, stack), _TimedTls(3 * self.timeout, stack, self._context))
+            request = urllib.request.Request(self.url, data, headers)  # noqa: S310 - checked above
+            try:
+                with opener.open(request, timeout=self.timeout) as answer:
+                    kind, body = answer.headers.get_content_type(), answer.read(ANSWER)
+            except urllib.error.HTTPError as error:
+                with error:
+                    raise self._refusal(error) from None
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                reason = getattr(error, "reason", None) or error or type(error).__name__
+                raise Retry(f"{self.what} {self.where}: no answer: {shorten(reason)}", 0.0) from None
+        if kind == "text/html" and body.strip():
+            raise Retry(f"{self.what} {self.where}: answered with a page for people: is this the right address, or a login in between?", 0.0)
+
+    def _headers(self) -> dict[str, str]:
+        try:
+            return self.access.headers()
+        except GrayscopeError as error:  # the file of a secret is away while it is renewed
+            raise Retry(f"{self.what} {self.where}: {error}", 0.0) from None
+
+    def _refusal(self, error: urllib.error.HTTPError) -> GrayscopeError:
+        try:
+            said = shorten(error.read(ANSWER).decode("utf-8", "replace").strip(), 200)
+        except (OSError, http.client.HTTPException):
+            said = ""
+        text = f"{self.what} {self.where}: {error.code} {shorten(error.reason)}{f': {said}' if said else ''}"
+        if error.code == 429 or error.code >= 500:
+            wait = error.headers.get("Retry-After", "")
+            return Retry(text, min(float(wait), PATIENCE) if wait.isdecimal() else 0.0)
+        return RefusedError(text, error.code)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Refuse redirects: urllib would follow them with a GET, and the alerts would be gone."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> None:
+        """Follow nothing, which makes it an error."""
+
+
+class _Timed(urllib.request.HTTPHandler):
+    """Limit the whole exchange: urllib's own limit is one of silence, and a receiver may send a byte now and then for ever."""
+
+    def __init__(self, limit: float, stack: contextlib.ExitStack) -> None:
+        super().__init__()
+        self.limit, self.stack = limit, stack
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """Open with the limit."""
+        return self.do_open(functools.partial(_connection(http.client.HTTPConnection), self.limit, self.stack), req)
+
+
+class _TimedTls(urllib.request.HTTPSHandler):
+    """The same over TLS."""
+
+    def __init__(self, limit: float, stack: contextlib.ExitStack, context: ssl.SSLContext | None) -> None:
+        super().__init__(context=context)
+        self.limit, self.stack, self.trust = limit, stack, context
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """Open with the limit."""
+        return self.do_open(functools.partial(_connection(http.client.HTTPSConnection), self.limit, self.stack), req, context=self.trust)
+
+
+def _connection(base: type[http.client.HTTPConnection]) -> Callable[..., Any]:
+    class Limited(base):  # type: ignore[misc, valid-type]
+        """A connection that is shut down after so many seconds, whatever it is doing."""
+
+        def __init__(self, limit: float, stack: contextlib.ExitStack, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.limit, self.stack = limit, stack
+
+        def connect(self) -> None:
+            super().connect()
+            timer = threading.Timer(self.limit, _shut, [self.sock])
+            timer.daemon = True
+            timer.start()
+            self.stack.callback(timer.cancel)
+
+    return Limited
+
+
+def _shut(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def _secret(value: str, path: str) -> str:
+    if not path:
+        return value
+    try:
+        found = Path(path).read_text("utf-8").strip()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise UsageError(f"{path}: expected one line of text") from None
+    if not found.isprintable() or not found:
+        raise UsageError(f"{path}: expected one line of text")
+    return found
+
+
+def credentials(url: str, what: str) -> tuple[str, Access | None]:
+    """Split ``https://user:password@host/`` into the URL and who we are.
+
+    Raises
+    ------
+    UsageError
+        Not a URL with a host; its password is not repeated.
+    """
+    try:
+        parts = urllib.parse.urlsplit(url)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0 and url.isprintable() and " " not in url
+    except (ValueError, AttributeError, TypeError):
+        fine = False
+    if not fine:
+        raise UsageError(f"{what}: expected an http or https URL, found {shorten(str(url).rpartition('@')[2])!r}")
+    if parts.username is None:
+        return url, None
+    inside = Access(urllib.parse.unquote(parts.username), urllib.parse.unquote(parts.password or ""))
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), inside
