@@ -63,16 +63,16 @@ def test_what_cannot_be_held_is_left_to_the_usual_way(tmp_path: Path, kind: str)
 
 
 def test_no_more_than_so_many_are_open_and_all_are_let_go(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     files = Descriptors(3)
     for n in range(9):
         (tmp_path / str(n)).write_text(str(n))
         files.read(str(tmp_path / str(n)))
     assert len(files) == 3
-    assert len(os.listdir("/proc/self/fd")) == before + 3
+    assert len(list(Path("/proc/self/fd").iterdir())) == before + 3
     files.close()
     files.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_held_numbers_are_those_of_the_usual_way(tmp_path: Path) -> None:
