@@ -16,7 +16,7 @@ class Producer:
     """Delivery: at least once, in order per topic and key; what `flush` returned for is on all replicas in sync.
 
     `send` waits once `buffer_memory` bytes are on the way, and fails after the delivery time-out. After the first message that was not
-    acknowledged nothing more is sent: what waits behind it would overtake it.
+    acknowledged, what still waits behind it is dropped: it would overtake it.
 
     Parameters
     ----------
@@ -33,8 +33,7 @@ class Producer:
         arguments = settings.librdkafka(**wanted)
         arguments |= {"queue.buffering.max.kbytes": settings.buffer_memory // 1024 + 2048} if "queue.buffering.max.kbytes" not in arguments else {}
         # Java's and kafka-python's way from key to partition, or a cell would have two homes.
-        arguments |= {"acks": "all", "enable.idempotence": True, "allow.auto.create.topics": False, "partitioner": "murmur2_random",
-                      "enable.gapless.guarantee": True}  # fmt: skip
+        arguments |= {"acks": "all", "enable.idempotence": True, "allow.auto.create.topics": False, "partitioner": "murmur2_random"}  # fmt: skip
         arguments |= {k.replace("_", "."): v for k, v in (fixed or {}).items()}
         if arguments["compression.type"] == "auto":
             arguments["compression.type"] = "lz4"
@@ -67,7 +66,7 @@ class Producer:
         self._serve(0)
 
     def _queued(self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]], size: int) -> bool:
-        def answered(error: Any, message: Any) -> None:
+        def answered(error: Any, _: Any) -> None:
             self.bytes -= size
             if error is not None:
                 self.broken = True
@@ -113,6 +112,7 @@ class Producer:
         self._client.poll(seconds)
         if self._refused is not None:
             refused, self._refused = self._refused, None
+            self._client.purge()
             raise refused
 
 

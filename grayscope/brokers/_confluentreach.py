@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from grayscope.brokers._kafkareach import MEANING, TRIES, dialled, explain, refusal
@@ -74,7 +75,8 @@ def _waited(client: Any, settings: KafkaSettings, told: deque[str]) -> str:
     begin, why, known = time.monotonic(), "", False
     while (waited := time.monotonic() - begin) < sum(TRIES):
         client.poll(0)  # this is when it says what is wrong
-        if client.cluster_id(0.1):
+        with suppress(library().KafkaException):  # not yet
+            client.cluster_id(0.1)
             told.clear()
             return ""
         why, known = explain(told, settings, SAYS)
