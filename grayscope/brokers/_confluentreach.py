@@ -35,6 +35,7 @@ SAYS = (
     ("Connection refused", MEANING["ECONNREFUSED"]),
     ("isconnected", ""),
     ("SSL handshake failed", ""),
+    ("brokers are down", ""),  # a listener that hangs up is told in no other way
 )
 #: Beside kafka-python's: what a user adds a handler for gets both.
 quiet = logging.getLogger("kafka.confluent")
