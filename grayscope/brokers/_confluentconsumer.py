@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 from grayscope.brokers._confluentreach import connected, library, plain
@@ -101,7 +102,7 @@ class Consumer:
         end = self.monotonic() + POLL
         while not found and (left := end - self.monotonic()) > 0:
             # `consume` waits until it has all it was asked for: so one is waited for, and the rest is what lies there.
-            first = self._ask(lambda left=left: self._client.poll(left), ", ".join(self.topics))
+            first = self._ask(partial(self._client.poll, left), ", ".join(self.topics))
             if first is not None:
                 rest = self._ask(lambda: self._client.consume(self._most - 1, 0), ", ".join(self.topics)) if self._most > 1 else []
                 found = [r for m in (first, *rest) if (r := self._record(m)) is not None]
@@ -133,9 +134,9 @@ class Consumer:
             if isinstance(error.__cause__, self._kafka.KafkaException) and error.__cause__.args[0].name() in GONE:
                 return False
             raise
-        for error in (answer.error for answer in answers if answer.error is not None):
-            if error.name() not in GONE:
-                raise GrayscopeError(plain(error, ", ".join(self.topics)))
+        for refused in (answer.error for answer in answers if answer.error is not None):
+            if refused.name() not in GONE:
+                raise GrayscopeError(plain(refused, ", ".join(self.topics)))
             return False
         return len(ours) == len(places)
 

@@ -35,8 +35,6 @@ class Producer:
         # Java's and kafka-python's way from key to partition, or a cell would have two homes.
         arguments |= {"acks": "all", "enable.idempotence": True, "allow.auto.create.topics": False, "partitioner": "murmur2_random"}  # fmt: skip
         arguments |= {k.replace("_", "."): v for k, v in (fixed or {}).items()}
-        if arguments["compression.type"] == "auto":
-            arguments["compression.type"] = "lz4"
         self.patience = int(arguments["delivery.timeout.ms"]) / 1000 + 5
         self._unknown = int(settings.given.get("max_block_ms", UNKNOWN)) / 1000
         self._client, self._told = connected(self._kafka.Producer, settings, {k: v for k, v in arguments.items() if k not in CONSUMERS})

@@ -29,7 +29,6 @@ class Consumer(Protocol):
 class Producer(Protocol):
     """Sends bytes; see `_kafkaproducer.Producer`."""
 
-    bytes: int
     broken: bool
 
     def send(self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]] | None = None) -> None:
@@ -40,6 +39,8 @@ class Producer(Protocol):
 
     def close(self) -> None:
         """Let go."""
+
+    bytes: int  # on the way
 
 
 def consumer(settings: KafkaSettings, topics: Sequence[str], group: str | None, *, places: dict[tuple[str, int], int] | None = None) -> Consumer:

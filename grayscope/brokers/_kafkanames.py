@@ -84,5 +84,5 @@ INSTEAD = {
     "transactional_id": "grayscope names it itself: leave it out",
 }  # fmt: skip
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-COMPRESSIONS = ("auto", "none", "lz4", "zstd", "gzip", "snappy")
+COMPRESSIONS = ("none", "lz4", "zstd", "gzip", "snappy")
 CLIENTS = ("auto", "kafka-python", "confluent")

@@ -31,8 +31,8 @@ class Producer:
             "delivery_timeout_ms": DELIVERY, "request_timeout_ms": DELIVERY // 2, "allow_auto_create_topics": False, "metrics_enabled": False,
         }  # fmt: skip
         arguments = settings.of(KafkaProducer.DEFAULT_CONFIG, **wanted)
-        codec = arguments["compression_type"]
-        arguments["compression_type"] = {"none": None, "auto": "lz4"}.get(codec, codec)
+        if arguments["compression_type"] == "none":
+            arguments["compression_type"] = None
         self.patience = arguments["delivery_timeout_ms"] / 1000 + 5
         self._client = reached(KafkaProducer, settings, arguments)
         self._waiting: deque[tuple[Any, str, int]] = deque()
