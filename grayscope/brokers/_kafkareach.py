@@ -65,7 +65,7 @@ def reached(make: Callable[..., Any], settings: KafkaSettings, arguments: Mappin
     GrayscopeError
         It has not; one line says why and what to do.
     """
-    why = "" if "proxy_url" in settings.given else _dialled(settings.servers)
+    why = "" if "proxy_url" in settings.given else dialled(settings.servers)
     opened: list[KafkaNetClient] = []
 
     def opening(**named: Any) -> KafkaNetClient:
@@ -97,7 +97,7 @@ def reached(make: Callable[..., Any], settings: KafkaSettings, arguments: Mappin
     raise GrayscopeError(f"kafka at {shorten(settings.servers)} ({settings.protocol}): {why}")
 
 
-def _dialled(servers: str) -> str:
+def dialled(servers: str) -> str:
     """Return why none of the servers can be dialled, ``""`` where one can.
 
     Asked first, for it is known at once, and kafka-python leaves a socket behind for every refusal.
@@ -122,10 +122,10 @@ def _dialled(servers: str) -> str:
     return reasons[0]
 
 
-def explain(lines: Iterable[str], settings: KafkaSettings) -> tuple[str, bool]:
+def explain(lines: Iterable[str], settings: KafkaSettings, reasons: Iterable[tuple[str, str]] = REASONS) -> tuple[str, bool]:
     """Return why a cluster was not reached, and whether that is known."""
     told = list(lines)
-    for mark, meaning in REASONS:
+    for mark, meaning in reasons:
         if any(mark in line for line in told):
             return meaning or _hung_up(settings), bool(meaning)  # a listener that hangs up may say more the next time
     return f"no answer within {sum(TRIES):.0f} s: is the address right, is a firewall in between?", False
@@ -139,16 +139,29 @@ def _hung_up(settings: KafkaSettings) -> str:
     return "the listener hangs up: it wants a user (security.protocol SASL_SSL), a client certificate, or does not know ours"
 
 
+#: Kafka's number of a refusal, and what to do.
+REFUSALS = {
+    3: "kafka topic {topic}: there is none, or this user may not see it: grayscope topics apply",
+    10: "kafka topic {topic}: the broker takes no message of this size: lower message.bytes or raise its max.message.bytes",
+    18: "kafka topic {topic}: the broker takes no message of this size: lower message.bytes or raise its max.message.bytes",
+    29: "kafka topic {topic}: no right to use it: grant this user WRITE to send, READ to receive",
+    30: "kafka: no right to use the consumer group in group.id: grant this user READ on it",
+    31: "kafka: no right to this on the cluster: grant this user CREATE and ALTER, or let an administrator run it",
+    53: "kafka: no right to send in transactions: grant this user WRITE and DESCRIBE on its transactional ids",
+}
+
+
+def refusal(number: int, topic: str) -> str:
+    """Return in one line what the broker's answer `number` means, ``""`` where that is not known.
+
+    Examples
+    --------
+    >>> refusal(30, "t")
+    'kafka: no right to use the consumer group in group.id: grant this user READ on it'
+    """
+    return REFUSALS.get(number, "").format(topic=topic)
+
+
 def plain(error: BaseException, topic: str) -> str:
     """Return in one line what a refused request on a topic means."""
-    if isinstance(error, errors.ClusterAuthorizationFailedError):
-        return "kafka: no right to this on the cluster: grant this user CREATE and ALTER, or let an administrator run it"
-    if isinstance(error, errors.TopicAuthorizationFailedError):
-        return f"kafka topic {topic}: no right to use it: grant this user WRITE to send, READ to receive"
-    if isinstance(error, errors.GroupAuthorizationFailedError):
-        return "kafka: no right to use the consumer group in group.id: grant this user READ on it"
-    if isinstance(error, errors.UnknownTopicOrPartitionError):
-        return f"kafka topic {topic}: there is none, or this user may not see it: grayscope topics apply"
-    if isinstance(error, (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)):
-        return f"kafka topic {topic}: the broker takes no message of this size: lower message.bytes or raise its max.message.bytes"
-    return f"kafka topic {topic}: {shorten(error)}"
+    return refusal(getattr(error, "errno", 0), topic) or f"kafka topic {topic}: {shorten(error)}"

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from grayscope.brokers._kafkaconsumer import Consumer
-from grayscope.brokers._kafkaproducer import Producer
+from grayscope.brokers import _kafkaclients as clients
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.errors import InputError
 from grayscope.frames import decode
@@ -32,7 +31,7 @@ class Rejected:
 
 def rejected(settings: KafkaSettings) -> Iterator[Rejected]:
     """Yield what is set aside, oldest first, up to now."""
-    consumer = Consumer(settings, [settings.topic("rejected")], None)
+    consumer = clients.consumer(settings, [settings.topic("rejected")], None)
     try:
         while any(consumer.lag().values()):
             yield from map(_read, consumer.poll())
@@ -42,7 +41,7 @@ def rejected(settings: KafkaSettings) -> Iterator[Rejected]:
 
 def retry(settings: KafkaSettings, messages: list[Rejected]) -> Iterator[tuple[Rejected, str]]:
     """Send messages again that can be read now; yield each with what became of it (``""``: sent). They stay set aside as well."""
-    producer = Producer(settings)
+    producer = clients.producer(settings)
     sources = {settings.topic(name) for name in SOURCES}
     try:
         for message in messages:

@@ -5,41 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
 
+from grayscope.brokers._kafkanames import (
+    ALIASES,
+    CLIENTS,
+    COMPRESSIONS,
+    FIXED,
+    INSTEAD,
+    JAVA,
+    LEAST,
+    LIBRDKAFKA,
+    NEEDED,
+    OBJECTS,
+    OURS,
+    OWN,
+    PROTOCOLS,
+    PROXY,
+    PYTHON,
+    TUNING,
+)  # fmt: skip
 from grayscope.errors import UsageError, shorten
 from grayscope.plugins import nearest
-
-#: Settings of our own, with their defaults.
-OWN: dict[str, Any] = {"topic_prefix": "grayscope", "cell": "cluster", "message_bytes": 900_000, "buffer_memory": 64 << 20}
-#: Smallest values of them: names alone need some room.
-LEAST = {"message_bytes": 10_000, "buffer_memory": 1}
-#: Other clients' names for the same (librdkafka's CONFIGURATION.md, Kafka's producer and consumer configurations).
-ALIASES = {
-    "metadata_broker_list": "bootstrap_servers", "sasl_username": "sasl_plain_username", "sasl_password": "sasl_plain_password",
-    "sasl_mechanisms": "sasl_mechanism", "ssl_ca_location": "ssl_cafile", "ssl_truststore_location": "ssl_cafile", "ssl_certificate_location": "ssl_certfile",
-    "ssl_keystore_location": "ssl_certfile", "ssl_key_location": "ssl_keyfile", "ssl_key_password": "ssl_password", "ssl_crl_location": "ssl_crlfile",
-    "ssl_cipher_suites": "ssl_ciphers", "compression_codec": "compression_type", "queue_buffering_max_ms": "linger_ms", "message_send_max_retries": "retries",
-    "message_max_bytes": "max_request_size", "message_timeout_ms": "delivery_timeout_ms", "max_in_flight": "max_in_flight_requests_per_connection",
-    "fetch_message_max_bytes": "max_partition_fetch_bytes", "fetch_wait_max_ms": "fetch_max_wait_ms", "check_crc": "check_crcs",
-    "topic_metadata_refresh_interval_ms": "metadata_max_age_ms", "socket_timeout_ms": "request_timeout_ms", "request_required_acks": "acks",
-    "client_dns_lookup": "client_dns_lookup", "max_poll_interval_ms": "max_poll_interval_ms",
-}  # fmt: skip
-#: Known elsewhere, without a counterpart in kafka-python: taken, without effect here.
-IDLE = frozenset({"statistics_interval_ms", "log_level", "debug", "socket_keepalive_enable", "queue_buffering_max_messages", "queue_buffering_max_kbytes",
-                  "queued_min_messages", "queued_max_messages_kbytes", "broker_address_family", "log_connection_close", "group_protocol"})  # fmt: skip
-#: What keeps the promise that nothing is lost; another value is refused.
-FIXED = {"acks": ("all", "-1"), "enable_idempotence": ("true",), "enable_auto_commit": ("false",), "allow_auto_create_topics": ("false",),
-         "isolation_level": ("read_committed",)}  # fmt: skip
-#: Objects of Python, which no file can hold.
-OBJECTS = frozenset({"key_serializer", "value_serializer", "key_deserializer", "value_deserializer", "partitioner", "socket_options", "ssl_context", "selector",
-                     "metric_reporters", "kafka_client", "sasl_oauth_token_provider", "default_offset_commit_callback", "partition_assignment_strategy",
-                     "consumer_timeout_ms", "api_version", "transactional_id", "transaction_timeout_ms", "socks5_proxy"})  # fmt: skip
-PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-COMPRESSIONS = ("none", "lz4", "zstd", "gzip", "snappy")
 
 
 @dataclass(frozen=True)
@@ -51,6 +42,8 @@ class KafkaSettings:
     cell: str
     message_bytes: int
     buffer_memory: int
+    #: ``kafka-python`` or ``confluent``.
+    client: str
 
     @property
     def servers(self) -> str:
@@ -63,8 +56,39 @@ class KafkaSettings:
         return str(self.given.get("security_protocol", "PLAINTEXT"))
 
     def of(self, defaults: Mapping[str, Any], **wanted: Any) -> dict[str, Any]:
-        """Return the arguments of a client that knows the names in `defaults`: `wanted`, then what was given."""
+        """Return the arguments of a client of kafka-python that knows the names in `defaults`: `wanted`, then what was given.
+
+        Raises
+        ------
+        UsageError
+            A setting that cannot be left out is one that only librdkafka knows.
+        """
+        if unknown := self.given.keys() & NEEDED.keys():
+            raise UsageError(f"kafka: {', '.join(map(_dotted, sorted(unknown)))}: kafka-python has nothing like it: pip install 'grayscope[confluent]'")
         return {k: v for k, v in {**wanted, **self.given}.items() if k in defaults}
+
+    def librdkafka(self, **wanted: Any) -> dict[str, Any]:
+        """Return the arguments of a client of confluent-kafka: `wanted`, then what was given; both by kafka-python's names.
+
+        Raises
+        ------
+        UsageError
+            A setting that cannot be left out is one that only kafka-python knows.
+        """
+        if unknown := self.given.keys() & PROXY:
+            raise UsageError(f"kafka: {', '.join(map(_dotted, sorted(unknown)))}: confluent-kafka has nothing like it: set client to kafka-python")
+        said = {k: v for k, v in {**wanted, **self.given}.items() if v is not None and k not in PYTHON | OURS | JAVA.keys()}
+        if said.get("group_protocol") == "consumer":  # the broker decides these
+            said = {k: v for k, v in said.items() if k not in ("session_timeout_ms", "heartbeat_interval_ms")}
+        if "ssl_certfile" in said:  # one file may hold both
+            said.setdefault("ssl_keyfile", said["ssl_certfile"])
+        host = {} if said.pop("ssl_check_hostname", True) else {"ssl.endpoint.identification.algorithm": "none"}
+        return {**{LIBRDKAFKA.get(k, _dotted(k)): v for k, v in said.items()}, **host}
+
+    @property
+    def idle(self) -> list[str]:
+        """Names of what was given and does nothing in the chosen client."""
+        return sorted(_dotted(k) for k in self.given if k in JAVA or k in (PYTHON if self.client == "confluent" else TUNING))
 
     def topic(self, name: str) -> str:
         """Return the full name of one of our topics."""
@@ -88,11 +112,11 @@ def kafka_settings(options: Mapping[str, Any]) -> KafkaSettings:
         try:
             if key in given:
                 raise UsageError(f"{said}: given twice, in two spellings")
-            if key not in known and key not in OWN and key not in IDLE:
-                dotted = (k.replace("_", ".") for k in (*known, *OWN, *ALIASES, *IDLE))
-                raise UsageError(f"unknown setting {shorten(said.replace('_', '.'))!r}: {nearest(said.replace('_', '.'), dotted)}")
+            if key not in known:
+                hint = INSTEAD.get(said) or nearest(_dotted(said), map(_dotted, (*known, *ALIASES)))
+                raise UsageError(f"unknown setting {shorten(_dotted(said))!r}: {hint}")
             if raw != "":
-                given[key] = _value(said.replace("_", "."), key, raw, {**known, **OWN}.get(key))
+                given[key] = _value(_dotted(said), key, raw, known[key])
         except UsageError as error:
             problems.append(f"kafka: {error}")
     if "sasl_mechanism" in given and not str(given.get("security_protocol", "")).startswith("SASL"):
@@ -100,7 +124,9 @@ def kafka_settings(options: Mapping[str, Any]) -> KafkaSettings:
     if problems:
         raise UsageError("\n".join(problems))
     own = {key: given.pop(key, default) for key, default in OWN.items()}
-    return KafkaSettings({k: v for k, v in given.items() if k not in IDLE and k not in FIXED}, **own)
+    if own["client"] == "auto":
+        own["client"] = "confluent" if find_spec("confluent_kafka") and not given.keys() & PROXY else "kafka-python"
+    return KafkaSettings({k: v for k, v in given.items() if k not in FIXED}, **own)
 
 
 def merged(*sections: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,7 +148,12 @@ def merged(*sections: Mapping[str, Any]) -> dict[str, Any]:
 
 def _known() -> dict[str, Any]:
     both = {**KafkaProducer.DEFAULT_CONFIG, **KafkaConsumer.DEFAULT_CONFIG}
-    return {k: v for k, v in both.items() if k not in OBJECTS}
+    own = {**NEEDED, **TUNING, **JAVA, **dict.fromkeys(FIXED, ""), **OWN}
+    return {**{k: v for k, v in both.items() if k not in OBJECTS}, **own}
+
+
+def _dotted(name: str) -> str:
+    return name.replace("_", ".")
 
 
 def _flat(options: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -136,7 +167,7 @@ def _flat(options: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, An
 
 
 def _value(said: str, key: str, raw: Any, default: Any) -> Any:
-    secret = "password" in key
+    secret = any(word in key for word in ("password", "secret", "key_pem", "passphrase", "oauthbearer_config"))
     if isinstance(raw, (list, tuple)) and key == "bootstrap_servers":
         raw = ",".join(map(str, raw))
     if not isinstance(raw, (str, int, float, bool)):
@@ -146,8 +177,12 @@ def _value(said: str, key: str, raw: Any, default: Any) -> Any:
         raise UsageError(f"{said}: expected {FIXED[key][0]}, or nothing will do without loss; found {shorten(text)!r}")
     if key in FIXED:
         return text
-    if key == "security_protocol" or key == "compression_type":
-        return _one_of(said, text.upper() if key == "security_protocol" else text.lower(), PROTOCOLS if key == "security_protocol" else COMPRESSIONS)
+    if key == "security_protocol":
+        return _one_of(said, text.upper(), PROTOCOLS)
+    if key in ("compression_type", "client"):
+        return _one_of(said, text.lower(), COMPRESSIONS if key == "compression_type" else CLIENTS)
+    if key == "ssl_endpoint_identification_algorithm":
+        return _one_of(said, text.lower(), ("https", "none")) == "https"
     if key in ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile") and not Path(text).is_file():
         raise UsageError(f"{said}: expected a file in PEM, found none at {shorten(text)!r}")
     if key == "topic_prefix" and not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", text):

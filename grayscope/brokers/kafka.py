@@ -1,4 +1,4 @@
-"""Kafka: messages through Apache Kafka, with kafka-python; docs/kafka.md tells the topics and settings."""
+"""Kafka: messages through Apache Kafka, with confluent-kafka where it is installed, else kafka-python; docs/kafka.md tells the rest."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from grayscope.batch import Batch
-from grayscope.brokers._kafkaconsumer import Consumer
-from grayscope.brokers._kafkaproducer import Producer
+from grayscope.brokers._kafkaclients import Consumer, Producer, consumer, producer
 from grayscope.brokers._kafkasettings import kafka_settings
 from grayscope.errors import GrayscopeError, InputError, shorten
 from grayscope.event import Event
@@ -31,7 +30,7 @@ class Kafka:
     ----------
     **settings
         Kafka's own names, quoted, nested or with underscores (``bootstrap.servers``, ``security.protocol``, ``group.id``, ...), and
-        ours: ``topic.prefix``, ``cell`` (key of what is sent), ``message.bytes`` (largest frame), ``buffer.memory``.
+        ours: ``topic.prefix``, ``cell`` (key of what is sent), ``message.bytes`` (largest frame), ``buffer.memory``, ``client``.
 
     Raises
     ------
@@ -79,7 +78,7 @@ class Kafka:
 
     def _out(self) -> Producer:
         if self._producer is None:
-            self._producer = Producer(self.settings)
+            self._producer = producer(self.settings)
         return self._producer
 
     # -- receiving ------------------------------------------------------------------------------------------------------
@@ -99,8 +98,11 @@ class Kafka:
         while idle < UNASSIGNED:
             found = self.poll()
             yield from found
+            if found or self._held:
+                idle = 0
+                continue
             left = self.lag()
-            if left and not any(left.values()) and not found and not self._held:
+            if left and not any(left.values()):
                 return
             idle = 0 if left else idle + 1
 
@@ -118,9 +120,9 @@ class Kafka:
 
     def _begin(self) -> list[Message]:
         """Join the group; return the whole roster as it is now."""
-        self._roster = self._roster or Consumer(self.settings, [self.settings.topic("roster")], None)
+        self._roster = self._roster or consumer(self.settings, [self.settings.topic("roster")], None)
         self._introduced(self._roster)
-        self._consumer = Consumer(self.settings, [self.settings.topic(name) for name in ("telemetry", "events")], self.group, places=self.places)
+        self._consumer = consumer(self.settings, [self.settings.topic(name) for name in ("telemetry", "events")], self.group, places=self.places)
         return self._messages()
 
     def _introduced(self, roster: Consumer) -> None:

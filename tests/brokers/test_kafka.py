@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kafka import KafkaConsumer
+from kafka import KafkaConsumer, KafkaProducer
 from kafka.structs import TopicPartition
 
 from grayscope.batch import Batch
 from grayscope.brokers.kafka import Kafka
-from grayscope.errors import InputError, UsageError
+from grayscope.errors import GrayscopeError, InputError, UsageError
 from grayscope.event import Event
 from grayscope.frames import encode
 from grayscope.message import Message
@@ -18,6 +18,15 @@ from tests.kafkaserver import Cluster
 
 pytestmark = pytest.mark.slow
 Options = dict[str, str]
+CLIENTS = ("kafka-python", "confluent")
+
+
+@pytest.fixture(params=CLIENTS)
+def topics(request: pytest.FixtureRequest, topics: Options) -> Options:
+    """The same through both clients."""
+    if request.param == "confluent":
+        pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
+    return {**topics, "client": request.param}
 
 
 def batch(time: int, value: float = 1.0, subjects: int = 2, metrics: int = 1) -> Batch:
@@ -116,11 +125,14 @@ def test_poison_is_set_aside_with_the_reason_and_the_partition_goes_on(topics: O
     assert all(h["topic"] == f"{name}.telemetry".encode() and b"expected" in h["reason"] for h in headers)
 
 
-def test_two_workers_share_the_cells_and_one_takes_over_what_the_other_leaves(topics: Options) -> None:
+@pytest.mark.parametrize("other", [{}, {"client": "confluent"}, {"client": "kafka-python"}])
+def test_two_workers_share_the_cells_and_one_takes_over_what_the_other_leaves(topics: Options, other: Options) -> None:
+    if other.get("client") == topics["client"]:
+        pytest.skip("the same client twice is the first case")
     cells = [f"pod{i}" for i in range(12)]
     for cell in cells:
         sent({**topics, "cell": cell}, batch(1))
-    first, second = Kafka(**topics), Kafka(**topics)
+    first, second = Kafka(**topics), Kafka(**{**topics, **other})
     try:
         taken = list(first.receive())
         assert len(taken) == 12
@@ -147,8 +159,44 @@ def test_two_workers_share_the_cells_and_one_takes_over_what_the_other_leaves(to
         second.close()
 
 
-def test_missing_topics_are_named(kafka_server: Cluster, prefix: str) -> None:
-    broker = Kafka(**{"bootstrap.servers": kafka_server.servers, "topic.prefix": prefix})
+@pytest.mark.parametrize("client", CLIENTS)
+def test_missing_topics_are_named(kafka_server: Cluster, prefix: str, client: str) -> None:
+    broker = Kafka(**{"bootstrap.servers": kafka_server.servers, "topic.prefix": prefix, "client": client})
+    with pytest.raises(GrayscopeError, match="grayscope topics apply"):
+        broker.send(batch(1))
     with pytest.raises(UsageError, match=rf"{prefix}.roster: there is none.*grayscope topics apply"):
         broker.poll()
     broker.close()
+
+
+def test_both_clients_send_a_cell_to_the_same_partition(topics: Options, kafka_server: Cluster) -> None:
+    cells = [f"pod{i}" for i in range(20)] + ["", "é" * 9]
+    homes: list[dict[str, int]] = []
+    for client in CLIENTS:
+        for cell in cells:
+            broker = Kafka(**{**topics, "client": client, "cell": cell or "cluster"})
+            broker.send(batch(1))
+            broker.close()
+        reader = KafkaConsumer(bootstrap_servers=kafka_server.servers, auto_offset_reset="earliest", consumer_timeout_ms=2000)
+        try:
+            reader.assign([TopicPartition(f"{topics['topic.prefix']}.telemetry", p) for p in range(4)])
+            homes.append({})
+            for record in reader:
+                assert homes[-1].setdefault(record.key, record.partition) == record.partition
+        finally:
+            reader.close()
+    assert homes[0] == homes[1]
+    assert len(homes[0]) == 22
+    assert len({*homes[0].values()}) == 4
+
+
+def test_the_marks_of_transactions_do_not_count_as_lag(topics: Options, kafka_server: Cluster) -> None:
+    producer = KafkaProducer(bootstrap_servers=kafka_server.servers, transactional_id=topics["topic.prefix"])
+    producer.init_transactions()
+    for end in (producer.commit_transaction, producer.abort_transaction):
+        producer.begin_transaction()
+        producer.send(f"{topics['topic.prefix']}.events", encode(Event(1, "n1", "xid", "94")), key=b"cluster")
+        end()
+    producer.close()
+    found, _ = received(topics)
+    assert len(found) == 1

@@ -135,7 +135,7 @@ def test_what_the_client_refuses_is_ours_to_say(error: Exception, kind: type[Exc
     def make(**_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(_kafkareach, "_dialled", lambda _: "")
+    monkeypatch.setattr(_kafkareach, "dialled", lambda _: "")
     with pytest.raises(kind) as caught:
         reached(make, kafka_settings({"compression.type": "zstd"}), {})
     assert "pip install zstandard" in str(caught.value) or kind is not MissingPackage

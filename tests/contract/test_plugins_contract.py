@@ -76,7 +76,7 @@ def _without_driver() -> FakeNvml:
 
 def test_every_plugin_is_held_to_its_contract() -> None:
     # Kafka needs a server: it is held to the same in tests/brokers/test_kafka.py.
-    assert {*plugins.names("brokers")} == {*BROKERS, "kafka"}
+    assert {*plugins.names("brokers")} == {*BROKERS, "confluent", "kafka"}
     assert {*plugins.names("sinks")} == {*SINKS}
     assert {*plugins.names("collectors")} == {*COLLECTORS}
 

@@ -1,0 +1,195 @@
+"""Confluentconsumer: takes records of some topics through confluent-kafka; the same promises as `_kafkaconsumer`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, NamedTuple
+
+from grayscope.brokers._confluentreach import connected, library, plain
+from grayscope.brokers._kafkareach import refusal
+from grayscope.brokers._kafkasettings import KafkaSettings
+from grayscope.errors import GrayscopeError, UsageError
+
+#: Seconds that `poll` waits for the first record, and a question for its answer.
+POLL, ANSWER = 1.0, 15.0
+#: What a commit is answered with once the partitions have gone to another member.
+GONE = frozenset({"ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "REBALANCE_IN_PROGRESS", "STALE_MEMBER_EPOCH", "_ASSIGNMENT_LOST", "_NO_OFFSET", "_STATE"})
+#: What librdkafka heals by itself.
+PASSING = frozenset({"_TRANSPORT", "_ALL_BROKERS_DOWN", "_TIMED_OUT", "_MAX_POLL_EXCEEDED", "_RESOLVE", "COORDINATOR_NOT_AVAILABLE", "NOT_COORDINATOR"})
+
+
+class Record(NamedTuple):
+    """One record, as kafka-python gives it; `timestamp` in milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+class Consumer:
+    """Records of topics: as a member of a group, or without one, all from the beginning.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+    topics : sequence of str
+        Full names; they must exist.
+    group : str or None
+        None: all partitions, from the beginning each time, nothing is committed.
+    places : dict, optional
+        Next offset of each (topic, partition) after what was given out. A partition that comes back after the group was formed anew goes
+        on from there; one that has gone to another member is taken out.
+    """
+
+    joined_anew = 0
+
+    def __init__(
+        self, settings: KafkaSettings, topics: Sequence[str], group: str | None, *, places: dict[tuple[str, int], int] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self.topics, self.monotonic = tuple(topics), monotonic
+        self.places = {} if places is None else places
+        self._kafka, self._grouped = library(), group is not None
+        self._most = int(settings.given.get("max_poll_records", 2000))
+        #: Where each partition of ours goes on, the marks of transactions included.
+        self._next: dict[tuple[str, int], int] = {}
+        self._revoked: set[tuple[str, int]] = set()
+        self._incremental = settings.given.get("group_protocol") == "consumer"
+        self._client, self._told = connected(self._kafka.Consumer, settings, self._arguments(settings, group))
+        try:
+            parts = [(topic, p) for topic in topics for p in self._partitions(topic)]
+            if self._grouped:
+                self._client.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._taken, on_lost=self._taken)
+            else:
+                self._client.assign([self._kafka.TopicPartition(t, p, self._kafka.OFFSET_BEGINNING) for t, p in parts])
+        except BaseException:
+            self.close()
+            raise
+
+    def _arguments(self, settings: KafkaSettings, group: str | None) -> dict[str, Any]:
+        wanted: dict[str, Any] = {"auto_offset_reset": "earliest", "session_timeout_ms": 45_000}
+        if self._incremental:
+            wanted["group_remote_assignor"] = "range"
+        else:
+            wanted["partition_assignment_strategy"] = "range"  # telemetry and events of a cell in the same hands
+        arguments = settings.librdkafka(**wanted) | {
+            "enable.auto.commit": False, "enable.auto.offset.store": False, "isolation.level": "read_committed", "allow.auto.create.topics": False,
+            "enable.partition.eof": True, "group.id": group or settings.given.get("group_id", settings.topic_prefix),
+        }  # fmt: skip
+        if group is None:  # librdkafka wants a name all the same; nobody joins under it
+            arguments["auto.offset.reset"] = "earliest"
+            arguments.pop("group.instance.id", None)
+        return arguments
+
+    def _partitions(self, topic: str) -> list[int]:
+        found = self._ask(lambda: self._client.list_topics(topic, timeout=ANSWER), topic).topics.get(topic)
+        if found is not None and found.error is not None and found.error.name() != "UNKNOWN_TOPIC_OR_PART":
+            raise GrayscopeError(plain(found.error, topic))
+        if found is None or not found.partitions:
+            raise UsageError(refusal(3, topic))
+        return sorted(found.partitions)
+
+    def poll(self) -> list[Any]:
+        """Return the next records, waiting up to a second for the first; in order of the time at which they were sent."""
+        found: list[Record] = []
+        end = self.monotonic() + POLL
+        while not found and (left := end - self.monotonic()) > 0:
+            # `consume` waits until it has all it was asked for: so one is waited for, and the rest is what lies there.
+            first = self._ask(partial(self._client.poll, left), ", ".join(self.topics))
+            if first is not None:
+                rest = self._ask(lambda: self._client.consume(self._most - 1, 0), ", ".join(self.topics)) if self._most > 1 else []
+                found = [r for m in (first, *rest) if (r := self._record(m)) is not None]
+        return sorted(found, key=lambda r: (r.timestamp, self.topics.index(r.topic), r.partition, r.offset))
+
+    def _record(self, message: Any) -> Record | None:
+        place, error = (message.topic(), message.partition()), message.error()
+        if error is not None and error.name() != "_PARTITION_EOF":
+            if error.name() in PASSING or (not self._grouped and error.name() == "GROUP_AUTHORIZATION_FAILED"):
+                return None
+            raise GrayscopeError(plain(error, message.topic() or ", ".join(self.topics)))
+        offset = message.offset() + (error is None)
+        self._next[place] = max(self._next.get(place, 0), offset)
+        # After a rebalance the client goes back to the last commit and gives out again what we hold.
+        if error is not None or message.offset() < self.places.get(place, 0):
+            return None
+        return Record(*place, message.offset(), message.timestamp()[1], message.key(), message.value(), message.headers() or [])
+
+    def commit(self, places: Mapping[tuple[str, int], int]) -> bool:
+        """Commit the next offset of each (topic, partition); say whether the group still takes our word.
+
+        Where it does not, the partitions have gone to another member, which gets the records again.
+        """
+        mine = {(tp.topic, tp.partition) for tp in self._client.assignment()}
+        ours = [self._kafka.TopicPartition(t, p, o) for (t, p), o in places.items() if (t, p) in mine]
+        try:
+            answers = self._ask(lambda: self._client.commit(offsets=ours, asynchronous=False), ", ".join(self.topics)) if ours else []
+        except GrayscopeError as error:
+            if isinstance(error.__cause__, self._kafka.KafkaException) and error.__cause__.args[0].name() in GONE:
+                return False
+            raise
+        for refused in (answer.error for answer in answers if answer.error is not None):
+            if refused.name() not in GONE:
+                raise GrayscopeError(plain(refused, ", ".join(self.topics)))
+            return False
+        return len(ours) == len(places)
+
+    def lag(self) -> dict[tuple[str, int], int]:
+        """Return how many records each partition of ours holds that were not given out."""
+        ours = self._client.assignment()
+        self._begun([tp for tp in ours if (tp.topic, tp.partition) not in self._next])
+        ends = {(tp.topic, tp.partition): self._ends(tp)[1] for tp in ours}
+        return {place: max(0, end - self._next.get(place, 0)) for place, end in ends.items()}
+
+    def _begun(self, fresh: list[Any]) -> None:
+        """Note where partitions of which nothing has come yet go on."""
+        if fresh and self._grouped:
+            fresh = self._ask(lambda: self._client.committed(fresh, timeout=ANSWER), ", ".join(self.topics))
+        for tp in fresh:
+            low = self._ends(tp)[0]
+            self._next[tp.topic, tp.partition] = max(tp.offset, low) if self._grouped else low
+
+    def _ends(self, tp: Any) -> tuple[int, int]:
+        found: tuple[int, int] = self._ask(lambda: self._client.get_watermark_offsets(tp, timeout=ANSWER), tp.topic)
+        return found
+
+    def group_metadata(self) -> Any:
+        """Return who we are in the group, for a transaction."""
+        return self._client.consumer_group_metadata()
+
+    def close(self) -> None:
+        """Leave the group; nothing is committed."""
+        with suppress(self._kafka.KafkaException, RuntimeError):  # the broker may be away; closed twice
+            self._client.close()
+
+    def _assigned(self, _: Any, parts: list[Any]) -> None:
+        """Forget the places of partitions that have gone to another member. It must not ask the broker: a rebalance waits for it."""
+        here = {(tp.topic, tp.partition) for tp in parts}
+        for place in here:
+            self._next.pop(place, None)
+        self._forget(self._revoked - here)
+        self._revoked = set()
+
+    def _taken(self, _: Any, parts: list[Any]) -> None:
+        gone = {(tp.topic, tp.partition) for tp in parts}
+        if self._incremental:  # what is taken is gone; else all is taken, and what stays comes back
+            self._forget(gone)
+        else:
+            self._revoked |= gone
+
+    def _forget(self, gone: set[tuple[str, int]]) -> None:
+        for place in gone:
+            self.places.pop(place, None)
+            self._next.pop(place, None)
+
+    def _ask(self, question: Callable[[], Any], topic: str) -> Any:
+        try:
+            return question()
+        except self._kafka.KafkaException as error:
+            raise GrayscopeError(plain(error, topic, self._told)) from error

@@ -1,0 +1,120 @@
+"""Confluentproducer: sends bytes through confluent-kafka; the same promises as `_kafkaproducer`."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from grayscope.brokers._confluentreach import connected, library, plain
+from grayscope.brokers._kafkaproducer import DELIVERY, UNKNOWN
+from grayscope.brokers._kafkareach import refusal
+from grayscope.brokers._kafkasettings import KafkaSettings
+from grayscope.errors import GrayscopeError
+
+
+class Producer:
+    """Delivery: at least once, in order per topic and key; what `flush` returned for is on all replicas in sync.
+
+    `send` waits once `buffer_memory` bytes are on the way, and fails after the delivery time-out. After the first message that was not
+    acknowledged, what still waits behind it is dropped: it would overtake it.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+    fixed : dict, optional
+        Settings by kafka-python's names that nothing given replaces.
+    """
+
+    def __init__(self, settings: KafkaSettings, fixed: dict[str, Any] | None = None) -> None:
+        self.settings, self._kafka = settings, library()
+        wanted: dict[str, Any] = {
+            "compression_type": "lz4", "batch_size": 256 << 10, "linger_ms": 5, "delivery_timeout_ms": DELIVERY, "request_timeout_ms": DELIVERY // 2,
+        }  # fmt: skip
+        arguments = settings.librdkafka(**wanted)
+        arguments |= {"queue.buffering.max.kbytes": settings.buffer_memory // 1024 + 2048} if "queue.buffering.max.kbytes" not in arguments else {}
+        # Java's and kafka-python's way from key to partition, or a cell would have two homes.
+        arguments |= {"acks": "all", "enable.idempotence": True, "allow.auto.create.topics": False, "partitioner": "murmur2_random"}  # fmt: skip
+        arguments |= {k.replace("_", "."): v for k, v in (fixed or {}).items()}
+        self.patience = int(arguments["delivery.timeout.ms"]) / 1000 + 5
+        self._unknown = int(settings.given.get("max_block_ms", UNKNOWN)) / 1000
+        self._client, self._told = connected(self._kafka.Producer, settings, {k: v for k, v in arguments.items() if k not in CONSUMERS})
+        self._seen: set[str] = set()
+        self._refused: Exception | None = None
+        self.bytes = 0
+        #: Something was not acknowledged: what waits behind it is in doubt, and not waited for again.
+        self.broken = False
+
+    def send(self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]] | None = None) -> None:
+        """Hand one message over; waits while too much is on the way.
+
+        Raises
+        ------
+        GrayscopeError
+            This or an earlier message was refused.
+        """
+        size, end = len(value or b"") + len(key), time.monotonic() + self.patience
+        self._known(topic)
+        self._serve(0)
+        while (self.bytes and self.bytes + size > self.settings.buffer_memory) or not self._queued(topic, key, value, headers or [], size):
+            if time.monotonic() > end:
+                self.broken = True
+                raise GrayscopeError(f"kafka topic {topic}: not acknowledged within {self.patience:.0f} s: are enough replicas in sync?")
+            self._serve(0.1)
+        self.bytes += size
+        self._serve(0)
+
+    def _queued(self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]], size: int) -> bool:
+        def answered(error: Any, _: Any) -> None:
+            self.bytes -= size
+            if error is not None:
+                self.broken = True
+                self._refused = self._refused or GrayscopeError(plain(error, topic, self._told))
+
+        try:
+            self._client.produce(topic, value, key, headers=headers, on_delivery=answered)
+        except BufferError:  # librdkafka's own bound
+            return False
+        except self._kafka.KafkaException as error:
+            self.broken = self.broken or error.args[0].fatal()
+            raise GrayscopeError(plain(error, topic, self._told)) from error
+        return True
+
+    def flush(self) -> None:
+        """Wait until all that was sent is acknowledged; `GrayscopeError` where something was not."""
+        left = self._client.flush(self.patience)
+        self._serve(0)
+        if left:
+            self.broken = True
+            raise GrayscopeError(f"kafka: not acknowledged within {self.patience:.0f} s: are enough replicas in sync?")
+
+    def close(self) -> None:
+        """Let go; what was not flushed may be lost."""
+        self._client.purge()
+        self._client.flush(1.0)
+        self._client.close()
+
+    def _known(self, topic: str) -> None:
+        """Ask once for a topic: librdkafka would keep its messages for as long as they may take."""
+        if topic in self._seen:
+            return
+        try:
+            found = self._client.list_topics(topic, timeout=self._unknown).topics.get(topic)
+        except self._kafka.KafkaException as error:
+            raise GrayscopeError(plain(error, topic, self._told)) from error
+        if found is None or found.error is not None:
+            raise GrayscopeError(refusal(3, topic) if found is None else plain(found.error, topic))
+        self._seen.add(topic)
+
+    def _serve(self, seconds: float) -> None:
+        """Take answers; raise the first refusal."""
+        self._client.poll(seconds)
+        if self._refused is not None:
+            refused, self._refused = self._refused, None
+            self._client.purge()
+            raise refused
+
+
+#: Settings of consumers, about which librdkafka would complain.
+CONSUMERS = frozenset({"group.id", "group.instance.id", "session.timeout.ms", "heartbeat.interval.ms", "max.poll.interval.ms", "auto.offset.reset",
+                       "group.protocol", "group.remote.assignor", "fetch.min.bytes", "fetch.max.bytes", "fetch.wait.max.ms", "max.partition.fetch.bytes",
+                       "check.crcs"})  # fmt: skip

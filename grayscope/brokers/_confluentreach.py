@@ -1,0 +1,98 @@
+"""Confluentreach: make a client of confluent-kafka, or say in one line why not.
+
+librdkafka never gives up: it tries for ever and says why to a callback and to the terminal. So its words are kept here, quietly, a few of them, and
+read when there is something to explain.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from grayscope.brokers._kafkareach import MEANING, TRIES, dialled, explain, refusal
+from grayscope.brokers._kafkasettings import KafkaSettings
+from grayscope.errors import GrayscopeError, MissingPackage, UsageError, shorten
+
+#: Seconds until a known reason is believed: another broker of the list may still answer.
+FIRST = 1.0
+#: What librdkafka says, and what it means; the first that fits speaks.
+SAYS = (
+    ("Unsupported SASL mechanism", MEANING["UnsupportedSaslMechanism"]),
+    ("Request not valid in current SASL state", MEANING["IllegalSaslState"]),
+    ("SASL authentication error", MEANING["SaslAuthenticationFailed"]),
+    ("certificate has expired", MEANING["certificate has expired"]),
+    ("certificate expired", MEANING["certificate has expired"]),
+    ("certificate verify failed", MEANING["CERTIFICATE_VERIFY_FAILED"]),
+    ("certificate required", MEANING["CERTIFICATE_REQUIRED"]),
+    ("bad certificate", MEANING["BAD_CERTIFICATE"]),
+    ("PLAINTEXT broker listener", MEANING["WRONG_VERSION_NUMBER"]),
+    ("wrong version number", MEANING["WRONG_VERSION_NUMBER"]),
+    ("Failed to resolve", MEANING["DNS Resolution failure"]),
+    ("Connection refused", MEANING["ECONNREFUSED"]),
+    ("isconnected", ""),
+    ("SSL handshake failed", ""),
+    ("brokers are down", ""),  # a listener that hangs up is told in no other way
+)
+#: Beside kafka-python's: what a user adds a handler for gets both.
+quiet = logging.getLogger("kafka.confluent")
+
+
+def library() -> Any:
+    """Return the package; `MissingPackage` where it is not installed."""
+    try:
+        import confluent_kafka
+    except ModuleNotFoundError as error:
+        raise MissingPackage("broker confluent needs confluent-kafka: pip install 'grayscope[confluent]'") from error
+    return confluent_kafka
+
+
+def connected(make: Callable[..., Any], settings: KafkaSettings, arguments: Mapping[str, Any]) -> tuple[Any, deque[str]]:
+    """Return ``make(arguments)`` once the cluster has answered, and what it says from now on.
+
+    Raises
+    ------
+    GrayscopeError
+        It has not; one line says why and what to do.
+    """
+    told: deque[str] = deque(maxlen=50)
+    why = dialled(settings.servers)
+    if not why:
+        try:
+            client = make({**arguments, "error_cb": lambda error: told.append(str(error.str())[:1000]), "logger": quiet})
+        except library().KafkaException as error:
+            raise UsageError(f"kafka: {shorten(error.args[0].str(), 300)}") from error
+        why = _waited(client, settings, told)
+    if why:
+        raise GrayscopeError(f"kafka at {shorten(settings.servers)} ({settings.protocol}): {why}")
+    return client, told
+
+
+def _waited(client: Any, settings: KafkaSettings, told: deque[str]) -> str:
+    """Return why the cluster does not answer, ``""`` once it does."""
+    begin, why, known = time.monotonic(), "", False
+    while (waited := time.monotonic() - begin) < sum(TRIES):
+        client.poll(0)  # this is when it says what is wrong
+        with suppress(library().KafkaException):  # not yet
+            client.cluster_id(0.1)
+            told.clear()
+            return ""
+        why, known = explain(told, settings, SAYS)
+        if waited > FIRST and (known or (why and told and waited > TRIES[0])):
+            break
+    client.close()
+    return why
+
+
+def plain(error: Any, topic: str, told: deque[str] | None = None) -> str:
+    """Return in one line what a refused request on a topic means; `error` is librdkafka's, or what holds it."""
+    library()
+    error = error.args[0] if isinstance(error, Exception) else error
+    why = f": {shorten(told[-1])}" if told else ""
+    meaning = {"_MSG_TIMED_OUT": f"not acknowledged in time{why}: is the broker up, are enough replicas in sync?", "_TIMED_OUT": f"no answer{why}",
+               "_TRANSPORT": f"no answer{why}", "_ALL_BROKERS_DOWN": f"no broker answers{why}"}.get(error.name())  # fmt: skip
+    number = {"_UNKNOWN_TOPIC": 3, "_UNKNOWN_PARTITION": 3}.get(error.name(), error.code())
+    return f"kafka topic {topic}: {meaning}" if meaning else refusal(number, topic) or f"kafka topic {topic}: {shorten(error.str())}"
