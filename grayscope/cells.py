@@ -30,10 +30,10 @@ class Cells:
     Parameters
     ----------
     make : callable
-        Makes an engine; called once per cell, always with the same settings.
+        Makes the engine of a cell, always with the same settings.
     """
 
-    def __init__(self, make: Callable[[], Engine]) -> None:
+    def __init__(self, make: Callable[[str], Engine]) -> None:
         self.make = make
         self.engines: dict[str, Engine] = {}
         self.rows: dict[tuple[str, str, int | None], RosterRow] = {}
@@ -60,7 +60,7 @@ class Cells:
         if engine is None:
             if len(self.engines) >= LIMIT:
                 raise InputError.at("message", "cell", f"one of the {LIMIT} that are known", cell)
-            engine = self.engines[cell] = self.make()
+            engine = self.engines[cell] = self.make(cell)
             if mine := tuple(row for row in self.rows.values() if self._concerns(row, cell)):
                 engine.step(mine)
         return engine.step(message)
@@ -84,7 +84,7 @@ class Cells:
         for _ in self.introduce(rows):
             pass
         for i, cell in enumerate(state["cells"].tolist()):
-            engine = self.engines[cell] = self.make()
+            engine = self.engines[cell] = self.make(cell)
             engine.align.restore(_part(state, f"{i}/align/"))
             engine.restore(_part(state, f"{i}/rest/"))
 
