@@ -125,7 +125,8 @@ class Collected:
 def about(trace: Trace | None, settings: Settings, counts: Mapping[str, int], seconds: float) -> dict[str, Any]:
     """Return what ``run.json`` says of a run that took so many seconds, over a trace or live."""
     return {
-        "versions": _versions(), "trace": trace.cluster if trace else settings.cluster, "input": trace.digest() if trace else None, "counts": dict(counts), "settings": _plain(settings),
+        "versions": _versions(), "trace": trace.cluster if trace else settings.cluster, "input": trace.digest() if trace else None,
+        "counts": dict(counts), "settings": _plain(settings),
         "seconds": round(seconds, 3),
     }  # fmt: skip
 

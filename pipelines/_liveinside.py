@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +39,13 @@ class Inside:
         self.broker.send(message)
         self.drain()
 
+    def receive(self) -> Iterator[Message]:
+        """Yield what waits."""
+        yield from self.broker.receive()
+
     def drain(self) -> None:
         """Judge what waits."""
-        for message in self.broker.receive():
+        for message in self.receive():
             began = time.perf_counter()
             output = self.engine.step(message)
             self.seconds += time.perf_counter() - began

@@ -36,7 +36,7 @@ def worker_of(options: dict[str, Any], settings: Settings, live: LiveSettings, s
     periods = {table: round(seconds * 1e6) for table, seconds in live.periods.items()}
     told = {"": settings.period, **live.periods}
 
-    def make(cell: str) -> Engine:
+    def make(_: str) -> Engine:
         return assembly.engine(settings, periods=periods)
 
     def lane(kafka: KafkaSettings, number: int, group: str) -> Lane:

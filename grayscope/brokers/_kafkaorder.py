@@ -7,7 +7,7 @@ of the roster, told in full, for that topic forgets.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from grayscope.errors import InputError
@@ -81,7 +81,7 @@ def read_order(value: bytes, where: str) -> dict[str, Any]:
     return told
 
 
-def ends(orders: Iterable[dict[str, Any]], kind: str) -> tuple[int, int]:
+def ends(orders: Iterable[Mapping[str, Any]], kind: str) -> tuple[int, int]:
     """Return the stretch of a topic that some orders cover, (0, 0) where none."""
     spans = [item for told in orders for item in told["items"] if item[0] == kind]
     return (spans[0][1], spans[-1][2]) if spans else (0, 0)

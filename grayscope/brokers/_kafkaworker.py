@@ -64,12 +64,12 @@ class Worker:
         held = {*self.lanes}  # what came for others is asked for again once they are open
         self._assigned(consumer)
         for number in sorted(held & self.lanes.keys()):
-            self._run(number, lambda lane, n=number: self._take(lane, news, [r for r in records if r.partition == n]), alerts)  # type: ignore[misc]
+            self._run(number, lambda lane, n=number: self._take(lane, news, [r for r in records if r.partition == n]))  # type: ignore[misc]
         for number in [n for n in self.lanes if n not in held]:
             alerts += self.lanes[number].again
-            self._run(number, lambda lane: lane.introduce(self._rows.values()), alerts)
+            self._run(number, lambda lane: lane.introduce(self._rows.values()))
         for number in sorted(self.lanes):
-            self._run(number, lambda lane: self._settle(lane, quiet, alerts), alerts)
+            self._run(number, lambda lane: self._settle(lane, quiet, alerts))
         return alerts
 
     def _join(self) -> Consumer:
@@ -123,9 +123,10 @@ class Worker:
             self._failed(number, lane, error)
             return
         self.lanes[number] = lane
-        self.tell(f"lane {number} is open: {len(lane.cells.engines)} cells, sequence {lane.sequence}, {lane.replayed} records played again")
+        known = f"{len(lane.cells.engines)} cells, sequence {lane.sequence}"
+        self.tell(f"lane {number} is open: {known}, {lane.replayed} records played again")
 
-    def _run(self, number: int, step: Callable[[Lane], None], alerts: list[Alert]) -> None:
+    def _run(self, number: int, step: Callable[[Lane], None]) -> None:
         lane = self.lanes.get(number)
         if lane is None:
             return
@@ -166,7 +167,7 @@ class Worker:
     def close(self, alerts: list[Alert] | None = None) -> None:
         """Commit, leave a checkpoint, leave; the next one begins where this one stops."""
         for number in sorted(self.lanes):
-            self._run(number, lambda lane: self._last(lane, alerts if alerts is not None else []), [])
+            self._run(number, lambda lane: self._last(lane, alerts if alerts is not None else []))
         for lane in self.lanes.values():
             lane.close()
         self.lanes = {}
@@ -179,5 +180,3 @@ class Worker:
         if lane.waiting():
             alerts += lane.commit(self._member())
         lane.keep(now=True)
-
-

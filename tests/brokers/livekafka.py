@@ -30,15 +30,25 @@ def worker(options: Mapping[str, str], log: Path, name: str = "w1", *words: str)
         return subprocess.Popen(argv, env={**os.environ, **environment(options), "PYTHONPATH": str(ROOT)}, stdout=out, stderr=out)
 
 
-def said(options: Mapping[str, str], topic: str) -> list[dict[str, Any]]:
-    """Return all committed messages of a topic, in order within its partitions."""
+def records(options: Mapping[str, str], topic: str) -> list[Any]:
+    """Return all committed records of a topic, in order within its partitions."""
     settings = kafka_settings(options)
-    found = []
+    found: list[Any] = []
     with Reader(settings) as reader:
         for partition in reader.partitions(settings.topic(topic)):
-            records = reader.read(settings.topic(topic), partition, *reader.bounds(settings.topic(topic), partition))
-            found += [json.loads(r.value) for r in records if r.value is not None]
+            found += reader.read(settings.topic(topic), partition, *reader.bounds(settings.topic(topic), partition))
     return found
+
+
+def said(options: Mapping[str, str], topic: str) -> list[dict[str, Any]]:
+    """Return what the committed messages of a topic tell."""
+    return [json.loads(r.value) for r in records(options, topic) if r.value is not None]
+
+
+def taken(options: Mapping[str, str]) -> list[tuple[int, str, int]]:
+    """Return (partition, kind, offset) of all records that workers have taken for good, each as often as that was recorded."""
+    told = [(r.partition, item) for r in records(options, "order") for item in json.loads(r.value)["items"]]
+    return [(partition, item[0], offset) for partition, item in told if item[0] != "r" for offset in range(item[1], item[2])]
 
 
 def eventually(holds: Callable[[], bool], log: Path, seconds: float = 60.0) -> None:
