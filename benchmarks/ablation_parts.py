@@ -118,7 +118,7 @@ INSIDE: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "asking (ASKS)": ("a ticket does not wait for what the workload says", {"grayscope.judge.ASKS": 0}),
     "hysteresis": ("a state is left as soon as it is not as strongly supported", {"grayscope.judge.SLACK": 0.0, "grayscope.judge.CALM": 1}),
     "naming by the cause": ("a trouble is called by its strongest symptom", {"grayscope.judge.Judge._cause": _strongest}),
-    "cascade": ("each verdict is an incident of its own", {"grayscope.desk.related": _never}),
+    "cascade": ("each verdict is an incident of its own", {"grayscope.desk.belongs": _never}),
 }
 
 

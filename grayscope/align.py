@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from grayscope import alignstate
 from grayscope.alignclock import Clock
 from grayscope.aligntable import Table
 from grayscope.batch import Batch
@@ -102,6 +104,14 @@ class Align:
             else:
                 self.counts["clock_ahead"] += batch.rows
         yield from self._closed(final=True)
+
+    def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return all that is held between two messages, open ticks included."""
+        return alignstate.snapshot(self)
+
+    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Become what `snapshot` returned, with the same settings."""
+        alignstate.restore(self, state)
 
     # -- taking -----------------------------------------------------------------------------------------------------
 

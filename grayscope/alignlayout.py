@@ -77,6 +77,10 @@ class Layout:
         old_s, old_m = [self._where_s[subjects[i]] for i in kept_s], [self._where_m[metrics[i]] for i in kept_m]
         first[np.ix_(kept_m, kept_s)] = self.first[np.ix_(old_m, old_s)]
         heard[kept_s] = self.heard[old_s]
+        self.restore(subjects, metrics, first, heard)
+
+    def restore(self, subjects: Names, metrics: Names, first: NDArray[np.int64], heard: NDArray[np.int64]) -> None:
+        """Take these names with their memory; a new arrangement."""
         self.subjects, self.metrics, self.first, self.heard = subjects, metrics, first, heard
         self._where_s, self._where_m = {s: i for i, s in enumerate(subjects)}, {m: i for i, m in enumerate(metrics)}
         self.adds = np.array([self.counter(m) for m in metrics], bool)

@@ -122,10 +122,11 @@ class Collected:
         writer.close(engine.coverage, run)
 
 
-def about(trace: Trace, settings: Settings, counts: Mapping[str, int], seconds: float) -> dict[str, Any]:
-    """Return what ``run.json`` says of a run that took so many seconds."""
+def about(trace: Trace | None, settings: Settings, counts: Mapping[str, int], seconds: float) -> dict[str, Any]:
+    """Return what ``run.json`` says of a run that took so many seconds, over a trace or live."""
     return {
-        "versions": _versions(), "trace": trace.cluster, "input": trace.digest(), "counts": dict(counts), "settings": _plain(settings),
+        "versions": _versions(), "trace": trace.cluster if trace else settings.cluster, "input": trace.digest() if trace else None,
+        "counts": dict(counts), "settings": _plain(settings),
         "seconds": round(seconds, 3),
     }  # fmt: skip
 

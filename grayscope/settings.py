@@ -19,8 +19,8 @@ PREFIX = "GRAYSCOPE_"
 FOREIGN = frozenset(
     {"CONFIG", "SHARED", "INSTALL_SERVERS", "PROMETHEUS_TOKEN", "NODE", "CELL", "LISTEN_ADDRESS", "DISABLED_COLLECTORS", "ROOT", "REDFISH_TOKEN"}
 )
-#: Sections of the file that the agent and the Kafka broker read.
-SECTIONS = frozenset({"agent", "broker", "collectors", "kafka"})
+#: Sections of the file that the agent, the Kafka broker and the live pipeline read.
+SECTIONS = frozenset({"agent", "broker", "collectors", "kafka", "live"})
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 

@@ -27,7 +27,8 @@ PAUSE = 5.0
 @click.option("--every", default="1h", show_default=True, help="Time that one trace holds.")
 @click.option("--keep", type=click.IntRange(min=1), default=48, show_default=True, help="Traces that stay.")
 @click.option("--once", is_flag=True, help="Stop when all that is there has been recorded.")
-def command(out: Path, servers: str | None, config: Path | None, group: str | None, every: str, keep: int, once: bool) -> None:
+@click.option("--judged", is_flag=True, help="Once, one trace per cell, in the order in which live workers took it: replays to the same verdicts.")
+def command(out: Path, servers: str | None, config: Path | None, group: str | None, every: str, keep: int, once: bool, judged: bool) -> None:
     """Record telemetry, events and roster until told to stop.
 
     What is in a trace that has taken its place is committed, so that a crash loses nothing; it may record some messages twice.
@@ -36,6 +37,7 @@ def command(out: Path, servers: str | None, config: Path | None, group: str | No
     Examples:
       grayscope record --out /var/lib/grayscope/traces --every 1h --keep 48
       grayscope record --out traces --once && grayscope replay traces/20*
+      grayscope record --out judged --judged && grayscope replay judged/cluster
     """
     from grayscope import plugins
     from grayscope.settings import load_settings, seconds
@@ -43,6 +45,12 @@ def command(out: Path, servers: str | None, config: Path | None, group: str | No
     from ._kafkaoptions import kafka_options
 
     options = kafka_options(config, {"bootstrap_servers": servers, "group_id": group})
+    if judged:
+        from ._recordjudged import record_judged
+
+        count, lost = record_judged(options, out, load_settings(config).cluster)
+        click.echo(f"{count} traces{f', {lost} stretches are no longer kept' if lost else ''}", err=True)
+        return
     options.setdefault("group_id", f"{options.get('topic_prefix', 'grayscope')}.record")
     kafka = plugins.broker("kafka", **options)
     rolling = plugins.broker("rolling", out, every=seconds(every), keep=keep, period=None, cluster=load_settings(config).cluster)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from grayscope.cascade import member_of, related
+from grayscope.cascade import belongs, member_of, related
 from grayscope.desk import Desk, _member
 from grayscope.verdict import Verdict
 from grayscope.whereabouts import Whereabouts, roots
@@ -29,7 +29,7 @@ class Plain(Desk):
                 return key
         if v.state == "normal":
             return None
-        return next((k for k, members in self.members.items() if any(related(_member(v), m) for m in members.values())), None)
+        return next((k for k, members in self.members.items() if belongs(_member(v), members)), None)
 
 
 def verdicts(seed: int) -> Iterator[Verdict]:

@@ -105,6 +105,18 @@ class Consumer:
             raise
         return len(ours) == len(places)
 
+    def assigned(self) -> set[tuple[str, int]]:
+        """Return the (topic, partition) that are ours now."""
+        return {(tp.topic, tp.partition) for tp in self._client.assignment()}
+
+    def seek(self, topic: str, partition: int, offset: int) -> None:
+        """Go on from an offset, whatever was given out or committed."""
+        self._client.seek(TopicPartition(topic, partition), offset)
+
+    def member(self) -> Any:
+        """Return what says which member of the group we are, for a transaction."""
+        return self._client.group_metadata()
+
     def lag(self) -> dict[tuple[str, int], int]:
         """Return how many records each partition of ours holds that were not given out."""
         ours = list(self._client.assignment())

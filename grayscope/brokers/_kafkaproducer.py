@@ -22,15 +22,21 @@ class Producer:
 
     kafka-python itself takes any number of bytes while the brokers are silent. Here `send` waits once `buffer_memory` bytes are on the
     way, and fails after the delivery time-out.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+    **fixed
+        Arguments of kafka-python's producer that win over the settings.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, **fixed: Any) -> None:
         self.settings = settings
         wanted: dict[str, Any] = {
             "acks": "all", "enable_idempotence": True, "compression_type": "lz4", "batch_size": 256 << 10, "linger_ms": 5, "max_block_ms": UNKNOWN,
             "delivery_timeout_ms": DELIVERY, "request_timeout_ms": DELIVERY // 2, "allow_auto_create_topics": False, "metrics_enabled": False,
         }  # fmt: skip
-        arguments = settings.of(KafkaProducer.DEFAULT_CONFIG, **wanted)
+        arguments = {**settings.of(KafkaProducer.DEFAULT_CONFIG, **wanted), **fixed}
         if arguments["compression_type"] == "none":
             arguments["compression_type"] = None
         self.patience = arguments["delivery_timeout_ms"] / 1000 + 5
@@ -40,8 +46,10 @@ class Producer:
         #: Something was not acknowledged: what waits behind it is in doubt, and not waited for again.
         self.broken = False
 
-    def send(self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]] | None = None) -> None:
-        """Hand one message over; waits while too much is on the way.
+    def send(
+        self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]] | None = None, partition: int | None = None,
+    ) -> Any:  # fmt: skip
+        """Hand one message over; waits while too much is on the way. Returns the client's future of where it went.
 
         Raises
         ------
@@ -53,7 +61,7 @@ class Producer:
         while self._waiting and self.bytes + size > self.settings.buffer_memory:
             self._settle()
         try:
-            future = self._client.send(topic, value=value, key=key, headers=headers or [])
+            future = self._client.send(topic, value=value, key=key, headers=headers or [], partition=partition)
         except KafkaTimeoutError as error:
             raise GrayscopeError(
                 f"kafka topic {topic}: not known within {UNKNOWN / 1000:.0f} s: grayscope topics apply, or grant this user DESCRIBE"
@@ -63,6 +71,7 @@ class Producer:
         self._waiting.append((future, topic, size))
         self.bytes += size
         self._reap()  # what is forbidden is known by now
+        return future
 
     def flush(self) -> None:
         """Wait until all that was sent is acknowledged; `GrayscopeError` where something was not."""

@@ -36,7 +36,7 @@ class FakeClient:
         self.sending: Exception | None = None
         self.closed = 0
 
-    def send(self, topic: str, value: bytes | None, key: bytes, headers: list[Any]) -> FakeFuture:
+    def send(self, topic: str, value: bytes | None, key: bytes, headers: list[Any], partition: int | None = None) -> FakeFuture:
         if self.sending is not None:
             raise self.sending
         self.futures.append(FakeFuture(self.error))

@@ -40,7 +40,7 @@ def test_partitions_grow_only_when_asked_and_never_shrink(topics: dict[str, str]
         assert made.changes() == []
         grown = made.changes(grow=True)
         assert {str(c) for c in grown} == {
-            f"~ {topics['topic.prefix']}.{n}: partitions 4 -> 6" for n in ("telemetry", "events", "state", "verdicts", "incidents")
+            f"~ {topics['topic.prefix']}.{n}: partitions 4 -> 6" for n in ("telemetry", "events", "order", "state", "verdicts", "incidents")
         }
         made.apply(grown)
         assert made.changes(grow=True) == []

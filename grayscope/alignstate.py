@@ -1,0 +1,106 @@
+"""Align state: what align holds between two messages, as plain arrays, so that a restart goes on in the middle of open ticks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from grayscope.aligntable import Table
+from grayscope.batch import Batch
+from grayscope.event import Event
+from grayscope.frames import decode, encode
+from grayscope.roster import Roster
+
+if TYPE_CHECKING:
+    from grayscope.align import Align
+
+State = dict[str, np.ndarray[Any, Any]]
+
+
+def snapshot(align: Align) -> State:
+    """Return the roster, the clock, the waiting events, and of each table its names and open ticks."""
+    clock = align.clock
+    told = {
+        "counts": align.counts, "version": align.roster.version, "events": [astuple(e) for e in sorted(align.events)], "tables": list(align.tables),
+        "clock": [clock.now, clock.dry, clock.sure, sorted(clock._with), sorted(clock._behind)],
+    }  # fmt: skip
+    state = {"told": _text(told), "roster": _bytes(encode(align.roster.rows)), **_frames("held", clock.held)}
+    for i, table in enumerate(align.tables.values()):
+        state |= {f"table{i}/{key}": value for key, value in _table(table, align.roster).items()}
+    return state
+
+
+def restore(align: Align, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Become what `snapshot` returned, with the same settings."""
+    told = json.loads(state["told"].tobytes())
+    rows = decode(state["roster"].tobytes())
+    assert isinstance(rows, tuple)
+    align.roster = Roster(rows, told["version"])
+    align.events = {Event(*e) for e in told["events"]}
+    align.counts.update(told["counts"])  # the clock and the tables count in the same place
+    clock = align.clock
+    clock.now, clock.dry, clock.sure = told["clock"][:3]
+    clock._with, clock._behind = set(told["clock"][3]), set(told["clock"][4])
+    clock.held = _batches("held", state)
+    align.tables = {}
+    for i, name in enumerate(told["tables"]):
+        table = Table(name, align.periods.get(name, align.settings.period), align.settings, align.counter, align.counts)
+        _retable(table, align.roster, {k.partition("/")[2]: v for k, v in state.items() if k.startswith(f"table{i}/")})
+        align.tables[name] = table
+
+
+def _table(table: Table, roster: Roster) -> State:
+    lay = table.layout
+    current = table.last is not None and table._view is roster.at(table.last)
+    told = {
+        "crowded": table.crowded, "start": table.start, "last": table.last, "quiet": table.quiet, "who": list(table.who.items()),
+        "subjects": lay.subjects, "metrics": lay.metrics, "members": sorted(lay.members), "shown": lay.shown, "era": lay.era, "version": lay.version,
+        "swept": lay._swept, "current": current, "alien": None if current else sorted(table._alien),
+    }  # fmt: skip
+    parts = [part for tick in sorted(table.pending) for part in table.pending[tick]]
+    open_ = [Batch(table.name, np.array([time], np.int64), subjects, metrics, values[None]) for time, subjects, metrics, values in parts]
+    return {"told": _text(told), "first": lay.first, "heard": lay.heard, **_frames("open", open_)}
+
+
+def _retable(table: Table, roster: Roster, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    told, lay = json.loads(state["told"].tobytes()), table.layout
+    table.crowded, table.start, table.last, table.quiet = (told[key] for key in ("crowded", "start", "last", "quiet"))
+    table.who = {name: tuple(identity) for name, identity in told["who"]}
+    lay.restore(tuple(told["subjects"]), tuple(told["metrics"]), state["first"], state["heard"])
+    lay.members, lay.era, lay.version, lay._swept = frozenset(told["members"]), told["era"], told["version"], told["swept"]
+    lay.shown = (tuple(told["shown"][0]), tuple(told["shown"][1]))
+    if told["current"]:
+        view = table._view = roster.at(table.last or 0)
+        table._alien = frozenset(s for s, row in view.rows.items() if row.table != table.name)
+    else:  # the next tick takes a new look
+        table._alien = frozenset(told["alien"])
+    for batch in _batches("open", state):
+        time = int(batch.times[0])
+        table.pending.setdefault(-(-time // table.period) * table.period, []).append((time, batch.subjects, batch.metrics, batch.values[0]))
+
+
+def _text(told: Any) -> np.ndarray[Any, Any]:
+    return _bytes(json.dumps(told, separators=(",", ":")).encode())
+
+
+def _bytes(data: bytes) -> np.ndarray[Any, Any]:
+    return np.frombuffer(data, np.uint8)
+
+
+def _frames(name: str, batches: list[Batch]) -> State:
+    frames = [encode(b) for b in batches]
+    return {name: _bytes(b"".join(frames)), f"{name}_sizes": np.array([len(f) for f in frames], np.int64)}
+
+
+def _batches(name: str, state: Mapping[str, np.ndarray[Any, Any]]) -> list[Batch]:
+    data, found, at = state[name].tobytes(), [], 0
+    for size in state[f"{name}_sizes"].tolist():
+        batch = decode(data[at : at + size])
+        assert isinstance(batch, Batch)
+        found.append(batch)
+        at += size
+    return found

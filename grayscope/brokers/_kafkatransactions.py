@@ -1,0 +1,69 @@
+"""Kafkatransactions: a producer whose messages and offsets count all together or not at all, and whose older namesake is shut out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from grayscope.brokers._kafkaproducer import Producer
+from grayscope.brokers._kafkareach import plain
+from grayscope.brokers._kafkasettings import KafkaSettings
+from grayscope.errors import GrayscopeError
+
+#: Milliseconds: until the broker gives a silent producer's transaction up, and until a predecessor's is settled.
+TRANSACTION, TAKEOVER = 60_000, 30_000
+
+
+class Transactions(Producer):
+    """Delivery: exactly once for readers of committed messages.
+
+    Making one ends what an older producer of the same name had begun, and fences it: nothing of it can be committed any more.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+    name : str
+        The ``transactional.id``.
+    """
+
+    def __init__(self, settings: KafkaSettings, name: str) -> None:
+        self.name = name
+        super().__init__(settings, transactional_id=name, transaction_timeout_ms=TRANSACTION, max_block_ms=TAKEOVER)
+        try:
+            self._do(self._client.init_transactions)
+        except BaseException:
+            self.close()
+            raise
+
+    def begin(self) -> None:
+        """Begin; everything sent until `commit` belongs together."""
+        self._do(self._client.begin_transaction)
+
+    def places(self, offsets: Mapping[tuple[str, int], int], group: Any) -> None:
+        """Add the next offset of each (topic, partition), as a member of `group`, to what is committed."""
+        told = {TopicPartition(t, p): OffsetAndMetadata(o, "", -1) for (t, p), o in offsets.items()}
+        self._do(lambda: self._client.send_offsets_to_transaction(told, group))
+
+    def commit(self) -> None:
+        """Commit. After `GrayscopeError` it may or may not have happened: whoever goes on has to look."""
+        self.flush()
+        self._do(self._client.commit_transaction)
+
+    def close(self) -> None:
+        """Let go; an open transaction is aborted."""
+        if self._client._transaction_manager is not None:
+            with suppress(KafkaError, GrayscopeError):
+                if self._client._transaction_manager._test_has_ongoing_transaction() and not self.broken:
+                    self._client.abort_transaction()
+        super().close()
+
+    def _do(self, step: Any) -> None:
+        try:
+            step()
+        except (KafkaError, ValueError) as error:
+            self.broken = True
+            raise GrayscopeError(f"kafka transaction {self.name}: {plain(error, self.settings.topic('*'))}") from error

@@ -1,0 +1,182 @@
+"""Kafkaworker: a member of the group of detectors: takes over the lanes that the group gives it, and lets go of those it takes away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from grayscope.alert import Alert
+from grayscope.brokers._kafkaconsumer import Consumer
+from grayscope.brokers._kafkalane import Lane
+from grayscope.brokers._kafkaorder import TOPICS
+from grayscope.brokers._kafkasettings import KafkaSettings, kafka_settings
+from grayscope.errors import GrayscopeError, InputError, UsageError
+from grayscope.frames import decode
+from grayscope.roster import RosterRow
+
+#: Milliseconds. Static members are given up after the first; the last bounds how long a lane may take to open.
+SESSION, HEARTBEAT, POLL = 15_000, 3_000, 600_000
+#: Seconds until a lane that failed is opened again.
+PAUSE = 2.0
+
+
+class Worker:
+    """Delivery: exactly once from the records to what is said in Kafka; `turn` returns the alerts that may go out.
+
+    Parameters
+    ----------
+    options : dict
+        As of the broker ``kafka``.
+    name : str
+        Of this worker, unique in the group, the same after a restart: then its lanes wait for it.
+    lane : callable
+        Makes the lane of a number: ``lane(settings, number, group)``.
+    """
+
+    def __init__(
+        self, options: dict[str, Any], name: str, lane: Callable[[KafkaSettings, int, str], Lane], *, tell: Callable[[str], None] = lambda _: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        defaults = {"session_timeout_ms": SESSION, "heartbeat_interval_ms": HEARTBEAT, "max_poll_interval_ms": POLL, "group_instance_id": name}
+        found = kafka_settings(options)
+        self.settings = KafkaSettings({**defaults, **found.given}, found.topic_prefix, found.cell, found.message_bytes, found.buffer_memory)
+        self.group = str(self.settings.given.get("group_id", f"{self.settings.topic_prefix}.live"))
+        self.lane, self.tell, self.monotonic = lane, tell, monotonic
+        self.lanes: dict[int, Lane] = {}
+        self.refused_rows = self.reopened = 0
+        self.places: dict[tuple[str, int], int] = {}
+        self._topics = {self.settings.topic(name): kind for kind, name in TOPICS.items()}
+        self._rows: dict[tuple[str, str, int | None], RosterRow] = {}
+        self._roster: Consumer | None = None
+        self._consumer: Consumer | None = None
+        self._not_before: dict[int, float] = {}
+
+    def turn(self, quiet: float = 30.0) -> list[Alert]:
+        """Take what has come within about a second; return the alerts of what has been committed.
+
+        Cells from which nothing has come for `quiet` seconds are told that time has passed.
+        """
+        consumer = self._consumer or self._join()
+        records = consumer.poll()
+        news = self._introductions()
+        alerts: list[Alert] = []
+        held = {*self.lanes}  # what came for others is asked for again once they are open
+        self._assigned(consumer)
+        for number in sorted(held & self.lanes.keys()):
+            self._run(number, lambda lane, n=number: self._take(lane, news, [r for r in records if r.partition == n]))  # type: ignore[misc]
+        for number in [n for n in self.lanes if n not in held]:
+            alerts += self.lanes[number].again
+            self._run(number, lambda lane: lane.introduce(self._rows.values()))
+        for number in sorted(self.lanes):
+            self._run(number, lambda lane: self._settle(lane, quiet, alerts))
+        return alerts
+
+    def _join(self) -> Consumer:
+        """Read the whole roster, then join the group."""
+        if self._roster is None:
+            self._roster = Consumer(self.settings, [self.settings.topic("roster")], None)
+        self._introductions()
+        self._consumer = Consumer(self.settings, list(self._topics), self.group, places=self.places)
+        return self._consumer
+
+    def _introductions(self) -> list[RosterRow]:
+        """Return the rows of the roster that were told since we asked last, up to its end as it is now."""
+        assert self._roster is not None
+        rows: list[RosterRow] = []
+        while any(self._roster.lag().values()):
+            for record in self._roster.poll():
+                try:
+                    found = decode(record.value, f"{record.topic}/{record.partition}@{record.offset}") if record.value is not None else ()
+                    if not isinstance(found, tuple):
+                        raise InputError.at(record.topic, "kind", "roster", "something else")
+                    rows += found
+                except InputError as error:
+                    self.refused_rows += 1
+                    self.tell(str(error))
+        self._rows |= {(row.subject, row.table, row.since): row for row in rows}
+        return rows
+
+    def _assigned(self, consumer: Consumer) -> None:
+        """Open the lanes that are ours now, close those that are not any more."""
+        ours = consumer.assigned()
+        both = {p for t, p in ours} if all((t, p) in ours for _, p in ours for t in self._topics) else self._split(ours)
+        for number in self.lanes.keys() - both:
+            self.lanes.pop(number).close()
+            self.tell(f"lane {number} has gone to another worker")
+        for number in sorted(both - self.lanes.keys()):
+            if self.monotonic() >= self._not_before.get(number, 0.0):
+                self._open(consumer, number)
+
+    def _split(self, ours: set[tuple[str, int]]) -> set[int]:
+        raise UsageError(f"kafka: telemetry and events must have equally many partitions, so that both come to one worker; found {sorted(ours)}: "
+                         "grayscope topics apply --grow")  # fmt: skip
+
+    def _open(self, consumer: Consumer, number: int) -> None:
+        lane = self.lane(self.settings, number, self.group)
+        try:
+            lane.open()
+            for topic, kind in self._topics.items():
+                self.places[topic, number] = lane.places[kind]
+                consumer.seek(topic, number, lane.places[kind])
+        except GrayscopeError as error:
+            self._failed(number, lane, error)
+            return
+        self.lanes[number] = lane
+        known = f"{len(lane.cells.engines)} cells, sequence {lane.sequence}"
+        self.tell(f"lane {number} is open: {known}, {lane.replayed} records played again")
+
+    def _run(self, number: int, step: Callable[[Lane], None]) -> None:
+        lane = self.lanes.get(number)
+        if lane is None:
+            return
+        try:
+            step(lane)
+        except GrayscopeError as error:
+            del self.lanes[number]
+            self._failed(number, lane, error)
+
+    def _failed(self, number: int, lane: Lane, error: GrayscopeError) -> None:
+        """Forget a lane: what was committed is in Kafka, all else is taken again."""
+        self.tell(f"lane {number}: {error}")
+        lane.close()
+        self.reopened += 1
+        self._not_before[number] = self.monotonic() + PAUSE
+
+    def _take(self, lane: Lane, news: list[RosterRow], records: list[Any]) -> None:
+        lane.introduce(news)
+        for record in records:
+            lane.take(self._topics[record.topic], record)
+
+    def _settle(self, lane: Lane, quiet: float, alerts: list[Alert]) -> None:
+        lane.beat(quiet)
+        if lane.due():
+            alerts += lane.commit(self._member())
+        lane.keep()
+        for topic, kind in self._topics.items():
+            self.places[topic, lane.number] = lane.places[kind]
+
+    def _member(self) -> Any:
+        assert self._consumer is not None
+        return self._consumer.member()
+
+    def lag(self) -> dict[tuple[str, int], int]:
+        """Return how many records of each partition of ours wait."""
+        return self._consumer.lag() if self._consumer is not None else {}
+
+    def close(self, alerts: list[Alert] | None = None) -> None:
+        """Commit, leave a checkpoint, leave; the next one begins where this one stops."""
+        for number in sorted(self.lanes):
+            self._run(number, lambda lane: self._last(lane, alerts if alerts is not None else []))
+        for lane in self.lanes.values():
+            lane.close()
+        self.lanes = {}
+        for client in (self._consumer, self._roster):
+            if client is not None:
+                client.close()
+        self._consumer = self._roster = None
+
+    def _last(self, lane: Lane, alerts: list[Alert]) -> None:
+        if lane.waiting():
+            alerts += lane.commit(self._member())
+        lane.keep(now=True)

@@ -1,0 +1,107 @@
+"""Kafkalane, on a real broker: who takes a lane over shuts the other out and goes on in the middle of open ticks; quiet cells are told the time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from kafka.structs import ConsumerGroupMetadata
+
+from grayscope import assembly
+from grayscope.batch import Batch
+from grayscope.brokers._kafkalane import Lane
+from grayscope.brokers._kafkareader import Reader
+from grayscope.brokers._kafkasettings import kafka_settings
+from grayscope.brokers.kafka import Kafka
+from grayscope.errors import GrayscopeError
+from grayscope.frames import encode
+from grayscope.roster import RosterRow
+from grayscope.settings import Settings
+from tests.brokers.livekafka import said, taken
+
+MEMBER = ConsumerGroupMetadata(group_id="g")
+NUMBER = 2
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def lane(options: dict[str, str], clock: Clock) -> Lane:
+    made = Lane(kafka_settings(options), NUMBER, lambda _: assembly.engine(Settings()), group=options["topic.prefix"], periods={}, monotonic=clock)
+    made.open()
+    return made
+
+
+def sent(options: dict[str, str], first: int, last: int) -> None:
+    kafka = Kafka(**options)
+    for t in range(first, last):
+        batch = Batch("gpu", np.array([t * 10_000_000]), ("n1/gpu0",), ("gpu_power_watts",), np.full((1, 1, 1), t, np.float32))
+        kafka._out().send(kafka.settings.topic("telemetry"), b"c1", encode(batch), partition=NUMBER)
+    kafka.close()
+
+
+def take(some: Lane) -> None:
+    topic = some.settings.topic("telemetry")
+    with Reader(some.settings) as reader:
+        for record in reader.read(topic, NUMBER, some.places["t"], reader.bounds(topic, NUMBER)[1]):
+            some.take("t", record)
+
+
+@pytest.mark.slow
+def test_who_takes_over_shuts_the_other_out_and_goes_on(topics: dict[str, str]) -> None:
+    clock = Clock()
+    old = lane(topics, clock)
+    sent(topics, 100, 110)
+    old.introduce([RosterRow("n1/gpu0", "gpu")])
+    take(old)
+    old.commit(MEMBER)
+    assert old.keep(now=True)
+    sent(topics, 110, 115)
+    take(old)
+    old.commit(MEMBER)
+    sent(topics, 115, 118)
+    take(old)  # taken, never committed
+    new = lane(topics, clock)
+    assert (new.sequence, new.places["t"], new.replayed) == (2, 15, 5)
+    with pytest.raises(GrayscopeError):
+        old.commit(MEMBER)
+    assert not old.keep(now=True)
+    old.close()
+    take(new)
+    new.commit(MEMBER)
+    (engine,), (before,) = new.cells.engines.values(), old.cells.engines.values()
+    assert engine.align.counts == before.align.counts
+    ours, theirs = engine.snapshot(), before.snapshot()
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], theirs[name])
+    new.close()
+    found = taken(topics)
+    assert sorted(found) == [(NUMBER, "t", i) for i in range(18)]
+    assert [m["sequence"] for m in said(topics, "order")] == [1, 2, 3]
+
+
+@pytest.mark.slow
+def test_a_quiet_cell_is_told_the_time_once_per_silence(topics: dict[str, str]) -> None:
+    clock = Clock()
+    some = lane(topics, clock)
+    sent(topics, 100, 102)
+    take(some)
+    some.commit(MEMBER)
+    for seconds in (10.0, 29.0, 31.0, 40.0, 62.0):
+        clock.now = seconds
+        some.beat(30.0)
+        if some.due():
+            some.commit(MEMBER)
+    some.close()
+    beats = said(topics, "events")
+    assert [(m["time"], m["source"], m["subject"]) for m in beats] == [(1_041_000_000, "clock", "site"), (1_041_000_000, "clock", "site")]
+
+
+def test_a_lane_that_is_not_open_commits_nothing() -> None:
+    some = Lane(kafka_settings({}), 0, lambda _: assembly.engine(Settings()), group="g", periods={})
+    with pytest.raises(GrayscopeError, match="is not open"):
+        some.commit(None)

@@ -1,0 +1,246 @@
+"""Live: in one process the same as a replay; on Kafka each verdict once, through crashes, poison and changing workers."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import grayscope
+from grayscope import plugins
+from grayscope.batch import Batch
+from grayscope.brokers._kafkasettings import kafka_settings
+from grayscope.brokers.kafka import Kafka
+from grayscope.brokers.parquet import Parquet
+from grayscope.errors import UsageError
+from grayscope.fleet import Fleet
+from grayscope.fleet.faults import Fault
+from grayscope.message import Message
+from grayscope.results import read_results
+from grayscope.roster import RosterRow
+from grayscope.saidrows import verdict_dict
+from tests.brokers.livekafka import environment, eventually, said, taken, worker
+
+config: Any = __import__("grayscope.pipelines._liveconfig", fromlist=["load_live"])
+pages: Any = __import__("grayscope.pipelines._livepages", fromlist=["Health"])
+
+
+def run(name: str, *words: object, **environ: str) -> Any:
+    done = CliRunner(env=environ).invoke(plugins.load("pipelines", name), [str(w) for w in words], standalone_mode=False)
+    assert done.exception is None, (done.output, done.exception)
+    return done
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("live") / "trace"
+    Fleet(nodes=3, hours=0.5, seed=102, faults=[Fault("n002/gpu3", "thermal_throttle", "gray", 600.0, strength=0.2)]).write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def settings_file(trace: Path) -> Path:
+    path = trace.parent / "live.toml"
+    path.write_text('[live]\nperiods = { nvlink = "60s" }\ncheckpoint = "1s"\n')
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected(trace: Path) -> list[dict[str, Any]]:
+    """What one engine says of the trace before its end."""
+    from grayscope import assembly
+    from grayscope.settings import Settings
+    from grayscope.trace import Trace
+
+    engine = assembly.engine(Settings(), periods=Trace.open(trace).periods)
+    return [verdict_dict(v) for message in Parquet(trace).receive() for v in engine.step(message).verdicts]
+
+
+def by_subject(verdicts: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for v in verdicts:
+        told = {k: x for k, x in v.items() if k not in ("grayscope", "kind", "cell")}
+        found.setdefault(v["subject"], []).append(told)
+    return found
+
+
+def test_in_one_process_it_says_what_a_replay_says(trace: Path, tmp_path: Path) -> None:
+    done = run("live", "--trace", trace, "--out", tmp_path / "live", "--listen", "")
+    grayscope.replay(trace, out=tmp_path / "replay")
+    ours, theirs = read_results(tmp_path / "live"), read_results(tmp_path / "replay")
+    assert len(theirs.verdicts) > 0
+    for name in ("verdicts", "incidents", "ledger", "coverage"):
+        assert getattr(ours, name).equals(getattr(theirs, name)), name
+    assert "page    FIRING" in done.stdout
+
+
+def test_results_of_a_worker_are_not_written_here(tmp_path: Path) -> None:
+    done = CliRunner().invoke(plugins.load("pipelines", "live"), ["--servers", "127.0.0.1:1", "--out", str(tmp_path / "x")], standalone_mode=False)
+    assert isinstance(done.exception, UsageError)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [("[live]\ncheckpont = 1", "unknown setting 'checkpont'"), ("live = 3", "expected a section"), ("[live]\nperiods = 3", "periods"),
+     ('[live.periods]\ngpu = "soon"', "periods.gpu"), ("[live]\ncheckpoint = true", "checkpoint"), ("[live]\nworker = 3", "worker"), ("[live", "not TOML")],
+)  # fmt: skip
+def test_a_wrong_setting_is_named(tmp_path: Path, text: str, wrong: str) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=wrong):
+        config.load_live(path)
+
+
+def test_health_tells_what_is_wrong() -> None:
+    now = 0.0
+    health = pages.Health(still=10.0, monotonic=lambda: now)
+    assert health.page("/readyz", "")[0] == 503
+    assert health.page("/healthz", "")[0] == 200
+    health.turn({"grayscope_rows_total": 3.0}, ready=True)
+    assert health.page("/readyz", "")[0] == 200
+    assert "# TYPE grayscope_rows_total counter\ngrayscope_rows_total 3\n" in health.page("/metrics", "")[2]
+    now = 11.0
+    assert health.page("/healthz", "")[0] == 503
+    assert health.page("/nothing", "") is None
+
+
+# -- on a real Kafka ------------------------------------------------------------------------------------------------------
+
+
+def feed(options: dict[str, str], messages: list[Message], cell: str = "cluster") -> None:
+    kafka = Kafka(**options, cell=cell)
+    for message in messages:
+        kafka.send(message)
+    kafka.close()
+
+
+@pytest.mark.slow
+def test_a_worker_killed_again_and_again_says_everything_once(
+    topics: dict[str, str], trace: Path, settings_file: Path, expected: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    messages, log = list(Parquet(trace).receive()), tmp_path / "log"
+    parts = [messages[low:high] for low, high in itertools.pairwise([0, 300, 500, 650, len(messages)])]
+    for part in parts[:-1]:
+        before = len(said(topics, "order"))
+        process = worker(topics, log, "w1", "--config", str(settings_file))
+        try:
+            feed(topics, part[: len(part) // 2])
+            eventually(lambda n=before: len(said(topics, "order")) > n, log)  # type: ignore[misc]
+            feed(topics, part[len(part) // 2 :])  # it dies somewhere in these
+        finally:
+            process.kill()
+            process.wait(30)
+    feed(topics, parts[-1])
+    run("live", "--config", settings_file, "--once", "--worker", "w1", "--listen", "", **environment(topics))
+    assert by_subject(said(topics, "verdicts")) == by_subject(expected)
+    found = taken(topics)
+    assert len(found) == len(set(found))
+    ids = {i["id"] for i in said(topics, "incidents")}
+    assert len(ids) == len({i.id for i in grayscope.replay(trace).found})
+
+
+@pytest.mark.slow
+def test_what_was_judged_live_is_recorded_and_replays_to_the_same_bits(topics: dict[str, str], trace: Path, settings_file: Path, tmp_path: Path) -> None:
+    # A row that comes far too late, and a crooked order: what the recording must keep.
+    messages = list(Parquet(trace).receive())
+    messages = [*messages[:500], messages[20], *messages[500:]]
+    swapped = [m for low in range(1, len(messages) - 2, 2) for m in (messages[low + 1], messages[low])]
+    feed(topics, [messages[0], *swapped])
+    run("live", "--config", settings_file, "--once", "--worker", "w1", "--listen", "", **environment(topics))
+    done = run("record", "--judged", "--out", tmp_path / "traces", **environment(topics))
+    assert "1 traces" in done.stderr
+    replayed = run("replay", tmp_path / "traces" / "cluster", "--out", tmp_path / "results")
+    assert replayed.exception is None
+    again = grayscope.replay(tmp_path / "traces" / "cluster")
+    live = by_subject(said(topics, "verdicts"))
+    assert live
+    columns = ("time", "subject", "state", "previous", "strength", "why")
+    ours = [(v["subject"], v["time"], v["state"], v["previous"], v["strength"], v["why"]) for of in live.values() for v in of]
+    theirs = [(r["subject"], r["time"].strftime("%Y-%m-%dT%H:%M:%SZ"), r["state"], r["previous"], r["strength"], r["why"])
+              for r in again.verdicts.select(columns).iter_rows(named=True)]  # fmt: skip
+    last = max(v[1] for v in ours)
+    assert sorted(ours) == sorted(v for v in theirs if v[1] <= last)
+    assert again.counts["late"] > 0
+
+
+@pytest.mark.slow
+def test_without_its_state_a_worker_plays_everything_again_in_silence(
+    topics: dict[str, str], trace: Path, settings_file: Path, expected: list[dict[str, Any]]
+) -> None:
+    messages = list(Parquet(trace).receive())
+    half = len(messages) * 3 // 4
+    feed(topics, messages[:half])
+    run("live", "--config", settings_file, "--once", "--worker", "w1", "--listen", "", **environment(topics))
+    settings = kafka_settings(topics)
+    _empty(topics, settings.topic("state"))
+    feed(topics, messages[half:])
+    again = run("live", "--config", settings_file, "--once", "--worker", "w1", "--listen", "", **environment(topics))
+    assert "records played again" in again.stderr
+    assert by_subject(said(topics, "verdicts")) == by_subject(expected)
+
+
+def _empty(options: dict[str, str], topic: str) -> None:
+    from grayscope.brokers._kafkatopics import Topics
+
+    with Topics(kafka_settings(options), partitions=4) as made:
+        made._admin.delete_topics([topic])
+        for _ in range(50):
+            if any(c.topic == topic and c.what == "create" for c in made.changes()):
+                break
+        made.apply(made.changes())
+
+
+@pytest.mark.slow
+def test_poison_is_set_aside_once_and_the_rest_goes_on(topics: dict[str, str], trace: Path, settings_file: Path, expected: list[dict[str, Any]]) -> None:
+    kafka = Kafka(**topics)
+    poison = [b"", b"\x00" * 100, b'{"grayscope": 99, "kind": "event"}', b"\xff\xff\xff\xff" + b"\x7f" * 40, b'{"grayscope":1,"kind":"roster","rows":[]}']
+    for i, message in enumerate(Parquet(trace).receive()):
+        kafka.send(message)
+        if 100 <= i < 100 + len(poison):
+            kafka._out().send(f"{topics['topic.prefix']}.telemetry", b"cluster", poison[i - 100])
+    kafka._out().send(f"{topics['topic.prefix']}.events", b"\xff\xfe", b"{}")
+    kafka.close()
+    for _ in range(2):
+        run("live", "--config", settings_file, "--once", "--worker", "w1", "--listen", "", **environment(topics))
+    listed = run("rejected", "list", **environment(topics))
+    assert len(listed.stdout.strip().splitlines()) >= len(poison) + 1
+    assert by_subject(said(topics, "verdicts")) == by_subject(expected)
+
+
+@pytest.mark.slow
+def test_two_workers_share_the_cells_and_one_that_leaves_loses_nothing(topics: dict[str, str], tmp_path: Path) -> None:
+    log, cells = tmp_path / "log", [f"pod{i}" for i in range(6)]
+
+    def tick(t: int) -> None:
+        for cell in cells:
+            values = np.full((1, 1, 4), 300 + t % 7, np.float32)
+            feed(topics, [Batch("gpu", np.array([t * 10_000_000], np.int64), tuple(f"{cell}/gpu{g}" for g in range(4)), ("gpu_power_watts",), values)], cell)
+
+    def numbers() -> int:
+        return len({place for place in taken(topics) if place[1] == "t"})
+
+    feed(topics, [tuple(RosterRow(f"{cell}/gpu{g}", "gpu", keys={"cell": cell}) for cell in cells for g in range(4))])
+    one = worker(topics, log, "w1")
+    two = worker(topics, log, "w2")
+    try:
+        for t in range(1, 6):
+            tick(170_000_000 + t)
+        eventually(lambda: numbers() == 5 * len(cells), log)
+        two.send_signal(signal.SIGTERM)
+        two.wait(30)
+        tick(170_000_006)
+        eventually(lambda: numbers() == 6 * len(cells), log)
+        two = worker(topics, log, "w2")
+        tick(170_000_007)
+        eventually(lambda: numbers() == 7 * len(cells), log)
+    finally:
+        for process in (one, two):
+            process.kill()
+            process.wait(30)
+    found = taken(topics)
+    assert len(found) == len(set(found))
