@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from grayscope.alert import Alert
@@ -39,8 +40,8 @@ class Worker:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         defaults = {"session_timeout_ms": SESSION, "heartbeat_interval_ms": HEARTBEAT, "max_poll_interval_ms": POLL, "group_instance_id": name}
-        found = kafka_settings(options)
-        self.settings = KafkaSettings({**defaults, **found.given}, found.topic_prefix, found.cell, found.message_bytes, found.buffer_memory)
+        found = kafka_settings({**options, "client": "kafka-python"})  # whose transactions the lanes are written with
+        self.settings = replace(found, given={**defaults, **found.given})
         self.group = str(self.settings.given.get("group_id", f"{self.settings.topic_prefix}.live"))
         self.lane, self.tell, self.monotonic = lane, tell, monotonic
         self.lanes: dict[int, Lane] = {}

@@ -9,9 +9,9 @@ from kafka.structs import ConsumerGroupMetadata
 from grayscope import assembly
 from grayscope.batch import Batch
 from grayscope.brokers._kafkalane import Lane
+from grayscope.brokers._kafkaproducer import Producer
 from grayscope.brokers._kafkareader import Reader
 from grayscope.brokers._kafkasettings import kafka_settings
-from grayscope.brokers.kafka import Kafka
 from grayscope.errors import GrayscopeError
 from grayscope.frames import encode
 from grayscope.roster import RosterRow
@@ -30,17 +30,26 @@ class Clock:
 
 
 def lane(options: dict[str, str], clock: Clock) -> Lane:
-    made = Lane(kafka_settings(options), NUMBER, lambda _: assembly.engine(Settings()), group=options["topic.prefix"], periods={}, monotonic=clock)
+    made = Lane(
+        kafka_settings({**options, "client": "kafka-python"}),
+        NUMBER,
+        lambda _: assembly.engine(Settings()),
+        group=options["topic.prefix"],
+        periods={},
+        monotonic=clock,
+    )
     made.open()
     return made
 
 
 def sent(options: dict[str, str], first: int, last: int) -> None:
-    kafka = Kafka(**options)
+    settings = kafka_settings({**options, "client": "kafka-python"})
+    producer = Producer(settings)
     for t in range(first, last):
         batch = Batch("gpu", np.array([t * 10_000_000]), ("n1/gpu0",), ("gpu_power_watts",), np.full((1, 1, 1), t, np.float32))
-        kafka._out().send(kafka.settings.topic("telemetry"), b"c1", encode(batch), partition=NUMBER)
-    kafka.close()
+        producer.send(settings.topic("telemetry"), b"c1", encode(batch), partition=NUMBER)
+    producer.flush()
+    producer.close()
 
 
 def take(some: Lane) -> None:
