@@ -38,6 +38,8 @@ NETWORK = frozenset({"nvlink", "nic", "port", "leaf"})
 CROSSED = frozenset({"nvlink_links", "rail_failover", "adaptive_routing"})
 #: What its siblings carry on for it, so that it is felt where they are.
 CARRIED = frozenset({"rail_failover"})
+#: Tables whose parts all ranks of their machine read from: the usual one of them shows it, not the worst.
+COMMON = "drive"
 #: End of the name under which what is usual without peers is kept.
 ALONE = "#alone"
 #: Ticks between two looks.
@@ -86,7 +88,8 @@ class Costs:
         modes = Modes.load().modes
         for f in evidence:
             known = modes.get(f.mode)
-            if f.side in ("redundancy", "condition") and f.strength >= ACCUSED and known is not None and known.explains & FELT:
+            own = f.side in ("redundancy", "condition") or (f.side == "service" and tick.table == COMMON)
+            if own and f.strength >= ACCUSED and known is not None and known.explains & FELT:
                 old = self.suspects.get(f.subject)
                 self.suspects[f.subject] = Suspect(old.since if old else f.since or f.time, f.time, f.mode, f.mechanism, f.why)
         for subject in [s for s, who in self.suspects.items() if tick.time - who.last > SUSPECT]:
@@ -121,7 +124,7 @@ class Costs:
             return
         for subject, mine in self._places(tick, far).items():
             carried = self.suspects[subject].mechanism in CARRIED
-            found = self._cost(tick, standing, row, subject, mine, self._more(tick, mine, alone if carried else far, carried), steps, float(rate))
+            found = self._cost(tick, standing, row, subject, mine, self._more(tick, subject, mine, alone if carried else far, carried), steps, float(rate))
             if found is not None and columns.ticks % EVERY == 0:
                 self.shares |= {_name(tick, s): (tick.time, found.felt) for s in mine if tick.table == "rank"}
                 yield found
@@ -164,9 +167,9 @@ class Costs:
                 siblings = [p for p in where if p.rpartition("/")[0] == parent and (r := tick.roster.rows.get(p)) is not None and r.table == kind]
                 here = sorted({s for p in siblings for s in where[p]})
             else:
-                here = where.get(subject, where.get(parent if "/" in parent else "", []))
+                here = where.get(subject, where.get(parent if "/" in parent or kind == COMMON else "", []))
             for s in here:
-                felt.setdefault(s, []).append((subject.count("/"), who.since, subject))
+                felt.setdefault(s, []).append((0 if kind == COMMON else subject.count("/"), who.since, subject))
             inside[subject] = here
         places: dict[str, list[int]] = {}
         for s, some in sorted(felt.items()):
@@ -192,14 +195,21 @@ class Costs:
             known = self._where[tick.table] = (tick.roster, tick.subjects, where)
         return known[2]
 
-    def _more(self, tick: Tick, mine: list[int], far: Floats, carried: bool) -> tuple[int, float, bool]:
-        """Return the worst of a suspect's ranks or communicators, by how much it is worse than usual, and whether that is known."""
+    def _more(self, tick: Tick, subject: str, mine: list[int], far: Floats, carried: bool) -> tuple[int, float, bool]:
+        """Return the worst of a suspect's ranks or communicators, by how much it is worse than usual, and whether that is known.
+
+        Of what all ranks of a machine share the last rank, and by how much at least half of them are worse.
+        """
         worst = (-1, -math.inf, False)
         for s in mine:
             usual, n = self.usual.known.get(f"{tick.subjects[s]}{ALONE}" if carried else _name(tick, s), (0.0, 0))
             more = float(far[s]) - usual
             if math.isfinite(more) and (n or not carried) and more > worst[1]:
                 worst = (s, more, n > 0)
+        if worst[0] >= 0 and len(mine) > 1 and (row := tick.roster.rows.get(subject)) is not None and row.table == COMMON:
+            more = sorted(float(far[s]) - self.usual.known.get(_name(tick, s), (0.0, 0))[0] for s in mine if math.isfinite(far[s]))
+            last = max((s for s in mine if math.isfinite(far[s])), key=lambda s: (float(far[s]), s))
+            return last, max(more[(len(more) - 1) // 2], 0.0), worst[2]
         return worst[0], max(worst[1], 0.0), worst[2]
 
     def _cost(

@@ -25,6 +25,8 @@ from grayscope.tick import Tick
 WINDOW, LATELY = 300_000_000, 60_000_000
 #: Share by which a probe must be off to be worth a ticket where jobs are timed and none of them feels it.
 PROBED = 0.1
+#: Microseconds for which it is known of a machine that its ranks are timed.
+TIMED = 60_000_000
 #: What tells how long a step takes.
 STEP = "step_seconds"
 Floats = NDArray[np.float32]
@@ -41,7 +43,9 @@ class Impact:
         self.steps: dict[str, float] = {}  # job -> seconds of its step lately
         self.costs, self.stalls = Costs(), Stalls()
         self.last: dict[str, float] = {}  # job -> seconds of its step in the last tick
+        self.timed: dict[str, int] = {}  # machine -> when its ranks were last timed
         self._seats: tuple[object, object, list[str], NDArray[np.object_]] | None = None
+        self._machines: tuple[list[str], NDArray[np.intp]] = [], np.empty(0, np.intp)
 
     def step(self, evidence: Evidence, tick: Tick, standing: Standing) -> Evidence:
         """Follow how long everybody takes, and return the evidence with `felt` filled in where it can be told."""
@@ -78,8 +82,11 @@ class Impact:
         """Return the evidence of tables that do not time members of a job, before anybody is blamed for it.
 
         What a communicator's transfers take longer is a share of its job's step. A probe is no workload: where jobs are
-        timed, what only probes feel is felt by nobody.
+        timed, what only probes feel is felt by nobody. Nor is a slow drive felt while the ranks of its machine are timed: once
+        they are late with it, what that costs is found as of every suspect.
         """
+        if tick.table == "drive":
+            return Evidence((f._replace(felt=0.0) if self._works(f, tick.time) else f for f in evidence), evidence.ledger)
         if tick.table not in ("comm", "path") or not len(evidence) or not self.steps:
             return evidence
         return Evidence(f._replace(felt=self._share(f, tick)) if f.side == "service" else f for f in evidence)
@@ -90,6 +97,10 @@ class Impact:
             return 0.0
         return max(f.value - f.expected, 0.0) / step if step > 0 else float("nan")
 
+    def _works(self, f: Finding, time: int) -> bool:
+        """Say whether a finding is about what a workload gets of a machine whose ranks are timed."""
+        return f.side == "service" and time - self.timed.get(f.subject.partition("/")[0], -TIMED) < TIMED
+
     def _follow_steps(self, tick: Tick, seconds: Floats, rate: np.float32) -> None:
         """Keep how long a step of each job takes, of the jobs that are there: by the last rank where it is not told."""
         last: dict[str, float] = {}
@@ -97,6 +108,9 @@ class Impact:
         for job, took in zip(self._seated(tick)[1][there].tolist(), seconds[there].tolist(), strict=True):
             last[job] = max(last.get(job, 0.0), took)
         self.last = last
+        machines, number = self._machines
+        self.timed |= {machines[i]: tick.time for i in np.unique(number[there]).tolist()}
+        self.timed = {machine: at for machine, at in self.timed.items() if tick.time - at < TIMED}
         self.steps = {job: self.steps.get(job, now) + (now - self.steps.get(job, now)) * float(rate) for job, now in last.items()}
 
     def _seated(self, tick: Tick) -> tuple[list[str], NDArray[np.object_]]:
@@ -106,6 +120,8 @@ class Impact:
             homes = [tick.roster.key(s, "gpu") or s for s in tick.subjects]
             jobs = np.array([tick.roster.key(s, "job") for s in tick.subjects], object)
             known = self._seats = (tick.subjects, tick.roster, homes, jobs)
+            names, number = np.unique([home.partition("/")[0] for home in homes], return_inverse=True)
+            self._machines = names.tolist(), number
         return known[2], known[3]
 
     def _nodes(self, tick: Tick) -> dict[str, set[str]]:
@@ -131,14 +147,14 @@ class Impact:
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""
         costs = {f"costs#{key}": array for key, array in self.costs.snapshot().items()}
-        return {**self.memory.snapshot(), **costs, **self.stalls.snapshot(), "#steps": np.array(json.dumps(self.steps))}
+        return {**self.memory.snapshot(), **costs, **self.stalls.snapshot(), "#steps": np.array(json.dumps([self.steps, self.timed]))}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
         self.memory.restore({k: v for k, v in state.items() if k not in ("#steps", "stalls") and not k.startswith("costs#")})
         self.costs.restore({k.removeprefix("costs#"): v for k, v in state.items() if k.startswith("costs#")})
         self.stalls.restore(state)
-        self.steps = json.loads(str(state["#steps"]))
+        self.steps, self.timed = json.loads(str(state["#steps"]))
 
 
 def cost(seconds: Floats, mine: NDArray[np.bool_], job: NDArray[np.object_], usual: float) -> float:

@@ -2,7 +2,8 @@
 
 Only what differs inside one peer group at one tick teaches, so a phase of the job does not; the whole fleet teaches
 one curve together and a group its own only where many of its members carry the difference, so that no part can teach
-its own slowness. A curve has degree 0 to 3, whichever pays. What departs from the curve by more than three spreads pulls no
+its own slowness. Where parts of one machine stand in different groups they have the fleet's curve alone: what tells them
+apart must not be whose curve was drawn anew. A curve has degree 0 to 3, whichever pays. What departs from the curve by more than three spreads pulls no
 harder than three do (Huber's M-estimate by reweighted least squares; Huber, Robust Statistics, 1981, ch. 7), and only the
 moments are kept.
 """
@@ -53,6 +54,8 @@ class Learned:
         Moments of the fleet and of each group, see `kernels.compare`.
     curve : ndarray [R, G, 3] of float32
         Coefficients of load, its square and its cube.
+    common : frozenset of str
+        Metrics of which no group has a curve of its own.
     """
 
     names: tuple[str, ...]
@@ -63,6 +66,7 @@ class Learned:
     pooled: Sums
     own: Sums
     curve: NDArray[np.float32]
+    common: frozenset[str] = frozenset()
 
     def unit(self) -> NDArray[np.float32]:
         """Return origin, inverse size and bound of the loads and the grain [R, 4] for the kernel; the first loads have no bound."""
@@ -77,18 +81,20 @@ class Loads:
     def __init__(self) -> None:
         self.tables: dict[str, Learned] = {}
 
-    def lay_out(self, table: str, metrics: Mapping[str, Names], grain: NDArray[np.float32], width: int) -> None:
-        """Take the layout of a table: the metrics that have a load, the key values of their groups, and their grain."""
+    def lay_out(
+        self, table: str, metrics: Mapping[str, Names], grain: NDArray[np.float32], width: int, common: frozenset[str] = frozenset()
+    ) -> None:  # fmt: skip
+        """Take the layout of a table: the metrics that have a load, the key values of their groups, their grain, and which have but one curve."""
         old, names = self.tables.get(table), tuple(metrics)
         cells = {(name, "|".join(group)): (r, g) for r, name in enumerate(names) for g, group in enumerate(metrics[name])}
-        new = Learned(names, cells, grain, old.ticks if old else 0, *_blank(len(names), width))
+        new = Learned(names, cells, grain, old.ticks if old else 0, *_blank(len(names), width), common)
         if old is not None:
             for r, name in enumerate(names):
                 if name in old.names:
                     new.place[r], new.pooled[r] = old.place[old.names.index(name)], old.pooled[old.names.index(name)]
             fleet = curves(new.pooled, np.zeros((len(names), 1, SUMS)))[:, 0]
             for key, at in cells.items():
-                if key in old.cells:
+                if key in old.cells and key[0] not in common:
                     new.own[at], new.curve[at] = old.own[old.cells[key]], old.curve[old.cells[key]]
                 else:  # a new job's group needs not wait for what the fleet knows
                     new.curve[at] = fleet[at[0]]
@@ -103,6 +109,7 @@ class Loads:
         keep = 1 - 1 / min(max(a.ticks / 2, SHORTEST), LONGEST)
         a.pooled = a.pooled * keep + carried(sums.sum(axis=1))
         a.own = a.own * keep + carried(sums)
+        a.own[[name in a.common for name in a.names]] = 0.0
         if a.ticks == 1 or a.ticks % FIT == 0:
             _settle(a)
             a.curve = curves(a.pooled, a.own)

@@ -127,7 +127,8 @@ class Stand:
         self.placed[tick.table] = (new.subjects, new.of)
         self.shifts.lay_out(tick.table, tick.metrics, new.called, new.layout, new.centre.shape[1])
         loaded = {name: new.called[new.layout[m]] for m, name in enumerate(tick.metrics) if new.load[m] >= 0}
-        self.loads.lay_out(tick.table, loaded, _grain(new)[new.load >= 0], new.centre.shape[1])
+        common = frozenset(name for name, wide in zip(tick.metrics, new.wide, strict=True) if wide)
+        self.loads.lay_out(tick.table, loaded, _grain(new)[new.load >= 0], new.centre.shape[1], common)
         return new, moved
 
     def snapshot(self) -> dict[str, NDArray[Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -143,3 +145,40 @@ def test_a_node_that_lost_a_bond_member_and_a_gpu_that_corrects_errors_are_told_
     found = run.play(nodes, dict.fromkeys(slow, 2.1), 60, said)
     felt = {f.subject for f in found[-4:] if state_of(f) == "gray"}
     assert felt == {guilty}
+
+
+# -- drives -------------------------------------------------------------------------------------------------------------
+
+
+def drive(time: int) -> Evidence:
+    return Evidence([Finding(time, "n1/nvme0", "service", "became", 50.0, "slow_drive", "", "drive_latency_seconds", 3e-4, 1e-4, since=time)])
+
+
+def reading(slow: dict[int, float]) -> list[Finding]:
+    """Return what a slow drive costs ranks of which some are slow once it is known."""
+    run = Run()
+    rows = [RosterRow("n1/nvme0", "drive", keys={"node": "n1"})]
+
+    def make(time: int, seconds: dict[int, float]) -> Tick:
+        tick = ranks(time, seconds)
+        keys = [{"job": "job:1", "role": "", "gpu": f"n{1 + k // 3}/gpu{k % 3}", "node": f"n{1 + k // 3}"} for k in range(8)]
+        told = [RosterRow(n, "rank", keys=of) for n, of in zip(RANKS, keys, strict=True)]
+        return replace(tick, roster=Roster(rows + told).at(0))
+
+    run.play(make, {}, 60)
+    found: list[Finding] = []
+    for _ in range(60):
+        seen = make(run.time, {})
+        run.costs.hear(drive(run.time), replace(seen, table="drive"))
+        found = run.play(make, slow, 1) or found
+    return found
+
+
+def test_a_slow_drive_is_gray_when_all_ranks_of_its_machine_are_late() -> None:
+    last = reading(dict.fromkeys(range(3), 2.1))[-1]
+    assert (last.subject, last.mode, state_of(last)) == ("n1/nvme0", "slow_drive", "gray")
+    assert last.felt == pytest.approx(0.1 / 2.3, rel=0.1)
+
+
+def test_a_slow_drive_beside_one_late_rank_is_felt_by_nobody() -> None:
+    assert max(f.felt for f in reading({2: 2.3})) < 0.01

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -72,3 +74,16 @@ def test_a_pause_changes_nothing() -> None:
     other.restore(one.snapshot())
     finding = late("n0/gpu3", 2.5, 2.0)
     assert felt(2.4, finding, one).felt == felt(2.4, finding, other).felt
+
+
+@pytest.mark.parametrize(("drive", "state"), [("n0/nvme1", "masked"), ("n7/nvme0", "gray")])
+def test_a_slow_drive_is_felt_by_nobody_unless_ranks_say_so_or_none_are_timed(drive: str, state: str) -> None:
+    stand, impact, rank = Stand(Catalogue.load()), Impact(), ticks(2.0, 3)
+    for tick in rank:
+        impact.step(Evidence(), tick, stand.step(tick))
+    seen = replace(rank[-1], table="drive", time=rank[-1].time + 5 * S)
+    slow = Finding(seen.time, drive, "service", "became", 50.0, "slow_drive", metric="drive_latency_seconds", value=3e-4, expected=1e-4)
+    other = Impact()
+    other.restore(impact.snapshot())
+    assert [state_of(f) for i in (impact, other) for f in i.before(Evidence([slow]), seen)] == [state, state]
+    assert [state_of(f) for f in impact.before(Evidence([slow]), replace(seen, time=seen.time + 600 * S))] == ["gray"]

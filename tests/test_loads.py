@@ -240,3 +240,19 @@ def test_an_unknown_load_explains_nothing() -> None:
     values[:, 1] = np.nan
     none, _ = stood(DRIVE, values, view)
     assert np.isfinite(none).all()
+
+
+def test_groups_with_one_curve_in_common_have_none_of_their_own() -> None:
+    rng = np.random.default_rng(3)
+    u = rng.normal(0, 1, (2, 64))
+    sums = np.stack([loads.moments(u[0], 2 * u[0]), loads.moments(u[1], -u[1])])[None]
+    curves = {}
+    for common in (frozenset(), frozenset({"t"})):
+        memory = loads.Loads()
+        memory.lay_out("drive", {"t": (("a",), ("b",))}, np.ones(1, np.float32), 2, common)
+        for _ in range(32):
+            memory.learn("drive", sums)
+        curves[bool(common)] = memory.tables["drive"].curve
+    assert not np.array_equal(curves[False][0, 0], curves[False][0, 1])
+    assert np.array_equal(curves[True][0, 0], curves[True][0, 1])
+    assert curves[True].any()

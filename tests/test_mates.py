@@ -59,3 +59,12 @@ def test_a_machine_with_a_crowd_of_drives_keeps_to_itself() -> None:
     _, many = grouped(tick(np.full(32, 1e-4), per_node=8), ("node",))
     assert few == (("batch:sku=a,slot=0",), ("batch:sku=a,slot=1",))
     assert many == tuple((f"n{n:02d}",) for n in range(4))
+
+
+def test_the_parts_of_a_pair_share_one_curve_of_load() -> None:
+    """Were a slot to have its own curve, a pair at rest among busy ones would part whenever that curve is drawn anew."""
+    stand = Stand(Catalogue.load())
+    stand.step(tick(np.full(32, 1e-4)))
+    assert "drive_latency_seconds" in stand.loads.tables["drive"].common
+    stand.step(tick(np.full(32, 1e-4), per_node=8, time=20 * S))
+    assert "drive_latency_seconds" not in stand.loads.tables["drive"].common
