@@ -95,7 +95,7 @@ def _fault(name: str, severity: str, state: str, says: str, hold: str, **labels:
     more = "".join(f", {k}" for k in labels)
     subject, mode = (ABOUT.format(x) for x in ("subject", "mode"))
     text = f"{mode or 'unknown'}: open the incident's dashboard, or ask grayscope for incident {{{{ $labels.incident }}}}."
-    return Rule(name, EACH.format(more=more, where=where), hold, severity, f"{subject} {says}", text, f"{mode}.md")
+    return Rule(name, EACH.format(more=more, where=where), hold, severity, f"{subject} {says}", text, f"{mode}.md", labels)
 
 
 FAULTS = (
