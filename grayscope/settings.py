@@ -18,9 +18,9 @@ PREFIX = "GRAYSCOPE_"
 #: Read elsewhere, or by tests and packaging.
 FOREIGN = frozenset(
     {"CONFIG", "SHARED", "INSTALL_SERVERS", "PROMETHEUS_TOKEN", "NODE", "CELL", "LISTEN_ADDRESS", "DISABLED_COLLECTORS", "ROOT", "REDFISH_TOKEN"}
-)
-#: Sections of the file that the agent, the Kafka broker and the live pipeline read.
-SECTIONS = frozenset({"agent", "broker", "collectors", "kafka", "live"})
+) | {f"{sink}_{secret}" for sink in ("WEBHOOK", "ALERTMANAGER") for secret in ("TOKEN", "PASSWORD")}  # fmt: skip
+#: Sections of the file that the agent, the Kafka broker, the live pipeline and the sinks read.
+SECTIONS = frozenset({"agent", "broker", "collectors", "kafka", "live", "sinks"})
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -46,6 +46,8 @@ class Settings:
         Seconds within which the end of a redundancy is urgent.
     webhook_urls : tuple of str
         Receivers of the ``webhook`` sink.
+    paths : str
+        How faults reach people: ``push`` to receivers, or by ``rules`` of Prometheus or Grafana; never both, for one fault is one notification.
     dry_run : bool
         Compute and print, send nothing.
     """
@@ -58,6 +60,7 @@ class Settings:
     disabled_metrics: tuple[str, ...] = ()
     urgency_horizon: float = 14 * 86400.0
     webhook_urls: tuple[str, ...] = ()
+    paths: str = "push"
     dry_run: bool = False
 
 
@@ -123,6 +126,8 @@ def _value(key: str, raw: Any) -> Any:
     if key not in FIELDS:
         raise UsageError(f"unknown setting {key!r}: {nearest(key, FIELDS)}")
     default = FIELDS[key].default
+    if key == "paths" and raw not in ("push", "rules"):
+        raise UsageError(f"paths: expected push or rules, found {raw!r}")
     if isinstance(default, tuple):
         found = [part.strip() for part in raw.split(",") if part.strip()] if isinstance(raw, str) else raw
         if isinstance(found, (list, tuple)) and all(isinstance(x, str) for x in found):

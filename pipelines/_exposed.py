@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from grayscope.batch import Batch
 from grayscope.catalogue import Catalogue
+from grayscope.promtext import escape, families
 
 if TYPE_CHECKING:
     from grayscope.message import Message
@@ -67,7 +68,7 @@ class Exposed:
         """Return the exposition; `own` are (name, type, labels, value) of the agent itself."""
         with self._lock:
             foreign = list(self._foreign(rows, openmetrics))
-        lines = foreign + list(_families(own, openmetrics))
+        lines = foreign + list(families(own, openmetrics))
         return "\n".join([*lines, "# EOF", ""]) if openmetrics else "\n".join([*lines, ""])
 
     def _foreign(self, rows: Mapping[str, RosterRow], openmetrics: bool) -> Iterator[str]:
@@ -80,34 +81,10 @@ class Exposed:
             for subject, (value, time) in sorted(series.items()):
                 if newest - time < STALE:
                     found.append((base, kind, _labels(inner[:-1], subject, rows.get(subject)), value))
-        return _families(found, openmetrics)
-
-
-def _families(samples: Iterable[tuple[str, str, Mapping[str, str] | str, float]], openmetrics: bool) -> Iterator[str]:
-    """Yield lines, each family's together; OpenMetrics names a counter's family without ``_total``."""
-    families: dict[str, list[str]] = {}
-    kinds: dict[str, str] = {}
-    for name, kind, labels, value in samples:
-        text = labels if isinstance(labels, str) else ",".join(f'{k}="{escape(v)}"' for k, v in labels.items())
-        kinds.setdefault(name, kind)
-        families.setdefault(name, []).append(f"{name}{{{text}}} {value!r}" if text else f"{name} {value!r}")
-    for name, lines in families.items():
-        yield f"# TYPE {name.removesuffix('_total') if openmetrics else name} {kinds[name]}"
-        yield from lines
+        return families(found, openmetrics)
 
 
 def _labels(inner: str, subject: str, row: RosterRow | None) -> str:
     keys = row.keys if row is not None else {}
     told = [f'{theirs}="{escape(keys[ours])}"' for ours, theirs in LABELS.items() if keys.get(ours)]
     return ",".join([*([inner] if inner else []), f'subject="{escape(subject)}"', *told])
-
-
-def escape(text: str) -> str:
-    r"""Return a label value that cannot end its quotes; bounded.
-
-    Examples
-    --------
-    >>> print(escape('a"b\\c\n'))
-    a\"b\\c\n
-    """
-    return text[:256].replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

@@ -28,7 +28,7 @@ class Watched:
 
 def watch(
     collectors: Sequence[Collector], engine: Engine, sinks: Sequence[Sink], writer: Broker | None, rounds: int | None, wait: Callable[[], bool], *,
-    clock: Callable[[], float] = time.time, tell: Callable[[str], None] = lambda _: None,
+    clock: Callable[[], float] = time.time, tell: Callable[[str], None] = lambda _: None, turned: Callable[[float], None] = lambda _: None,
 ) -> Watched:  # fmt: skip
     """Look, judge and send, round after round; returns what was seen.
 
@@ -49,6 +49,8 @@ def watch(
         Seconds since 1970, for heartbeats.
     tell : callable
         Told once per outage of a collector.
+    turned : callable
+        Told after each round how many seconds the latest tick took.
     """
     from grayscope import plugins
     from grayscope.event import heartbeat
@@ -64,6 +66,7 @@ def watch(
                 round_.take([heartbeat(int(clock() * 1e6))])
                 round_.seen.rounds += 1
                 _complain(collectors, told, tell)
+                turned(round_.seconds)
     except KeyboardInterrupt:
         pass
     finally:
@@ -78,6 +81,7 @@ class _Round:
         self.engine, self.sinks, self.writer, self.broker = engine, sinks, writer, broker
         self.seen = Watched()
         self._incidents: set[str] = set()
+        self.seconds = 0.0  # that the latest tick took
 
     def take(self, messages: Iterable[Message]) -> None:
         for message in messages:
@@ -85,13 +89,18 @@ class _Round:
         for message in self.broker.receive():
             if self.writer is not None:
                 self.writer.send(message)
+            began, ticks = time.perf_counter(), self.engine.counts["ticks"]
             self._send(self.engine.step(message))
+            if self.engine.counts["ticks"] > ticks:
+                self.seconds = (time.perf_counter() - began) / (self.engine.counts["ticks"] - ticks)
 
     def _send(self, output: Output) -> None:
         self._incidents |= {i.id for i in output.incidents}
         self.seen.rows, self.seen.incidents = self.engine.counts["rows"], len(self._incidents)
-        if output.alerts:
-            for sink in self.sinks:
+        for sink in self.sinks:
+            if hasattr(sink, "see"):
+                sink.see(output, self.engine, "")
+            if output.alerts:
                 sink.send(output.alerts)
 
     def close(self) -> None:

@@ -54,7 +54,7 @@ def command(
     options = {} if trace is not None else kafka_options(config, {"bootstrap_servers": servers})
     if "bootstrap_servers" in options and out is not None:
         raise UsageError("--out: what is said goes to Kafka; grayscope record and replay make a results directory of it")
-    sinks = sinks_from(settings, as_json=as_json, webhooks=webhooks)
+    sinks = sinks_from(settings, as_json=as_json, webhooks=webhooks, path=config)
     health = Health(sinks)
     with stopping() as stop, ExitStack() as stack:
         for sink in sinks:

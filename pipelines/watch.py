@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ._livepages import Health
 from ._pace import Pace, stopping
 from ._rounds import watch
+from ._serving import Serving
+from ._sinks import sinks_from
 
 if TYPE_CHECKING:
-    from grayscope.alert import Sink
     from grayscope.message import Broker
 
 
@@ -24,11 +27,12 @@ if TYPE_CHECKING:
 @click.option("--record", type=click.Path(path_type=Path), help="Also write everything to a new trace, for replay.")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file.")
 @click.option("--webhook", "webhooks", multiple=True, help="Post alerts to this URL; may be repeated.")
+@click.option("--listen", help="host:port of /metrics, /healthz and /readyz.")
 @click.option("--json", "as_json", is_flag=True, help="Alerts as JSON lines.")
 @click.option("--once", "rounds", type=click.IntRange(min=1), metavar="N", help="Stop after N looks instead of at Ctrl-C.")
 def command(
     urls: Sequence[str], is_server: bool, interval: str, timeout: str, record: Path | None, config: Path | None, webhooks: Sequence[str],
-    as_json: bool, rounds: int | None,
+    listen: str | None, as_json: bool, rounds: int | None,
 ) -> None:  # fmt: skip
     """Look at every URL once per interval and print alerts as they come; stop with Ctrl-C.
 
@@ -37,6 +41,7 @@ def command(
       grayscope watch --url http://n017:9400/metrics
       grayscope watch --url http://n017:9400 --url http://n018:9400 --record mytrace
       grayscope watch --prometheus --url http://prometheus:9090 --interval 30s --json
+      grayscope watch --url http://n017:9400 --listen 127.0.0.1:28481
     """
     from grayscope import assembly, plugins
     from grayscope.catalogue import Catalogue
@@ -49,12 +54,17 @@ def command(
     collectors = [plugins.collector(name, url, timeout=limit) for url in urls]
     # Every table ticks with the looks, whatever it is called.
     engine = assembly.engine(settings, periods=dict.fromkeys(Catalogue.load().tables, round(every * 1e6)))
-    receivers = () if settings.dry_run else (*settings.webhook_urls, *webhooks)
-    sinks: list[Sink] = [plugins.sink("listing", as_json=as_json), *(plugins.sink("webhook", url) for url in receivers)]
+    sinks = sinks_from(settings, as_json=as_json, webhooks=webhooks, path=config)
     recorder = recording(record, settings.cluster, every) if record is not None else None
     click.echo(f"watching {', '.join(shorten(u) for u in urls)} every {every:g} s; Ctrl-C stops", err=True)
-    with stopping() as stop:
-        seen = watch(collectors, engine, sinks, recorder, rounds, Pace(every, stop), tell=lambda text: click.echo(f"grayscope: {text}", err=True))
+    health = Health(sinks, still=max(120.0, 3 * every))
+    with stopping() as stop, ExitStack() as stack:
+        if listen:
+            click.echo(f"listening on {stack.enter_context(Serving(listen, health.page)).url}", err=True)
+        seen = watch(
+            collectors, engine, sinks, recorder, rounds, Pace(every, stop), tell=lambda text: click.echo(f"grayscope: {text}", err=True),
+            turned=lambda seconds: health.turn({"grayscope_tick_duration_seconds": seconds, "grayscope_lag_messages": 0.0}, ready=True),
+        )  # fmt: skip
     click.echo(f"stopped: {seen}", err=True)
 
 
