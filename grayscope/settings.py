@@ -17,8 +17,23 @@ from grayscope.plugins import nearest
 PREFIX = "GRAYSCOPE_"
 #: Read elsewhere, or by tests and packaging.
 FOREIGN = frozenset(
-    {"CONFIG", "SHARED", "INSTALL_SERVERS", "PROMETHEUS_TOKEN", "NODE", "CELL", "LISTEN_ADDRESS", "DISABLED_COLLECTORS", "ROOT", "REDFISH_TOKEN",
-     "GRAFANA_URL", "GRAFANA_TOKEN", "GRAFANA_TOKEN_FILE", "TEST_GRAFANA_URL", "TEST_GRAFANA_TOKEN"}
+    {
+        "CONFIG",
+        "SHARED",
+        "INSTALL_SERVERS",
+        "PROMETHEUS_TOKEN",
+        "NODE",
+        "CELL",
+        "LISTEN_ADDRESS",
+        "DISABLED_COLLECTORS",
+        "ROOT",
+        "REDFISH_TOKEN",
+        "GRAFANA_URL",
+        "GRAFANA_TOKEN",
+        "GRAFANA_TOKEN_FILE",
+        "TEST_GRAFANA_URL",
+        "TEST_GRAFANA_TOKEN",
+    }
 )
 #: Sections of the file that the agent, the Kafka broker and the live pipeline read.
 SECTIONS = frozenset({"agent", "broker", "collectors", "kafka", "live"})

@@ -51,7 +51,9 @@ def files(out: Path, path: str | None, folder: str) -> None:
 
 @command.command()
 @click.option("--url", envvar="GRAYSCOPE_GRAFANA_URL", required=True, help="Grafana's start page; also GRAYSCOPE_GRAFANA_URL.")
-@click.option("--token", default="", help="Token of a service account (role Editor). Better in GRAYSCOPE_GRAFANA_TOKEN or a file: command lines are seen by all.")
+@click.option(
+    "--token", default="", help="Token of a service account (role Editor). Better in GRAYSCOPE_GRAFANA_TOKEN or a file: command lines are seen by all."
+)
 @click.option("--token-file", envvar="GRAYSCOPE_GRAFANA_TOKEN_FILE", default="", help="File that holds the token; also GRAYSCOPE_GRAFANA_TOKEN_FILE.")
 @click.option("--ca", default="", help="File with the certificates to trust.")
 @click.option("--timeout", type=click.FloatRange(0.1, 600), default=10.0, show_default=True, help="Seconds to wait for an answer.")

@@ -134,6 +134,20 @@ class Contract(ThreadingHTTPServer):
         return None
 
 
+#: What the state answers to.
+HANDLERS = {
+    "GET /api/health": "health", "GET /api/datasources": "listed", "GET /api/datasources/uid/{uid}/health": "well",
+    "GET /api/folders/{folder_uid}": "folder", "POST /api/folders": "new_folder",
+    "GET /api/dashboards/uid/{uid}": "board", "GET /api/dashboards/uid/{uid}/versions": "versions", "POST /api/dashboards/db": "save",
+    "DELETE /api/dashboards/uid/{uid}": "gone",
+    "GET /api/annotations": "found", "POST /api/annotations": "note", "PATCH /api/annotations/{annotation_id}": "patch",
+    "DELETE /api/annotations/{annotation_id}": "unnote",
+    "GET /api/v1/provisioning/alert-rules/{UID}": "rule", "POST /api/v1/provisioning/alert-rules": "new_rule",
+    "PUT /api/v1/provisioning/alert-rules/{UID}": "put_rule", "DELETE /api/v1/provisioning/alert-rules/{UID}": "no_rule",
+    "GET /api/v1/provisioning/contact-points": "contacts", "POST /api/v1/provisioning/contact-points": "new_contact",
+}  # fmt: skip
+
+
 class State:
     """What a Grafana remembers, as far as it matters here."""
 
@@ -149,20 +163,8 @@ class State:
         self.numbers: Iterator[int] = iter(range(1, 1 << 30))
 
     def answer(self, what: str, ids: list[str], query: dict[str, list[str]], body: Any) -> Answer:
-        found: Callable[..., Answer] | None = getattr(self, self.HANDLERS.get(what, ""), None)
+        found: Callable[..., Answer] | None = getattr(self, HANDLERS.get(what, ""), None)
         return found(ids, query, body) if found else (500, {"message": f"{what}: not kept by this test server"})
-
-    HANDLERS = {
-        "GET /api/health": "health", "GET /api/datasources": "listed", "GET /api/datasources/uid/{uid}/health": "well",
-        "GET /api/folders/{folder_uid}": "folder", "POST /api/folders": "new_folder",
-        "GET /api/dashboards/uid/{uid}": "board", "GET /api/dashboards/uid/{uid}/versions": "versions", "POST /api/dashboards/db": "save",
-        "DELETE /api/dashboards/uid/{uid}": "gone",
-        "GET /api/annotations": "found", "POST /api/annotations": "note", "PATCH /api/annotations/{annotation_id}": "patch",
-        "DELETE /api/annotations/{annotation_id}": "unnote",
-        "GET /api/v1/provisioning/alert-rules/{UID}": "rule", "POST /api/v1/provisioning/alert-rules": "new_rule",
-        "PUT /api/v1/provisioning/alert-rules/{UID}": "put_rule", "DELETE /api/v1/provisioning/alert-rules/{UID}": "no_rule",
-        "GET /api/v1/provisioning/contact-points": "contacts", "POST /api/v1/provisioning/contact-points": "new_contact",
-    }  # fmt: skip
 
     def health(self, *_: Any) -> Answer:
         return 200, {"database": "ok", "version": "12.0.0", "commit": "0"}
@@ -207,7 +209,9 @@ class State:
             return 412, {"status": "version-mismatch", "message": "The dashboard has been changed by someone else"}
         number = past[-1]["version"] + 1 if past else 1
         data |= {"id": past[-1]["data"]["id"] if past else next(self.numbers), "version": number}
-        past.append({"version": number, "message": body.get("message", ""), "created": "2026-01-05T00:00:00Z", "createdBy": "tester", "data": data, "folder": folder})
+        past.append(
+            {"version": number, "message": body.get("message", ""), "created": "2026-01-05T00:00:00Z", "createdBy": "tester", "data": data, "folder": folder}
+        )
         return 200, {"id": data["id"], "uid": data["uid"], "status": "success", "title": data["title"], "url": f"/d/{data['uid']}", "version": number}
 
     def gone(self, ids: list[str], *_: Any) -> Answer:
@@ -288,7 +292,20 @@ class Handler(BaseHTTPRequestHandler):
         who = self.headers.get("Authorization", "")
         return self.say(*self.server.answer(self.command, parts.path, urllib.parse.parse_qs(parts.query), body, who))
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
+    def do_GET(self) -> None:
+        self.handle_any()
+
+    def do_POST(self) -> None:
+        self.handle_any()
+
+    def do_PUT(self) -> None:
+        self.handle_any()
+
+    def do_PATCH(self) -> None:
+        self.handle_any()
+
+    def do_DELETE(self) -> None:
+        self.handle_any()
 
     def fail(self, fault: Fault) -> None:
         if isinstance(fault.what, int):

@@ -108,6 +108,6 @@ def test_an_odd_answer_is_named(server: Server, contract: Contract) -> None:
 
 def test_nobody_there() -> None:
     server = Server("http://127.0.0.1:1", timeout=1.0)
-    with pytest.raises(GrayscopeError, match="127.0.0.1:1"):
+    with pytest.raises(GrayscopeError, match=r"127\.0\.0\.1:1"):
         server.ask("GET", "/health")
     server.close()
