@@ -16,9 +16,11 @@ from grayscope.plugins import nearest
 
 PREFIX = "GRAYSCOPE_"
 #: Read elsewhere, or by tests and packaging.
-FOREIGN = frozenset(
-    {"CONFIG", "SHARED", "INSTALL_SERVERS", "PROMETHEUS_TOKEN", "NODE", "CELL", "LISTEN_ADDRESS", "DISABLED_COLLECTORS", "ROOT", "REDFISH_TOKEN"}
-) | {f"{sink}_{secret}" for sink in ("WEBHOOK", "ALERTMANAGER") for secret in ("TOKEN", "PASSWORD")}  # fmt: skip
+FOREIGN = frozenset({
+    "CONFIG", "SHARED", "INSTALL_SERVERS", "PROMETHEUS_TOKEN", "NODE", "CELL", "LISTEN_ADDRESS", "DISABLED_COLLECTORS", "ROOT", "REDFISH_TOKEN",
+    "GRAFANA_URL", "GRAFANA_TOKEN", "GRAFANA_TOKEN_FILE", "TEST_GRAFANA_URL", "TEST_GRAFANA_TOKEN",
+    *(f"{sink}_{secret}" for sink in ("WEBHOOK", "ALERTMANAGER") for secret in ("TOKEN", "PASSWORD")),
+})  # fmt: skip
 #: Sections of the file that the agent, the Kafka broker, the live pipeline and the sinks read.
 SECTIONS = frozenset({"agent", "broker", "collectors", "kafka", "live", "sinks"})
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

@@ -1,10 +1,12 @@
-"""Grafana: dashboards as files that a Grafana server reads when it starts."""
+"""Grafana: dashboards put in place, through its HTTP interface or as files that it reads when it starts."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import click
+
+SIGNS = {"created": "+", "updated": "~", "same": "=", "kept": "!", "checked": "="}
 
 
 @click.group()
@@ -13,6 +15,7 @@ def command() -> None:
 
     \b
     Examples:
+      grayscope grafana apply --url http://grafana:3000 --dry-run
       grayscope grafana files --out provisioning
       grayscope grafana files --out provisioning --path /etc/grafana/provisioning
     """
@@ -44,3 +47,57 @@ def files(out: Path, path: str | None, folder: str) -> None:
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{target}: cannot be written: {error}") from error
         click.echo(f"{'=' if same else '+'} {target}")
+
+
+@command.command()
+@click.option("--url", envvar="GRAYSCOPE_GRAFANA_URL", required=True, help="Grafana's start page; also GRAYSCOPE_GRAFANA_URL.")
+@click.option(
+    "--token", default="", help="Token of a service account (role Editor). Better in GRAYSCOPE_GRAFANA_TOKEN or a file: command lines are seen by all."
+)
+@click.option("--token-file", envvar="GRAYSCOPE_GRAFANA_TOKEN_FILE", default="", help="File that holds the token; also GRAYSCOPE_GRAFANA_TOKEN_FILE.")
+@click.option("--ca", default="", help="File with the certificates to trust.")
+@click.option("--timeout", type=click.FloatRange(0.1, 600), default=10.0, show_default=True, help="Seconds to wait for an answer.")
+@click.option("--folder", default="grayscope", show_default=True, help="Title of Grafana's folder, where it is made.")
+@click.option("--datasource", default="", help="Name or uid of the Prometheus data source; the default one otherwise.")
+@click.option("--force", is_flag=True, help="Overwrite what a person changed.")
+@click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if anything changes or is kept from changing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def apply(
+    url: str, token: str, token_file: str, ca: str, timeout: float, folder: str, datasource: str, force: bool, dry_run: bool, exit_code: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Put the dashboards in place through Grafana's HTTP interface; twice is the same as once.
+
+    What a person saved there is kept and named; --force overwrites it (Grafana's history keeps it).
+
+    \b
+    Examples:
+      grayscope grafana apply --url http://grafana:3000 --dry-run
+      GRAYSCOPE_GRAFANA_TOKEN=glsa_… grayscope grafana apply --url http://grafana:3000
+      grayscope grafana apply --url https://grafana.example.org/sub --token-file /run/secrets/grafana --json
+    """
+    import dataclasses
+    import json
+    import sys
+
+    from grayscope.grafana import Server
+
+    from ._grafanaapply import Apply
+
+    server = Server(url, token=token, token_file=token_file, timeout=timeout, ca=ca)
+    steps = []
+    try:
+        for step in Apply(server, folder, datasource, force=force, dry_run=dry_run).dashboards():
+            steps.append(step)
+            if not as_json:
+                click.echo(f"{SIGNS[step.done]} {step.kind} {step.name}{f': {step.why}' if step.why else ''}")
+                for line in step.diff:
+                    click.secho(f"    {line}", fg="red" if line[0] == "-" else "green" if line[0] == "+" else None)
+    finally:
+        server.close()
+    if as_json:
+        click.echo(json.dumps({"grafana": server.url, "dry_run": dry_run, "steps": [dataclasses.asdict(s) for s in steps]}))
+    elif dry_run:
+        click.echo("nothing was written (--dry-run)")
+    if exit_code and any(s.done not in ("same", "checked") for s in steps):
+        sys.exit(1)
