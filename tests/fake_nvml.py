@@ -222,7 +222,6 @@ def h100(index: int, links: int = 18) -> FakeGpu:
     for kept in ("VOL", "AGG"):
         for kind in ("SBE", "DBE"):
             gpu.set(f"ECC_{kind}_{kept}_TOTAL", 0)
-            gpu.set(f"ECC_{kind}_{kept}_DEV", 0)
     for name in ("REMAPPED_COR", "REMAPPED_UNC", "REMAPPED_PENDING", "REMAPPED_FAILURE", "GET_GPU_RECOVERY_ACTION", "PCIE_REPLAY_COUNTER",
                  "PCIE_REPLAY_ROLLOVER_COUNTER", "PCIE_L0_TO_RECOVERY_COUNTER", "PCIE_COUNT_CORRECTABLE_ERRORS", "PCIE_COUNT_NAKS_RECEIVED",
                  "PCIE_COUNT_RECEIVER_ERROR", "PCIE_COUNT_BAD_TLP", "PCIE_COUNT_NAKS_SENT", "PCIE_COUNT_BAD_DLLP", "PCIE_COUNT_NON_FATAL_ERROR",
@@ -245,7 +244,7 @@ def h100(index: int, links: int = 18) -> FakeGpu:
         "MarginTemperature": 35, "UtilizationRates": pynvml.c_nvmlUtilization_t(100, 40),
         "MemoryInfo": pynvml.c_nvmlMemory_v2_t(total=80 << 30, reserved=1 << 29, free=10 << 30, used=(69 << 30) + (1 << 29)),
         "CurrPcieLinkWidth": 16, "CurrPcieLinkGeneration": 5, "MaxPcieLinkWidth": 16, "MaxPcieLinkGeneration": 5, "MemoryErrorCounter": 0,
-        "RowRemapperHistogram": banks, "RepairStatus": [0, 0], "SupportedEventTypes": 0x18, "SramStatus": Code(DENIED),
+        "RowRemapperHistogram": banks, "RepairStatus": [0, 0], "UnrepairableMemoryFlag_v1": 0, "SupportedEventTypes": 0x18, "SramStatus": Code(DENIED),
         "FabricInfo": {"state": 3, "cliqueId": 7, "healthMask": 0x51AA, "healthSummary": 1, "clusterUuid": (pynvml.c_uint8 * 16)(*range(16))},
     }  # fmt: skip
     return gpu

@@ -96,3 +96,64 @@ def test_splitting_rows_changes_nothing(steps: list[int], cut: int) -> None:
     rates = Rates(Catalogue.load())
     cut = min(cut, len(totals) - 1)
     assert same(increments(ECC, totals[:cut], rates=rates) + increments(ECC, totals[cut:], rates=rates), increments(ECC, totals))
+
+
+class PerCell:
+    """The rules of the module's first lines, one cell after the other."""
+
+    def __init__(self) -> None:
+        self.last: dict[tuple[str, str], float] = {}
+        self.peak: dict[tuple[str, str], float] = {}
+        self.counts = dict.fromkeys(("reset", "wrapped", "saturated"), 0)
+
+    def step(self, metric: str, subject: str, now: float) -> float:
+        """Return the increment of one cell."""
+        bits, clamps, cell = KINDS[metric][0], KINDS[metric][1], (metric, subject)
+        if now != now:
+            return NAN
+        last, self.last[cell] = self.last.get(cell), now
+        if last is None:
+            return NAN
+        found = now - last if now >= last else self._fell(cell, last, now, 2.0**bits, clamps)
+        if clamps and now == 2.0**bits - 1 and found == found:
+            self.counts["saturated"] += 1
+            return NAN
+        if found == found:
+            self.peak[cell] = max(self.peak.get(cell, found), found)
+        return found
+
+    def _fell(self, cell: tuple[str, str], last: float, now: float, modulus: float, clamps: bool) -> float:
+        around = now - last + modulus
+        if not clamps and modulus < 2.0**64 and modulus / 2 <= last < modulus and around < modulus / 2:
+            self.counts["wrapped"] += 1
+            return around
+        self.counts["reset"] += 1
+        return now if 0 <= now <= max(self.peak.get(cell, 0.0), 0.0) else NAN
+
+
+#: Width, and whether it sticks at its end.
+KINDS = {REPLAYS: (32, False), NARROW: (16, False), TINY: (8, False), SYMBOLS: (16, True), DOWNS: (8, True), ECC: (64, False)}
+TOTALS = st.one_of(
+    st.sampled_from([0, 1, 127, 128, 254, 255, 256, 2**15, 2**16 - 1, 2**16, 2**31, 2**32 - 1, 2**32, 2**53, -1]), st.integers(0, 300), st.just(NAN)
+)
+
+
+@given(st.data())
+def test_a_table_at_once_gives_the_bits_of_one_cell_at_a_time(data: st.DataObject) -> None:
+    """Subjects and metrics come and go from batch to batch, some are replaced: values and counts are those of the plain rules."""
+    rates, plain = Rates(Catalogue.load()), PerCell()
+    for _ in range(data.draw(st.integers(1, 4))):
+        metrics = tuple(data.draw(st.lists(st.sampled_from(sorted(KINDS)), min_size=1, unique=True)))
+        subjects = tuple(data.draw(st.lists(st.sampled_from("abc"), min_size=1, unique=True)))
+        shape = (data.draw(st.integers(1, 5)), len(metrics), len(subjects))
+        values = np.array(data.draw(st.lists(TOTALS, min_size=int(np.prod(shape)), max_size=int(np.prod(shape)))), np.float64).reshape(shape)
+        factors = np.array(data.draw(st.lists(st.sampled_from([1.0, 0.5, 1e-3]), min_size=len(metrics), max_size=len(metrics))))
+        found = rates.batch(Raw("t", np.arange(shape[0]), subjects, metrics, factors, values))
+        expected = [[[np.float32(plain.step(m, s, values[t, i, j]) * factors[i]) for j, s in enumerate(subjects)] for i, m in enumerate(metrics)]
+                    for t in range(shape[0])]  # fmt: skip
+        assert np.array_equal(found.values[:, : len(metrics)], np.array(expected, np.float32), equal_nan=True)
+        assert {what: rates.counts[what] for what in plain.counts} == plain.counts
+        if gone := data.draw(st.sets(st.sampled_from("abc"), max_size=2)):
+            rates.forget(gone)
+            plain.last = {cell: v for cell, v in plain.last.items() if cell[1] not in gone}
+            plain.peak = {cell: v for cell, v in plain.peak.items() if cell[1] not in gone}

@@ -66,8 +66,9 @@ def test_a_look_tells_who_is_there_then_what_they_show_in_our_units() -> None:
 
 def test_counters_travel_as_increments() -> None:
     looks = Looks(1)
-    looks.look()
     gpu = looks.nvml.gpus[0]
+    gpu.set("ECC_SBE_VOL_DEV", 0)
+    looks.look()
     gpu.set("TOTAL_ENERGY_CONSUMPTION", 9_000_000_000 + 4_200_000)
     gpu.set("PERF_POLICY_THERMAL", 2_500_000_000)
     gpu.set("ECC_SBE_VOL_DEV", 7)

@@ -122,6 +122,46 @@ def test_a_link_that_comes_up_is_asked_again() -> None:
     assert batch.values[0, batch.metrics.index("nvlink_replays_total"), batch.subjects.index("n/gpu0/nvlink1")] == 4
 
 
+class Plain(FakeNvml):
+    """A binding that does not show its library's functions."""
+
+    @property
+    def _nvmlGetFunctionPointer(self) -> Any:  # type: ignore[override]  # noqa: N802
+        raise AttributeError("_nvmlGetFunctionPointer")
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_nvmlGetFunctionPointer":
+            raise AttributeError(name)
+        return super().__getattr__(name)
+
+
+@pytest.mark.parametrize("longest", [1 << 20, 60])
+def test_a_binding_that_hides_its_functions_is_read_through_its_wrapper(longest: int) -> None:
+    said = []
+    for kind in (FakeNvml, Plain):
+        nvml, now = kind([h100(0, links=2), h100(1, links=2)]), [0.0]
+        nvml.longest = longest
+        source = plugins.collector("nvml", "n", nvml=nvml, clock=lambda now=now: now[0])
+        looks = []
+        for step in (3, 5):
+            nvml.gpus[1].set("PCIE_REPLAY_COUNTER", step)
+            now[0] += 10
+            looks += [(m.table, m.subjects, m.metrics, m.values.tobytes()) for m in source.collect() if isinstance(m, Batch)]
+        said.append((looks, source.support, source.rejected))
+    assert said[0] == said[1]
+    assert len(said[0][0]) == 6
+
+
+def test_a_gpu_that_is_gone_is_gone_through_the_wrapper_too() -> None:
+    gpu = h100(0)
+    nvml = Plain([gpu])
+    asked, out, _ = query(nvml)
+    handle = nvml.nvmlDeviceGetHandleByIndex(0)
+    gpu.lost = 15
+    with pytest.raises(pynvml.NVMLError_GpuIsLost):
+        asked.read(handle, True, out)
+
+
 ANSWERS = st.one_of(st.integers(0, 2**64 - 1), st.floats(), st.integers(-(2**31), -1), st.sampled_from([0, 1, 2, 3, 4, 10, 13, 999, 77]).map(Code))
 
 
