@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
+
 from grayscope.errors import UsageError, shorten
 
 PREFIX = "GRAYSCOPE_KAFKA_"
@@ -15,6 +17,8 @@ PREFIX = "GRAYSCOPE_KAFKA_"
 
 def kafka_options(config: Path | None, flags: Mapping[str, Any], *, cell: str = "", environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return checked options of the ``kafka`` broker; the later place wins, however it spells a name.
+
+    What is known but does nothing in the client that will be used is named once, on the standard error.
 
     Parameters
     ----------
@@ -31,7 +35,9 @@ def kafka_options(config: Path | None, flags: Mapping[str, Any], *, cell: str = 
     given = {key.removeprefix(PREFIX).lower(): value for key, value in environ.items() if key.startswith(PREFIX)}
     config = config or (Path(environ["GRAYSCOPE_CONFIG"]) if environ.get("GRAYSCOPE_CONFIG") else None)
     options = merged({"cell": cell} if cell else {}, _section(config), given, {k: v for k, v in flags.items() if v not in (None, "")})
-    kafka_settings(options)  # what is wrong is said now, not at the first message
+    settings = kafka_settings(options)  # what is wrong is said now, not at the first message
+    if settings.idle:
+        click.echo(f"grayscope: kafka: {', '.join(settings.idle)}: no effect with {settings.client}", err=True)
     return options
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from grayscope.brokers._confluentreach import connected, library, plain
@@ -68,7 +69,7 @@ class Producer:
             self.bytes -= size
             if error is not None:
                 self.broken = True
-                self._refused = self._refused or GrayscopeError(plain(error, topic, self._told))
+                self._refused = self._refused or GrayscopeError(self._why(error, topic))
 
         try:
             self._client.produce(topic, value, key, headers=headers, on_delivery=answered)
@@ -76,13 +77,25 @@ class Producer:
             return False
         except self._kafka.KafkaException as error:
             self.broken = self.broken or error.args[0].fatal()
-            raise GrayscopeError(plain(error, topic, self._told)) from error
+            raise GrayscopeError(self._why(error.args[0], topic)) from error
         return True
+
+    def _why(self, error: Any, topic: str) -> str:
+        # Who may write to no topic at all gets no number as a producer; what waits behind that is told only that it was fatal.
+        if error.name() == "CLUSTER_AUTHORIZATION_FAILED" or (error.name() == "_FATAL" and any("idempotence PID" in line for line in self._told)):
+            return refusal(29, topic)
+        return plain(error, topic, self._told)
 
     def flush(self) -> None:
         """Wait until all that was sent is acknowledged; `GrayscopeError` where something was not."""
-        left = self._client.flush(self.patience)
-        self._serve(0)
+        try:
+            left = self._client.flush(self.patience)
+            self._serve(0)
+        except self._kafka.KafkaException as error:  # no message will ever be taken from us
+            if not self.bytes and self._refused is None:
+                return  # nor was one given
+            self.broken = True
+            raise self._refused or GrayscopeError(self._why(error.args[0], ", ".join(sorted(self._seen)))) from error
         if left:
             self.broken = True
             raise GrayscopeError(f"kafka: not acknowledged within {self.patience:.0f} s: are enough replicas in sync?")
@@ -90,7 +103,8 @@ class Producer:
     def close(self) -> None:
         """Let go; what was not flushed may be lost."""
         self._client.purge()
-        self._client.flush(1.0)
+        with suppress(self._kafka.KafkaException):
+            self._client.flush(1.0)
         self._client.close()
 
     def _known(self, topic: str) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from grayscope.brokers._kafkareach import MEANING, TRIES, dialled, explain, refusal
+from grayscope.brokers._kafkareach import MEANING, TRIES, dialled, explain, looked, refusal
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.errors import GrayscopeError, MissingPackage, UsageError, shorten
 
@@ -25,7 +25,9 @@ SAYS = (
     ("Request not valid in current SASL state", MEANING["IllegalSaslState"]),
     ("SASL authentication error", MEANING["SaslAuthenticationFailed"]),
     ("certificate has expired", MEANING["certificate has expired"]),
-    ("certificate expired", MEANING["certificate has expired"]),
+    ("alert certificate expired", MEANING["ALERT_CERTIFICATE_EXPIRED"]),
+    ("alert certificate unknown", MEANING["ALERT_CERTIFICATE_UNKNOWN"]),
+    ("alert unknown ca", MEANING["ALERT_UNKNOWN_CA"]),
     ("certificate verify failed", MEANING["CERTIFICATE_VERIFY_FAILED"]),
     ("certificate required", MEANING["CERTIFICATE_REQUIRED"]),
     ("bad certificate", MEANING["BAD_CERTIFICATE"]),
@@ -84,7 +86,7 @@ def _waited(client: Any, settings: KafkaSettings, told: deque[str]) -> str:
         if waited > FIRST and (known or (why and told and waited > TRIES[0])):
             break
     client.close()
-    return why
+    return looked(why, settings) or why
 
 
 def plain(error: Any, topic: str, told: deque[str] | None = None) -> str:

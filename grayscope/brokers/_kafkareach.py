@@ -15,6 +15,7 @@ from typing import Any
 from kafka import errors
 from kafka.net.compat import KafkaNetClient
 
+from grayscope.brokers import _kafkatls
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.errors import GrayscopeError, MissingPackage, UsageError, shorten
 
@@ -28,9 +29,14 @@ REASONS = (
     ("UnsupportedSaslMechanism", "the listener does not offer this sasl.mechanism"),
     ("IllegalSaslState", "the listener takes no user and password: set security.protocol to SSL or PLAINTEXT, or use its SASL port"),
     ("certificate has expired", "the server's certificate has expired: renew it there"),
+    ("ostname mismatch", "the server's certificate is of another name: name the server in bootstrap.servers as its certificate does"),
+    ("IP address mismatch", "the server's certificate is of another name: name the server in bootstrap.servers as its certificate does"),
     ("CERTIFICATE_VERIFY_FAILED", "the server's certificate is not trusted: name its authority in ssl.ca.location, its own name in bootstrap.servers"),
     ("CERTIFICATE_REQUIRED", "the listener wants a client certificate: set ssl.certificate.location and ssl.key.location"),
     ("BAD_CERTIFICATE", "the listener wants a client certificate that it trusts: set ssl.certificate.location and ssl.key.location"),
+    ("ALERT_CERTIFICATE_UNKNOWN", "the listener does not take the client certificate of ssl.certificate.location: has it expired, does the broker trust it?"),
+    ("ALERT_UNKNOWN_CA", "the listener does not know the authority of the client certificate in ssl.certificate.location"),
+    ("ALERT_CERTIFICATE_EXPIRED", "the client certificate of ssl.certificate.location has expired: renew it"),
     ("Invalid frame length: 35", "the listener speaks TLS: set security.protocol to SSL or SASL_SSL"),
     ("UNEXPECTED_EOF_WHILE_READING", "the listener does not speak TLS: set security.protocol to PLAINTEXT, or use its TLS port"),
     ("WRONG_VERSION_NUMBER", "the listener does not speak TLS: set security.protocol to PLAINTEXT, or use its TLS port"),
@@ -39,6 +45,8 @@ REASONS = (
     ("socket disconnected", ""),
 )
 MEANING = dict(REASONS)
+#: How reasons begin that are none yet.
+HUNG_UP, SILENT = "the listener hangs up", "no answer within"
 
 
 class _Log(logging.Handler):
@@ -82,6 +90,8 @@ def reached(make: Callable[..., Any], settings: KafkaSettings, arguments: Mappin
             return make(**{**arguments, "bootstrap_timeout_ms": round(seconds * 1000), "kafka_client": opening})
         except errors.KafkaTimeoutError:
             why, known = explain(log.lines, settings)
+            if finer := looked(why, settings):
+                why, known = finer, True
             if known:
                 break
         except (errors.KafkaError, OSError) as error:
@@ -103,12 +113,9 @@ def dialled(servers: str) -> str:
     Asked first, for it is known at once, and kafka-python leaves a socket behind for every refusal.
     """
     reasons: list[str] = []
-    for server in servers.split(","):
-        host, _, port = server.strip().rpartition("://")[2].rpartition(":")
-        if not port.isdecimal():
-            host, port = server.strip().rpartition("://")[2], "9092"
+    for address in _kafkatls.addresses(servers):
         try:
-            socket.create_connection((host.strip("[]"), int(port)), DIAL).close()
+            socket.create_connection(address, DIAL).close()
         except socket.gaierror:
             reasons.append(MEANING["DNS Resolution failure"])
         except TimeoutError:
@@ -128,15 +135,25 @@ def explain(lines: Iterable[str], settings: KafkaSettings, reasons: Iterable[tup
     for mark, meaning in reasons:
         if any(mark in line for line in told):
             return meaning or _hung_up(settings), bool(meaning)  # a listener that hangs up may say more the next time
-    return f"no answer within {sum(TRIES):.0f} s: is the address right, is a firewall in between?", False
+    return f"{SILENT} {sum(TRIES):.0f} s: is the address right, is a firewall in between?", False
+
+
+def looked(why: str, settings: KafkaSettings) -> str:
+    """Return what a look of our own says beyond `why`, ``""`` where it says nothing."""
+    if why == MEANING["CERTIFICATE_VERIFY_FAILED"]:
+        seen = _kafkatls.fault(settings)
+        return next((meaning for mark, meaning in REASONS if seen and mark in seen), "")
+    if settings.protocol.endswith("PLAINTEXT") and why.startswith((HUNG_UP, SILENT)) and _kafkatls.spoken(settings.servers):
+        return MEANING["Invalid frame length: 35"]
+    return ""
 
 
 def _hung_up(settings: KafkaSettings) -> str:
     if settings.protocol == "PLAINTEXT":
-        return "the listener hangs up: it speaks TLS or wants a user, set security.protocol to SSL, SASL_SSL or SASL_PLAINTEXT"
+        return f"{HUNG_UP}: it speaks TLS or wants a user, set security.protocol to SSL, SASL_SSL or SASL_PLAINTEXT"
     if settings.protocol.startswith("SASL"):
-        return "the listener hangs up: does it offer this sasl.mechanism and know this user and password?"
-    return "the listener hangs up: it wants a user (security.protocol SASL_SSL), a client certificate, or does not know ours"
+        return f"{HUNG_UP}: does it offer this sasl.mechanism and know this user and password?"
+    return f"{HUNG_UP}: it wants a user (security.protocol SASL_SSL), a client certificate, or does not know ours"
 
 
 #: Kafka's number of a refusal, and what to do.
@@ -164,4 +181,6 @@ def refusal(number: int, topic: str) -> str:
 
 def plain(error: BaseException, topic: str) -> str:
     """Return in one line what a refused request on a topic means."""
+    if "InitProducerIdResponse: [Error 31]" in str(error):  # who may write to no topic at all gets no number as a producer
+        return refusal(29, topic)
     return refusal(getattr(error, "errno", 0), topic) or f"kafka topic {topic}: {shorten(error)}"

@@ -42,19 +42,19 @@ def mortal(server: Callable[[str, str], str], tmp_path: Path) -> Iterator[Cluste
         cluster.down()
 
 
-def options(cluster: Cluster) -> dict[str, Any]:
+@pytest.fixture(params=["kafka-python", "confluent"])
+def at(request: pytest.FixtureRequest, mortal: Cluster) -> dict[str, Any]:
+    """Make the topics; return the settings that lead there, through either client."""
+    if request.param == "confluent":
+        pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
     short = {"delivery.timeout.ms": 3000, "request.timeout.ms": 2000, "session.timeout.ms": 6000, "heartbeat.interval.ms": 1000}
-    return {"bootstrap.servers": cluster.servers, **short}
-
-
-def made(cluster: Cluster) -> dict[str, Any]:
-    with Topics(kafka_settings(options(cluster)), partitions=1) as topics:
+    found = {"bootstrap.servers": mortal.servers, "client": request.param, **short}
+    with Topics(kafka_settings(found), partitions=1) as topics:
         topics.apply(topics.changes())
-    return options(cluster)
+    return found
 
 
-def test_a_broker_killed_under_an_agent_loses_nothing_and_keeps_the_order(mortal: Cluster, tmp_path: Path) -> None:
-    at = made(mortal)
+def test_a_broker_killed_under_an_agent_loses_nothing_and_keeps_the_order(mortal: Cluster, at: dict[str, Any], tmp_path: Path) -> None:
     publisher = publishing.Publisher(lambda: Kafka(**at), Spool(tmp_path / "spool"))
     told = 0
 
@@ -84,8 +84,8 @@ def test_a_broker_killed_under_an_agent_loses_nothing_and_keeps_the_order(mortal
     assert first == sorted(first)
 
 
-def test_a_silent_broker_fills_no_memory_and_is_told_in_one_line(mortal: Cluster) -> None:
-    at, pid = made(mortal), int((mortal.folder / "n1.pid").read_text())
+def test_a_silent_broker_fills_no_memory_and_is_told_in_one_line(mortal: Cluster, at: dict[str, Any]) -> None:
+    pid = int((mortal.folder / "n1.pid").read_text())
     broker, most = Kafka(**{**at, "buffer.memory": 1 << 20, "compression.type": "none"}), 0
     said, before = "", {*threading.enumerate()}
     noise = Event(1, "n1", "kernel", "x", "y" * 100_000)
@@ -111,8 +111,7 @@ def row(i: int) -> Batch:
     return Batch("node", np.array([i * 1_000_000], np.int64), ("n1",), ("node_load1",), np.full((1, 1, 1), i, np.float32))
 
 
-def test_a_recorder_killed_in_the_middle_leaves_nothing_out(mortal: Cluster, tmp_path: Path) -> None:
-    at = made(mortal)
+def test_a_recorder_killed_in_the_middle_leaves_nothing_out(at: dict[str, Any], tmp_path: Path) -> None:
     sender = Kafka(**at)
     for i in range(200):
         sender.send(row(i))

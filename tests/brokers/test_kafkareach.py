@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import logging
-import re
-import subprocess
-import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,90 +11,11 @@ from kafka import errors
 from grayscope.brokers import _kafkareach
 from grayscope.brokers._kafkareach import explain, plain, reached
 from grayscope.brokers._kafkasettings import kafka_settings
-from grayscope.brokers.kafka import Kafka
 from grayscope.errors import GrayscopeError, MissingPackage, UsageError
-from grayscope.event import heartbeat
-from tests.kafkaserver import Cluster, needs_java
+from tests.brokers.kafkadoors import CLIENTS, said
 
 
-@pytest.fixture(scope="module")
-def guarded(server: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A node with TLS, passwords and access rules; the TLS port wants a client certificate."""
-    needs_java(server)
-    server("openssl", "openssl")
-    folder = tmp_path_factory.mktemp("guarded")
-    lines = ["listener.name.ssl.ssl.client.auth=required", "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-             "super.users=User:ANONYMOUS"]  # fmt: skip
-    (folder / "more").write_text("\n".join(lines) + "\n")
-    cluster = Cluster(folder / "run")
-    try:
-        yield cluster.up(KAFKA_TLS="1", KAFKA_PROPERTIES=str(folder / "more"))
-    finally:
-        cluster.down()
-
-
-def said(**options: Any) -> str:
-    broker = Kafka(**options)
-    try:
-        with pytest.raises(GrayscopeError) as caught:
-            broker.send(heartbeat(1))
-        broker.close()
-        return str(caught.value)
-    finally:
-        broker.close()
-        with warnings.catch_warnings():  # kafka-python drops the socket of a handshake that failed without closing it
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
-
-
-SCRAM = {"security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "grayscope"}
-
-
-@pytest.mark.slow
-def test_each_wrong_door_is_told_in_one_line(guarded: Cluster, capfd: pytest.CaptureFixture[str]) -> None:
-    ca, sasl, tls, open_ = guarded.authority, guarded.address("sasl"), guarded.address("ssl"), guarded.servers
-    cases: list[tuple[str, dict[str, Any]]] = [
-        ("user (or|and) password", {"bootstrap.servers": sasl, **SCRAM, "ssl.ca.location": ca, "sasl.password": "wrong"}),
-        (r"offer this sasl\.mechanism", {"bootstrap.servers": sasl, **SCRAM, "sasl.mechanism": "PLAIN", "ssl.ca.location": ca, "sasl.password": "x"}),
-        ("certificate is not trusted", {"bootstrap.servers": sasl, **SCRAM, "sasl.password": "grayscope-secret"}),
-        ("speaks TLS", {"bootstrap.servers": sasl}),
-        ("does not speak TLS", {"bootstrap.servers": open_, "security.protocol": "SSL", "ssl.ca.location": ca}),
-        ("client certificate", {"bootstrap.servers": tls, "security.protocol": "SSL", "ssl.ca.location": ca}),
-    ]
-    for expected, options in cases:
-        text = said(**options)
-        assert re.search(expected, text), (options, text)
-        assert "\n" not in text
-        assert len(text) < 300
-        assert "grayscope-secret" not in text
-    assert capfd.readouterr().err == ""
-
-
-@pytest.mark.slow
-def test_what_the_user_may_not_do_is_told_with_the_right_to_grant(guarded: Cluster) -> None:
-    options = {"bootstrap.servers": guarded.address("sasl"), **SCRAM, "ssl.ca.location": guarded.authority, "sasl.password": "grayscope-secret"}
-    assert "grayscope.events" in said(**options)
-    from grayscope.brokers._kafkatopics import Topics
-
-    with Topics(kafka_settings({"bootstrap.servers": guarded.servers}), partitions=1) as topics:
-        topics.apply(topics.changes())
-    assert "grant this user" in said(**options)
-    with Topics(kafka_settings(options), partitions=1) as topics, pytest.raises(GrayscopeError, match="grant this user"):
-        topics.apply(topics.changes())
-
-
-@pytest.mark.slow
-def test_a_client_certificate_opens_the_door(guarded: Cluster, tmp_path: Path) -> None:
-    tls, key, request, certificate = guarded.folder / "tls", tmp_path / "key", tmp_path / "csr", tmp_path / "crt"
-    for line in (f"req -newkey rsa:2048 -nodes -subj /CN=agent -keyout {key} -out {request}",
-                 f"x509 -req -in {request} -CA {tls}/ca.pem -CAkey {tls}/ca.key -CAcreateserial -days 1 -out {certificate}"):  # fmt: skip
-        subprocess.run(["openssl", *line.split()], check=True, capture_output=True)
-    options = {"bootstrap.servers": guarded.address("ssl"), "security.protocol": "SSL", "ssl.ca.location": guarded.authority,
-               "ssl.certificate.location": str(certificate), "ssl.key.location": str(key)}  # fmt: skip
-    text = said(**options)
-    assert "grayscope.events" in text, text  # inside: only the topic is not this user's
-
-
+@pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize(
     ("servers", "meaning"),
     [
@@ -111,8 +26,8 @@ def test_a_client_certificate_opens_the_door(guarded: Cluster, tmp_path: Path) -
         ("127.0.0.1:99999", "port"),
     ],
 )
-def test_nobody_there_is_told_at_once(servers: str, meaning: str) -> None:
-    assert meaning in said(**{"bootstrap.servers": servers})
+def test_nobody_there_is_told_at_once(servers: str, meaning: str, client: str) -> None:
+    assert meaning in said(**{"bootstrap.servers": servers, "client": client})
 
 
 @pytest.mark.parametrize(

@@ -45,3 +45,15 @@ def test_what_is_wrong_is_said_at_once(file: Path, tmp_path: Path) -> None:
         module.kafka_options(file, {}, environ={})
     with pytest.raises(UsageError, match="cannot be read"):
         module.kafka_options(tmp_path / "none", {}, environ={})
+
+
+@pytest.mark.parametrize(
+    ("client", "idle"),
+    [("kafka-python", "batch.num.messages, metrics.recording.level"), ("confluent", "metrics.enabled, metrics.recording.level")],
+)
+def test_what_does_nothing_is_named_in_one_line(client: str, idle: str, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = {"client": client, "batch.num.messages": "5", "metrics.enabled": "false", "metrics.recording.level": "INFO", "linger.ms": 9}
+    module.kafka_options(None, flags, environ={})
+    assert capsys.readouterr().err == f"grayscope: kafka: {idle}: no effect with {client}\n"
+    module.kafka_options(None, {"client": client, "linger.ms": 9}, environ={})
+    assert capsys.readouterr().err == ""
