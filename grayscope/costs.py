@@ -206,10 +206,10 @@ class Costs:
             more = float(far[s]) - usual
             if math.isfinite(more) and (n or not carried) and more > worst[1]:
                 worst = (s, more, n > 0)
-        if worst[0] >= 0 and len(mine) > 1 and (row := tick.roster.rows.get(subject)) is not None and row.table == COMMON:
-            more = sorted(float(far[s]) - self.usual.known.get(_name(tick, s), (0.0, 0))[0] for s in mine if math.isfinite(far[s]))
-            last = max((s for s in mine if math.isfinite(far[s])), key=lambda s: (float(far[s]), s))
-            return last, max(more[(len(more) - 1) // 2], 0.0), worst[2]
+        if worst[0] >= 0 and len(mine) > 1 and (part := tick.roster.rows.get(subject)) is not None and part.table == COMMON:
+            there = [s for s in mine if math.isfinite(far[s])]
+            gained = sorted(float(far[s]) - self.usual.known.get(_name(tick, s), (0.0, 0))[0] for s in there)
+            return max(there, key=lambda s: (float(far[s]), s)), max(gained[(len(gained) - 1) // 2], 0.0), worst[2]
         return worst[0], max(worst[1], 0.0), worst[2]
 
     def _cost(
