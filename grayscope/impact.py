@@ -147,14 +147,16 @@ class Impact:
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""
         costs = {f"costs#{key}": array for key, array in self.costs.snapshot().items()}
-        return {**self.memory.snapshot(), **costs, **self.stalls.snapshot(), "#steps": np.array(json.dumps([self.steps, self.timed]))}
+        told = {"#steps": np.array(json.dumps(self.steps)), "#timed": np.array(json.dumps(self.timed))}
+        return {**self.memory.snapshot(), **costs, **self.stalls.snapshot(), **told}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        self.memory.restore({k: v for k, v in state.items() if k not in ("#steps", "stalls") and not k.startswith("costs#")})
+        self.memory.restore({k: v for k, v in state.items() if k not in ("#steps", "#timed", "stalls") and not k.startswith("costs#")})
         self.costs.restore({k.removeprefix("costs#"): v for k, v in state.items() if k.startswith("costs#")})
         self.stalls.restore(state)
-        self.steps, self.timed = json.loads(str(state["#steps"]))
+        self.steps = json.loads(str(state["#steps"]))
+        self.timed = json.loads(str(state.get("#timed", "{}")))  # older states lack it
 
 
 def cost(seconds: Floats, mine: NDArray[np.bool_], job: NDArray[np.object_], usual: float) -> float:
