@@ -92,9 +92,7 @@ def belongs(new: Member, members: Mapping[str, Member]) -> bool:
 
 def _explained(effect: Member, new: Member, members: Mapping[str, Member]) -> bool:
     """Say whether a member is what another member, which has nothing to do with the new trouble, brought about."""
-    known = Modes.load().modes.get(new.mode)
-    slow = new.side == "service" and not (known and known.mechanism)
-    if slow or effect.mode not in effects(new.mode):
+    if new.side == "service" or effect.mode not in effects(new.mode):
         return False  # what is only slow may be an effect itself
     causes = (o for o in members.values() if o.subject != effect.subject and effect.mode in effects(o.mode) and related(o, effect))
     return any(not related(new, o) for o in causes)

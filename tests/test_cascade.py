@@ -93,11 +93,3 @@ def test_a_probe_that_is_only_slow_still_joins_what_is_explained() -> None:
     members = {m.subject: m for m in (slow, links)}
     assert belongs(probe, members)
     assert not belongs(spent, members)
-
-
-def test_a_fault_with_a_name_of_its_own_joins_no_other_by_a_slow_machine_both_may_explain() -> None:
-    port, slow = member("n1/nic0", "nic_errors"), member("n1", "became_slower", "gray", "service")
-    links = member("n1/gpu3", "nvlink_degrade", "gray", "service")
-    assert not belongs(links, {m.subject: m for m in (port, slow)})
-    assert belongs(links, {"n1": slow})
-    assert belongs(LATE._replace(subject="n1/gpu3"), {m.subject: m for m in (port, slow)})
