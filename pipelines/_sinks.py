@@ -5,20 +5,22 @@ from __future__ import annotations
 import inspect
 import os
 import tomllib
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grayscope import plugins
+from grayscope import __version__, plugins
 from grayscope.errors import UsageError, shorten
 from grayscope.settings import seconds
+from grayscope.sinks._posting import credentials
 
 if TYPE_CHECKING:
     from grayscope.alert import Sink
     from grayscope.settings import Settings
 
 #: Options that are durations, and those that are for tests and for us.
-DURATIONS, OURS = ("timeout", "resend", "age"), frozenset({"self", "sleep", "clock", "pauses", "stream", "as_json", "cluster"})
+DURATIONS, OURS = ("timeout", "resend", "age"), frozenset({"self", "sleep", "clock", "pauses", "stream", "as_json", "cluster", "version"})
 #: Sinks that send nothing away.
 QUIET = frozenset({"listing", "prometheus"})
 
@@ -45,14 +47,28 @@ def sinks_from(config: Settings, *, as_json: bool = False, webhooks: Sequence[st
     urls = (*config.webhook_urls, *webhooks)
     if config.paths == "rules" and (pushed := [*(n for n, (use, _) in asked.items() if use not in QUIET), *(["webhook"] if urls else [])]):
         raise UsageError(f'paths = "rules": rules carry the faults, so nothing is pushed: remove {", ".join(pushed)}, or set paths = "push"')
-    shown = next((options for use, options in asked.values() if use == "prometheus"), {})
-    page = plugins.sink("prometheus", cluster=config.cluster, **shown)
+    options = next((options for use, options in asked.values() if use == "prometheus"), {})
+    page = plugins.sink("prometheus", cluster=config.cluster, version=__version__, **options)
     named: dict[str, Sink] = {}
     if not config.dry_run:
         named |= {f"webhook{n or ''}": plugins.sink("webhook", url) for n, url in enumerate(urls)}
         named |= {name: plugins.sink(use, **options) for name, (use, options) in asked.items() if use not in QUIET}
     page.others = named
     return [plugins.sink("listing", as_json=as_json), page, *named.values()]
+
+
+def shown(config: Settings, path: Path | None) -> dict[str, Any]:
+    """Return what may be printed of the receivers: hosts and names, for addresses and options hold secrets.
+
+    Raises
+    ------
+    UsageError
+        As `sinks_from`, apart from what only making a sink would find.
+    """
+    asked = {name: _options(name, options)[0] for name, options in _sections(path).items()}
+    urls = (urllib.parse.urlsplit(credentials(url, "webhook_urls")[0]) for url in config.webhook_urls)
+    hosts = tuple(f"{u.scheme}://{u.netloc}/…" for u in urls)
+    return {"webhook_urls": hosts, **({"sinks": asked} if asked else {})}
 
 
 def _sections(path: Path | None) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ import click
 from grayscope import plugins
 from grayscope.settings import load_settings
 
+from . import _sinks
 from ._agentconfig import load_agent, shown
 
 
@@ -28,7 +29,7 @@ def command(config: Path, as_json: bool) -> None:
     agent = load_agent(config)
     for name in settings.detectors:
         plugins.load("detectors", name)
-    values = dataclasses.asdict(settings) | ({"agent": shown(agent)} if agent.broker or agent.sources else {})
+    values = dataclasses.asdict(settings) | _sinks.shown(settings, config) | ({"agent": shown(agent)} if agent.broker or agent.sources else {})
     if as_json:
         click.echo(json.dumps(values, indent=1))
         return

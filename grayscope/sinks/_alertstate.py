@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from grayscope.alert import Alert
@@ -95,6 +94,7 @@ class Alertstate:
         self.lost += not self.held.pop(key).taken
 
 
-def _rank(alert: Alert) -> tuple[bool, int]:
-    severity: Mapping[str, int] = {s: n for n, s in enumerate(SEVERITIES)}
-    return alert.firing, severity.get(alert.labels.get("severity", ""), -1)
+def _rank(alert: Alert) -> tuple[bool, int, int]:
+    """Return what comes first: what fires, the graver, and what may inhibit the others."""
+    severity, table = alert.labels.get("severity", ""), alert.labels.get("table", "")
+    return alert.firing, SEVERITIES.index(severity) if severity in SEVERITIES else -1, {"leaf": 2, "node": 1}.get(table, 0)

@@ -51,8 +51,8 @@ def wire(alert: Alert, now: float, hold: float, *, runbooks: str = "", link: str
     moment = round(now * 1e6)
     ends = max(moment, alert.starts) + round(hold * 1e6) if alert.ends is None else max(alert.starts, min(alert.ends, moment))
     words = {k: bounded(v, WORDS) for k, v in alert.annotations.items() if v and k not in PLACES}
-    if runbooks and (mode := alert.annotations.get("mode", "")):
-        words["runbook_url"] = f"{runbooks.rstrip('/')}/{urllib.parse.quote(mode, safe='')}.md"
+    if runbooks:  # the list of all pages where the mode is not known
+        words["runbook_url"] = f"{runbooks.rstrip('/')}/{urllib.parse.quote(alert.annotations.get('mode') or 'README', safe='')}.md"
     subject = urllib.parse.quote(bounded(alert.annotations.get("subject", "")), safe="")
     times = {"startsAt": utc(alert.starts), "endsAt": utc(ends)}
     return {"labels": dict(alert.labels), "annotations": words, **times, **({"generatorURL": link.replace("{subject}", subject)} if link else {})}

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from grayscope import __version__, promtext
+from grayscope import promtext
 from grayscope.alert import Alert
 from grayscope.sinks._holding import Holding
 from grayscope.sinks._series import HELP, MOST, OWN, own, series
@@ -25,6 +25,8 @@ class Prometheus:
         Label of all series.
     most : int
         Series shown of each kind that grows with the fleet: subjects that are not normal, redundancies, open incidents, coverage.
+    version : str
+        Shown as ``grayscope_build_info``.
 
     Examples
     --------
@@ -33,8 +35,8 @@ class Prometheus:
     (True, 'text/plain')
     """
 
-    def __init__(self, cluster: str = "cluster", *, most: int = MOST) -> None:
-        self.cluster, self.most = cluster, most
+    def __init__(self, cluster: str = "cluster", *, most: int = MOST, version: str = "") -> None:
+        self.cluster, self.most, self.version = cluster, most, version
         #: Numbers of whoever runs this, by the metric's full name.
         self.own: dict[str, float] = {}
         #: The other sinks by name; those that count what they sent and lost are shown.
@@ -62,7 +64,7 @@ class Prometheus:
         """Return the page and its content type."""
         with self._lock:
             numbers, cells, dropped = dict(self.own), sorted(self._cells.items()), dict[str, int]()
-            samples = [promtext.Sample("grayscope_build_info", "gauge", {"cluster": self.cluster, "version": __version__}, 1.0)]
+            samples = [promtext.Sample("grayscope_build_info", "gauge", {"cluster": self.cluster, "version": self.version}, 1.0)]
             samples += [s for cell, holding in cells for s in series(holding, {"cluster": self.cluster, "cell": cell}, self.most, dropped)]
         samples += [promtext.Sample("grayscope_series_not_shown", "gauge", {"cluster": self.cluster, "kind": k}, float(n)) for k, n in sorted(dropped.items())]
         for name, sink in self.others.items():

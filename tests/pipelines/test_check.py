@@ -56,3 +56,17 @@ def test_the_agents_sections_are_checked_and_shown_without_their_secrets(file: P
     file.write_text("[agent]\nperod = 3\n")
     done = CliRunner().invoke(app, ["check", str(file)])
     assert "did you mean 'period'?" in str(done.exception)
+
+
+def test_sinks_are_checked_and_their_secrets_are_not_shown(tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text('webhook_urls = ["https://ann:s3cret@hooks.example/T0/s3cret?k=s3cret"]\n[sinks.alertmanager]\nurls = ["http://a"]\ntoken = "s3cret"\n')
+    for flags in ([], ["--json"]):
+        told = CliRunner().invoke(app, ["check", str(config), *flags])
+        assert told.exit_code == 0, told.output
+        assert "hooks.example" in told.output
+        assert "alertmanager" in told.output
+        assert "s3cret" not in told.output
+    config.write_text('[sinks.alertmanager]\nurl = "s3cret"\n')
+    with pytest.raises(UsageError, match="unknown option 'url'"):
+        CliRunner().invoke(app, ["check", str(config)], catch_exceptions=False)

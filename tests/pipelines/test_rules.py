@@ -119,7 +119,7 @@ def test_own_health_is_told_when_it_is_bad_and_only_then(server: Callable[[str, 
         "GrayscopeRejects ticket ": "5 in 15 minutes; they are kept aside with the reason.",
         "GrayscopeAlertsLost page ": HEALTH[7].description,
     }
-    words = {k: {"summary": s, "description": long[k], "runbook_url": f"{BASE}/grayscope.md{a}"} for k, (s, a) in said.items()}
+    words = {k: {"summary": s, "description": long[k], "runbook_url": f"{BASE}/own/health.md{a}"} for k, (s, a) in said.items()}
     check(server("promtool", "prometheus"), written(tmp_path), CASES, words)
 
 
@@ -131,7 +131,11 @@ def test_faults_are_told_once_each_by_severity_and_urgency(server: Callable[[str
     }
     about = "psu: open the incident's dashboard, or ask grayscope for incident ab."
     words = {k: {"summary": f"n1/gpu0 {text}", "description": about, "runbook_url": f"{BASE}/psu.md"} for k, text in says.items()}
-    check(server("promtool", "prometheus"), written(tmp_path, "--paths", "rules"), FAULT_CASES, words)
+    rules = written(tmp_path, "--paths", "rules")
+    check(server("promtool", "prometheus"), rules, FAULT_CASES, words)
+    nameless = {series.replace("psu", ""): value for series, value in FAULT_CASES["gray"][0].items()}
+    words = {k: {**w, "description": about.replace("psu", "mode unknown"), "runbook_url": f"{BASE}/README.md"} for k, w in words.items()}
+    check(server("promtool", "prometheus"), rules, {"nameless": (nameless, *FAULT_CASES["gray"][1:])}, words)
 
 
 def test_a_rule_that_fires_in_the_wrong_place_would_be_noticed(server: Callable[[str, str], str], tmp_path: Path) -> None:
@@ -142,6 +146,15 @@ def test_a_rule_that_fires_in_the_wrong_place_would_be_noticed(server: Callable[
 def test_every_rule_has_a_case_that_fires_and_one_that_does_not() -> None:
     firing, silent = ({alert for _, alert, _, labels in (CASES | FAULT_CASES).values() if bool(labels) == fires} for fires in (True, False))
     assert firing == silent == {r.name for r in (*HEALTH, *FAULTS)}
+
+
+def test_own_health_has_a_page_with_what_to_do() -> None:
+    page = (Path(__file__).parents[2] / "docs/runbooks/own/health.md").read_text("utf-8").lower()
+    for rule in HEALTH:
+        name, _, anchor = rule.runbook.partition("#")
+        assert name == "own/health.md"
+        assert f"## {anchor}\n" in page
+        assert rule.name.lower() in page
 
 
 def test_the_settings_say_which_and_a_wrong_word_is_named(tmp_path: Path) -> None:

@@ -142,6 +142,30 @@ def test_one_that_is_refused_does_not_hold_up_the_others(receivers: list[Receive
     assert sink.lost == 1
 
 
+def test_a_slow_one_holds_up_neither_detection_nor_the_others(receivers: list[Receiver]) -> None:
+    quick, slow = receivers
+    gate = threading.Event()
+    slow.answer = lambda _: 200 if gate.wait(30) else 500
+    sink = Alertmanager([slow.url, quick.url], timeout=20.0)
+    for n in range(50):
+        sink.send([alert(f"{n}")])
+    until(lambda: sink.instances[1].state.sent == 50)
+    assert slow.posts == []
+    gate.set()
+    until(lambda: sink.sent == 100)
+    sink.close()
+    assert len(slow.posts) <= 3, "what came meanwhile goes together"
+    assert sink.lost == 0
+
+
+def test_what_may_inhibit_others_is_told_first(receivers: list[Receiver]) -> None:
+    sink = Alertmanager(receivers[0].url)
+    sink.send([alert("a", table="gpu"), alert("b", table="node"), alert("c", "ticket", table="leaf"), alert("d", table="leaf")])
+    until(lambda: sink.sent == 4)
+    sink.close()
+    assert [x["incident"] for x in receivers[0].labels()] == ["d", "b", "a", "c"]
+
+
 def test_a_wrong_token_is_said_without_it_and_what_waits_counts_at_the_end(receivers: list[Receiver]) -> None:
     receivers[0].answer = lambda _: 401
     sink = Alertmanager(receivers[0].url.replace("//", "//ann:s3cret@"))

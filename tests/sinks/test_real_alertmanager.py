@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -19,6 +21,7 @@ import pytest
 from grayscope.alert import Alert
 from grayscope.alertrules import ROUTING
 from grayscope.sinks.alertmanager import Alertmanager
+from tests.sinks.test_posting_tls import folder  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.slow
 
@@ -60,22 +63,26 @@ class Phone:
 class Instance:
     """One process of Alertmanager; it can be killed and started again."""
 
-    def __init__(self, command: str, folder: Path, phone: Phone, *more: str) -> None:
-        folder.mkdir()
-        self.folder, self.port = folder, free_port()
+    def __init__(self, command: str, at: Path, phone: Phone, *more: str) -> None:
+        at.mkdir()
+        self.folder, self.port = at, free_port()
         hook = f"  - name: default\n    webhook_configs: [{{url: 'http://127.0.0.1:{phone.server.server_port}/'}}]\n"
         text = ROUTING.replace("  - name: default\n", hook).replace(
             "route:\n", "route:\n  group_wait: 500ms\n  group_interval: 500ms\n  repeat_interval: 1h\n", 1
         )
-        (folder / "config.yml").write_text(text)
+        (at / "config.yml").write_text(text)
         self.argv = [
-            command, f"--config.file={folder / 'config.yml'}", f"--storage.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{self.port}", *more,
+            command, f"--config.file={at / 'config.yml'}", f"--storage.path={at / 'data'}", f"--web.listen-address=127.0.0.1:{self.port}", *more,
         ]  # fmt: skip
+        self.secure: ssl.SSLContext | None = None
+        if any(x.startswith("--web.config.file=") for x in more):
+            self.secure = ssl.create_default_context()
+            self.secure.check_hostname, self.secure.verify_mode = False, ssl.CERT_NONE
         self.start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.secure else 'http'}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         with (self.folder / "log").open("a") as log:
@@ -88,8 +95,10 @@ class Instance:
 
     def ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=2) as answer:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=2, context=self.secure) as answer:
                 return bool(answer.status == 200)
+        except urllib.error.HTTPError as error:
+            return error.code == 401
         except OSError:
             return False
 
@@ -190,3 +199,19 @@ def test_a_guilty_leaf_and_a_guilty_node_speak_for_what_is_below(place: Callable
     assert sorted(phone.told()) == [("firing", x) for x in ("bare", "gpu8", "leaf", "node7")]
     states = instance.alerts()
     assert [states[x] for x in ("gpu", "port", "gpu7", "gpu8")] == ["suppressed", "suppressed", "suppressed", "active"]
+
+
+def test_tls_and_a_password(place: Callable[..., Any], folder: Path) -> None:  # noqa: F811
+    #: Of s3cret, with the fewest rounds.
+    hashed = "$2b$04$abcdefghijklmnopqrstuuLZYjhNQAOdpbzt4WxWlUHjv1wsyH5DG"
+    config = folder / "web.yml"
+    config.write_text(f"tls_server_config: {{cert_file: server.pem, key_file: server.key}}\nbasic_auth_users: {{ann: '{hashed}'}}\n")
+    phone = place(Phone)
+    instance = place(Instance, "a", phone, "--cluster.listen-address=", f"--web.config.file={config}")
+    wrong = place(Alertmanager, instance.url, ca=str(folder / "ca.pem"), user="ann", password="wrong")
+    wrong.send([alert("cd", "gpu")])
+    until(lambda: "401" in wrong.said, lambda: wrong.said)
+    sink = place(Alertmanager, instance.url, ca=str(folder / "ca.pem"), user="ann", password="s3cret")
+    sink.send([alert("ab", "gpu")])
+    until(lambda: bool(phone.calls), lambda: sink.said)
+    assert phone.told() == [("firing", "ab")]

@@ -1,0 +1,83 @@
+"""Whom we trust and who we are over TLS: a private CA, and a certificate of our own."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from grayscope.errors import Retry, UsageError
+from grayscope.sinks._posting import Access, Post
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Quiet(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Handshakes are meant to fail here."""
+
+
+@pytest.fixture(scope="module")
+def folder(server: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CA, a certificate for 127.0.0.1 and one for us."""
+    command, path = server("openssl", "openssl"), tmp_path_factory.mktemp("tls")
+    (path / "san").write_text("subjectAltName=IP:127.0.0.1\n")
+    for line in (
+        "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=ca -keyout ca.key -out ca.pem",
+        "req -newkey rsa:2048 -nodes -subj /CN=server -keyout server.key -out server.csr",
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 1 -extfile san -out server.pem",
+        "req -newkey rsa:2048 -nodes -subj /CN=us -keyout us.key -out us.csr",
+        "x509 -req -in us.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 1 -out us.pem",
+    ):
+        subprocess.run([command, *line.split()], cwd=path, check=True, capture_output=True)
+    return path
+
+
+@pytest.fixture(params=[False, True], ids=["anyone", "known clients only"])
+def place(folder: Path, request: pytest.FixtureRequest) -> Iterator[tuple[str, bool]]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem", folder / "server.key")
+    if request.param:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(folder / "ca.pem")
+    found = Quiet(("127.0.0.1", 0), Handler)
+    found.socket = context.wrap_socket(found.socket, server_side=True)
+    thread = threading.Thread(target=found.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    yield f"https://127.0.0.1:{found.server_port}/", request.param
+    found.shutdown()
+    thread.join()
+    found.server_close()
+
+
+def test_trust_and_identity(place: tuple[str, bool], folder: Path) -> None:
+    url, asks = place
+    ca, cert, key = (str(folder / x) for x in ("ca.pem", "us.pem", "us.key"))
+    Post(url, access=Access(ca=ca, cert=cert, key=key))(b"{}")
+    with pytest.raises(Retry, match=r"CERTIFICATE_VERIFY_FAILED|certificate verify failed"):
+        Post(url)(b"{}")
+    if asks:
+        with pytest.raises(Retry, match="no answer"):
+            Post(url, access=Access(ca=ca))(b"{}")
+    else:
+        Post(url, access=Access(ca=ca))(b"{}")
+
+
+def test_files_that_are_no_certificates_are_named(folder: Path) -> None:
+    for wrong in (Access(ca=str(folder / "none")), Access(ca=str(folder / "san")), Access(cert=str(folder / "us.pem"), key=str(folder / "ca.key"))):
+        with pytest.raises(UsageError, match="certificates cannot be read"):
+            Post("https://127.0.0.1:1/", access=wrong)
