@@ -59,14 +59,22 @@ def files(out: Path, path: str | None, folder: str) -> None:
 @click.option("--timeout", type=click.FloatRange(0.1, 600), default=10.0, show_default=True, help="Seconds to wait for an answer.")
 @click.option("--folder", default="grayscope", show_default=True, help="Title of Grafana's folder, where it is made.")
 @click.option("--datasource", default="", help="Name or uid of the Prometheus data source; the default one otherwise.")
+@click.option("--rules/--no-rules", "with_rules", default=True, help="Alert rules too (default), or none: for those who let Prometheus evaluate them.")
+@click.option(
+    "--paths", type=click.Choice(("push", "rules")), default="push", show_default=True, help="push: rules for grayscope's own health; rules: for faults too."
+)
+@click.option("--runbooks", default="docs/runbooks", show_default=True, help="Address under which the pages of what to do are.")
+@click.option("--contact-point", "contact", default="", help="Contact point that gets the alerts; without it Grafana's policies decide.")
+@click.option("--contact-webhook", "webhook", default="", help="Make that contact point, posting to this URL, where there is none.")
 @click.option("--force", is_flag=True, help="Overwrite what a person changed.")
 @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if anything changes or is kept from changing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def apply(
-    url: str, token: str, token_file: str, ca: str, timeout: float, folder: str, datasource: str, force: bool, dry_run: bool, exit_code: bool, as_json: bool,
+    url: str, token: str, token_file: str, ca: str, timeout: float, folder: str, datasource: str, with_rules: bool,
+    paths: str, runbooks: str, contact: str, webhook: str, force: bool, dry_run: bool, exit_code: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Put the dashboards in place through Grafana's HTTP interface; twice is the same as once.
+    """Put the dashboards and alert rules in place through Grafana's HTTP interface; twice is the same as once.
 
     What a person saved there is kept and named; --force overwrites it (Grafana's history keeps it).
 
@@ -75,19 +83,26 @@ def apply(
       grayscope grafana apply --url http://grafana:3000 --dry-run
       GRAYSCOPE_GRAFANA_TOKEN=glsa_… grayscope grafana apply --url http://grafana:3000
       grayscope grafana apply --url https://grafana.example.org/sub --token-file /run/secrets/grafana --json
+      grayscope grafana apply --url http://grafana:3000 --paths rules --contact-point oncall
     """
     import dataclasses
+    import itertools
     import json
     import sys
 
+    from grayscope.errors import UsageError
     from grayscope.grafana import Server
 
     from ._grafanaapply import Apply
+    from ._grafanarules import rules
 
+    if (contact or webhook) and not (with_rules and contact):
+        raise UsageError("--contact-webhook needs --contact-point, and both need the rules")
     server = Server(url, token=token, token_file=token_file, timeout=timeout, ca=ca)
     steps = []
     try:
-        for step in Apply(server, folder, datasource, force=force, dry_run=dry_run).dashboards():
+        to = Apply(server, folder, datasource, force=force, dry_run=dry_run)
+        for step in itertools.chain(to.dashboards(), rules(to, paths, runbooks, contact, webhook) if with_rules else ()):
             steps.append(step)
             if not as_json:
                 click.echo(f"{SIGNS[step.done]} {step.kind} {step.name}{f': {step.why}' if step.why else ''}")
