@@ -43,7 +43,7 @@ def rules(to: Apply, paths: str, runbooks: str, contact: str = "", webhook: str 
         yield _contact(to, contact, webhook)
     source = str(to.source().get("uid"))
     for rule in load_rules(paths):
-        yield _rule(to, _filled(rule, source, runbooks.rstrip("/"), contact))
+        yield _rule(to, filled(rule, source, runbooks.rstrip("/"), contact))
 
 
 def essence(rule: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +68,24 @@ def _held(text: Any) -> Any:
         return text
 
 
-def _filled(rule: dict[str, Any], source: str, runbooks: str, contact: str) -> dict[str, Any]:
+def provisioned(paths: str, source: str, runbooks: str, folder: str) -> dict[str, Any]:
+    """Return the rules as a file that Grafana reads when it starts.
+
+    Examples
+    --------
+    >>> [g["name"] for g in provisioned("rules", "prom1", "docs", "grayscope")["groups"]]
+    ['grayscope', 'grayscope faults']
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for rule in load_rules(paths):
+        made = filled(rule, source, runbooks.rstrip("/"))
+        del made["folderUID"], made["orgID"], made["annotations"][MARKED]  # such rules cannot be edited: nothing to compare with
+        groups.setdefault(made.pop("ruleGroup"), []).append(made)
+    return {"apiVersion": 1, "groups": [{"orgId": 1, "name": n, "folder": folder, "interval": "1m", "rules": found} for n, found in groups.items()]}
+
+
+def filled(rule: dict[str, Any], source: str, runbooks: str, contact: str = "") -> dict[str, Any]:
+    """Return a rule with what only the place knows: data source, runbooks, contact point; marked with what it says."""
     made: dict[str, Any] = json.loads(json.dumps(rule))
     for query in made["data"]:
         query["datasourceUid"] = query["datasourceUid"].replace("${datasource}", source)

@@ -17,7 +17,7 @@ def command() -> None:
     Examples:
       grayscope grafana apply --url http://grafana:3000 --dry-run
       grayscope grafana files --out provisioning
-      grayscope grafana files --out provisioning --path /etc/grafana/provisioning
+      grayscope grafana files --out provisioning --path /etc/grafana/provisioning --datasource prom1
     """
 
 
@@ -25,20 +25,27 @@ def command() -> None:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write; other files in it are left alone.")
 @click.option("--path", help="Where Grafana will find that folder; --out itself by default.")
 @click.option("--folder", default="grayscope", show_default=True, help="Grafana's folder for the dashboards.")
-def files(out: Path, path: str | None, folder: str) -> None:
-    """Write the dashboards and the provider that reads them; twice is the same as once."""
+@click.option("--datasource", default="", help="uid of the Prometheus data source: writes the alert rules too.")
+@click.option("--paths", type=click.Choice(("push", "rules")), default="push", show_default=True, help="Rules for grayscope's own health, or for faults too.")
+@click.option("--runbooks", default="docs/runbooks", show_default=True, help="Address under which the pages of what to do are.")
+def files(out: Path, path: str | None, folder: str, datasource: str, paths: str, runbooks: str) -> None:
+    """Write the dashboards, the provider that reads them, and with --datasource the alert rules; twice is the same as once."""
     import json
 
     from grayscope.dashboards import NAMES, load
     from grayscope.errors import UsageError
 
+    from ._grafanarules import provisioned
+
     place = f"{path.rstrip('/') if path else out.resolve()}/dashboards/grayscope"
     # JSON is YAML: quoting is right for every folder's name.
     provider = {"name": "grayscope", "folder": folder, "type": "file", "allowUiUpdates": False, "options": {"path": place}}
-    texts = {f"grayscope/{name}.json": json.dumps(load(name), sort_keys=True, indent=1) + "\n" for name in NAMES}
-    texts["grayscope.yaml"] = json.dumps({"apiVersion": 1, "providers": [provider]}, indent=1) + "\n"
+    texts = {f"dashboards/grayscope/{name}.json": json.dumps(load(name), sort_keys=True, indent=1) + "\n" for name in NAMES}
+    texts["dashboards/grayscope.yaml"] = json.dumps({"apiVersion": 1, "providers": [provider]}, indent=1) + "\n"
+    if datasource:
+        texts["alerting/grayscope.yaml"] = json.dumps(provisioned(paths, datasource, runbooks, folder), sort_keys=True, indent=1) + "\n"
     for name, text in texts.items():
-        target = out / "dashboards" / name
+        target = out / name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             same = target.is_file() and target.read_text("utf-8") == text

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from grayscope import plugins
 from grayscope.alertrules import FAULTS, HEALTH
 from grayscope.dashboards import generate_rules, load, load_rules
 from tests.grafana.conftest import Place
@@ -90,6 +92,17 @@ def test_a_contact_point_is_used_or_made_only_if_named(contract: Contract, capsy
     assert [p["name"] for p in contract.state.points] == ["oncall", "new"]
     assert not [c for c in contract.calls if "polic" in c[1]]
     assert "--contact-point" in stopped(contract, capsys, "--contact-webhook", "http://r.example")
+
+
+def test_as_files_they_say_the_same(tmp_path: Path) -> None:
+    asked = ["files", "--out", str(tmp_path), "--datasource", "prom1", "--paths", "rules", "--runbooks", "https://w.example/"]
+    assert CliRunner().invoke(plugins.load("pipelines", "grafana"), asked).exit_code == 0
+    groups = json.loads((tmp_path / "alerting" / "grayscope.yaml").read_text())["groups"]
+    written = [r for g in groups for r in g["rules"]]
+    assert [r["uid"] for r in written] == [r["uid"] for r in load_rules("rules")]
+    assert {r["data"][0]["datasourceUid"] for r in written} == {"prom1"}
+    assert all(r["annotations"]["runbook_url"].startswith("https://w.example/") for r in written)
+    assert "${" not in json.dumps(groups)
 
 
 def test_without_rules_none_is_asked_for(contract: Contract) -> None:
