@@ -9,7 +9,7 @@ PATHS = ("push", "rules")
 #: One incident each, and nothing else in its labels: whatever else is told of it may change while it fires.
 EACH = "max by (cluster, incident, severity{more}) (grayscope_incident_info{{{where}}}) == 1"
 #: What an incident is about now, asked for when the rule fires.
-ABOUT = '{{{{ with query (printf "grayscope_incident_info{{incident=%q}}" $labels.incident) }}}}{{{{ . | first | label "{0}" }}}}{{{{ end }}}}'
+ABOUT = '{{{{ with query (printf "grayscope_incident_info{{incident=%q}}" $labels.incident) }}}}{{{{ or (. | first | label "{0}") "{1}" }}}}{{{{ end }}}}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,38 +53,38 @@ def rules(paths: str = "push") -> tuple[Rule, ...]:
 HEALTH = (
     Rule(
         "GrayscopeDead", "absent(grayscope_build_info)", "5m", "page", "grayscope does not run",
-        "No detector has been scraped for 5 minutes: nothing is judged, and no fault will be told.", "grayscope.md#dead",
+        "No detector has been scraped for 5 minutes: nothing is judged, and no fault will be told.", "own/health.md#dead",
     ),
     Rule(
         "GrayscopeStill", "time() - max by (cluster, cell) (grayscope_last_tick_timestamp_seconds) > 300", "2m", "page",
         "grayscope judges nothing in {{ $labels.cluster }}, cell {{ $labels.cell }}",
-        "The newest tick is {{ $value | humanizeDuration }} old: nothing arrives, or the detector is far behind.", "grayscope.md#still",
+        "The newest tick is {{ $value | humanizeDuration }} old: nothing arrives, or the detector is far behind.", "own/health.md#still",
     ),
     Rule(
         "GrayscopeBehind", "sum by (cluster, instance) (grayscope_lag_messages) > 10000", "5m", "ticket",
-        "grayscope is behind in {{ $labels.cluster }}", "{{ $value | humanize }} messages wait to be read by {{ $labels.instance }}.", "grayscope.md#behind",
+        "grayscope is behind in {{ $labels.cluster }}", "{{ $value | humanize }} messages wait to be read by {{ $labels.instance }}.", "own/health.md#behind",
     ),
     Rule(
         "GrayscopeSlow", "max by (cluster, cell) (grayscope_tick_duration_seconds) > 5", "10m", "ticket",
-        "grayscope is slow in {{ $labels.cluster }}", "A tick takes {{ $value | humanizeDuration }}; soon it will be behind.", "grayscope.md#behind",
+        "grayscope is slow in {{ $labels.cluster }}", "A tick takes {{ $value | humanizeDuration }}; soon it will be behind.", "own/health.md#behind",
     ),
     Rule(
         "GrayscopeCoverageLost", "min by (cluster, cell, table) (grayscope_coverage_ratio) < 0.5", "15m", "ticket",
         "Telemetry of {{ $labels.table }} is missing in {{ $labels.cluster }}",
-        "Of one metric only {{ $value | humanizePercentage }} of what is expected arrives; what is not seen cannot be judged.", "grayscope.md#coverage",
+        "Of one metric only {{ $value | humanizePercentage }} of what is expected arrives; what is not seen cannot be judged.", "own/health.md#coverage",
     ),
     Rule(
         "GrayscopeUnseen", 'count by (cluster, table) (grayscope_subject_state{state="unknown"} == 1) > 0', "15m", "notice",
-        "{{ $value }} of {{ $labels.table }} in {{ $labels.cluster }} send no data", "They are neither healthy nor accused.", "grayscope.md#coverage",
+        "{{ $value }} of {{ $labels.table }} in {{ $labels.cluster }} send no data", "They are neither healthy nor accused.", "own/health.md#coverage",
     ),
     Rule(
         "GrayscopeRejects", "sum by (cluster) (increase(grayscope_rejected_messages_total[15m])) > 0", "0m", "ticket",
         "grayscope cannot read messages in {{ $labels.cluster }}", "{{ $value | humanize }} in 15 minutes; they are kept aside with the reason.",
-        "grayscope.md#rejected",
+        "own/health.md#rejected",
     ),
     Rule(
         "GrayscopeAlertsLost", "sum by (cluster, sink) (increase(grayscope_alerts_lost_total[15m])) > 0", "0m", "page",
-        "Alerts to {{ $labels.sink }} are lost in {{ $labels.cluster }}", "The receiver refused them, or did not take them in time.", "grayscope.md#lost",
+        "Alerts to {{ $labels.sink }} are lost in {{ $labels.cluster }}", "The receiver refused them, or did not take them in time.", "own/health.md#lost",
     ),
 )  # fmt: skip
 
@@ -93,9 +93,9 @@ def _fault(name: str, severity: str, state: str, says: str, hold: str, **labels:
     """Return the rule for incidents of one state and severity; labels that split it further are part of the identity."""
     where = ",".join(f'{k}="{v}"' for k, v in {"state": state, "severity": severity, **labels}.items())
     more = "".join(f", {k}" for k in labels)
-    subject, mode = (ABOUT.format(x) for x in ("subject", "mode"))
-    text = f"{mode or 'unknown'}: open the incident's dashboard, or ask grayscope for incident {{{{ $labels.incident }}}}."
-    return Rule(name, EACH.format(more=more, where=where), hold, severity, f"{subject} {says}", text, f"{mode}.md", labels)
+    subject, mode, page = (ABOUT.format(*x) for x in (("subject", "?"), ("mode", "mode unknown"), ("mode", "README")))
+    text = f"{mode}: open the incident's dashboard, or ask grayscope for incident {{{{ $labels.incident }}}}."
+    return Rule(name, EACH.format(more=more, where=where), hold, severity, f"{subject} {says}", text, f"{page}.md", labels)
 
 
 FAULTS = (

@@ -12,6 +12,7 @@ from grayscope.dashboards import uid
 SOURCE, RUNBOOKS = "${datasource}", "${runbooks}"
 #: Rules in Grafana cannot look up another series when they fire, so what a summary names is a label there.
 NAMED = ("subject", "mode")
+ASKED = re.compile(re.escape(ABOUT.format("LABEL", "OTHER")).replace("LABEL", r"(\w+)").replace("OTHER", '([^"]*)'))
 
 
 def all_rules() -> dict[str, list[Any]]:
@@ -75,6 +76,6 @@ class _Built:
 
 
 def _words(text: str) -> str:
-    for name in NAMED:
-        text = text.replace(ABOUT.format(name), f"{{{{ $labels.{name} }}}}")
+    """Return a text whose look-ups are labels: with the other word where the label is empty."""
+    text = ASKED.sub(lambda m: f"{{{{ with $labels.{m[1]} }}}}{{{{ . }}}}{{{{ else }}}}{m[2]}{{{{ end }}}}", text)
     return re.sub(r"\$value\b", "$values.A.Value", text)
