@@ -7,7 +7,7 @@ import urllib.parse
 from typing import Any, NoReturn
 
 from grayscope.errors import GrayscopeError, InputError, Retry, UsageError, shorten
-from grayscope.sinks._posting import PATIENCE, Access, RefusedError, access, credentials
+from grayscope.sinks._posting import PATIENCE, RefusedError, access, credentials
 
 ROLE = "Administration > Users and access > Service accounts"
 TODO = {
@@ -93,7 +93,7 @@ class Server:
         raise RefusedError(f"{text}: {TODO[code]}" if code in TODO else text, code) from None
 
     def _made(self) -> Any:
-        from grafana_client import GrafanaApi
+        from grafana_client.api import GrafanaApi
 
         client = GrafanaApi(host="grafana", timeout=self.timeout, user_agent="grayscope").client
         client.url = f"{self.url}/api"  # its own way of building this forgets the brackets of IPv6
@@ -114,17 +114,6 @@ class Server:
         wait = answer.headers.get("Retry-After", "")
         self._wait = min(float(wait), PATIENCE) if wait.isdecimal() else 0.0
         return answer
-
-
-def anonymous(access: Access) -> bool:
-    """Return whether nothing says who we are.
-
-    Examples
-    --------
-    >>> anonymous(Access()), anonymous(Access(token="t"))
-    (True, False)
-    """
-    return not (access.user or access.token or access.token_file)
 
 
 def _plainly(error: BaseException) -> str:

@@ -175,7 +175,7 @@ def difference(there: dict[str, Any], ours: dict[str, Any]) -> tuple[str, ...]:
     >>> difference({"id": 7, "title": "a"}, {"title": "b"})
     ('-"title": "a"', '+"title": "b"')
     """
-    texts = [json.dumps({k: v for k, v in x.items() if k not in ("id", "version")}, sort_keys=True, indent=1).splitlines() for x in (there, ours)]
-    lines = [f"{x[0]}{shorten(x[1:].strip())}" for x in list(difflib.unified_diff(*texts, n=0))[2:] if x[0] in "+-"]
+    old, new = (json.dumps({k: v for k, v in x.items() if k not in ("id", "version")}, sort_keys=True, indent=1).splitlines() for x in (there, ours))
+    lines = [f"{x[0]}{shorten(x[1:].strip())}" for x in list(difflib.unified_diff(old, new, n=0))[2:] if x[0] in "+-"]
     lines = [x for x in lines if x.rstrip(",")[1:] not in ("{", "}", "[", "]")] or lines
     return tuple(lines if len(lines) <= SHOWN else [*lines[:SHOWN], f"… {len(lines) - SHOWN} more lines"])

@@ -48,15 +48,38 @@ def generate(name: str) -> str:
     MissingPackage
         The generator is not installed.
     """
-    try:
-        from grafana_foundation_sdk.cog.encoder import JSONEncoder
-    except ModuleNotFoundError as error:
-        raise MissingPackage("dashboards are generated with grafana-foundation-sdk: pip install 'grayscope[grafana]'") from error
+    encoder = _encoder()
     with warnings.catch_warnings():  # the classic form is meant: older servers read no other
         warnings.filterwarnings("ignore", "Prefer using dashboardv2", DeprecationWarning)
         board = import_module(f"{__name__}.{name}").board().build()
-    made: dict[str, Any] = json.loads(JSONEncoder().encode(board))
+    made: dict[str, Any] = json.loads(encoder().encode(board))
     for variable in made["templating"]["list"]:  # the generator gives every variable what only intervals have
         for key in ("auto", "auto_min", "auto_count"):
             variable.pop(key, None)
     return json.dumps(made, sort_keys=True, indent=1) + "\n"
+
+
+def load_rules(paths: str = "push") -> list[dict[str, Any]]:
+    """Return the alert rules as Grafana's HTTP interface takes them: of grayscope's own health, with ``rules`` of the faults too.
+
+    Examples
+    --------
+    >>> load_rules()[0]["title"], len(load_rules("rules")) > len(load_rules())
+    ('GrayscopeDead', True)
+    """
+    found = load("rules")
+    return [*found["health"], *(found["faults"] if paths == "rules" else [])]
+
+
+def generate_rules() -> str:
+    """Return the JSON text of the alert rules; raises `MissingPackage` without the generator."""
+    encoder = _encoder()
+    return json.dumps(json.loads(encoder().encode(import_module(f"{__name__}._rules").all_rules())), sort_keys=True, indent=1) + "\n"
+
+
+def _encoder() -> Any:
+    try:
+        from grafana_foundation_sdk.cog.encoder import JSONEncoder
+    except ModuleNotFoundError as error:
+        raise MissingPackage("dashboards are generated with grafana-foundation-sdk: pip install 'grayscope[grafana]'") from error
+    return JSONEncoder

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from grayscope.dashboards import NAMES, uid
+from grayscope.dashboards import NAMES, load_rules, uid
 from grayscope.errors import GrayscopeError
 from grayscope.grafana import Server
 from tests.grafana.contract import Contract
@@ -62,6 +62,9 @@ def emptied(api: Server) -> None:
     for name in NAMES:
         with suppress(GrayscopeError):
             api.ask("DELETE", f"/dashboards/uid/{uid(name)}")
+    for rule in load_rules("rules"):
+        with suppress(GrayscopeError):
+            api.ask("DELETE", f"/v1/provisioning/alert-rules/{rule['uid']}", kind=object)
     for note in api.ask("GET", "/annotations", params={"tags": "grayscope", "limit": 1000}, kind=list):
         api.ask("DELETE", f"/annotations/{note['id']}")
     if not any(s["type"] == "prometheus" for s in api.ask("GET", "/datasources", kind=list)):

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from grayscope import plugins
 from grayscope.cli import main
-from grayscope.dashboards import NAMES, load, uid
+from grayscope.dashboards import NAMES, load, load_rules, uid
 from tests.grafana.conftest import Place
 from tests.grafana.contract import TOKEN, Contract
 
@@ -62,7 +62,8 @@ def test_in_place_once_and_twice_the_same(grafana: Place) -> None:
 
 def test_twice_writes_nothing(contract: Contract) -> None:
     applied(contract)
-    assert contract.wrote() == ["POST /api/folders"] + ["POST /api/dashboards/db"] * len(NAMES)
+    rules = ["POST /api/v1/provisioning/alert-rules"] * len(load_rules())
+    assert contract.wrote() == ["POST /api/folders"] + ["POST /api/dashboards/db"] * len(NAMES) + rules
     contract.calls.clear()
     assert "+" not in applied(contract, "--exit-code").stdout
     assert contract.wrote() == []

@@ -58,8 +58,7 @@ def test_nulls_are_no_breach(server: Server, contract: Contract) -> None:
 
 def test_a_wrong_token_is_refused_and_never_shown(contract: Contract, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("s3cret-of-file\n")
-    for given in ({"token": "s3cret-word"}, {"token_file": str(tmp_path / "token")}, {}):
-        server = Server(contract.url, **given)
+    for server in (Server(contract.url, token="s3cret-word"), Server(contract.url, token_file=str(tmp_path / "token")), Server(contract.url)):
         with pytest.raises(RefusedError, match="401") as error:
             server.ask("GET", "/folders/grayscope")
         server.close()
