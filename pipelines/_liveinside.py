@@ -32,7 +32,7 @@ class Inside:
         self.engine, self.sinks, self.health, self.cell = engine, sinks, health, cell
         self.said = Collected() if keep else None
         self.broker = plugins.broker("memory")
-        self.seconds = self.incidents = 0.0
+        self.seconds = self.last = 0.0
 
     def send(self, message: Message) -> None:
         """Take one message, as a broker would; it is judged at once, so that nothing piles up."""
@@ -48,7 +48,8 @@ class Inside:
         for message in self.receive():
             began = time.perf_counter()
             output = self.engine.step(message)
-            self.seconds += time.perf_counter() - began
+            self.last = time.perf_counter() - began
+            self.seconds += self.last
             self._tell(output)
 
     def _tell(self, output: Output) -> None:
@@ -58,7 +59,7 @@ class Inside:
         if output.alerts:
             for sink in self.sinks:
                 sink.send(output.alerts)
-        self.health.turn(numbers({self.cell: self.engine}) | {"grayscope_tick_seconds_total": self.seconds}, ready=True)
+        self.health.turn(numbers({self.cell: self.engine}) | {"grayscope_tick_seconds_total": self.seconds, "grayscope_tick_duration_seconds": self.last}, ready=True)
 
     def end(self) -> None:
         """The stream has ended: close what is open."""
@@ -74,6 +75,13 @@ def tell(sinks: Iterable[Any], cell: str, output: Output, engine: Engine) -> Non
     for sink in sinks:
         if hasattr(sink, "see"):
             sink.see(output, engine, cell)
+
+
+def leave(sinks: Iterable[Any], cell: str) -> None:
+    """Tell the sinks that follow every step that somebody else judges a cell from now on."""
+    for sink in sinks:
+        if hasattr(sink, "leave"):
+            sink.leave(cell)
 
 
 def numbers(engines: dict[str, Engine]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from grayscope.errors import GrayscopeError, UsageError
 
-from ._liveinside import numbers, tell
+from ._liveinside import leave, numbers, tell
 
 if TYPE_CHECKING:
     from grayscope.brokers._kafkalane import Lane
@@ -43,7 +43,7 @@ def worker_of(options: dict[str, Any], settings: Settings, live: LiveSettings, s
         return Lane(kafka, number, make, group=group, periods=told, checkpoint=live.checkpoint, tell=say,
                     seen=lambda cell, output, engine: tell(sinks, cell, output, engine))  # fmt: skip
 
-    return Worker(options, live.worker, lane, tell=say)
+    return Worker(options, live.worker, lane, tell=say, gone=lambda cell: leave(sinks, cell))
 
 
 def run(
@@ -96,8 +96,8 @@ def _numbers(worker: Worker, lag: int, seconds: float) -> dict[str, float]:
     lanes = worker.lanes.values()
     return {
         **numbers({f"{lane.number}/{cell}": engine for lane in lanes for cell, engine in lane.cells.engines.items()}),
-        "grayscope_lag_records": float(lag), "grayscope_turn_seconds": seconds, "grayscope_lanes": float(len(lanes)),
-        "grayscope_sequence": float(sum(lane.sequence for lane in lanes)), "grayscope_rejected_total": float(sum(lane.rejected for lane in lanes)),
+        "grayscope_lag_messages": float(lag), "grayscope_tick_duration_seconds": seconds, "grayscope_lanes": float(len(lanes)),
+        "grayscope_sequence": float(sum(lane.sequence for lane in lanes)), "grayscope_rejected_messages_total": float(sum(lane.rejected for lane in lanes)),
         "grayscope_checkpoints_total": float(sum(lane.checkpoints for lane in lanes)), "grayscope_reopened_total": float(worker.reopened),
         "grayscope_lost_stretches_total": float(sum(lane.lost for lane in lanes)), "grayscope_refused_rows_total": float(worker.refused_rows),
     }  # fmt: skip

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 #: Options that are durations, and those that are for tests and for us.
 DURATIONS, OURS = ("timeout", "resend", "age"), frozenset({"self", "sleep", "clock", "pauses", "stream", "as_json", "cluster", "version"})
-#: Sinks that send nothing away.
+#: Sinks that send nothing away, and with them those that notify nobody.
 QUIET = frozenset({"listing", "prometheus"})
+MUTE = QUIET | {"grafana"}
 
 
 def sinks_from(config: Settings, *, as_json: bool = False, webhooks: Sequence[str] = (), path: Path | None = None) -> list[Sink]:
@@ -45,7 +46,7 @@ def sinks_from(config: Settings, *, as_json: bool = False, webhooks: Sequence[st
     """
     asked = {name: _options(name, options) for name, options in _sections(path).items()}
     urls = (*config.webhook_urls, *webhooks)
-    if config.paths == "rules" and (pushed := [*(n for n, (use, _) in asked.items() if use not in QUIET), *(["webhook"] if urls else [])]):
+    if config.paths == "rules" and (pushed := [*(n for n, (use, _) in asked.items() if use not in MUTE), *(["webhook"] if urls else [])]):
         raise UsageError(f'paths = "rules": rules carry the faults, so nothing is pushed: remove {", ".join(pushed)}, or set paths = "push"')
     options = next((options for use, options in asked.values() if use == "prometheus"), {})
     page = plugins.sink("prometheus", cluster=config.cluster, version=__version__, **options)

@@ -33,17 +33,19 @@ class Worker:
         Of this worker, unique in the group, the same after a restart: then its lanes wait for it.
     lane : callable
         Makes the lane of a number: ``lane(settings, number, group)``.
+    gone : callable
+        Told of each cell that another worker judges from now on.
     """
 
     def __init__(
         self, options: dict[str, Any], name: str, lane: Callable[[KafkaSettings, int, str], Lane], *, tell: Callable[[str], None] = lambda _: None,
-        monotonic: Callable[[], float] = time.monotonic,
+        gone: Callable[[str], None] = lambda _: None, monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         defaults = {"session_timeout_ms": SESSION, "heartbeat_interval_ms": HEARTBEAT, "max_poll_interval_ms": POLL, "group_instance_id": name}
         found = kafka_settings({**options, "client": "kafka-python"})  # whose transactions the lanes are written with
         self.settings = replace(found, given={**defaults, **found.given})
         self.group = str(self.settings.given.get("group_id", f"{self.settings.topic_prefix}.live"))
-        self.lane, self.tell, self.monotonic = lane, tell, monotonic
+        self.lane, self.tell, self.gone, self.monotonic = lane, tell, gone, monotonic
         self.lanes: dict[int, Lane] = {}
         self.refused_rows = self.reopened = 0
         self.places: dict[tuple[str, int], int] = {}
@@ -103,7 +105,10 @@ class Worker:
         ours = consumer.assigned()
         both = {p for t, p in ours} if all((t, p) in ours for _, p in ours for t in self._topics) else self._split(ours)
         for number in self.lanes.keys() - both:
-            self.lanes.pop(number).close()
+            lane = self.lanes.pop(number)
+            lane.close()
+            for cell in lane.cells.engines:
+                self.gone(cell)
             self.tell(f"lane {number} has gone to another worker")
         for number in sorted(both - self.lanes.keys()):
             if self.monotonic() >= self._not_before.get(number, 0.0):
