@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -58,18 +59,30 @@ def test_partitions_added_while_we_listen_come_to_us(topics: Options, client: st
         reader.close()
 
 
-def test_a_place_that_a_short_poll_has_lost_is_taken_again(topics: Options, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = {**topics, "client": "kafka-python"}
-    sent(options, 0, 1)
-    consumer = _kafkaconsumer.Consumer(kafka_settings(options), [f"{topics['topic.prefix']}.{n}" for n in ("telemetry", "events")], "g")
-    try:
-        with monkeypatch.context() as hasty:  # what the client trips over
-            hasty.setattr(_kafkaconsumer, "POLL", 10)
+def test_a_place_that_the_client_has_lost_is_taken_again(topics: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = kafka_settings({**topics, "client": "kafka-python"})
+    sent({**topics, "client": "kafka-python"}, 0, 1)
+    # Both of what keeps the place is left out: no question before joining, and a short poll; even so it is lost only most times.
+    monkeypatch.setattr(_kafkaconsumer.Consumer, "_partitions", lambda *_: {0})
+    for number in range(12):
+        consumer = _kafkaconsumer.Consumer(settings, [settings.topic("telemetry"), settings.topic("events")], f"{settings.topic_prefix}.{number}")
+        with monkeypatch.context() as hasty:
+            hasty.setattr(_kafkaconsumer, "POLL", 1)
             end = time.monotonic() + 3
-            while time.monotonic() < end:
-                assert consumer.poll() == [], "the client no longer loses its place: this watch may go"
+            while time.monotonic() < end and not consumer._client.assignment():
+                consumer.poll()
+        if not consumer._client.assignment() and not [record for _ in range(3) for record in consumer.poll()]:
+            break
+        consumer.close()
+    else:
+        pytest.skip("the client lost its place in none of 12 groups")
+    try:
         consumer._patience = 1.0
-        found = [record for _ in range(20) for record in consumer.poll()]
+        found: list[Any] = []
+        for _ in range(20):
+            found += consumer.poll()
+            if found:
+                break
         assert len(found) == 1
         assert consumer.joined_anew >= 1
     finally:
