@@ -1,4 +1,4 @@
-"""Dcgmi: tables of ``dcgmi dmon`` and reports of ``dcgmi health --check`` as a trace."""
+"""Dcgmi: tables of ``dcgmi dmon``, reports of ``dcgmi health --check`` and of ``dcgmi diag --json`` as a trace."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from grayscope.errors import InputError
 from grayscope.event import Event
 from grayscope.tracewriter import TraceWriter
 
+from ._dcgmdiag import WORST
 from ._dcgmtext import STATES, Report, Row, Text
 from ._filed import Files, contents, stamps
 
@@ -26,7 +27,9 @@ class Dcgmi(Files):
 
     A trace needs rows: reports alone make none.
 
-    Not read: ``dcgmi diag``, ``nvlink``, ``topo`` and ``stats``.
+    A diagnosis is a word of its own: a health report does not clear what a test found, nor the other way round; the worse of both is told.
+
+    Not read: ``dcgmi diag`` as text, ``nvlink``, ``topo`` and ``stats``.
 
     Source of the format: NVIDIA/DCGM ``dcgmi/DeviceMonitor.cpp``, ``dcgmi/Health.cpp``.
 
@@ -43,6 +46,7 @@ class Dcgmi(Files):
         """Take dmon's own step where none is given."""
         self.every = self.step or DELAY
         self._states: dict[str, str] = {}
+        self._said: dict[str, dict[str, tuple[str, str]]] = {}  # subject -> check -> state, text
 
     def write(self, writer: TraceWriter, progress: Callable[[int, int], None] | None = None) -> dict[str, int]:
         """Write all files; return counts.
@@ -62,7 +66,7 @@ class Dcgmi(Files):
                 self._tell(told, node, first + (count - 1) * self.every)
                 reports += isinstance(told, Report)
             if not count:
-                raise InputError.at(path, "content", "the output of dcgmi dmon or dcgmi health --check", "neither")
+                raise InputError.at(path, "content", "the output of dcgmi dmon, dcgmi health --check or dcgmi diag --json", "none of them")
             begun[node] = first + count * self.every
             looks += count
         return {"files": len(self.paths), "looks": looks, "reports": reports, **self.filed.write(writer, self.every, progress)}
@@ -77,14 +81,18 @@ class Dcgmi(Files):
                 self.filed.add(name, {"hostname": node, "gpu": str(told.number)}, time, value)
 
     def _report(self, report: Report, node: str, time: int) -> None:
-        """Tell what changed since the last report; whom a report does not mention is healthy."""
+        """Tell what changed since the last report; whom a health report does not mention is healthy, whom a diagnosis does not was not tested."""
         said = {f"{node}/{_part(kind)}{number}": told for (kind, number), told in report.entities.items()}
-        for subject in sorted({*said, *(s for s in self._states if s.partition("/")[0] == node)}):
+        silent = () if report.check == "diag" else (s for s in self._states if s.partition("/")[0] == node)
+        for subject in sorted({*said, *silent}):
             state, text = said.get(subject, ("healthy", ""))
-            code = STATES.get(state, "")
-            if not code:
+            if state not in STATES:
                 self.filed.reject("state")
-            elif code != self._states.get(subject, "healthy"):
+                continue
+            checks = self._said.setdefault(subject, {})
+            checks[report.check] = (state, text)
+            worst, text = max(checks.values(), key=lambda told: WORST.index(told[0]))
+            if (code := STATES[worst]) != self._states.get(subject, "healthy"):
                 self._states[subject] = code
                 self.filed.tell(Event(time, subject, "health", code, f"DCGM: {text}" if text else "DCGM: healthy"))
 
