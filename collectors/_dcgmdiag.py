@@ -31,7 +31,7 @@ def diagnosed(document: Mapping[str, Any]) -> dict[Entity, tuple[str, str]]:
     >>> diagnosed({"DCGM Diagnostic": {"test_categories": [{"tests": [{"name": "memory", "results": [failed]}]}]}})
     {('GPU', 3): ('failure', 'memory: DBE')}
     """
-    body = next((document[t] for t in TITLES if isinstance(document.get(t), dict)), {})
+    body: Mapping[str, Any] = next((document[t] for t in TITLES if isinstance(document.get(t), dict)), {})
     if body.get("runtime_error"):
         raise InputError.at("dcgmi", "diag", "results of tests", shorten(body["runtime_error"], 200))
     states: dict[Entity, str] = {}

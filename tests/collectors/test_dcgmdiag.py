@@ -33,7 +33,10 @@ def test_the_worst_result_of_a_gpu_counts_and_says_why() -> None:
 
 
 def test_results_of_dcgm_3_name_one_gpu_or_several() -> None:
-    results = (("Deployment", {"gpu_ids": "0,1", "status": "PASS"}), ("Diagnostic", {"gpu_id": "1", "status": "FAIL", "warnings": "GPU 1 is slow"}))
+    results: tuple[tuple[str, dict[str, object]], ...] = (
+        ("Deployment", {"gpu_ids": "0,1", "status": "PASS"}),
+        ("Diagnostic", {"gpu_id": "1", "status": "FAIL", "warnings": "GPU 1 is slow"}),
+    )
     assert diag.diagnosed(document(*results, title="DCGM GPU Diagnostic")) == {
         ("GPU", 0): ("healthy", ""),
         ("GPU", 1): ("failure", "Diagnostic: GPU 1 is slow"),
