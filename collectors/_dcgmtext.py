@@ -10,6 +10,7 @@ from typing import Any
 
 from grayscope.errors import InputError, shorten
 
+from ._dcgmdiag import TITLES, diagnosed
 from ._dcgmnames import HEADINGS
 
 ENTITY = re.compile(r"(GPU|GPU-I|GPU-CI|Switch|NvSwitch|Link|CPU|CPU Core|Core|ConnectX) ([0-9]{1,6})", re.IGNORECASE)
@@ -30,10 +31,11 @@ class Row:
 
 @dataclass(slots=True)
 class Report:
-    """One health report: the overall state, and per (kind, number) its state and what is said about it."""
+    """One health report: the overall state, and per (kind, number) its state and what is said about it; `check` is who says it."""
 
     overall: str = ""
     entities: dict[tuple[str, int], tuple[str, str]] = field(default_factory=dict)
+    check: str = "health"
 
 
 class Text:
@@ -128,7 +130,7 @@ class Text:
 
 
 def report_of(text: str) -> Report:
-    """Return the report of ``dcgmi health --check --json``.
+    """Return the report of ``dcgmi health --check --json``, or of ``dcgmi diag --json``.
 
     Raises
     ------
@@ -144,6 +146,8 @@ def report_of(text: str) -> Report:
         found, _ = json.JSONDecoder().raw_decode(text.lstrip())
     except (ValueError, RecursionError) as error:
         raise InputError.at("dcgmi", "JSON", "a health report", shorten(error, 60)) from error
+    if isinstance(found, dict) and any(title in found for title in TITLES):
+        return Report("", diagnosed(found), "diag")
     body = found.get("body") if isinstance(found, dict) else None
     overall = body.get("Overall Health") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(overall, dict):

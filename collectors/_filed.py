@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from grayscope.catalogue import Catalogue
-from grayscope.errors import InputError
+from grayscope.errors import InputError, UsageError
 from grayscope.event import Event
 
 from ._naming import Naming
@@ -91,6 +91,43 @@ class Filed:
         for event in sorted(self.events):
             writer.event(event)
         return {**counts, **{f"rejected: {k}": n for k, n in sorted(self.rejected.items())}}
+
+
+class Files:
+    """What importers of tools' output have in common: files of one or more nodes, each stamped if it tells no time.
+
+    Parameters
+    ----------
+    paths : sequence of path
+    start, step : int, optional
+        Microseconds, of files or looks that tell no time.
+    node : str
+        Name of the node; by default each file's name up to its first dot, so that files of many nodes stay apart.
+    catalogue : Catalogue, optional
+
+    Raises
+    ------
+    UsageError
+        No file.
+    """
+
+    def __init__(
+        self, paths: Sequence[str | Path], *, start: int | None = None, step: int | None = None, node: str = "", catalogue: Catalogue | None = None
+    ) -> None:
+        self.paths = [Path(p) for p in paths]
+        if not self.paths:
+            raise UsageError(f"{type(self).__name__.lower()}: expected at least one file")
+        self.start, self.step, self.node = start, step, node
+        self.filed = Filed(node, catalogue)
+        self.rejected, self.unknown = self.filed.rejected, self.filed.unknown
+        self.begin()
+
+    def begin(self) -> None:
+        """Get ready; most have something of their own to remember."""
+
+    def of(self, path: Path) -> str:
+        """Return the node that a file is of."""
+        return self.node or path.name.partition(".")[0] or "node"
 
 
 def contents(path: Path, limit: int = LARGEST) -> bytes:

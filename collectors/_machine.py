@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
@@ -123,13 +124,25 @@ class Machine:
         return told.get("Model", ""), told.get("GPU UUID", "")
 
 
-class Source:
+class Source(ABC):
     """What the host's live collectors have in common: a root, a node, samples, and one look per `collect`.
 
     Parameters
     ----------
+    root : path
+        Where ``sys``, ``proc`` and ``dev`` are.
+    node : str
+        Name of this node, the kernel's host name by default.
+    clock : callable
+        Seconds since 1970.
+    catalogue : Catalogue, optional
     slow : float
-        Seconds from one reading to the next of what changes slowly, 0 for each look.
+        Seconds from one reading to the next of what changes slowly, on multiples of it; told again in between. 0 for each look.
+
+    Raises
+    ------
+    Unsupported
+        This machine has nothing of the kind.
     """
 
     #: Whether all of it changes slowly: the looks in between tell again what the last one found.
@@ -144,6 +157,10 @@ class Source:
         self.samples = Samples(self.machine.node, catalogue)
         self.rejected = self.tree.rejected = self.samples.rejected
         self._repeated: list[Batch] = []
+        self.begin()
+
+    def begin(self) -> None:  # noqa: B027 - who takes more arguments has a constructor
+        """See whether there is anything to look at, and get ready; `Unsupported` says what is missing."""
 
     def collect(self) -> list[Message]:
         """Look once; return roster rows where somebody is new or changed, then one batch per table, then events."""
@@ -165,6 +182,6 @@ class Source:
         values[:, [(entry := known.get(name)) is not None and entry.type == "counter" for name in batch.metrics]] *= 0
         return Batch(batch.table, batch.times, batch.subjects, batch.metrics, values)
 
+    @abstractmethod
     def look(self, now: int) -> Iterable[Message]:
         """Add what there is to see to `samples`; return events."""
-        raise NotImplementedError

@@ -1,24 +1,24 @@
-"""Dcgmi: tables of ``dcgmi dmon`` and reports of ``dcgmi health --check`` as a trace."""
+"""Dcgmi: tables of ``dcgmi dmon``, reports of ``dcgmi health --check`` and of ``dcgmi diag --json`` as a trace."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from grayscope.catalogue import Catalogue
-from grayscope.errors import InputError, UsageError
+from grayscope.errors import InputError
 from grayscope.event import Event
 from grayscope.tracewriter import TraceWriter
 
+from ._dcgmdiag import WORST
 from ._dcgmtext import STATES, Report, Row, Text
-from ._filed import Filed, contents, stamps
+from ._filed import Files, contents, stamps
 
 #: What dmon waits between two looks if it is not told otherwise.
 DELAY = 1_000_000
 LARGEST = 64 << 20
 
 
-class Dcgmi:
+class Dcgmi(Files):
     """Reads files of one or more nodes; a file may hold a long dmon, a report, or both in turn. Delivery: every row once.
 
     Neither prints a time: looks are stamped from `start` in steps of `step`, else backwards from the file's last change in dmon's
@@ -27,7 +27,9 @@ class Dcgmi:
 
     A trace needs rows: reports alone make none.
 
-    Not read: ``dcgmi diag``, ``nvlink``, ``topo`` and ``stats``.
+    A diagnosis is a word of its own: a health report does not clear what a test found, nor the other way round; the worse of both is told.
+
+    Not read: ``dcgmi diag`` as text, ``nvlink``, ``topo`` and ``stats``.
 
     Source of the format: NVIDIA/DCGM ``dcgmi/DeviceMonitor.cpp``, ``dcgmi/Health.cpp``.
 
@@ -40,16 +42,11 @@ class Dcgmi:
         Name of the node; by default each file's name up to its first dot.
     """
 
-    def __init__(
-        self, paths: Sequence[str | Path], *, start: int | None = None, step: int | None = None, node: str = "", catalogue: Catalogue | None = None
-    ) -> None:
-        self.paths = [Path(p) for p in paths]
-        if not self.paths:
-            raise UsageError("dcgmi: expected at least one file")
-        self.start, self.step, self.node = start, step or DELAY, node
-        self.filed = Filed(node, catalogue)
-        self.rejected, self.unknown = self.filed.rejected, self.filed.unknown
+    def begin(self) -> None:
+        """Take dmon's own step where none is given."""
+        self.every = self.step or DELAY
         self._states: dict[str, str] = {}
+        self._said: dict[str, dict[str, tuple[str, str]]] = {}  # subject -> check -> state, text
 
     def write(self, writer: TraceWriter, progress: Callable[[int, int], None] | None = None) -> dict[str, int]:
         """Write all files; return counts.
@@ -62,17 +59,17 @@ class Dcgmi:
         looks = reports = 0
         begun: dict[str, int] = {}
         for path, changed in zip(self.paths, stamps(self.paths, None, None), strict=True):
-            node, data, count = self.node or path.name.partition(".")[0] or "node", contents(path, LARGEST), 0
-            first = changed - (_count(path, data) - 1) * self.step if self.start is None else begun.get(node, self.start)
+            node, data, count = self.of(path), contents(path, LARGEST), 0
+            first = changed - (_count(path, data) - 1) * self.every if self.start is None else begun.get(node, self.start)
             for new, told in _told(path, data, Text(self.rejected, self.unknown)):
                 count += new
-                self._tell(told, node, first + (count - 1) * self.step)
+                self._tell(told, node, first + (count - 1) * self.every)
                 reports += isinstance(told, Report)
             if not count:
-                raise InputError.at(path, "content", "the output of dcgmi dmon or dcgmi health --check", "neither")
-            begun[node] = first + count * self.step
+                raise InputError.at(path, "content", "the output of dcgmi dmon, dcgmi health --check or dcgmi diag --json", "none of them")
+            begun[node] = first + count * self.every
             looks += count
-        return {"files": len(self.paths), "looks": looks, "reports": reports, **self.filed.write(writer, self.step, progress)}
+        return {"files": len(self.paths), "looks": looks, "reports": reports, **self.filed.write(writer, self.every, progress)}
 
     def _tell(self, told: Row | Report, node: str, time: int) -> None:
         if isinstance(told, Report):
@@ -84,14 +81,18 @@ class Dcgmi:
                 self.filed.add(name, {"hostname": node, "gpu": str(told.number)}, time, value)
 
     def _report(self, report: Report, node: str, time: int) -> None:
-        """Tell what changed since the last report; whom a report does not mention is healthy."""
+        """Tell what changed since the last report; whom a health report does not mention is healthy, whom a diagnosis does not was not tested."""
         said = {f"{node}/{_part(kind)}{number}": told for (kind, number), told in report.entities.items()}
-        for subject in sorted({*said, *(s for s in self._states if s.partition("/")[0] == node)}):
+        silent = () if report.check == "diag" else (s for s in self._states if s.partition("/")[0] == node)
+        for subject in sorted({*said, *silent}):
             state, text = said.get(subject, ("healthy", ""))
-            code = STATES.get(state, "")
-            if not code:
+            if state not in STATES:
                 self.filed.reject("state")
-            elif code != self._states.get(subject, "healthy"):
+                continue
+            checks = self._said.setdefault(subject, {})
+            checks[report.check] = (state, text)
+            worst, text = max(checks.values(), key=lambda told: WORST.index(told[0]))
+            if (code := STATES[worst]) != self._states.get(subject, "healthy"):
                 self._states[subject] = code
                 self.filed.tell(Event(time, subject, "health", code, f"DCGM: {text}" if text else "DCGM: healthy"))
 

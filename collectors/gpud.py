@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from grayscope.catalogue import Catalogue
-from grayscope.errors import InputError, UsageError
+from grayscope.errors import InputError
 from grayscope.event import Event
 from grayscope.tracewriter import TraceWriter
 
-from ._filed import Filed, contents, stamps
+from ._filed import Files, contents, stamps
 from ._healthbook import Healthbook, minutes
 from ._jsons import clean, documents, moment
 
@@ -26,7 +24,7 @@ UUID = re.compile(r"GPU-[0-9a-fA-F\-]{8,64}")
 LINKS = {"ib_port_drop": "down", "ib_port_flap": "down"}
 
 
-class Gpud:
+class Gpud(Files):
     """Reads what ``/v1/states``, ``/v1/events``, ``/v1/metrics``, ``/v1/info`` and ``/machine-info`` answered, in any order.
 
     Its `health` is another observer's verdict: the worst of all components is the node's, told when it changes. Its counters are
@@ -46,15 +44,9 @@ class Gpud:
     Sources of names: leptonai/gpud ``api/v1/types.go`` and its Prometheus metrics.
     """
 
-    def __init__(
-        self, paths: Sequence[str | Path], *, start: int | None = None, step: int | None = None, node: str = "", catalogue: Catalogue | None = None
-    ) -> None:
-        self.paths = [Path(p) for p in paths]
-        if not self.paths:
-            raise UsageError("gpud: expected at least one file")
-        self.start, self.step, self.node = start, step, node
-        self.filed, self.books = Filed(node, catalogue), dict[str, Healthbook]()
-        self.rejected, self.unknown = self.filed.rejected, self.filed.unknown
+    def begin(self) -> None:
+        """Begin with nobody's health known."""
+        self.books = dict[str, Healthbook]()
         self._gpus: dict[tuple[str, str], str] = {}
 
     def write(self, writer: TraceWriter, progress: Callable[[int, int], None] | None = None) -> dict[str, int]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 
-from grayscope.catalogue import Catalogue
 from grayscope.errors import Unsupported
 from grayscope.message import Message
 
@@ -37,17 +34,7 @@ class Host(Source):
     Names: Linux documents accounting/psi, filesystems/proc, x86 thermal_throttle (sysfs-devices-system-cpu), hwmon/sysfs-interface;
     ``vin`` and ``pin`` of supplies are those of the pmbus drivers.
 
-    Parameters
-    ----------
-    root : path
-        Where ``sys`` and ``proc`` are.
-    node : str
-        Name of this node, the kernel's host name by default.
-    clock : callable
-        Seconds since 1970.
-    catalogue : Catalogue, optional
-    slow : float
-        Seconds from one reading to the next of sensors and counts of throttling; told again in between.
+    Takes what every source of the host takes; `slow` is for sensors and counts of throttling.
 
     Raises
     ------
@@ -55,10 +42,8 @@ class Host(Source):
         No ``/proc/stat``.
     """
 
-    def __init__(
-        self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None, slow: float = 0.0
-    ) -> None:
-        super().__init__(root, node=node, clock=clock, catalogue=catalogue, slow=slow)
+    def begin(self) -> None:
+        """See whether there is anything to look at."""
         if not self.tree.has("proc/stat"):
             raise Unsupported(f"host: no {self.tree.path('proc/stat')}: needs Linux with /proc mounted")
         self.chips = Chips(self.tree)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from grayscope.catalogue import Catalogue
-from grayscope.errors import InputError, UsageError
+from grayscope.errors import InputError
 from grayscope.tracewriter import TraceWriter
 
-from ._filed import Filed, contents, stamps
+from ._filed import Files, contents, stamps
 from ._healthbook import Healthbook
 from ._jsons import clean
 
@@ -39,7 +38,7 @@ class Sensor(NamedTuple):
     state: str
 
 
-class Ipmi:
+class Ipmi(Files):
     """Reads ``ipmitool sensor``, ``ipmitool sdr [elist]`` and ``ipmi-sensors`` (also comma-separated); a file is one look.
 
     Known are fans (rpm), watts of supplies and of the machine, inlet and exhaust air, and the sensors that tell a redundancy. Other
@@ -59,15 +58,9 @@ class Ipmi:
     Sources of names: IPMI 2.0 specification, tables 42-2 and 42-3; ipmitool(1); ipmi-sensors(8). Names of sensors are the vendor's.
     """
 
-    def __init__(
-        self, paths: Sequence[str | Path], *, start: int | None = None, step: int | None = None, node: str = "", catalogue: Catalogue | None = None
-    ) -> None:
-        self.paths = [Path(p) for p in paths]
-        if not self.paths:
-            raise UsageError("ipmi: expected at least one file")
-        self.start, self.step, self.node = start, step, node
-        self.filed, self.book = Filed(node, catalogue), Healthbook()
-        self.rejected, self.unknown = self.filed.rejected, self.filed.unknown
+    def begin(self) -> None:
+        """Begin with nobody's health known."""
+        self.book = Healthbook()
 
     def write(self, writer: TraceWriter, progress: Callable[[int, int], None] | None = None) -> dict[str, int]:
         """Write all looks; return counts.
@@ -79,7 +72,7 @@ class Ipmi:
         """
         nodes: dict[str, list[Path]] = {}
         for path in self.paths:
-            nodes.setdefault(self.node or path.name.partition(".")[0] or "node", []).append(path)
+            nodes.setdefault(self.of(path), []).append(path)
         count = 0
         for node, paths in nodes.items():
             for path, time in zip(paths, stamps(paths, self.start, self.step), strict=True):

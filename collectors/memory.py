@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 
-from grayscope.catalogue import Catalogue
 from grayscope.errors import Unsupported
 from grayscope.message import Message
 
@@ -29,17 +26,7 @@ class Memory(Source):
 
     Names: Linux driver API, "Error Detection And Correction (EDAC) Devices", and ABI document sysfs-devices-edac.
 
-    Parameters
-    ----------
-    root : path
-        Where ``sys`` and ``proc`` are.
-    node : str
-        Name of this node, the kernel's host name by default.
-    clock : callable
-        Seconds since 1970.
-    catalogue : Catalogue, optional
-    slow : float
-        Seconds from one reading to the next, on multiples of it; what was found is told again in between.
+    Takes what every source of the host takes.
 
     Raises
     ------
@@ -49,10 +36,8 @@ class Memory(Source):
 
     slowly = True
 
-    def __init__(
-        self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None, slow: float = 0.0
-    ) -> None:
-        super().__init__(root, node=node, clock=clock, catalogue=catalogue, slow=slow)
+    def begin(self) -> None:
+        """See whether there is anything to look at."""
         if not self._controllers():
             where = self.tree.path(CONTROLLERS)
             raise Unsupported(f"memory: no controller in {where}: needs ECC memory and the EDAC driver of this processor (a virtual machine has none)")

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from grayscope.catalogue import Catalogue
-from grayscope.errors import InputError, UsageError
+from grayscope.errors import InputError
 from grayscope.event import Event
 from grayscope.tracewriter import TraceWriter
 
-from ._filed import Filed, contents, stamps
+from ._filed import Files, contents, stamps
 from ._smipaths import GONE, values
 from ._smixml import Card, Document, documents
 
@@ -20,7 +20,7 @@ MONTHS = {name: i for i, name in enumerate(("Jan", "Feb", "Mar", "Apr", "May", "
 STAMP = re.compile(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) {1,2}([0-9]{1,2}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([0-9]{4})")
 
 
-class Nvidiasmi:
+class Nvidiasmi(Files):
     """Reads files of one or more nodes. Delivery: every look once; a look that is cut off is counted and left out.
 
     A card keeps the number under which its node's files first show it; a card that is not listed any more, or whose values say that
@@ -46,12 +46,8 @@ class Nvidiasmi:
         self, paths: Sequence[str | Path], *, start: int | None = None, step: int | None = None, node: str = "", utc_offset: int = 0,
         catalogue: Catalogue | None = None,
     ) -> None:  # fmt: skip
-        self.paths = [Path(p) for p in paths]
-        if not self.paths:
-            raise UsageError("nvidiasmi: expected at least one file")
-        self.start, self.step, self.node, self.utc_offset = start, step, node, utc_offset
-        self.filed = Filed(node, catalogue)
-        self.rejected, self.unknown = self.filed.rejected, self.filed.unknown
+        super().__init__(paths, start=start, step=step, node=node, catalogue=catalogue)
+        self.utc_offset = utc_offset
         self._numbers: dict[str, dict[str, int]] = {}
         self._labels: dict[tuple[str, str], dict[str, str]] = {}
         self._lost: dict[str, bool] = {}
@@ -67,7 +63,7 @@ class Nvidiasmi:
         """
         looks = 0
         for path, stamp in zip(self.paths, stamps(self.paths, self.start, self.step), strict=True):
-            node, here = self.node or path.name.partition(".")[0] or "node", 0
+            node, here = self.of(path), 0
             for document, wrong in documents(contents(path), path):
                 if document is None:
                     self._first_error = self._first_error or wrong

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from grayscope.catalogue import Catalogue
-from grayscope.errors import InputError, UsageError
+from grayscope.errors import InputError
 from grayscope.event import Event
 from grayscope.tracewriter import TraceWriter
 
-from ._filed import Filed, contents, stamps
+from ._filed import Files, contents, stamps
 from ._healthbook import Healthbook, minutes
 from ._jsons import clean, documents, moment
 
@@ -21,7 +19,7 @@ LOGS = {"SysLogsXIDError": "xid", "SysLogsSXIDError": "sxid"}
 PCI = re.compile(r"(?:PCI:)?([0-9a-fA-F]{4,8}):([0-9a-fA-F]{2}):([0-9a-fA-F]{2})(?:\.([0-7]))?")
 
 
-class Nvsentinel:
+class Nvsentinel(Files):
     """Reads HealthEvents; other observers' verdicts are the side `health`.
 
     A document is a CloudEvent, a HealthEvent, ``{"events": [...]}`` or a list of them; a file holds any number. Events of the kernel-log
@@ -42,15 +40,9 @@ class Nvsentinel:
     Sources of names: NVIDIA/NVSentinel ``data-models/protobufs/health_event.proto`` and ``event-exporter``. Enums come as names or numbers.
     """
 
-    def __init__(
-        self, paths: Sequence[str | Path], *, start: int | None = None, step: int | None = None, node: str = "", catalogue: Catalogue | None = None
-    ) -> None:
-        self.paths = [Path(p) for p in paths]
-        if not self.paths:
-            raise UsageError("nvsentinel: expected at least one file")
-        self.start, self.step, self.node = start, step, node
-        self.filed, self.book = Filed(node, catalogue), Healthbook()
-        self.rejected, self.unknown = self.filed.rejected, self.filed.unknown
+    def begin(self) -> None:
+        """Begin with nobody's health known."""
+        self.book = Healthbook()
 
     def write(self, writer: TraceWriter, progress: Callable[[int, int], None] | None = None) -> dict[str, int]:
         """Write all events with a row a minute per node; return counts.
@@ -63,7 +55,7 @@ class Nvsentinel:
         found: list[tuple[int, int, Mapping[str, Any], str]] = []
         for path, stamp in zip(self.paths, stamps(self.paths, self.start, self.step), strict=True):
             before = len(found)
-            node = self.node or path.name.partition(".")[0] or "node"
+            node = self.of(path)
             for event in self._events(contents(path), str(path)):
                 time = moment(event.get("generatedTimestamp"))
                 if time is None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
-from grayscope.catalogue import Catalogue
 from grayscope.errors import Unsupported
 from grayscope.message import Message
 
@@ -43,17 +40,7 @@ class Pcie(Source):
 
     Names: Linux ABI documents sysfs-bus-pci-devices-aer and sysfs-bus-pci, PCI Express AER Driver Guide.
 
-    Parameters
-    ----------
-    root : path
-        Where ``sys`` and ``proc`` are.
-    node : str
-        Name of this node, the kernel's host name by default.
-    clock : callable
-        Seconds since 1970.
-    catalogue : Catalogue, optional
-    slow : float
-        Seconds from one reading to the next, on multiples of it; what was found is told again in between.
+    Takes what every source of the host takes.
 
     Raises
     ------
@@ -63,10 +50,8 @@ class Pcie(Source):
 
     slowly = True
 
-    def __init__(
-        self, root: str | Path = "/", *, node: str = "", clock: Callable[[], float] = time.time, catalogue: Catalogue | None = None, slow: float = 0.0
-    ) -> None:
-        super().__init__(root, node=node, clock=clock, catalogue=catalogue, slow=slow)
+    def begin(self) -> None:
+        """See whether there is anything to look at."""
         if not self.tree.names(DEVICES):
             raise Unsupported(f"pcie: {self.tree.path(DEVICES)} shows no device: this machine has no PCI bus, or the container does not see /sys")
         self._kept: dict[str, tuple[str, str, dict[str, str]]] = {}  # device -> path in sysfs of the port above, subject, keys

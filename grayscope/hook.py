@@ -7,14 +7,12 @@ It never waits and never fails: what cannot be sent at once is dropped, and the 
 the collector `steps`; it listens where GRAYSCOPE_STEPS says: a Unix socket, or a file ``*.jsonl`` (at most 64 MiB) to append to.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import socket
 
 AT = os.environ.get("GRAYSCOPE_STEPS", "/run/grayscope/steps.sock")
-_steps, _dropped, _pipe = 0, 0, -1
+_steps, _dropped = 0, 0
 
 
 def step(rank: int, seconds: float, tokens: float = 0, compute: float = 0, job: str = "") -> None:
@@ -22,33 +20,20 @@ def step(rank: int, seconds: float, tokens: float = 0, compute: float = 0, job: 
     global _steps, _dropped
     _steps += 1
     try:
-        env = os.environ.get
-        said = {"rank": int(rank), "seconds": float(seconds), "tokens": float(tokens), "compute": float(compute), "n": _steps, "dropped": _dropped}
+        env, said = os.environ.get, {"rank": int(rank), "seconds": float(seconds), "tokens": float(tokens), "compute": float(compute)}
         named = {"pid": os.getpid(), "job": str(job) or env("SLURM_JOB_ID"), "local": env("LOCAL_RANK"), "visible": env("CUDA_VISIBLE_DEVICES")}
-        line = json.dumps(said | named).encode() + b"\n"
-        _dropped += os.write(_to(), line) < len(line)
+        line = (json.dumps({**said, **named, "n": _steps, "dropped": _dropped}) + "\n").encode()
+        _dropped += (_append if AT.endswith(".jsonl") else _send)(line) != len(line)
     except Exception:  # noqa: BLE001 - whatever it is, the job goes on
         _dropped += 1
-        _close()
 
 
-def _to() -> int:
-    """Return the descriptor to write to: opened at the first step, again after a failure, and so after the agent was restarted."""
-    global _pipe
-    if AT.endswith(".jsonl"):
-        _pipe = _pipe if _pipe >= 0 else os.open(AT, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
-        if os.fstat(_pipe).st_size > 64 << 20:
-            raise OSError("full")
-    elif _pipe < 0:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
-            ours.setblocking(False)
-            ours.connect(AT)
-            _pipe = ours.detach()
-    return _pipe
+def _send(line: bytes) -> int:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:  # a new one each time: agents are restarted, processes fork
+        to.setblocking(False)
+        return to.sendto(line, AT)
 
 
-def _close() -> None:
-    global _pipe
-    if _pipe >= 0:
-        os.close(_pipe)
-    _pipe = -1
+def _append(line: bytes) -> int:
+    with open(AT, "ab", 0, opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK, 0o644)) as to:
+        return to.write(line) if to.tell() < 64 << 20 else 0

@@ -23,6 +23,8 @@ from grayscope.tracefiles import TIME
 
 #: Rows that are gathered before a row group is written.
 GROUP = 131_072
+#: Columns up to which layouts are joined; one layout alone may have more.
+WIDEST = 512
 STAMP = pa.timestamp("us", "UTC")
 TRUTH = pa.schema(
     [("subject", pa.string()), ("mode", pa.string()), ("state", pa.string()), ("began", TIME), ("ended", TIME), ("mechanism", pa.string()),
@@ -47,7 +49,7 @@ class TraceWriter:
     """Write a trace directory; use it as a context manager.
 
     Everything goes to a folder beside the final one, which takes its place on `close`. Columns may differ from call to
-    call: a table whose columns change becomes a folder of files.
+    call: a row has NaN in those that others brought. What came after a part was written begins a further file.
 
     Parameters
     ----------
@@ -178,7 +180,7 @@ class TraceWriter:
 
 
 class _Table:
-    """One table's file, or files where the columns changed on the way."""
+    """One table's file, or files where columns came that the first had not."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -187,10 +189,13 @@ class _Table:
         self.parts = 0
         self.writer: pq.ParquetWriter | None = None
         self.schema: pa.Schema | None = None
+        self.layout: pa.Schema | None = None  # what waits, and what is written, have room in it
 
     def add(self, rows: pa.Table) -> None:
-        if self.waiting and rows.schema != self.waiting[0].schema:
+        joined = rows.schema if self.layout is None else _joined(self.layout, rows.schema)
+        if joined is None:
             self.flush()
+        self.layout = joined or rows.schema
         self.waiting.append(rows)
         self.filled += rows.num_rows
         if self.filled >= GROUP:
@@ -199,7 +204,9 @@ class _Table:
     def flush(self) -> None:
         if not self.waiting:
             return
-        rows = pa.concat_tables(self.waiting).sort_by([("time", "ascending"), ("subject", "ascending")])
+        assert self.layout is not None
+        layout = self.layout
+        rows = pa.concat_tables(_padded(rows, layout) for rows in self.waiting).sort_by([("time", "ascending"), ("subject", "ascending")])
         self.waiting, self.filled = [], 0
         if rows.schema != self.schema:
             self._next(rows.schema)
@@ -233,6 +240,26 @@ class _Table:
             with suppress(OSError, pa.ArrowException):  # it is thrown away in any case
                 self.writer.close()
             self.writer = None
+
+
+def _joined(one: pa.Schema, other: pa.Schema) -> pa.Schema | None:
+    """Return a layout with room for both, None where there is none: rows with a place in the order of arrival and rows without do not mix."""
+    if one.equals(other):
+        return one
+    kinds = {f.name: f.type for f in one}
+    for f in other:
+        # Of two widths the wider: it holds the narrower's numbers exactly.
+        kinds[f.name] = f.type if kinds.get(f.name, f.type) == f.type else pa.float64()
+    if ("arrived" in one.names) != ("arrived" in other.names) or len(kinds) > max(len(one), len(other), WIDEST):
+        return None
+    return one if list(kinds.items()) == list(zip(one.names, one.types, strict=True)) else pa.schema(kinds.items())
+
+
+def _padded(rows: pa.Table, layout: pa.Schema) -> pa.Table:
+    if rows.schema.equals(layout):
+        return rows
+    empty = pa.array(np.full(rows.num_rows, np.nan, np.float32))
+    return pa.table({f.name: (rows[f.name] if f.name in rows.column_names else empty).cast(f.type) for f in layout}, schema=layout)
 
 
 def _numbers(column: NDArray[np.floating[Any]]) -> pa.Array:

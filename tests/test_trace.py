@@ -77,7 +77,8 @@ def test_messages_come_in_order_of_time_over_all_tables(tmp_path: Path) -> None:
     assert len(stamps) == 99
 
 
-def test_changed_columns_and_unsorted_files_are_read(tmp_path: Path) -> None:
+def test_changed_columns_and_unsorted_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grayscope.tracewriter.GROUP", 3)
     with TraceWriter(tmp_path / "t") as out:
         out.rows("gpu", np.array([30, 10, 20]) * SECOND, ["a"] * 3, {"gpu_power_watts": np.array([3.0, 1, 2])})
         out.rows("gpu", np.array([40]) * SECOND, ["a"], {"gpu_power_watts": np.array([4.0]), "more": np.array([1.0])})

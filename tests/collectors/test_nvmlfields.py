@@ -126,7 +126,7 @@ class Plain(FakeNvml):
     """A binding that does not show its library's functions."""
 
     @property
-    def _nvmlGetFunctionPointer(self) -> Any:  # type: ignore[override]  # noqa: N802
+    def _nvmlGetFunctionPointer(self) -> Any:  # noqa: N802
         raise AttributeError("_nvmlGetFunctionPointer")
 
     def __getattr__(self, name: str) -> Any:

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 from grayscope import assembly, plugins
+from grayscope.alert import Alert
 from grayscope.batch import Batch
 from grayscope.catalogue import Catalogue
 from grayscope.event import heartbeat
 from grayscope.roster import RosterRow
 from grayscope.settings import Settings
+from grayscope.verdict import Verdict
 from tests.fake_nvml import FakeNvml, h100
 
 HERE = Path(__file__).parent / "recorded"
@@ -81,7 +83,8 @@ def test_a_healthy_gpu_at_its_power_limit_is_nobodys_business(gpu: Columns) -> N
     names = tuple(name for name in gpu if name not in ("at", "lasted"))
     engine = assembly.engine(Settings(), periods={"gpu": 1_000_000}, eager=True)
     engine.step((RosterRow("n1", "node", 0, None, {"node": "n1"}), RosterRow("n1/gpu0", "gpu", 0, None, {"node": "n1", "sku": "H100"})))
-    alerts, verdicts = [], []
+    alerts: list[Alert] = []
+    verdicts: list[Verdict] = []
     for second, row in enumerate(np.stack([gpu[name] for name in names], axis=1).astype(np.float32)):
         time = second * 1_000_000
         for message in (Batch("gpu", np.array([time]), ("n1/gpu0",), names, row[None, :, None]), heartbeat(time)):
