@@ -67,10 +67,11 @@ def outcome(name: str, code: int, said: str) -> Guided:
     )
     if code == 0 and inputs:
         return Guided(inputs, kept, coverage)
+    told = "\n".join(line for line in said.splitlines() if not re.match(r"#\d|INFO|stat::", line))
     saved = re.search(r"Test unit written to (\S+)", said)
     again = f"python tests/fuzz.py --only {name} --input {saved[1]}" if saved else "no input was saved"
     data = repr(Path(saved[1]).read_bytes()[:300]) if saved and Path(saved[1]).exists() else ""
-    return Guided(inputs, kept, coverage, f"{name} fails (exit {code}): {again}\n{data}\n{said[-3000:]}")
+    return Guided(inputs, kept, coverage, f"{name} fails (exit {code}): {again}\n{data}\n{told[-3000:]}")
 
 
 def dictionary() -> str:
