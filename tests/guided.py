@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "build" / "fuzz"
 #: Seconds for one input, megabytes for the process, the longest piece of a dictionary that the fuzzer takes.
 PATIENCE, SPACE, PIECE = 20, 2048, 64
+#: Seconds that a process may take to start and to end, besides its time for fuzzing.
+START = 300
 
 
 class Guided(NamedTuple):
@@ -51,7 +53,10 @@ def guide(parser: Parser, *, seconds: int = 60, runs: int = -1, seed: int = 0, s
     flags = [f"-runs={runs}", f"-max_total_time={seconds}", f"-timeout={PATIENCE}", f"-rss_limit_mb={SPACE}", "-print_final_stats=1", f"-seed={seed}"]
     flags += [f"-dict={kept / 'dictionary'}", f"-artifact_prefix={kept / parser.name}-", str(corpus), str(seeds)]
     command = [sys.executable, str(ROOT / "tests" / "fuzz_child.py"), source, parser.name, *flags]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=seconds + 120)
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=seconds + START)
+    except subprocess.TimeoutExpired:
+        return Guided(0, 0, 0, f"{parser.name} fails: its process did not end {START} s after its time was over")
     return outcome(parser.name, done.returncode, done.stderr.decode("utf-8", "replace") + done.stdout.decode("utf-8", "replace"))
 
 
