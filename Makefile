@@ -9,7 +9,7 @@ help:
 	@echo "make test    style, types, import contracts, doctests and all tests"
 	@echo "make check   the fast part of it: style, types, import contracts"
 	@echo "make bench   speed and memory against polars, and what is said about published real telemetry"
-	@echo "make fuzz    a million broken inputs to every parser; hours, Ctrl-C stops (INPUTS=10000 for fewer)"
+	@echo "make fuzz    a million broken inputs to every parser, then SECONDS=60 led by coverage; hours, Ctrl-C stops, goes on (INPUTS=10000 for fewer)"
 	@echo "make clean   remove .venv and caches"
 
 $(READY): pyproject.toml constraints.txt
@@ -36,8 +36,10 @@ bench: $(READY)
 	$(BIN)/python benchmarks/real_telemetry.py
 
 INPUTS ?= 1000000
+SECONDS ?= 60
 fuzz: $(READY)
 	$(BIN)/python tests/fuzz.py --inputs $(INPUTS)
+	$(BIN)/python tests/fuzz.py --guided --seconds $(SECONDS)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

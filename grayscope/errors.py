@@ -51,7 +51,7 @@ class Retry(GrayscopeError):
 
 
 def shorten(value: object, limit: int = 120) -> str:
-    r"""Return `value` on one line with at most `limit` characters, safe for a terminal.
+    r"""Return `value` on one line with at most `limit` characters (and a word on how many there were), safe for a terminal.
 
     Examples
     --------
@@ -59,7 +59,9 @@ def shorten(value: object, limit: int = 120) -> str:
     'a\\nb'
     >>> len(shorten("x" * 10_000_000)) < 160
     True
+    >>> shorten("\x00" * 10, 8)
+    '\\x00\\x00… (10 characters)'
     """
     text = str(value)
     clean = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:limit])
-    return clean if len(text) <= limit else f"{clean}… ({len(text)} characters)"
+    return clean if max(len(text), len(clean)) <= limit else f"{clean[:limit]}… ({len(text)} characters)"

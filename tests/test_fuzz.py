@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,41 @@ def test_a_stop_reports_what_was_done() -> None:
 
     found = fuzz.run(Parser("x", (b"a",), check), 100)
     assert (found.inputs, found.stopped, found.failed) == (6, True, "")
+
+
+def test_a_run_goes_on_where_the_last_one_stopped(tmp_path: Path) -> None:
+    had: list[bytes] = []
+    parser = Parser("x", (b"some text, and more", b"{}"), had.append)
+    path = tmp_path / "new" / "done.json"
+    assert fuzz.numbered(parser, 30, fuzz.Done(path)).inputs == 30
+    assert fuzz.numbered(parser, 30, fuzz.Done(path)).inputs == 0
+    assert fuzz.numbered(parser, 50, fuzz.Done(path)).inputs == 20
+    assert had == [fuzz.made(parser, n) for n in range(50)]
+    assert json.loads(path.read_text()) == {"x": 50}
+
+
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+def test_what_failed_or_was_stopped_comes_first_in_the_next_run(tmp_path: Path, error: type[BaseException]) -> None:
+    had: list[bytes] = []
+
+    def check(data: bytes) -> None:
+        had.append(data)
+        if len(had) == 8:
+            raise error
+
+    parser, path = Parser("x", (b"some text", b"{}"), check), tmp_path / "done.json"
+    found = fuzz.numbered(parser, 100, fuzz.Done(path))
+    assert (bool(found.failed), found.stopped) == (error is KeyError, error is KeyboardInterrupt)
+    assert json.loads(path.read_text()) == {"x": 7}
+    fuzz.numbered(parser, 100, fuzz.Done(path))
+    assert had[8:] == [fuzz.made(parser, n) for n in range(7, 100)]
+
+
+def test_a_warning_is_a_failure() -> None:
+    import warnings
+
+    found = fuzz.run(Parser("x", (b"a",), lambda _: warnings.warn("old", stacklevel=1)), 10)
+    assert "UserWarning" in found.failed
 
 
 def test_a_long_winded_refusal_is_a_failure() -> None:

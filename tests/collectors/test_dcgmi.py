@@ -152,6 +152,11 @@ def text_reader(rejected: dict[str, int], unknown: dict[str, int]) -> Any:
     return module.Text(rejected, unknown)
 
 
+def test_signs_that_no_terminal_shows_do_not_lengthen_what_is_said() -> None:
+    (told,) = text_reader({}, {}).read(REPORT.replace("Warning", "Warning " + "\x01" * 300).encode())
+    assert max(len(text) for _, text in told.entities.values()) < 450
+
+
 @MANY
 @given(mutated(DMON.encode(), REPORT.encode(), json.dumps(JSON).encode()))
 def test_no_mutation_crashes_the_parser(data: bytes) -> None:

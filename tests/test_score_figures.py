@@ -1,0 +1,102 @@
+"""Score: figures of small runs by hand, also at base rates."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from grayscope.errors import InputError
+from grayscope.incident import Incident
+from grayscope.results import incident_dict, tables
+from grayscope.score import score
+from tests.scored import HOUR, MINUTE, fault, overall, paged, said
+
+# -- figures --------------------------------------------------------------------------------------------------------
+
+
+def test_figures_of_a_small_run_by_hand() -> None:
+    rows = [fault("a/1"), fault("b/1"), fault("c/1"), {**fault("d/1", "masked"), "mode": "pcie_width"}]
+    incidents = [
+        paged(12, subject="a/1", name="1"), paged(40, subject="b", name="2"), paged(13, subject="x", name="3"),
+        said((20 * MINUTE, "masked", "ticket"), subject="d/1", name="4"),
+    ]  # fmt: skip
+    result = score(rows, incidents, 10.0)
+    figures = result.to_dict()["overall"]
+    assert figures["precision"] == 0.75
+    assert figures["recall"] == 0.75
+    assert figures["f1"] == pytest.approx(0.75)
+    assert figures["exact_share"] == pytest.approx(2 / 3)
+    assert figures["delay_median_s"] == 600.0
+    assert figures["delay_p90_s"] == pytest.approx(600 + 0.8 * 1200)
+    assert [result.overall.recall_after(s) for s in (60, 120, 600, 1800)] == [0.0, 0.25, 0.5, 0.75]
+    assert (result.modes["slow_rank"].recall, result.modes["slow_rank"].precision) == (2 / 3, 2 / 3)
+    assert (result.modes["pcie_width"].recall, result.modes["pcie_width"].precision) == (1.0, 1.0)
+
+
+def test_nothing_to_find_and_nothing_said_has_no_shares() -> None:
+    figures = score([], [], 0.0).to_dict()["overall"]
+    assert [figures[k] for k in ("precision", "recall", "f1", "delay_median_s", "false_pages_per_1000_gpu_weeks")] == [None] * 5
+
+
+def test_until_forgets_what_was_said_later() -> None:
+    rows = [fault(), fault("n5", began=100 * MINUTE)]
+    incidents = [said((5 * MINUTE, "masked", "ticket"), (30 * MINUTE, "gray", "page")), paged(50, subject="n8", name="b")]
+    early, middle, late = (overall(rows, incidents, until=t * MINUTE) for t in (20, 40, 200))
+    assert [(p.recall, p.precision) for p in (early, middle, late)] == [(0.0, 0.0), (1.0, 1.0), (0.5, 0.5)]
+    assert [i.severity for i in early.false] == ["ticket"]
+
+
+def test_since_leaves_out_the_warm_up() -> None:
+    part = overall([fault(), fault("n5", began=0, ended=5 * MINUTE)], [paged(3, subject="n8"), paged(20, name="b")], since=8 * MINUTE)
+    assert (part.recall, part.precision) == (1.0, 1.0)
+
+
+def test_tables_json_and_records_give_the_same_score() -> None:
+    history = ((20 * MINUTE, "gray", "page"),)
+    incident = Incident("a", "n1", "n1", "gray", "page", "", 0, 20 * MINUTE, history=history, rivals=(("n1/gpu0", 0.4),), ended=HOUR)
+    table = tables([], [incident], [], {})["incidents"]
+    truth = pa.table({k: [v] for k, v in fault().items()} | {"began": pa.array([datetime(1970, 1, 1, 0, 10, tzinfo=UTC)], pa.timestamp("ns", "UTC"))})
+    found = [score(t, i, 1.0).to_dict() for t in ([fault()], truth) for i in (table, [incident_dict(incident)])]
+    assert found[0] == found[1] == found[2] == found[3]
+    assert found[0]["overall"]["delay_median_s"] == 600.0
+
+
+# -- base rates -----------------------------------------------------------------------------------------------------
+
+
+def sped(row: dict[str, Any], times: float) -> dict[str, Any]:
+    return {**row, "x-acceleration": times}
+
+
+def test_precision_at_base_rates_weighs_what_was_planted_too_often() -> None:
+    rows = [sped(fault(), 10.0), sped(fault("n5"), 4.0)]
+    part = overall(rows, [paged(20, name="a"), paged(20, subject="n5", name="b"), paged(20, subject="n9", name="c")])
+    assert part.precision == pytest.approx(2 / 3)
+    assert part.precision_at_base_rates == pytest.approx((0.1 + 0.25) / (0.1 + 0.25 + 1.0))
+    assert part.to_dict()["precision_at_base_rates"] == part.precision_at_base_rates
+
+
+def test_a_false_incident_about_a_planted_look_alike_weighs_as_little() -> None:
+    rows = [sped(fault(), 10.0), sped(fault("n7", "benign"), 20.0)]
+    part = overall(rows, [paged(20, name="a"), paged(20, subject="n7", name="b")])
+    assert part.precision == 0.5
+    assert part.precision_at_base_rates == pytest.approx(0.1 / 0.15)
+
+
+def test_base_rates_are_not_shown_where_no_row_tells_them() -> None:
+    part = overall([fault()], [paged(20)])
+    assert part.precision_at_base_rates is None
+    assert "precision_at_base_rates" not in part.to_dict()
+
+
+def test_a_state_that_nobody_knows_is_an_error_that_names_the_row() -> None:
+    with pytest.raises(InputError, match=r"state of n1/gpu0: expected one of masked, gray, failed, benign, found grey"):
+        overall([fault(state="grey")], [])
+
+
+def test_who_says_nothing_has_an_f1_of_nothing() -> None:
+    part = overall([fault()], [])
+    assert (part.precision, part.recall, part.f1) == (None, 0.0, 0.0)

@@ -1,0 +1,76 @@
+"""Bad rows of a trace: each kind is counted, and the rest goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from grayscope.brokers.parquet import Parquet
+from grayscope.errors import InputError
+from grayscope.replaying import replay
+from grayscope.roster import RosterRow
+from grayscope.tracecheck import validate
+from grayscope.tracewriter import TraceWriter
+from tests.tracefolder import SECOND, batches, replace_table, write
+
+
+def test_bad_rows_are_counted_and_the_rest_goes_on(tmp_path: Path) -> None:
+    path = write(tmp_path / "t")
+    names = ["n0/gpu0", "n1/gpu0", "n2/gpu0", "n3/gpu0"] * 30
+    names[5], names[6], names[7] = "new\nline", "x" * 10_000_000, ""
+    times: list[int | None] = list(np.repeat(np.arange(1, 31) * 10 * SECOND, 4).tolist())
+    times[9] = None
+    replace_table(path, subject=pa.array(names), time=pa.array(times, pa.timestamp("us")))
+    run = replay(path)
+    assert (run.counts["bad_subject"], run.counts["null_time"], run.counts["rows"]) == (3, 1, 116)
+    problems = validate(path)
+    assert any("3 rows rejected: bad_subject" in p for p in problems)
+    assert all(len(p) < 1000 and "\n" not in p for p in problems)
+
+
+def test_doubled_and_unsorted_rows(tmp_path: Path) -> None:
+    path = write(tmp_path / "t")
+    table = pq.read_table(path / "gpu.parquet")
+    pq.write_table(pa.concat_tables([table.slice(60), table, table.slice(0, 8)]), path / "gpu.parquet")
+    run = replay(path)
+    assert (run.counts["duplicate"], run.counts["conflicting"], run.counts["late"]) == (68, 0, 0)
+    assert any("68 rows repeat" in p for p in validate(path))
+    assert any("not sorted" in p for p in validate(path))
+
+
+def test_infinite_and_blank_values_are_not_reported(tmp_path: Path) -> None:
+    values = np.full(120, 50.0)
+    values[:3] = np.inf, -np.inf, 9223372036854775794.0
+    path = write(tmp_path / "t", extra={"DCGM_FI_DEV_GPU_TEMP": values})
+    run = replay(path)
+    assert (run.counts["not_finite"], run.counts["blank"]) == (2, 1)
+    assert np.isnan(batches(path)[0].values[0, 2, :3]).all()
+
+
+def test_a_metric_of_another_table_is_kept_and_not_judged(tmp_path: Path) -> None:
+    path = write(tmp_path / "t", extra={"nic_port_symbol_errors_total": np.arange(120.0)})
+    assert "gpu: column nic_port_symbol_errors_total is a metric of table nic, it will not be judged" in validate(path)
+    assert "nic_port_symbol_errors_total" in replay(path).coverage["metric"].to_list()
+
+
+def test_a_roster_that_contradicts_a_table(tmp_path: Path) -> None:
+    path = write(tmp_path / "t")
+    with TraceWriter(tmp_path / "r") as out:
+        out.rows("gpu", np.array([0]), ["n0"], {"x": np.array([1.0])})
+        out.roster([RosterRow("n0/gpu0", "nic"), RosterRow("n1/gpu0", "gpu")])
+    (tmp_path / "r" / "roster.parquet").replace(path / "roster.parquet")
+    run = replay(path)
+    assert run.counts["wrong_table"] == 30
+    assert "gpu: subject n0/gpu0 belongs to table nic by the roster" in validate(path)
+
+
+def test_a_roster_row_that_ends_before_it_begins(tmp_path: Path) -> None:
+    with TraceWriter(tmp_path / "t") as out:
+        out.rows("gpu", np.array([0]), ["n0"], {"x": np.array([1.0])})
+        out.roster([RosterRow("n0", "gpu", since=10, until=5)])
+    with pytest.raises(InputError, match=r"roster\.parquet: row 0 \(n0\): expected until after since"):
+        list(Parquet(tmp_path / "t").receive())
