@@ -16,7 +16,7 @@ from grayscope.fleet.simulation import Simulation
 from grayscope.incident import Incident
 from grayscope.ledger import Entry
 from grayscope.replaying import replay
-from grayscope.results import Results, ResultsWriter, read_results
+from grayscope.results import COVERAGE, INCIDENTS, LEDGER, VERDICTS, Results, ResultsWriter, read_results
 from grayscope.roster import Roster, RosterRow
 from tests.browser import browser
 
@@ -103,9 +103,9 @@ def test_the_page_loads_nothing_and_allows_nothing(run: tuple[Path, Path], tmp_p
 
 
 def test_a_hundred_incidents_on_ten_thousand_gpus_stay_below_three_megabytes() -> None:
-    from grayscope.pipelines._reportmap import fleet
-    from grayscope.pipelines._reportpage import Content, page
-    from grayscope.pipelines._reportseries import POINTS, Series
+    from pipelines._reportmap import fleet
+    from pipelines._reportpage import Content, page
+    from pipelines._reportseries import POINTS, Series
 
     rows = [RosterRow(f"n{n:04}", "node", keys={"rack": f"rack{n // 8}"}) for n in range(1250)]
     rows += [RosterRow(f"n{n:04}/gpu{g}", "gpu", keys={"node": f"n{n:04}", "rack": f"rack{n // 8}", "slot": str(g)}) for n in range(1250) for g in range(8)]
@@ -121,19 +121,13 @@ def test_a_hundred_incidents_on_ten_thousand_gpus_stay_below_three_megabytes() -
         for n in range(130)
     ]
     places = fleet([(i.subject, "gray", "gray") for i in found], Roster(rows).at(0))
-    empty = Results(*(t.empty_table() for t in _tables()), run={})  # type: ignore[call-arg, arg-type, misc]
+    empty = Results(VERDICTS.empty_table(), INCIDENTS.empty_table(), COVERAGE.empty_table(), None, LEDGER.empty_table(), {})
     two = [Series("n1/gpu1", "gpu_clock_hertz", "Hz", 64, 0, POINTS, times, line, line, line, line)] * 2
     text = page(Content(empty, found, [], places, lambda i: two))
     assert places.gpus == 10_000
     assert text.count("<article") == 100
     assert "30 more incidents are left out" in text
     assert len(text.encode()) < 3 << 20
-
-
-def _tables() -> list[object]:
-    from grayscope.results import COVERAGE, INCIDENTS, LEDGER, VERDICTS
-
-    return [VERDICTS, INCIDENTS, COVERAGE, COVERAGE, LEDGER]
 
 
 def test_what_is_no_results_directory_is_named(tmp_path: Path) -> None:
