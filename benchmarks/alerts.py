@@ -25,12 +25,12 @@ SCENARIOS = ("mixed", "memory", "links", "thermal")
 Found = dict[str, tuple[Incident, str, str]]
 
 
-def answers(incident: Incident, detail: str) -> dict[str, bool]:
+def answers(incident: Incident, detail: str) -> dict[str, str]:
     """Return which questions of somebody woken at night the summary with its detail answers."""
     lines = [line.partition(": ") for line in detail.splitlines()]
     of = {label: " ".join(text for name, _, text in lines if name == label) for label in {name for name, _, _ in lines}}
     shown = of.get("shown by", "") + incident.summary
-    return {
+    said = {
         "which component": incident.subject in incident.summary,
         "what is wrong": bool(incident.mode),
         "against whom": bool(re.search(r"peers|own past|members|healthy is|usual|expected| of \d|partners|others", shown)),
@@ -40,6 +40,7 @@ def answers(incident: Incident, detail: str) -> dict[str, bool]:
         "what is left": "left" in of or "redundancy" not in shown,
         "what to do first": bool(of.get("do first")),
     }
+    return {question: "yes" if yes else "**no**" for question, yes in said.items()} | ({"what is left": "not counted"} if "not counted here" in detail else {})
 
 
 def collect(scenario: str, seed: int, hours: float, found: Found) -> None:
@@ -58,7 +59,7 @@ def examples(found: Found) -> str:
     told = {mode: answers(incident, detail) for mode, (incident, detail, _) in sorted(found.items())}
     head = list(next(iter(told.values()), {}))
     parts = ["", f"| name | {' | '.join(head)} |", f"|---|{'---|' * len(head)}"]
-    parts += [f"| {mode or 'no name'} | {' | '.join('yes' if said[h] else '**no**' for h in head)} |" for mode, said in told.items()]
+    parts += [f"| {mode or 'no name'} | {' | '.join(said[h] for h in head)} |" for mode, said in told.items()]
     for mode, (incident, detail, where) in sorted(found.items()):
         page = f"[runbook](runbooks/{mode}.md), " if mode else ""
         parts += ["", f"### {mode or 'no name'}", f"{incident.severity}; {page}{where}", "```text", incident.summary, "", detail, "```"]
