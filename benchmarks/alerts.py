@@ -37,10 +37,17 @@ def answers(incident: Incident, detail: str) -> dict[str, str]:
         "by how much": bool(re.search(r"\d%|\d times|\d of \S+ |\d+ of the last|lost|for \d+ ticks|is \d|all \d", shown)),
         "since when": "since 2" in shown or "began 2" in of.get("what", ""),
         "how sure": "%" in of.get("how sure", ""),
-        "what is left": "left" in of or "redundancy" not in shown,
+        "what is left": "left" in of,
         "what to do first": bool(of.get("do first")),
     }
-    return {question: "yes" if yes else "**no**" for question, yes in said.items()} | ({"what is left": "not counted"} if "not counted here" in detail else {})
+    return {question: "yes" if yes else "**no**" for question, yes in said.items()} | _left(of.get("left", ""), shown)
+
+
+def _left(left: str, shown: str) -> dict[str, str]:
+    """Return what stands in for yes and no where nothing is counted, or no redundancy is in play."""
+    if "not counted here" in left:
+        return {"what is left": "not counted"}
+    return {} if left or "redundancy" in shown else {"what is left": "none in play"}
 
 
 def collect(scenario: str, seed: int, hours: float, found: Found) -> None:

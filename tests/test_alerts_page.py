@@ -27,6 +27,6 @@ def test_every_example_says_what_to_do_first_and_what_would_refute_it_as_its_nam
 
 
 def test_what_a_question_is_not_answered_by_is_shown() -> None:
-    rows = re.findall(r"^\| (\w+) \|((?: (?:yes|\*\*no\*\*|not counted) \|)+)$", PAGE, flags=re.M)
+    rows = re.findall(r"^\| (\w+) \|((?: (?:yes|\*\*no\*\*|not counted|none in play) \|)+)$", PAGE, flags=re.M)
     assert {name for name, _ in rows} == set(TOLD) - {"no name"}
     assert all(cells.count("|") == 8 for _, cells in rows)
