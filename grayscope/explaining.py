@@ -160,7 +160,7 @@ def _rivals(i: Incident) -> Iterator[tuple[str, str]]:
 
 
 def _left(i: Incident, spent: Entry | None) -> Iterator[tuple[str, str]]:
-    """Yield what is left: by the ledger, else by the newest signal that knows."""
+    """Yield what is left: by the ledger, else by the newest signal that knows, else how much there is by what is published."""
     if spent is not None:
         yield "left", f"{spent.mechanism}: {left_in_words(spent)}; when it is used up: {end_in_words(spent)}"
         return
@@ -168,6 +168,11 @@ def _left(i: Incident, spent: Entry | None) -> Iterator[tuple[str, str]]:
     if told:
         until = utc(told[-1]["exhausted_at"]) if told[-1]["exhausted_at"] else "not foreseeable"
         yield "left", f"{told[-1]['metric']}: {number(told[-1]['left'])}; when it is used up: {until}"
+        return
+    known = Modes.load()
+    mechanism = known.mechanisms.get(known.modes[i.mode].mechanism or "") if i.mode in known.modes else None
+    if mechanism is not None:
+        yield "left", f"{mechanism.name}: not counted here; it hides {mechanism.hides}, and there is of it: {mechanism.budget}"
 
 
 def _told(piece: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:

@@ -15,9 +15,13 @@ def left_in_words(entry: Entry) -> str:
     --------
     >>> left_in_words(Entry(0, "a", "nvlink_links", 18, 2, 16, "links"))
     '16 of 18 links'
+    >>> left_in_words(Entry(0, "a", "nic_rate", 5e10, 3.75e10, 1.25e10, "By/s"))
+    '12.5 GBy/s of 50 GBy/s'
     """
     if math.isnan(entry.left):
         return "unknown: nobody publishes a budget, peers are the measure"
+    if entry.unit == "By/s":
+        return f"{number(entry.left, entry.unit)} of {number(entry.budget, entry.unit)}"
     return f"{number(entry.left)} of {number(entry.budget)} {entry.unit}"
 
 

@@ -49,9 +49,9 @@ def recall_entries(table: pa.Table, where: str = "ledger") -> list[Entry]:
     """
     found = []
     for row in _rows(table, LEDGER, where):
-        amounts = {name: NAN if row[name] is None else row[name] for name in ("budget", "spent", "left", "rate")}
-        ends = {name: microseconds(row[name]) or 0 for name in ("exhausted_low", "exhausted_at", "exhausted_high")}
-        found.append(Entry(microseconds(row["time"]) or 0, row["subject"], row["mechanism"], unit=row["unit"] or "1", **amounts, **ends))
+        budget, spent, left, rate = (NAN if row[name] is None else row[name] for name in ("budget", "spent", "left", "rate"))
+        ends = (microseconds(row[name]) or 0 for name in ("exhausted_low", "exhausted_at", "exhausted_high"))
+        found.append(Entry(microseconds(row["time"]) or 0, row["subject"], row["mechanism"], budget, spent, left, row["unit"] or "1", rate, *ends))
     return found
 
 

@@ -14,7 +14,7 @@ MOST_TILES = 2500
 #: GPUs drawn of one node.
 MOST_SLOTS = 72
 NORMAL = "normal"
-ELSEWHERE = "not on a node"
+ELSEWHERE, SWITCHES = "not on a node", "switches"
 
 
 @dataclass(slots=True)
@@ -81,9 +81,9 @@ def fleet(states: Iterable[tuple[str, str, str]], view: View | None, by: str = "
         _slot(tile, subject, view).take(state, now, subject)
     kept = sorted(tiles.values(), key=lambda t: (-t.worst, _natural(t.name)))[:MOST_TILES]
     groups: dict[str, list[Tile]] = {}
-    for tile in sorted(kept, key=lambda t: (t.group == ELSEWHERE, _natural(t.group), _natural(t.name))):
+    for tile in sorted(kept, key=lambda t: ((t.group == SWITCHES) + 2 * (t.group == ELSEWHERE), _natural(t.group), _natural(t.name))):
         groups.setdefault(tile.group, []).append(tile)
-    on_nodes = [t for t in tiles.values() if t.group != ELSEWHERE]
+    on_nodes = [t for t in tiles.values() if t.group not in (ELSEWHERE, SWITCHES)]
     return Fleet(groups, len(tiles) - len(kept), len(on_nodes), sum(len(t.slots) for t in on_nodes))
 
 
@@ -97,7 +97,7 @@ def _known(view: View, by: str) -> dict[str, Tile]:
             if table == "gpu":
                 tile.slots[subject] = Mark()
     for table in ("leaf", "spine"):
-        tiles |= {subject: Tile(subject, "switches") for subject in view.tables.get(table, ())}
+        tiles |= {subject: Tile(subject, SWITCHES) for subject in view.tables.get(table, ())}
     for tile in tiles.values():
         tile.slots = {name: tile.slots[name] for name in sorted(tile.slots, key=lambda s: _natural(view.key(s, "slot") or s))[:MOST_SLOTS]}
     return tiles

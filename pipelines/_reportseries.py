@@ -148,7 +148,9 @@ def _thin(frame: pl.DataFrame, subject: str, metric: str, unit: str, begin: int,
     peers = means.filter(polars.col("subject") != subject)
     band = peers.group_by("step").agg(low=column.quantile(0.1, "linear"), middle=column.median(), high=column.quantile(0.9, "linear"))
     own = means.filter(polars.col("subject") == subject).select("step", own="value")
-    whole = polars.DataFrame({"step": range(POINTS)}, schema={"step": polars.Int64}).join(own, on="step", how="left").join(band, on="step", how="left").sort("step")
+    whole = (
+        polars.DataFrame({"step": range(POINTS)}, schema={"step": polars.Int64}).join(own, on="step", how="left").join(band, on="step", how="left").sort("step")
+    )
     whole = whole.filter(polars.any_horizontal(polars.col("own", "middle").is_not_null()))
     times = tuple(begin + (2 * s + 1) * (end - begin) // (2 * POINTS) for s in whole["step"].to_list())
     lines = (tuple(whole[name].to_list()) for name in ("own", "low", "middle", "high"))

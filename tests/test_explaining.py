@@ -108,3 +108,9 @@ def test_an_incident_of_an_older_form_is_told_too() -> None:
         Incident("ab", "n1", "n1", "gray", "page", "slow_rank", 0, 0, evidence=({"time": 9, "why": "slow"},), rivals=(("n2", 0.5),), probability=0.5)
     )
     assert lines(text, "how sure") == ["50% that it is n1 and none of the others"]
+
+
+def test_a_redundancy_that_nobody_has_counted_is_told_by_what_is_published() -> None:
+    told = explain(Incident("ab", "n1/gpu0/nvlink1", "n1", "masked", "ticket", "nvlink_errors", 0, 60))
+    assert "left: nvlink_replay: not counted here" in told
+    assert "none published" in told
