@@ -76,7 +76,7 @@ def ticks(gpus: int, per: int) -> Callable[[int], list[bytes]]:
     return make
 
 
-def feed(options: dict[str, str], gpus: int, per: int, seconds: int) -> None:
+def feed(options: dict[str, str], gpus: int, per: int, seconds: int, rate: float = 1.0) -> None:
     """Send all; one JSON line per measured tick: subject that is due, nanoseconds just before the last message was handed over."""
     kafka, make, found = Kafka(**options, cell="cluster"), ticks(gpus, per), subjects(gpus)
     topic, out = f"{options['topic.prefix']}.telemetry", kafka._out()
@@ -92,7 +92,7 @@ def feed(options: dict[str, str], gpus: int, per: int, seconds: int) -> None:
             sys.stdin.readline()
             begin = time.monotonic()
         if begin:
-            time.sleep(max(0.0, begin + tick - WARM - time.monotonic()))
+            time.sleep(max(0.0, begin + (tick - WARM) / rate - time.monotonic()))
         if tick >= WARM - WAIT - FIRST:
             kafka.send(Event((START + tick) * SECOND, found[hit(tick, gpus)], "xid", "79", "GPU has fallen off the bus."))
         for frame in frames[:-1]:
@@ -192,7 +192,7 @@ def measure(cluster: Cluster, gpus: int, per: int, seconds: int, checkpoint: str
     watch = Watch(options)
     watch.start()
     process = worker(options, log, "bench", "--config", str(config))
-    feeder = _child("feed", json.dumps(options), gpus, per, seconds)
+    feeder = child("feed", json.dumps(options), gpus, per, seconds)
     try:
         assert feeder.stdout is not None
         assert feeder.stdin is not None
@@ -228,12 +228,13 @@ def compare(cluster: Cluster, gpus: int, seconds: int) -> float:
     with Topics(kafka_settings(options), partitions=1) as made:
         made.apply(made.changes())
     count = send_json(options, gpus, seconds)
-    child = _child("json", json.dumps({**options, "topic": f"{options['topic.prefix']}.rejected"}), count)
+    child = child("json", json.dumps({**options, "topic": f"{options['topic.prefix']}.rejected"}), count)
     return float(child.communicate(timeout=300)[0]) / (count / 1e6)
 
 
-def _child(*words: object) -> subprocess.Popen[str]:
-    argv = [sys.executable, __file__, "--role", *(str(w) for w in words)]
+def child(*words: object) -> subprocess.Popen[str]:
+    """Start a role of this file in a process of its own."""
+    argv = [sys.executable, str(Path(__file__).resolve()), "--role", *(str(w) for w in words)]
     return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -249,9 +250,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.role:
         role, options, *rest = args.role
-        numbers = [int(x) for x in rest]
+        numbers = [int(x) for x in rest[:3]]
         if role == "feed":
-            feed(json.loads(options), *numbers)
+            feed(json.loads(options), *numbers[:3], *(float(x) for x in rest[3:]))
         else:
             print(judge_json(json.loads(options), *numbers))
         return
