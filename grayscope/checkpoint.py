@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,16 +24,45 @@ def pack(state: State) -> bytes:
     >>> {name: a.tolist() for name, a in unpack(pack({"x": np.array([1.5]), "t": np.array("ab")})).items()}
     {'x': [1.5], 't': 'ab'}
     """
-    entries, bodies = [], []
+    return b"".join(_parts(state))
+
+
+def pieces(state: State, size: int) -> Iterator[bytes]:
+    """Yield what `pack` returns in pieces of `size` bytes, the last one smaller; never holds more than one of them beside the state.
+
+    Examples
+    --------
+    >>> state = {"x": np.arange(5)}
+    >>> [len(p) for p in pieces(state, 60)], b"".join(pieces(state, 60)) == pack(state)
+    ([60, 48], True)
+    """
+    waiting = bytearray()
+    for part in _parts(state):
+        view = memoryview(part)
+        while len(view):
+            taken = view[: size - len(waiting)]
+            waiting += taken
+            view = view[len(taken) :]
+            if len(waiting) == size:
+                yield bytes(waiting)
+                waiting.clear()
+    if waiting:
+        yield bytes(waiting)
+
+
+def _parts(state: State) -> Iterator[bytes | memoryview]:
+    entries, texts = [], {}
     for name, array in state.items():
         if array.dtype.kind not in KINDS:
             raise TypeError(f"{name}: {array.dtype} cannot be kept")
-        # numpy takes four bytes for a letter
-        body = json.dumps(array.tolist()).encode() if array.dtype.kind == "U" else np.ascontiguousarray(array).tobytes()
-        entries.append([name, array.dtype.str, list(array.shape), len(body)])
-        bodies.append(body)
+        if array.dtype.kind == "U":  # numpy takes four bytes for a letter
+            texts[name] = json.dumps(array.tolist()).encode()
+        entries.append([name, array.dtype.str, list(array.shape), len(texts[name]) if name in texts else array.nbytes])
     head = json.dumps({"grayscope": VERSION, "kind": "state", "arrays": entries}, separators=(",", ":")).encode()
-    return b"".join([len(head).to_bytes(8, "little"), head, *bodies])
+    yield len(head).to_bytes(8, "little")
+    yield head
+    for name, array in state.items():
+        yield texts[name] if name in texts else np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def unpack(data: bytes) -> dict[str, np.ndarray[Any, Any]]:

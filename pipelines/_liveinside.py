@@ -59,7 +59,8 @@ class Inside:
         if output.alerts:
             for sink in self.sinks:
                 sink.send(output.alerts)
-        self.health.turn(numbers({self.cell: self.engine}) | {"grayscope_tick_seconds_total": self.seconds, "grayscope_tick_duration_seconds": self.last}, ready=True)
+        took = {"grayscope_tick_seconds_total": self.seconds, "grayscope_tick_duration_seconds": self.last}
+        self.health.turn(numbers({self.cell: self.engine}) | took, ready=True)
 
     def end(self) -> None:
         """The stream has ended: close what is open."""

@@ -7,21 +7,20 @@ goes out the same way; a restart takes it, plays again what came since in the re
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from hashlib import blake2b
 from typing import Any
 
 from grayscope.alert import Alert
+from grayscope.brokers._kafkacheckpoint import Writing, chunk_key, slot_of
 from grayscope.brokers._kafkaorder import TOPICS, Order
 from grayscope.brokers._kafkareader import Reader
 from grayscope.brokers._kafkarestore import apply_order, manifest_bytes, manifests, orders_from, state_of
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.brokers._kafkatransactions import Transactions
 from grayscope.cells import Cells, Said
-from grayscope.checkpoint import pack, unpack
+from grayscope.checkpoint import pieces, unpack
 from grayscope.engine import Engine, Output
 from grayscope.errors import GrayscopeError, InputError, shorten
 from grayscope.event import Event
@@ -31,8 +30,8 @@ from grayscope.saidrows import incident_frame, verdict_frame
 
 #: Seconds after which what was taken is committed even if nothing was said; so many stretches are committed at once.
 COMMIT, STRETCHES = 1.0, 2000
-#: Bytes of one piece of the state; alerts of the replay that are sent again.
-CHUNK, AGAIN = 800_000, 1000
+#: Bytes of one piece of the state; pieces that go out in one turn; alerts of the replay that are sent again.
+CHUNK, AT_ONCE, AGAIN = 800_000, 4, 1000
 
 
 class Lane:
@@ -74,6 +73,8 @@ class Lane:
         self._beats: list[tuple[str, Event]] = []
         self._order_next = 0  # offset after our last order message
         self._chunks: list[bytes] = []  # keys of the checkpoint that holds
+        self._slot = 0  # of its pieces: the next one takes the other, so that what a crash leaves behind is written over
+        self._writing: Writing | None = None
         self._producer: Transactions | None = None
         self._committed = self._checked = self.monotonic()
 
@@ -105,7 +106,8 @@ class Lane:
                 self.cells = Cells(self.cells.make)
                 continue
             self.sequence, self._order_next, self.places = told["sequence"], told["order"], dict(told["places"])
-            self._chunks = [_chunk_key(self.number, told["sequence"], i) for i in range(told["chunks"])]
+            self._slot = slot_of(told)
+            self._chunks = [chunk_key(self.number, self._slot, i) for i in range(told["chunks"])]
             return True
         return False
 
@@ -230,23 +232,35 @@ class Lane:
             out.send(self.settings.topic("rejected"), record.topic.encode(), record.value, headers)
 
     def keep(self, *, now: bool = False) -> bool:
-        """Write a checkpoint if it is time and nothing waits for a commit; say whether it was done."""
+        """Write a checkpoint if it is time and nothing waits for a commit; say whether one has become whole.
+
+        A large one goes out in several turns, so that what is said meanwhile does not wait for it; with `now` all of it at once.
+        """
+        if (self._writing is None or now) and not self._begin(now):
+            return False
+        assert self._writing is not None
+        out, topic, writing = self._out(), self.settings.topic("state"), self._writing
+        out.begin()
+        writing.send(lambda key, piece: out.send(topic, key, piece, partition=self.number), None if now else AT_ONCE)
+        out.flush()
+        if writing.whole:
+            for key in set(self._chunks) - set(writing.keys):
+                out.send(topic, key, None, partition=self.number)
+            out.send(topic, str(self.number).encode(), manifest_bytes(writing.manifest()), partition=self.number)
+        out.commit()
+        if not writing.whole:
+            return False
+        self._chunks, self._slot, self._writing = writing.keys, writing.slot, None
+        self.checkpoints += 1
+        return True
+
+    def _begin(self, now: bool) -> bool:
+        """Take the state as it is, if it is time to."""
         if self._order or not self.cells.engines or not (now or self.monotonic() - self._checked >= self.checkpoint):
             return False
-        out, topic, state = self._out(), self.settings.topic("state"), pack(self.cells.snapshot())
-        pieces = [state[at : at + CHUNK] for at in range(0, len(state), CHUNK)]
-        keys = [_chunk_key(self.number, self.sequence, i) for i in range(len(pieces))]
-        out.begin()
-        futures = [out.send(topic, key, piece, partition=self.number) for key, piece in zip(keys, pieces, strict=True)]
-        out.flush()
-        told = {"sequence": self.sequence, "order": self._order_next, "places": self.places, "chunks": len(pieces), "size": len(state),
-                "first": int(futures[0].get(timeout=0).offset), "digest": blake2b(state, digest_size=16).hexdigest()}  # fmt: skip
-        for key in set(self._chunks) - set(keys):
-            out.send(topic, key, None, partition=self.number)
-        out.send(topic, str(self.number).encode(), manifest_bytes(told), partition=self.number)
-        out.commit()
-        self._chunks, self._checked = keys, self.monotonic()
-        self.checkpoints += 1
+        told = {"sequence": self.sequence, "order": self._order_next, "places": dict(self.places)}
+        self._writing = Writing(self.number, 1 - self._slot if self._slot in (0, 1) else 0, told, pieces(self.cells.snapshot(), CHUNK))
+        self._checked = self.monotonic()
         return True
 
     def _out(self) -> Transactions:
@@ -259,7 +273,3 @@ class Lane:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.close()
-
-
-def _chunk_key(number: int, sequence: int, i: int) -> bytes:
-    return json.dumps([number, sequence, i]).encode()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
+from grayscope.brokers._kafkacheckpoint import chunk_key, slot_of
 from grayscope.brokers._kafkaorder import ends, read_order
 from grayscope.brokers._kafkareader import Reader
 from grayscope.errors import InputError
@@ -48,7 +49,7 @@ def _manifest(value: bytes) -> dict[str, Any] | None:
 def state_of(reader: Reader, topic: str, number: int, told: Mapping[str, Any]) -> bytes:
     """Return the state that a manifest is about; `InputError` where pieces of it have gone or are others."""
     _, end = reader.bounds(topic, number)
-    wanted = {json.dumps([number, told["sequence"], i]).encode(): i for i in range(told["chunks"])}
+    wanted = {chunk_key(number, slot_of(told), i): i for i in range(told["chunks"])}
     pieces: dict[int, bytes] = {}
     for record in reader.read(topic, number, told["first"], end):
         if record.key in wanted and record.value is not None:

@@ -110,6 +110,40 @@ def test_a_quiet_cell_is_told_the_time_once_per_silence(topics: dict[str, str]) 
     assert [(m["time"], m["source"], m["subject"]) for m in beats] == [(1_041_000_000, "clock", "site"), (1_041_000_000, "clock", "site")]
 
 
+@pytest.mark.slow
+def test_a_checkpoint_goes_out_in_turns_and_counts_once_it_is_whole(topics: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grayscope.brokers._kafkalane.CHUNK", 500)
+    clock = Clock()
+    old = lane(topics, clock)
+
+    def written(first: int, turns: int) -> bool:
+        sent(topics, first, first + 5)
+        take(old)
+        old.commit(MEMBER)
+        clock.now += 61.0
+        done = [old.keep() for _ in range(turns)]
+        return any(done)
+
+    assert not written(100, 1)
+    assert old.checkpoints == 0
+    while not old.keep():
+        assert old.checkpoints == 0
+    assert not written(105, 2)  # begun, and then it dies
+    assert old.sequence == 2
+    new = lane(topics, clock)
+    assert (new.sequence, new.places["t"], new.replayed) == (2, 10, 5)
+    (engine,), (before,) = new.cells.engines.values(), old.cells.engines.values()
+    ours, theirs = engine.snapshot(), before.snapshot()
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], theirs[name])
+    old.close()
+    assert new.keep(now=True)  # over what was left behind
+    new.close()
+    again = lane(topics, clock)
+    assert (again.sequence, again.replayed) == (2, 0)
+    again.close()
+
+
 def test_a_lane_that_is_not_open_commits_nothing() -> None:
     some = Lane(kafka_settings({}), 0, lambda _: assembly.engine(Settings()), group="g", periods={})
     with pytest.raises(GrayscopeError, match="is not open"):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import signal
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +247,74 @@ def test_two_workers_share_the_cells_and_one_that_leaves_loses_nothing(topics: d
             process.wait(30)
     found = taken(topics)
     assert len(found) == len(set(found))
+
+
+class Hook:
+    """Receives what is posted."""
+
+    def __init__(self) -> None:
+        self.bodies: list[str] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(handler) -> None:  # noqa: N805 - self is the hook
+                self.bodies.append(handler.rfile.read(int(handler.headers["Content-Length"])).decode())
+                handler.send_response(200)
+                handler.end_headers()
+
+            def log_message(handler, *_: object) -> None:  # noqa: N805
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+
+    def names(self) -> set[str]:
+        """Return the identities of the alerts that came."""
+        return {str(alert["labels"]["incident"]) for body in self.bodies for alert in _alerts(json.loads(body))}
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def _alerts(told: Any) -> list[Any]:
+    found: list[Any] = told["alerts"] if isinstance(told, dict) and "alerts" in told else told if isinstance(told, list) else [told]
+    return found
+
+
+@pytest.mark.slow
+def test_after_a_crash_what_fires_is_sent_again_with_the_same_identity(topics: dict[str, str], trace: Path, settings_file: Path, tmp_path: Path) -> None:
+    log, first, second = tmp_path / "log", Hook(), Hook()
+    feed(topics, list(Parquet(trace).receive()))
+    process = worker(topics, log, "w1", "--config", str(settings_file), "--webhook", first.url)
+    try:
+        eventually(lambda: bool(first.names()), log)
+        process.kill()
+        process.wait(30)
+        process = worker(topics, log, "w1", "--config", str(settings_file), "--webhook", second.url, "--json")
+        eventually(lambda: second.names() >= first.names(), log)
+    finally:
+        process.kill()
+        process.wait(30)
+        first.close()
+        second.close()
+    assert {i["id"] for i in said(topics, "incidents")} >= second.names()
+
+
+@pytest.mark.slow
+def test_told_to_stop_a_worker_leaves_a_checkpoint_and_the_next_plays_nothing_again(topics: dict[str, str], trace: Path, tmp_path: Path) -> None:
+    log, messages = tmp_path / "log", list(Parquet(trace).receive())
+    seldom = tmp_path / "seldom.toml"
+    seldom.write_text('[live]\nperiods = { nvlink = "60s" }\ncheckpoint = "1h"\n')
+    feed(topics, messages)
+    process = worker(topics, log, "w1", "--config", str(seldom))
+    try:
+        eventually(lambda: bool(said(topics, "order")), log)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, log.read_text()[-2000:]
+    finally:
+        process.kill()
+        process.wait(30)
+    sequence = max(m["sequence"] for m in said(topics, "order"))
+    again = run("live", "--config", seldom, "--once", "--worker", "w1", "--listen", "", **environment(topics))
+    assert f"sequence {sequence}, 0 records played again" in again.stderr
