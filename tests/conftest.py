@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ import grayscope
 from tests.kafkaserver import kafka_server, prefix, topics  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).parents[1]
+#: Begins by loading what is not there for every Python.
+collect_ignore = [] if find_spec("atheris") else ["fuzz_child.py"]
 grayscope.__path__.append(str(ROOT))
 
 
