@@ -62,7 +62,7 @@ def _parts(state: State) -> Iterator[bytes | memoryview]:
     yield len(head).to_bytes(8, "little")
     yield head
     for name, array in state.items():
-        yield texts[name] if name in texts else memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        yield texts[name] if name in texts else np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def unpack(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
