@@ -212,9 +212,9 @@ def measure(cluster: Cluster, gpus: int, per: int, seconds: int, checkpoint: str
             time.sleep(0.1)
         used, most = cpu(process.pid) - before, peak(process.pid)
     finally:
-        for each in (feeder, process):
-            each.kill()
-            each.wait(30)
+        for one in (feeder, process):
+            one.kill()
+            one.wait(30)
         watch.stop.set()
     late = np.array([(watch.seen[s] - stamp) / 1e6 for s, stamp in due if s in watch.seen])
     quantiles = dict(zip(("p50_ms", "p95_ms", "p99_ms", "max_ms"), np.percentile(late, [50, 95, 99, 100]).round(0).tolist(), strict=True))
@@ -228,8 +228,8 @@ def compare(cluster: Cluster, gpus: int, seconds: int) -> float:
     with Topics(kafka_settings(options), partitions=1) as made:
         made.apply(made.changes())
     count = send_json(options, gpus, seconds)
-    reader = child("json", json.dumps({**options, "topic": f"{options['topic.prefix']}.rejected"}), count)
-    return float(reader.communicate(timeout=300)[0]) / (count / 1e6)
+    consumer = child("json", json.dumps({**options, "topic": f"{options['topic.prefix']}.rejected"}), count)
+    return float(consumer.communicate(timeout=300)[0]) / (count / 1e6)
 
 
 def child(*words: object) -> subprocess.Popen[str]:

@@ -44,7 +44,8 @@ class Writing:
         self.number, self.slot, self.told, self.pieces = number, slot, told, pieces
         self.keys: list[bytes] = []
         self.whole = False
-        self._size, self._first, self._digest = 0, 0, blake2b(digest_size=16)
+        self._first: Any = None  # the client's future of where the first one went
+        self._size, self._digest = 0, blake2b(digest_size=16)
 
     def send(self, out: Callable[[bytes, bytes], Any], most: int | None = None) -> None:
         """Send the next pieces, at most so many, and note that it was all."""
@@ -52,8 +53,7 @@ class Writing:
         for piece in islice(self.pieces, most):
             key = chunk_key(self.number, self.slot, len(self.keys))
             future = out(key, piece)
-            if not self.keys:
-                self._first = int(future.get(timeout=60).offset)
+            self._first = self._first or future
             self.keys.append(key)
             self._size += len(piece)
             self._digest.update(piece)
@@ -61,5 +61,6 @@ class Writing:
         self.whole = most is None or sent < most
 
     def manifest(self) -> dict[str, Any]:
-        """Return what makes it whole."""
-        return {**self.told, "slot": self.slot, "chunks": len(self.keys), "size": self._size, "first": self._first, "digest": self._digest.hexdigest()}
+        """Return what makes it whole; all that was sent must be acknowledged by now."""
+        first = int(self._first.get(timeout=0).offset)
+        return {**self.told, "slot": self.slot, "chunks": len(self.keys), "size": self._size, "first": first, "digest": self._digest.hexdigest()}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from grayscope.brokers._kafkaproducer import Producer
@@ -16,6 +17,8 @@ from grayscope.errors import GrayscopeError
 
 #: Milliseconds: until the broker gives a silent producer's transaction up, and until a predecessor's is settled.
 TRANSACTION, TAKEOVER = 60_000, 30_000
+#: Milliseconds: so often the client is told to look again for what it waits for; after so long that is given up.
+NUDGE, PATIENCE = 500, 15_000
 
 
 class Transactions(Producer):
@@ -46,20 +49,32 @@ class Transactions(Producer):
     def places(self, offsets: Mapping[tuple[str, int], int], group: Any) -> None:
         """Add the next offset of each (topic, partition), as a member of `group`, to what is committed."""
         told = {TopicPartition(t, p): OffsetAndMetadata(o, "", -1) for (t, p), o in offsets.items()}
-        self._do(lambda: self._client.send_offsets_to_transaction(told, group))
+        self._do(lambda: self._ended(lambda: self._client._transaction_manager.send_offsets_to_transaction(told, group)))
 
     def commit(self) -> None:
         """Commit. After `GrayscopeError` it may or may not have happened: whoever goes on has to look."""
         self.flush()
-        self._do(self._client.commit_transaction)
+        self._do(lambda: self._ended(self._client._transaction_manager.begin_commit))
 
     def close(self) -> None:
         """Let go; an open transaction is aborted."""
         if self._client._transaction_manager is not None:
             with suppress(KafkaError, GrayscopeError):
                 if self._client._transaction_manager._test_has_ongoing_transaction() and not self.broken:
-                    self._client.abort_transaction()
+                    self._ended(self._client._transaction_manager.begin_abort)
         super().close()
+
+    def _ended(self, begin: Callable[[], Any]) -> None:
+        """Begin a step and wait for its end.
+
+        kafka-python 3.0 waits without a bound, and once the coordinator has died its thread can sleep on the request for ever.
+        """
+        result, until = begin(), time.monotonic() + PATIENCE / 1000
+        self._client._sender.wakeup()
+        while not result.wait(timeout_ms=NUDGE):
+            if time.monotonic() > until:
+                raise KafkaTimeoutError(f"no answer within {PATIENCE / 1000:.0f} s")
+            self._client._sender.wakeup()
 
     def _do(self, step: Any) -> None:
         try:

@@ -137,7 +137,7 @@ def test_the_leader_dies(line: Line, expected: Any) -> None:
     line.work("w1")
     for _ in line.parts():
         line.nodes.kill(line.nodes.leader(line.options))
-        line.onward()
+        time.sleep(AWAY)
         line.cluster.up(3)
         line.nodes.in_sync(line.options, line.log)
     judged(line, expected)

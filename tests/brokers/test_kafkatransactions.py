@@ -1,0 +1,53 @@
+"""Kafkatransactions: an answer that never comes is given up with one line, so that the lane can be opened anew."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from grayscope.brokers import _kafkatransactions as module
+from grayscope.brokers._kafkasettings import kafka_settings
+from grayscope.errors import GrayscopeError
+
+
+class Result:
+    """What the client returns for a step that begins."""
+
+    def __init__(self, answers: int) -> None:
+        self.asked, self.answers = 0, answers
+
+    def wait(self, timeout_ms: float) -> bool:
+        self.asked += 1
+        threading.Event().wait(timeout_ms / 1000)
+        return self.asked > self.answers
+
+
+def transactions(result: Result, woken: list[int]) -> module.Transactions:
+    made = module.Transactions.__new__(module.Transactions)
+    made.settings, made.name, made.broken = kafka_settings({}), "g.0", False
+    client: Any = SimpleNamespace(
+        _transaction_manager=SimpleNamespace(begin_commit=lambda: result), _sender=SimpleNamespace(wakeup=lambda: woken.append(1)), flush=lambda **_: None
+    )
+    made._client, made._waiting, made.patience = client, [], 1.0  # type: ignore[assignment]
+    return made
+
+
+def test_an_answer_that_never_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "NUDGE", 5)
+    monkeypatch.setattr(module, "PATIENCE", 50)
+    woken: list[int] = []
+    some = transactions(Result(10**9), woken)
+    with pytest.raises(GrayscopeError, match=r"kafka transaction g\.0: .*no answer within"):
+        some.commit()
+    assert some.broken
+    assert len(woken) > 2
+
+
+def test_the_client_is_woken_until_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "NUDGE", 1)
+    woken: list[int] = []
+    transactions(Result(3), woken).commit()
+    assert len(woken) == 4
