@@ -62,7 +62,11 @@ class Worker:
         """
         consumer = self._consumer or self._join()
         records = consumer.poll()
-        news = self._introductions()
+        try:
+            news = self._introductions()
+        except GrayscopeError:
+            self._again(consumer)
+            raise
         alerts: list[Alert] = []
         held = {*self.lanes}  # what came for others is asked for again once they are open
         self._assigned(consumer)
@@ -77,15 +81,25 @@ class Worker:
 
     def _join(self) -> Consumer:
         """Read the whole roster, then join the group."""
-        if self._roster is None:
-            self._roster = Consumer(self.settings, [self.settings.topic("roster")], None)
         self._introductions()
         self._consumer = Consumer(self.settings, list(self._topics), self.group, places=self.places)
         return self._consumer
 
+    def _again(self, consumer: Consumer) -> None:
+        """Ask once more for what was polled and not taken, and read the roster with a new client: the old one may know none of the brokers that are left."""
+        ours = consumer.assigned()
+        for number, lane in self.lanes.items():
+            for topic, kind in self._topics.items():
+                if (topic, number) in ours:
+                    consumer.seek(topic, number, lane.places[kind])
+        if self._roster is not None:
+            self._roster.close()
+        self._roster = None
+
     def _introductions(self) -> list[RosterRow]:
-        """Return the rows of the roster that were told since we asked last, up to its end as it is now."""
-        assert self._roster is not None
+        """Return the rows of the roster that are new since we asked last, up to its end as it is now."""
+        if self._roster is None:
+            self._roster = Consumer(self.settings, [self.settings.topic("roster")], None)
         rows: list[RosterRow] = []
         while any(self._roster.lag().values()):
             for record in self._roster.poll():
@@ -97,8 +111,10 @@ class Worker:
                 except InputError as error:
                     self.refused_rows += 1
                     self.tell(str(error))
-        self._rows |= {(row.subject, row.table, row.since): row for row in rows}
-        return rows
+        last = {(row.subject, row.table, row.since): row for row in rows}
+        news = [row for key, row in last.items() if self._rows.get(key) != row]
+        self._rows |= last
+        return news
 
     def _assigned(self, consumer: Consumer) -> None:
         """Open the lanes that are ours now, close those that are not any more."""
