@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,9 @@ import grayscope
 from tests.kafkaserver import kafka_server, prefix, topics  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).parents[1]
+# What runs in the background inherits an ignored Ctrl-C, and so would the processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 #: Begins by loading what is not there for every Python.
 collect_ignore = [] if find_spec("atheris") else ["fuzz_child.py"]
 grayscope.__path__.append(str(ROOT))
