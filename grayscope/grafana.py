@@ -10,7 +10,7 @@ from grayscope.errors import GrayscopeError, InputError, Retry, UsageError, shor
 from grayscope.sinks._posting import PATIENCE, RefusedError, access, credentials
 
 ROLE = "Administration > Users and access > Service accounts"
-TODO = {
+ADVICE = {
     401: f"the token is not taken: make one in Grafana under {ROLE} and give it as GRAYSCOPE_GRAFANA_TOKEN or in a file",
     403: f"the token may not do this: give its service account the role Editor under {ROLE}",
 }
@@ -90,7 +90,7 @@ class Server:
         text = f"grafana {self.where}: {code}{f': {shorten(said, 200)}' if said else ''}"
         if code == 429 or code >= 500:
             raise Retry(text, self._wait) from None
-        raise RefusedError(f"{text}: {TODO[code]}" if code in TODO else text, code) from None
+        raise RefusedError(f"{text}: {ADVICE[code]}" if code in ADVICE else text, code) from None
 
     def _made(self) -> Any:
         from grafana_client.api import GrafanaApi

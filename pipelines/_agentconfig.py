@@ -76,7 +76,7 @@ class AgentSettings:
         enabled, collector = given.pop("enabled", True), given.pop("use", name)
         if name in self.disabled or collector in self.disabled or not enabled:
             return None
-        period, deadline = (_seconds(f"collectors.{name}.{key}", given.pop(key, getattr(self, key))) for key in ("period", "deadline"))
+        period, deadline = (within_a_day(f"collectors.{name}.{key}", given.pop(key, getattr(self, key))) for key in ("period", "deadline"))
         return Source(name, collector, period, deadline, given, name in self.sources)
 
 
@@ -148,7 +148,7 @@ def _value(key: str, raw: Any, known: list[str]) -> Any:
     if key not in known:
         raise UsageError(f"agent: unknown setting {key!r}: {plugins.nearest(key, known)}")
     if key in ("period", "deadline"):
-        return _seconds(key, raw)
+        return within_a_day(key, raw)
     if key == "spool_bytes":
         if isinstance(raw, bool) or not isinstance(raw, int) or raw < 1 << 16:
             raise UsageError(f"agent: spool_bytes: expected a number of bytes from 65536 on, found {shorten(raw)}")
@@ -163,7 +163,8 @@ def _value(key: str, raw: Any, known: list[str]) -> Any:
     return raw
 
 
-def _seconds(where: str, raw: Any) -> float:
+def within_a_day(where: str, raw: Any) -> float:
+    """Return a duration in seconds, from 10 ms to a day; `where` names it in the error."""
     try:
         found = seconds(raw)
     except (UsageError, TypeError, ValueError):

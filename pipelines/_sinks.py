@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from grayscope import __version__, plugins
 from grayscope.errors import UsageError, shorten
-from grayscope.settings import seconds
 from grayscope.sinks._posting import credentials
+
+from ._agentconfig import within_a_day
 
 if TYPE_CHECKING:
     from grayscope.alert import Sink
@@ -104,14 +105,4 @@ def _options(name: str, given: Any) -> tuple[str, dict[str, Any]]:
             raise UsageError(f"{where}: unknown option {shorten(key)!r}: {plugins.nearest(key, known)}")
     for key in [k for k in known if taken[k].default is inspect.Parameter.empty and k not in options]:
         raise UsageError(f"{where}: {key} is missing")
-    return use, {key: _duration(f"{where}.{key}", value) if key in DURATIONS else value for key, value in options.items()}
-
-
-def _duration(where: str, raw: Any) -> float:
-    try:
-        found = seconds(raw)
-    except (UsageError, TypeError, ValueError):
-        found = 0.0
-    if isinstance(raw, bool) or not 0.01 <= found <= 86400:
-        raise UsageError(f"{where}: expected a duration from 10ms to 1d, found {shorten(raw)!r}")
-    return found
+    return use, {key: within_a_day(f"{where}.{key}", value) if key in DURATIONS else value for key, value in options.items()}
