@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from grayscope.errors import InputError
+from grayscope.errors import InputError, shorten
 
 VERSION = 1
 #: Kinds of numpy's types that may be in a state: truth, whole numbers, numbers, text.
@@ -77,7 +77,7 @@ def unpack(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
         size = int.from_bytes(data[:8], "little")
         told = json.loads(data[8 : 8 + size])
         if told["grayscope"] > VERSION:
-            raise InputError(f"state: grayscope: expected version {VERSION} or older, found {told['grayscope']}")
+            raise InputError(f"state: grayscope: expected version {VERSION} or older, found {shorten(told['grayscope'])}")
         found, at, view = {}, 8 + size, memoryview(data)
         for name, dtype, shape, length in told["arrays"]:
             found[name] = _array(view[at : at + length], np.dtype(dtype), tuple(shape))

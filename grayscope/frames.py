@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from grayscope.batch import Batch
-from grayscope.errors import InputError
+from grayscope.errors import InputError, shorten
 from grayscope.event import Event
 from grayscope.message import Message
 from grayscope.roster import RosterRow
@@ -148,7 +148,7 @@ def versioned(told: Any) -> dict[str, Any]:
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise InputError.at("head", "grayscope", f"a version from 1 to {VERSION}", version)
     if version > VERSION:
-        raise InputError(f"head: grayscope: expected version {VERSION} or older, found {version}: update this reader first")
+        raise InputError(f"head: grayscope: expected version {VERSION} or older, found {shorten(version)}: update this reader first")
     return told
 
 

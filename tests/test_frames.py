@@ -81,6 +81,9 @@ def test_a_later_version_is_told_from_damage_and_what_it_adds_is_passed_over() -
     assert decode(event.replace(b'"kind"', b'"colour":"red","kind"')) == Event(5, "n1", "xid", "94")
     with pytest.raises(InputError, match="expected version 1 or older, found 2: update this reader first"):
         decode(event.replace(b'"grayscope":1', b'"grayscope":2'))
+    with pytest.raises(InputError) as far:
+        decode(event.replace(b'"grayscope":1', b'"grayscope":' + b"9" * 4000))
+    assert len(str(far.value)) < 300
     with pytest.raises(InputError, match="the key 'code'"):
         decode(event.replace(b'"code"', b'"edoc"'))
 
