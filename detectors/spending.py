@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 PASTS = (256, 4096)
 #: Events that make a series at all: one is chance.
 LEAST = 3.0
+#: Events that a group has more than were seen, of its own rate where fewer than so many groups tell how groups differ, else at most so many of theirs.
+ALONE, GROUPS, MOST = 0.5, 8, 20.0
 
 
 class Spending:
@@ -103,7 +105,8 @@ def _unlikely(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: 
     """Yield (subject, ln of the tail probability, expected events) for whoever may reach -`needed`, against its own group.
 
     The law is the predictive one: it knows that the group's rate was itself estimated from few events, and that healthy
-    parts differ, by as much as all others that are `trusted` do within their groups.
+    parts differ, by as much as all others that are `trusted` do within their groups. Before a group has seen much, its
+    rate is that of all groups, for as many events as groups differ little.
     """
     suspects = np.flatnonzero(events >= LEAST)
     if not len(suspects):
@@ -111,22 +114,51 @@ def _unlikely(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: 
     seen, watched = (np.bincount(label, weights=np.where(trusted, x, 0.0), minlength=int(label.max()) + 1) for x in (events, ticks))
     members = np.bincount(label, weights=ticks > 0)
     g, own = label[suspects], trusted[suspects]
-    others = seen[g] - own * events[suspects] + 0.5  # half an event more than was seen: none so far is not impossible
-    mean = others / np.maximum(watched[g] - own * ticks[suspects], 1.0) * ticks[suspects]
-    n = np.floor(events[suspects])
-    # Cheap first: no law with this mean has a thinner tail than Poisson's, and that one is not thin enough.
+    among, exposed = seen[g] - own * events[suspects], np.maximum(watched[g] - own * ticks[suspects], 1.0)
+    # Half an event more than was seen: none so far is not impossible. Cheap first, with the largest mean that what follows can give.
+    rate = (seen.sum() + ALONE) / max(float(watched.sum()), 1.0)
+    n, mean = np.floor(events[suspects]), np.minimum((among + ALONE) / exposed, rate) * ticks[suspects]
+    # No law with this mean has a thinner tail than Poisson's, and that one is not thin enough.
     far = (members[g] >= 4) & (n > mean) & (n * np.log(n / mean) - (n - mean) + 3.0 >= needed)
-    for s, count, usual, among in zip(suspects[far].tolist(), n[far].tolist(), mean[far].tolist(), others[far].tolist(), strict=True):
-        size = 1.0 / (1.0 / among + _difference(events, ticks, label, trusted, s))
+    for s, count, others, there in zip(suspects[far].tolist(), n[far].tolist(), among[far].tolist(), exposed[far].tolist(), strict=True):
+        within = _difference(events, ticks, label, trusted, s)
+        known, over = _groups(events, ticks, label, trusted, s, within)
+        usual = (others + known) / (there + over) * float(ticks[s])
+        size = 1.0 / (1.0 / (others + known) + within)
         yield s, log_tail(int(count), usual, usual + usual * usual / size), usual
 
 
+def _groups(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: NDArray[np.bool_], without: int, within: float) -> tuple[float, float]:
+    """Return what all groups say for one that has seen little: how many events over how many ticks.
+
+    The events are one over the squared coefficient of variation of groups' rates, beyond chance and what parts differ by `within` them
+    (a gamma prior by its moments); too few groups to tell say half an event more than was seen.
+    """
+    there = trusted.copy()
+    there[without] = False
+    seen, watched, among = (np.bincount(label, weights=np.where(there, x, 0.0)) for x in (events, ticks, ticks * ticks))
+    rate = (float(seen.sum()) + ALONE) / max(float(watched.sum()), 1.0)
+    if np.count_nonzero(watched) < GROUPS:
+        return ALONE, 0.0
+    usual = watched * rate
+    beyond = float((np.square(seen - usual) - usual - within * rate * rate * among).sum()) / max(float(np.square(usual).sum()), 1e-30)
+    known = min(max(1.0 / max(beyond, 1e-3), ALONE), MOST)
+    return known, known / rate
+
+
 def _difference(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: NDArray[np.bool_], without: int) -> float:
-    """Return the squared coefficient of variation of healthy rates within their groups, beyond chance."""
+    """Return the squared coefficient of variation of healthy rates within their groups, beyond chance.
+
+    A group's mean leans towards each of its members, the more the fewer they are: what they differ by is taken as if they did not
+    belong, and the square of a group's rate from products of two members. Else groups of four would seem to be all alike.
+    """
     there = (ticks > 0) & trusted
     there[without] = False
     e, n, of = events[there], ticks[there], label[there]
-    usual = (np.bincount(of, weights=e) / np.maximum(np.bincount(of, weights=n), 1e-9))[of]
+    seen, watched, pairs, among = (np.bincount(of, weights=x) for x in (e, n, e * e, n * n))
     # Each counts by its exposure: what was watched for four ticks says nothing about how parts differ.
-    beyond = float((np.square(e - n * usual) - n * usual).sum())
-    return max(beyond, 0.0) / max(float(np.square(n * usual).sum()), 1e-30)
+    usual, own = seen / np.maximum(watched, 1e-9), n / np.maximum(watched, 1e-9)[of]
+    mates = own < 1 - 1e-9
+    beyond = float((np.square(e - n * usual[of]) / np.where(mates, 1 - own, 1.0) - n * usual[of])[mates].sum())
+    square = (seen * seen - pairs) / np.maximum(watched * watched - among, 1e-9)
+    return max(beyond, 0.0) / max(float((n * n * square[of])[mates].sum()), 1e-30)
