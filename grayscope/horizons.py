@@ -24,7 +24,7 @@ from grayscope.detector import State
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.mechanisms import limited
 from grayscope.standing import Standing
-from grayscope.tails import MARKS, Tails
+from grayscope.tails import FAR, MARKS, NEAR, Tails
 from grayscope.tick import Tick
 
 WEEK = 7 * 24 * 3600 * 1_000_000
@@ -36,8 +36,8 @@ HORIZONS = FAST + SLOW
 #: least favourable distribution: normal in the middle, exponential outside, as healthy parts of one fleet are. A mean of
 #: many ticks is nearer to the normal law than one of few.
 KNEES = {4: 2.0, 16: 2.25, 64: 2.5, 256: 2.75, 1024: 3.0, 4096: 3.0}
-#: A mean above this has probably been held down by the clipping of its terms at twelve spreads.
-CLIPPED = 6.0
+#: A mean above this share of where its terms are clipped has probably been held down by that.
+CLIPPED = 0.5
 #: A mean over a long span speaks only while that over the last 16 ticks is at least this share of it: what is over is no news.
 STILL = 0.25
 #: Parts are noisy each in its own way. How far one moves from tick to tick tells, for no lasting fault changes that: the median
@@ -111,6 +111,7 @@ class Horizons:
                 "mean": Field(np.float32, 0.0, (n,)), "seen": Field(np.int32, 0, (n,)), "peak": Field(np.float32, 0.0, (n,)),
                 "block": Field(np.float32, 0.0), "filled": Field(np.int32, 0),
                 "last": Field(np.float32, 0.0), "move": Field(np.float32, 0.0), "moves": Field(np.int32, 0), "restless": Field(np.float32, 0.0),
+                "jumped": Field(np.int32, 0),
             }
         )  # fmt: skip
         self.tails = Tails(tuple(KNEES[h] for h in self.horizons))
@@ -135,12 +136,12 @@ class Horizons:
             for array in columns.arrays.values():
                 array[..., moved] = 0
         close = columns.ticks % BLOCK == 0
-        a = columns.arrays
+        a, (jumps, clip) = columns.arrays, self._jumps(tick)
         if self.grouped:
-            running.follow(standing.residual, scale, standing.doubted, a["last"], a["move"], a["moves"], STEP)  # known before a past is
+            running.follow(standing.residual, scale, standing.doubted, a["last"], a["move"], a["moves"], STEP, NEAR, a["jumped"], jumps)
             if close:
                 a["restless"] = restless(a["move"], a["moves"])
-        running.accumulate(residual, scale, a["restless"], standing.sign, a["mean"], a["seen"], a["block"], a["filled"], len(FAST), close, self.steps)
+        running.accumulate(residual, scale, a["restless"], standing.sign, a["mean"], a["seen"], a["block"], a["filled"], len(FAST), close, self.steps, clip)
         if not (close or columns.ticks % 4 == 0 or columns.ticks < BLOCK):
             return NOTHING
         best = self._best(tick, standing, columns, close)
@@ -152,10 +153,15 @@ class Horizons:
         found = (explain(tick, standing, m, s, level, h) for (m, s), (level, h) in sorted(best.items()) if (m, s) not in lost)
         return Evidence([*groups, *(f for f in found if f is not None)])
 
+    def _jumps(self, tick: Tick) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return what is counted of single values that jump, and where each metric's values are clipped."""
+        self.tails.of(tick.table, tick.metrics)
+        clip = self.tails.clips(tick.table)
+        return self.tails.jumps[tick.table], clip if self.grouped else np.full_like(clip, FAR)
+
     def _best(self, tick: Tick, standing: Standing, columns: Columns, close: bool) -> dict[tuple[int, int], tuple[float, int]]:
         """Return the strongest (strength, horizon) of every cell that stands out."""
         tests = max(int((standing.sign != 0).sum()) * len(self.horizons), 1)
-        self.tails.of(tick.table, tick.metrics)
         best: dict[tuple[int, int], tuple[float, int]] = {}
         for i, horizon in enumerate(self.horizons if close else FAST):
             chances = math.log(tests * looks(horizon, tick.period))
@@ -191,7 +197,8 @@ class Horizons:
     def shown(self, tick: Tick, m: int, s: int, horizon: int, now: float) -> float:
         """Return the size of a finding in usual spreads: the running mean, or what is seen `now` where the mean was clipped."""
         mean = float(self.memory.tables[tick.table].arrays["mean"][self.horizons.index(horizon), m, s])
-        return now if mean > CLIPPED and now > mean else mean
+        clip = float(self.tails.clips(tick.table)[m])
+        return now if mean > CLIPPED * clip and now > mean else mean
 
     def snapshot(self) -> State:
         """Return the whole state."""

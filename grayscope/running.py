@@ -20,14 +20,14 @@ def _step(mean: Any, seen: Any, v: Any, came: Any, length: Any) -> None:  # prag
 
 @njit(
     "void(float32[:,::1], float32[:,::1], float32[:,::1], int8[::1], float32[:,:,::1], int32[:,:,::1], float32[:,::1], int32[:,::1], int64, boolean,"
-    " float32[::1])",
+    " float32[::1], float32[::1])",
     cache=True,
     error_model="numpy",
 )
 def accumulate(
-    residual: Any, scale: Any, restless: Any, sign: Any, mean: Any, seen: Any, block: Any, filled: Any, fast: Any, close: Any, length: Any
+    residual: Any, scale: Any, restless: Any, sign: Any, mean: Any, seen: Any, block: Any, filled: Any, fast: Any, close: Any, length: Any, clip: Any
 ) -> None:  # pragma: no cover - compiled
-    """Add one tick to the running means of clipped, scaled residuals over several horizons.
+    """Add one tick to the running means of scaled residuals, each clipped at `clip` [M], over several horizons.
 
     The first `fast` horizons move every tick; the others move when a block is closed, by the block's mean. The scale of a
     cell is `scale` times one more than it is `restless`. `length` gives each horizon in its own steps; until so many steps
@@ -42,7 +42,7 @@ def accumulate(
         for s in range(n_subjects):
             r = residual[m, s]
             came[s] = np.isfinite(r)
-            v[s] = min(max(r / (scale[m, s] * (F(1.0) + restless[m, s])), F(-12.0)), F(12.0))
+            v[s] = min(max(r / (scale[m, s] * (F(1.0) + restless[m, s])), -clip[m]), clip[m])
         for h in range(fast):
             _step(mean[h, m], seen[h, m], v, came, length[h])
         for s in range(n_subjects):
@@ -58,23 +58,38 @@ def accumulate(
                 _step(mean[h, m], seen[h, m], v, came, length[h])
 
 
-@njit("void(float32[:,::1], float32[:,::1], boolean[::1], float32[:,::1], float32[:,::1], int32[:,::1], float64)", cache=True, error_model="numpy")
-def follow(residual: Any, scale: Any, doubted: Any, last: Any, move: Any, moves: Any, least: Any) -> None:  # pragma: no cover - compiled
+@njit(
+    "void(float32[:,::1], float32[:,::1], boolean[::1], float32[:,::1], float32[:,::1], int32[:,::1], float64, float32, int32[:,::1], float64[:,::1])",
+    cache=True,
+    error_model="numpy",
+)
+def follow(
+    residual: Any, scale: Any, doubted: Any, last: Any, move: Any, moves: Any, least: Any, far: Any, jumped: Any, jumps: Any
+) -> None:  # pragma: no cover - compiled
     """Follow the median move from tick to tick of each cell's scaled residual: a step up where it moved more, one down where less.
 
     A step is the larger of `least` and one over the number of `moves` before, as a share. `last`, `move` and `moves` [M, S]
-    are memory; what is doubted leaves it alone.
+    are memory; what is doubted leaves it alone. `jumps` [M, 2] counts what came, and values beyond `far` spreads of which
+    the next was back within half of that: of each cell one in a thousand at most, by `jumped` [M, S], its move at the last, so
+    that one that flaps is not taken for the way of all.
     """
     for m in range(residual.shape[0]):
+        known, many = 0, 0
         for s in range(residual.shape[1]):
             r, old, seen = residual[m, s] / scale[m, s], move[m, s], moves[m, s]
             came = np.isfinite(r) and not doubted[s]
             moved = abs(r - last[m, s])
+            known += came
+            back = came and abs(last[m, s]) > far and abs(r) < F(0.5) * far and (jumped[m, s] == 0 or seen - jumped[m, s] >= 1000)
+            many += back
+            jumped[m, s] = seen if back else jumped[m, s]
             step = F(1.0) + F(max(1.0 / max(seen, 1), least))
             now = (old * step if moved > old else old / step) if seen > 1 else moved
             move[m, s] = max(now, F(1e-3)) if came and seen > 0 else old
             last[m, s] = r if came else last[m, s]
             moves[m, s] = seen + came
+        jumps[m, 0] += known
+        jumps[m, 1] += many
 
 
 @njit(

@@ -26,6 +26,9 @@ MARKS = np.array([2.0, 2.5, 3.0, 3.5], np.float32)
 ENOUGH, PRIOR = 40.0, 15.0
 #: Fastest fall of a tail (nats per sigma) that is believed, however light it looks.
 STEEPEST = 4.0
+#: Spreads at which single values are clipped: of metrics whose values are seldom beyond the lower one for a single moment, and of all others;
+#: share of values that jump so in a metric that jumps, and values followed before anything is known.
+FAR, NEAR, JUMPY, FOLLOWED = 12.0, 6.0, 1e-4, 5000.0
 #: Looks after which old ones count half, so that the law follows the fleet.
 HALF = 4e6
 
@@ -72,6 +75,8 @@ class Tails:
         self.names: dict[str, tuple[str, ...]] = {}
         #: [H, M, 1 + 3 K]: looks, then for each mark the excursions beyond it, the sum of how far (at most 2), and how many below 2.
         self.seen: dict[str, Floats] = {}
+        #: [M, 2]: values followed, and single ones that jumped far and came back at once.
+        self.jumps: dict[str, Floats] = {}
         self._laws: dict[tuple[str, int], list[Law]] = {}
 
     def of(self, table: str, names: tuple[str, ...]) -> Floats:
@@ -79,12 +84,12 @@ class Tails:
         old = self.names.get(table)
         if old is not names:
             if old != names:
-                fresh = np.zeros((len(self.knees), len(names), 1 + 3 * len(MARKS)))
+                fresh, jumps = np.zeros((len(self.knees), len(names), 1 + 3 * len(MARKS))), np.zeros((len(names), 2))
                 where = {n: i for i, n in enumerate(old or ())}
                 for i, name in enumerate(names):
                     if name in where:
-                        fresh[:, i] = self.seen[table][:, where[name]]
-                self.seen[table] = fresh
+                        fresh[:, i], jumps[i] = self.seen[table][:, where[name]], self.jumps[table][where[name]]
+                self.seen[table], self.jumps[table] = fresh, jumps
                 self._laws = {k: v for k, v in self._laws.items() if k[0] != table}
             self.names[table] = names
         return self.seen[table]
@@ -94,6 +99,14 @@ class Tails:
         seen = self.seen[table][horizon]
         seen[seen[:, 0] > HALF] *= 0.5
         self._laws.pop((table, horizon), None)
+
+    def clips(self, table: str) -> NDArray[np.float32]:
+        """Return at how many spreads a single value of each metric [M] is clipped: low until and unless the fleet's values do not jump.
+
+        Where they jump, one value must not make a mean of four; where they do not, a far one is news at once.
+        """
+        followed, jumped = self.jumps[table].T
+        return np.where((followed >= FOLLOWED) & (jumped < JUMPY * followed), FAR, NEAR).astype(np.float32)
 
     def laws(self, table: str, horizon: int) -> list[Law]:
         """Return the law of every metric at a horizon."""
@@ -109,16 +122,18 @@ class Tails:
         out: dict[str, NDArray[Any]] = {}
         for table, seen in self.seen.items():
             out |= {f"{table}|tail|names": np.array(self.names[table], np.str_), f"{table}|tail|seen": seen.copy()}
+            out[f"{table}|tail|jumps"] = self.jumps[table].copy()
         return out
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Become what `snapshot` returned."""
-        self.names, self.seen, self._laws = {}, {}, {}
+        self.names, self.seen, self.jumps, self._laws = {}, {}, {}, {}
         for key in state:
             table, _, what = key.partition("|tail|")
             if what == "names":
                 self.names[table] = tuple(state[key].tolist())
                 self.seen[table] = np.array(state[f"{table}|tail|seen"], np.float64)
+                self.jumps[table] = np.array(state[f"{table}|tail|jumps"], np.float64)
 
 
 def law(row: Floats, knee: float) -> Law:
