@@ -145,12 +145,16 @@ def counts(text: str, reject: Callable[[str], None]) -> dict[str, float]:
     --------
     >>> counts("RxErr 3\nRELAY_NUM Rollover 1\nTOTAL_ERR_COR 4", print)
     {'rxerr': 3.0, 'relay_numrollover': 1.0, 'total_err_cor': 4.0}
+    >>> counts("RxErr 99999999999999999999", print)
+    bad_line
+    {}
     """
     found: dict[str, float] = {}
     for line in text.splitlines()[:LINES]:
         match = COUNT.fullmatch(line.strip()[:200])
-        if match is None:
+        count = -1 if match is None else int(match[2])
+        if match is None or count >= 2**64:
             reject("bad_line")
         else:
-            found["".join(match[1].lower().split())] = float(int(match[2]))
+            found["".join(match[1].lower().split())] = float(count)
     return found

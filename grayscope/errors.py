@@ -30,8 +30,8 @@ class InputError(GrayscopeError):
 
     @classmethod
     def at(cls, where: object, what: str, expected: object, found: object) -> InputError:
-        """Build the message that every input error follows; `found` is shortened."""
-        return cls(f"{where}: {what}: expected {expected}, found {shorten(found)}")
+        """Build the message that every input error follows; `what` and `found`, which may hold what was read, are shortened."""
+        return cls(f"{where}: {shorten(what)}: expected {expected}, found {shorten(found)}")
 
 
 class Unsupported(GrayscopeError):
