@@ -1,4 +1,4 @@
-"""Reportseries: a suspect's numbers and the band of its peers around an incident, read from the trace and thinned for a drawing."""
+"""Series: a suspect's numbers and the band of its peers around an incident, read from the trace and thinned for a drawing."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ from grayscope.tracefiles import open_parquet
 if TYPE_CHECKING:
     import polars as pl
 
+    from grayscope.roster import View
     from grayscope.trace import Trace
 
 MINUTE = 60_000_000
 #: Points across, and peers that the band is made of at most.
 POINTS, PEERS = 160, 64
+#: Rows before the onset that make a past; peers that are too few for a band.
+PAST, FEW = 6, 2
 #: Shown before the onset and after the notice.
 BEFORE, AFTER = 30 * MINUTE, 180 * MINUTE
+#: The own past is this long before the onset: so long that an onset that was noticed late moves its median little.
+LONG_BEFORE = 360 * MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,8 @@ class Series:
         Middle of each step, microseconds.
     own, low, middle, high : tuple of float or None
         The suspect; tenth, fiftieth and ninetieth of a hundred peers.
+    past : float or None
+        Median of the suspect in the six hours before the onset; None where there are too few rows of that.
     """
 
     subject: str
@@ -48,6 +55,7 @@ class Series:
     low: tuple[float | None, ...]
     middle: tuple[float | None, ...]
     high: tuple[float | None, ...]
+    past: float | None = None
 
 
 def signals(incident: Incident) -> list[tuple[str, str]]:
@@ -60,15 +68,30 @@ def signals(incident: Incident) -> list[tuple[str, str]]:
 
 
 class Reader:
-    """Read the series of incidents from one trace."""
+    """Read the series of incidents from one trace.
 
-    def __init__(self, trace: Trace) -> None:
-        self.trace = trace
+    Parameters
+    ----------
+    trace : Trace
+    points : int
+        Steps of a series at most.
+    """
+
+    def __init__(self, trace: Trace, points: int = POINTS) -> None:
+        self.trace, self.points = trace, points
         self.view = trace.roster.at(2**62)
         self._tables = {metric: table for table in trace.tables for metric in _columns(trace, table)}
 
     def series(self, incident: Incident, most: int) -> list[Series]:
-        """Return at most so many series of an incident; none where the trace holds no such column or row."""
+        """Return at most so many series of an incident; none where the trace holds no such column or row.
+
+        What a workload gets of a GPU is told by the rank that works on it.
+
+        Raises
+        ------
+        InputError
+            A table of the trace cannot be read.
+        """
         found: list[Series] = []
         for subject, metric in signals(incident):
             if len(found) < most and metric in self._tables:
@@ -78,24 +101,26 @@ class Reader:
     def _read(self, incident: Incident, subject: str, metric: str) -> Iterator[Series]:
         import polars as pl
 
-        table = self._tables[metric]
+        table, known = self._tables[metric], self.trace.catalogue.get(metric)
+        view = self.trace.roster.at(incident.noticed)
+        subject = _worker(view, subject, table)
         begin = incident.began - BEFORE
         end = min(incident.ended if incident.ended is not None else 2**62, incident.noticed + AFTER) + BEFORE // 3
+        rows, earlier = self._rows(table, metric, begin, end), self._rows(table, metric, incident.began - LONG_BEFORE, incident.began - 1)
         try:
-            rows = self._rows(table, metric, begin, end)
-            peers = self._peers(subject, table) or rows.select("subject").unique().collect()["subject"].sort().to_list()
-            peers = _spread([p for p in peers if p != subject])
-            frame = rows.filter(pl.col("subject").is_in([subject, *peers])).collect()
+            peers = _alike(view, subject, table, known.peers if known is not None else ())
+            peers = peers or rows.select("subject").unique().collect()["subject"].sort().to_list()
+            frame = rows.filter(pl.col("subject").is_in([subject, *_spread([p for p in peers if p != subject])])).collect()
+            before = earlier.filter(pl.col("subject") == subject).collect()
         except pl.exceptions.PolarsError as error:
             raise InputError(f"{self.trace.path}: table {table}: {shorten(error)}") from error
         if metric.split("{")[0].endswith("_total") and self.trace.counters[table] == "cumulative":
-            frame = _rates(frame)
-        own = frame.filter(pl.col("subject") == subject)
-        if own.height < 2:
+            frame, before = _rates(frame), _rates(before)
+        if frame.filter(pl.col("subject") == subject).height < 2:
             return
         begin, last = max(begin, int(frame["time"].min())), int(frame["time"].max())  # type: ignore[arg-type]
-        known = self.trace.catalogue.get(metric)
-        yield _thin(frame, subject, metric, known.unit if known is not None else "", begin, max(last, begin + 1))
+        steps = Steps(begin, max(last, begin + 1), self.points)
+        yield _thin(frame, subject, metric, known.unit if known is not None else "", steps, _past(before))
 
     def _rows(self, table: str, metric: str, begin: int, end: int) -> pl.LazyFrame:
         import polars
@@ -107,11 +132,36 @@ class Reader:
         chosen = frame.select(time=time, subject=polars.col("subject").cast(polars.String), value=value)
         return chosen.filter(polars.col("time").is_between(begin, end) & polars.col("value").is_finite())
 
-    def _peers(self, subject: str, table: str) -> list[str]:
-        """Return who is of the same kind and role in the roster."""
-        alike = [self.view.key(subject, key) for key in ("sku", "role")]
-        members = self.view.tables.get(table, ())
-        return [m for m in members if [self.view.key(m, key) for key in ("sku", "role")] == alike] if subject in self.view.rows else []
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Equal steps from `begin` to `end`, microseconds."""
+
+    begin: int
+    end: int
+    count: int
+
+
+def _worker(view: View, subject: str, table: str) -> str:
+    """Return the rank that works on a GPU where the table holds ranks, else the subject itself."""
+    if table != "rank" or subject in view.tables.get(table, ()):
+        return subject
+    return next((rank for rank in view.tables.get(table, ()) if view.key(rank, "gpu") == subject), subject)
+
+
+def _alike(view: View, subject: str, table: str, keys: tuple[str, ...]) -> list[str]:
+    """Return who has what makes peers of this metric in common; where these are too few, who is of the same kind and role."""
+    members = view.tables.get(table, ()) if subject in view.rows else ()
+    for wanted in (keys, ("sku", "role")):
+        alike = [view.key(subject, key) for key in wanted]
+        found = [m for m in members if [view.key(m, key) for key in wanted] == alike]
+        if wanted and len(found) > FEW:
+            break
+    return found
+
+
+def _past(before: pl.DataFrame) -> float | None:
+    return float(before["value"].median()) if before.height >= PAST else None  # type: ignore[arg-type]
 
 
 def _columns(trace: Trace, table: str) -> set[str]:
@@ -138,20 +188,23 @@ def _rates(frame: pl.DataFrame) -> pl.DataFrame:
     return ordered.with_columns(value=rise / took * 1e6).filter(polars.col("value") >= 0)
 
 
-def _thin(frame: pl.DataFrame, subject: str, metric: str, unit: str, begin: int, end: int) -> Series:
-    """Return the means of `POINTS` equal steps."""
+def _thin(frame: pl.DataFrame, subject: str, metric: str, unit: str, steps: Steps, past: float | None) -> Series:
+    """Return the means of equal steps."""
     import polars
 
-    column = polars.col("value")
-    step = ((polars.col("time") - begin) * POINTS // (end - begin)).clip(0, POINTS - 1)
+    column, width = polars.col("value"), steps.end - steps.begin
+    step = ((polars.col("time") - steps.begin) * steps.count // width).clip(0, steps.count - 1)
     means = frame.with_columns(step=step).group_by("step", "subject").agg(column.mean())
     peers = means.filter(polars.col("subject") != subject)
     band = peers.group_by("step").agg(low=column.quantile(0.1, "linear"), middle=column.median(), high=column.quantile(0.9, "linear"))
     own = means.filter(polars.col("subject") == subject).select("step", own="value")
     whole = (
-        polars.DataFrame({"step": range(POINTS)}, schema={"step": polars.Int64}).join(own, on="step", how="left").join(band, on="step", how="left").sort("step")
+        polars.DataFrame({"step": range(steps.count)}, schema={"step": polars.Int64})
+        .join(own, on="step", how="left")
+        .join(band, on="step", how="left")
+        .sort("step")
+        .filter(polars.any_horizontal(polars.col("own", "middle").is_not_null()))
     )
-    whole = whole.filter(polars.any_horizontal(polars.col("own", "middle").is_not_null()))
-    times = tuple(begin + (2 * s + 1) * (end - begin) // (2 * POINTS) for s in whole["step"].to_list())
-    lines = (tuple(whole[name].to_list()) for name in ("own", "low", "middle", "high"))
-    return Series(subject, metric, unit, peers["subject"].n_unique(), begin, end, times, *lines)
+    times = tuple(steps.begin + (2 * s + 1) * width // (2 * steps.count) for s in whole["step"].to_list())
+    own_, low, middle, high = (tuple(whole[name].to_list()) for name in ("own", "low", "middle", "high"))
+    return Series(subject, metric, unit, peers["subject"].n_unique(), steps.begin, steps.end, times, own_, low, middle, high, past)
