@@ -131,7 +131,7 @@ class Comparison:
 
     def _head(self) -> str:
         both, changed, here, there = (frame.height for frame in (self.both, self.changed, self.only_this, self.only_other))
-        return f"{both} incidents in both, {changed} of them changed; {here} only here, {there} only there"
+        return f"{both} incident{'' if both == 1 else 's'} in both, {changed} of them changed; {here} only here, {there} only there"
 
     def __str__(self) -> str:
         return self.text

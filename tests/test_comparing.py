@@ -39,7 +39,7 @@ def test_equal_runs_have_nothing_to_tell(tmp_path: Path) -> None:
     assert (found.both.height, found.changed.height, found.only_this.height, found.only_other.height) == (1, 0, 0, 0)
     assert found.settings.height == 0
     assert found.same_input
-    assert str(found) == "1 incidents in both, 0 of them changed; 0 only here, 0 only there"
+    assert str(found) == "1 incident in both, 0 of them changed; 0 only here, 0 only there"
 
 
 def test_what_changed_is_named_with_both_values(tmp_path: Path) -> None:
