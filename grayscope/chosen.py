@@ -4,15 +4,36 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 from grayscope.errors import UsageError, shorten
-from grayscope.incident import Incident
 
 #: Ids that an error names.
 NAMED = 5
 
 
-def chosen(incidents: Sequence[Incident], name: str) -> Incident:
+class Called(Protocol):
+    """What has an id and a first suspect."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+
+    @property
+    def subject(self) -> str: ...  # noqa: D102
+
+
+class Place(NamedTuple):
+    """Where an incident stands in a table."""
+
+    id: str
+    subject: str
+    row: int
+
+
+C = TypeVar("C", bound=Called)
+
+
+def chosen(incidents: Sequence[C], name: str) -> C:
     """Return the incident with this id, else the only one whose id begins so, else the only one with this first suspect.
 
     Raises
@@ -22,7 +43,7 @@ def chosen(incidents: Sequence[Incident], name: str) -> Incident:
 
     Examples
     --------
-    >>> found = [Incident(i, s, s, "gray", "page", "", 0, 0) for i, s in (("ab12", "n1"), ("ab34", "n2"))]
+    >>> found = [Place("ab12", "n1", 0), Place("ab34", "n2", 1)]
     >>> chosen(found, "ab3").subject, chosen(found, "n1").id
     ('n2', 'ab12')
     >>> chosen(found, "ab")
@@ -34,7 +55,7 @@ def chosen(incidents: Sequence[Incident], name: str) -> Incident:
     """
     if not isinstance(name, str):
         raise UsageError(f"an incident is named by its id, a text, not by {shorten(repr(name), 80)}")
-    ways: tuple[Callable[[Incident], bool], ...] = (lambda i: i.id == name, lambda i: bool(name) and i.id.startswith(name), lambda i: i.subject == name)
+    ways: tuple[Callable[[Called], bool], ...] = (lambda i: i.id == name, lambda i: bool(name) and i.id.startswith(name), lambda i: i.subject == name)
     for meant in ways:
         found = [i for i in incidents if meant(i)]
         if len(found) == 1:
@@ -48,12 +69,12 @@ def chosen(incidents: Sequence[Incident], name: str) -> Incident:
     raise UsageError(f"no incident {shorten(name)!r}: {hint}")
 
 
-def _near(incidents: Sequence[Incident], name: str) -> list[Incident]:
+def _near(incidents: Sequence[Called], name: str) -> list[Called]:
     words = {word: i for i in reversed(incidents) for word in (i.subject, i.id)}
     close = difflib.get_close_matches(name[:200], words, n=NAMED)
     return list({words[word].id: words[word] for word in close}.values())
 
 
-def _listed(incidents: Sequence[Incident]) -> str:
+def _listed(incidents: Sequence[Called]) -> str:
     more = f" and {len(incidents) - NAMED} more" if len(incidents) > NAMED else ""
     return ", ".join(f"{shorten(i.id, 40)} ({shorten(i.subject, 60)})" for i in incidents[:NAMED]) + more

@@ -48,6 +48,8 @@ COVERAGE = pa.schema(
      ("last", TIME)]
 )  # fmt: skip
 
+SCHEMAS = {"verdicts": VERDICTS, "incidents": INCIDENTS, "ledger": LEDGER, "scores": SCORES, "coverage": COVERAGE}
+
 
 def incident_dict(incident: Incident) -> dict[str, Any]:
     """Return an incident as JSON would have it: times as RFC 3339, unknown as null.

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from grayscope.case import Case
-from grayscope.chosen import chosen
+from grayscope.chosen import Place, chosen
 from grayscope.comparing import Comparison
 from grayscope.errors import InputError, UsageError, shorten
 from grayscope.evidenceframe import evidence_frame
@@ -19,8 +20,8 @@ from grayscope.incident import SEVERITIES, Incident
 from grayscope.ledger import Entry
 from grayscope.markup import esc, table
 from grayscope.plot import Plot
-from grayscope.recalling import recall_entries, recall_incidents
-from grayscope.results import described, part
+from grayscope.recalling import fitted, recall_entries, recall_incidents
+from grayscope.results import SCHEMAS, described, part
 from grayscope.series import POINTS, Reader
 from grayscope.trace import Trace
 from grayscope.wording import utc
@@ -95,12 +96,12 @@ class Run:
     @cached_property
     def found(self) -> list[Incident]:
         """The incidents as records."""
-        return self._said.found if self._said else recall_incidents(self._tables("incidents"), f"{self.name}: incidents")
+        return self._said.found if self._said else recall_incidents(self._table("incidents"), f"{self.name}: incidents")
 
     @cached_property
     def entries(self) -> list[Entry]:
         """The rows of the ledger as records."""
-        return self._said.entries if self._said else recall_entries(self._tables("ledger"), f"{self.name}: ledger")
+        return self._said.entries if self._said else recall_entries(self._table("ledger"), f"{self.name}: ledger")
 
     @cached_property
     def about(self) -> Mapping[str, Any]:
@@ -125,8 +126,8 @@ class Run:
         UsageError
             None or several are meant: names those that are near.
         """
-        incident = chosen(self.found, name)
-        text = next(text for _, text in explained([incident], self.entries))
+        incident = self._chosen(name)
+        text = next(text for _, text in explained([incident], self._spent(incident.subject)))
         return Case(incident, text, self.plot(incident.id) if self.trace is not None else None)
 
     def evidence(self, name: str, points: int = POINTS, most: int = METRICS) -> pl.DataFrame:
@@ -155,11 +156,11 @@ class Run:
         InputError
             The trace cannot be read, or is another one.
         """
-        return evidence_frame(self._series(chosen(self.found, name), points, most))
+        return evidence_frame(self._series(self._chosen(name), points, most))
 
     def plot(self, name: str, points: int = POINTS, most: int = PLOTS) -> Plot:
         """Return drawings of what `evidence` returns; see `grayscope.plot.Plot`."""
-        incident = chosen(self.found, name)
+        incident = self._chosen(name)
         return Plot(incident, self._series(incident, points, most))
 
     def compare(self, other: Run) -> Comparison:
@@ -168,12 +169,29 @@ class Run:
             raise UsageError(f"a run is compared with a run, not with {type(other).__name__}")
         return Comparison(self, other)
 
+    def _table(self, name: str) -> pa.Table:
+        return fitted(self._tables(name), SCHEMAS[name], f"{self.name}: {name}")
+
     def _frame(self, name: str) -> pl.DataFrame:
         import polars
 
-        frame = polars.from_arrow(self._tables(name))
+        frame = polars.from_arrow(self._table(name))
         assert isinstance(frame, polars.DataFrame)
         return frame
+
+    def _chosen(self, name: str) -> Incident:
+        """Return the incident meant; of a large folder only this one is taken apart."""
+        if self._said:
+            return chosen(self._said.found, name)
+        named = self.incidents.select("id", "subject").rows()
+        at = chosen([Place(i, subject, row) for row, (i, subject) in enumerate(named)], name).row
+        return recall_incidents(self._table("incidents").slice(at, 1), f"{self.name}: incidents from row {at}")[0]
+
+    def _spent(self, subject: str) -> list[Entry]:
+        if self._said:
+            return self._said.entries
+        ledger = self._table("ledger")
+        return recall_entries(ledger.filter(pc.equal(ledger["subject"], subject)), f"{self.name}: ledger")
 
     def _series(self, incident: Incident, points: int, most: int) -> list[Any]:
         if not (1 < points <= MOST_POINTS and most > 0):
@@ -190,17 +208,23 @@ class Run:
         return trace
 
     def _words(self) -> str:
-        count = {s: sum(i.severity == s for i in self.found) for s in reversed(SEVERITIES)}
+        severity = self.incidents["severity"]
+        count = {s: int((severity == s).sum()) for s in reversed(SEVERITIES)}
         told = ", ".join(f"{n} {s}{'s' if n > 1 else ''}" for s, n in count.items() if n) or "nothing"
-        return f"{told}; {sum(i.ended is None for i in self.found)} open; {self.counts.get('rows', 0):,} rows"
+        return f"{told}; {self.incidents['ended'].null_count()} open; {self.counts.get('rows', 0):,} rows"
 
     def __repr__(self) -> str:
         return f"<run of {shorten(self.name, 80)}: {self._words()}>"
 
     def _repr_html_(self) -> str:
-        ordered = sorted(self.found, key=lambda i: (-SEVERITIES.index(i.severity), i.noticed, i.id))
-        rows = [(i.id, i.severity, i.subject, i.mode, utc(i.noticed), utc(i.ended) if i.ended is not None else "open", i.summary) for i in ordered[:LISTED]]
-        more = f"<p>{len(ordered) - LISTED:,} more</p>" if len(ordered) > LISTED else ""
+        import polars
+
+        grave, moments = polars.col("severity").replace({s: str(n) for n, s in enumerate(reversed(SEVERITIES))}), polars.col("noticed", "ended")
+        first = self.incidents.sort(grave, "noticed", "id").head(LISTED).with_columns(moments.dt.timestamp("us"))
+        told = first.select("id", "severity", "subject", "mode", "noticed", "ended", "summary").rows()
+        rows = [(i, severity, subject, mode or "", utc(at), "open" if end is None else utc(end), words) for i, severity, subject, mode, at, end, words in told]
+        left = self.incidents.height - len(rows)
+        more = f"<p>{left:,} more</p>" if left else ""
         listed = table(("id", "severity", "first suspect", "mode", "noticed", "ended", "in words"), rows) if rows else ""
         return f"<div><b>{esc(self.name)}</b>: {esc(self._words())}{listed}{more}</div>"
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -229,3 +232,40 @@ def test_a_hostile_name_in_the_numbers_stays_inside_the_drawing() -> None:
     assert {e.tag.rpartition("}")[2] for e in root.iter()} <= {"svg", "title", "style", "rect", "text", "polygon", "path"}
     assert Tags(plot._repr_html_()).found == ["img"]
     assert len(plot.svg) < 10_000
+
+
+def test_of_a_large_folder_only_the_incident_that_is_asked_for_is_taken_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from grayscope import recalling
+
+    writer = ResultsWriter(tmp_path / "many")
+    writer.incidents([Incident(f"{n:05}", f"n{n}", f"n{n}", "masked", "ticket", "", n, n, evidence=({"time": n, "why": "slow"},)) for n in range(500)])
+    writer.incidents([Incident("last", "n9", "n9", "gray", "page", "", 999, 999, 1000, 2000)])
+    writer.close({}, {"trace": "c1", "counts": {"rows": 7}})
+    taken: list[str] = []
+    known = recalling._incident
+
+    def noted(row: Any, where: str) -> Incident:
+        taken.append(where)
+        return known(row, where)
+
+    monkeypatch.setattr(recalling, "_incident", noted)
+    run = grayscope.read_run(tmp_path / "many")
+    listed = run._repr_html_()
+    assert repr(run) == "<run of c1: 1 page, 500 tickets; 500 open; 7 rows>"
+    assert listed.index("last") < listed.index("00000")
+    assert "471 more" in listed
+    assert taken == []
+    assert run.incident("00321").incident.noticed == 321
+    assert len(taken) == 1
+    assert len(run.found) == 501
+
+
+@pytest.mark.parametrize("spoil", [lambda t: t.drop_columns(["severity"]), lambda t: t.set_column(4, "began", pa.array(["x"] * t.num_rows))])
+def test_a_folder_with_foreign_columns_is_named(tmp_path: Path, spoil: Callable[[pa.Table], pa.Table]) -> None:
+    writer = ResultsWriter(tmp_path / "r")
+    writer.incidents([Incident("ab", "n1", "n1", "gray", "page", "", 0, 0)])
+    writer.close({}, {"trace": "c1"})
+    file = tmp_path / "r" / "incidents.parquet"
+    pq.write_table(spoil(pq.read_table(file)), file)
+    with pytest.raises(InputError, match="c1: incidents: "):
+        repr(grayscope.read_run(tmp_path / "r"))
