@@ -22,7 +22,7 @@ from grayscope.markup import esc, table
 from grayscope.plot import Plot
 from grayscope.recalling import fitted, recall_entries, recall_incidents
 from grayscope.results import SCHEMAS, described, part
-from grayscope.series import POINTS, Reader
+from grayscope.series import POINTS, Reader, Series
 from grayscope.trace import Trace
 from grayscope.wording import utc
 
@@ -96,12 +96,12 @@ class Run:
     @cached_property
     def found(self) -> list[Incident]:
         """The incidents as records."""
-        return self._said.found if self._said else recall_incidents(self._table("incidents"), f"{self.name}: incidents")
+        return self._said.found if self._said else recall_incidents(self._table("incidents"), f"{shorten(self.name, 80)}: incidents")
 
     @cached_property
     def entries(self) -> list[Entry]:
         """The rows of the ledger as records."""
-        return self._said.entries if self._said else recall_entries(self._table("ledger"), f"{self.name}: ledger")
+        return self._said.entries if self._said else recall_entries(self._table("ledger"), f"{shorten(self.name, 80)}: ledger")
 
     @cached_property
     def about(self) -> Mapping[str, Any]:
@@ -170,7 +170,7 @@ class Run:
         return Comparison(self, other)
 
     def _table(self, name: str) -> pa.Table:
-        return fitted(self._tables(name), SCHEMAS[name], f"{self.name}: {name}")
+        return fitted(self._tables(name), SCHEMAS[name], f"{shorten(self.name, 80)}: {name}")
 
     def _frame(self, name: str) -> pl.DataFrame:
         import polars
@@ -185,27 +185,27 @@ class Run:
             return chosen(self._said.found, name)
         named = self.incidents.select("id", "subject").rows()
         at = chosen([Place(i, subject, row) for row, (i, subject) in enumerate(named)], name).row
-        return recall_incidents(self._table("incidents").slice(at, 1), f"{self.name}: incidents from row {at}")[0]
+        return recall_incidents(self._table("incidents").slice(at, 1), f"{shorten(self.name, 80)}: incidents from row {at}")[0]
 
     def _spent(self, subject: str) -> list[Entry]:
         if self._said:
             return self._said.entries
         ledger = self._table("ledger")
-        return recall_entries(ledger.filter(pc.equal(ledger["subject"], subject)), f"{self.name}: ledger")
+        return recall_entries(ledger.filter(pc.equal(ledger["subject"], subject)), f"{shorten(self.name, 80)}: ledger")
 
-    def _series(self, incident: Incident, points: int, most: int) -> list[Any]:
+    def _series(self, incident: Incident, points: int, most: int) -> list[Series]:
         if not (1 < points <= MOST_POINTS and most > 0):
             raise UsageError(f"expected 2 to {MOST_POINTS} points and at least one metric, found {points} and {most}")
-        return Reader(self._opened, points).series(incident, most)
+        return self._reader.series(incident, most, points)
 
     @cached_property
-    def _opened(self) -> Trace:
+    def _reader(self) -> Reader:
         if self.trace is None:
-            raise UsageError(f"{self.name}: opened without the trace that was replayed: grayscope.read_run(results, trace=...)")
+            raise UsageError(f"{shorten(self.name, 80)}: opened without the trace that was replayed: grayscope.read_run(results, trace=...)")
         trace, told = Trace.open(self.trace), self.about.get("input") if self._check else None
         if told is not None and trace.digest() != told:
             raise InputError.at(self.trace, "digest", f"{shorten(told)}, the trace that was replayed", trace.digest())
-        return trace
+        return Reader(trace)
 
     def _words(self) -> str:
         severity = self.incidents["severity"]

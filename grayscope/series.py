@@ -68,24 +68,24 @@ def signals(incident: Incident) -> list[tuple[str, str]]:
 
 
 class Reader:
-    """Read the series of incidents from one trace.
+    """Read the series of incidents from one trace."""
 
-    Parameters
-    ----------
-    trace : Trace
-    points : int
-        Steps of a series at most.
-    """
-
-    def __init__(self, trace: Trace, points: int = POINTS) -> None:
-        self.trace, self.points = trace, points
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
         self.view = trace.roster.at(2**62)
-        self._tables = {metric: table for table in trace.tables for metric in _columns(trace, table)}
+        self._plans = {table: trace.open_table(table).plan for table in trace.tables}
 
-    def series(self, incident: Incident, most: int) -> list[Series]:
+    def series(self, incident: Incident, most: int, points: int = POINTS) -> list[Series]:
         """Return at most so many series of an incident; none where the trace holds no such column or row.
 
         What a workload gets of a GPU is told by the rank that works on it.
+
+        Parameters
+        ----------
+        incident : Incident
+        most : int
+        points : int
+            Steps of a series at most.
 
         Raises
         ------
@@ -94,15 +94,17 @@ class Reader:
         """
         found: list[Series] = []
         for subject, metric in signals(incident):
-            if len(found) < most and metric in self._tables:
-                found += self._read(incident, subject, metric)
+            tables = [table for table, plan in self._plans.items() if metric in plan]
+            if len(found) < most and tables:
+                found += self._read(incident, subject, metric, tables, points)
         return found
 
-    def _read(self, incident: Incident, subject: str, metric: str) -> Iterator[Series]:
+    def _read(self, incident: Incident, subject: str, metric: str, tables: list[str], points: int) -> Iterator[Series]:
         import polars as pl
 
-        table, known = self._tables[metric], self.trace.catalogue.get(metric)
-        view = self.trace.roster.at(incident.noticed)
+        view, known = self.trace.roster.at(incident.noticed), self.trace.catalogue.get(metric)
+        its = view.rows[subject].table if subject in view.rows else ""
+        table = its if its in tables else tables[-1]
         subject = _worker(view, subject, table)
         begin = incident.began - BEFORE
         end = min(incident.ended if incident.ended is not None else 2**62, incident.noticed + AFTER) + BEFORE // 3
@@ -119,18 +121,22 @@ class Reader:
         if frame.filter(pl.col("subject") == subject).height < 2:
             return
         begin, last = max(begin, int(frame["time"].min())), int(frame["time"].max())  # type: ignore[arg-type]
-        steps = Steps(begin, max(last, begin + 1), self.points)
+        steps = Steps(begin, max(last, begin + 1), points)
         yield _thin(frame, subject, metric, known.unit if known is not None else "", steps, _past(before))
 
     def _rows(self, table: str, metric: str, begin: int, end: int) -> pl.LazyFrame:
+        """Return time, subject and value of all finite rows; the columns of the files are those of whatever wrote them, and so is their unit."""
         import polars
 
-        files = self.trace.files[table]
-        time = polars.col("time").cast(polars.Datetime("us")).cast(polars.Int64)
-        frame = polars.concat([polars.scan_parquet(f, glob=False) for f in files if metric in open_parquet(f).schema_arrow.names], how="diagonal_relaxed")
-        value = polars.col(metric).cast(polars.Float64)
-        chosen = frame.select(time=time, subject=polars.col("subject").cast(polars.String), value=value)
-        return chosen.filter(polars.col("time").is_between(begin, end) & polars.col("value").is_finite())
+        parts, time = [], polars.col("time").cast(polars.Datetime("us")).cast(polars.Int64)
+        for file in self.trace.files[table]:
+            names = open_parquet(file).schema_arrow.names
+            values = [polars.col(column).cast(polars.Float64) * factor for column, factor in self._plans[table][metric] if column in names]
+            if values:
+                name = polars.col("subject").cast(polars.String)
+                chosen = polars.scan_parquet(file, glob=False).select(time=time, subject=name, value=polars.coalesce(values))
+                parts.append(chosen.filter(polars.col("time").is_between(begin, end) & polars.col("value").is_finite()))
+        return polars.concat(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +168,6 @@ def _alike(view: View, subject: str, table: str, keys: tuple[str, ...]) -> list[
 
 def _past(before: pl.DataFrame) -> float | None:
     return float(before["value"].median()) if before.height >= PAST else None  # type: ignore[arg-type]
-
-
-def _columns(trace: Trace, table: str) -> set[str]:
-    return {name for file in trace.files[table] for name in open_parquet(file).schema_arrow.names} - {"time", "subject", "arrived"}
 
 
 def _spread(names: list[str]) -> list[str]:
