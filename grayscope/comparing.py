@@ -44,6 +44,17 @@ class Comparison:
     Parameters
     ----------
     this, other : Run
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> run = SimpleNamespace(name="c1", found=[Incident("ab", "n1", "n1", "gray", "page", "", 0, 0)], about={"settings": {"lateness": 30.0}})
+    >>> [(a.id, b.id) for a, b in Comparison(run, run).pairs]
+    [('ab', 'ab')]
+    >>> Comparison(run, run).both.select("subject_this", "later_s", "changed").rows()
+    [('n1', 0.0, [])]
+    >>> Comparison(run, run).settings.height
+    0
     """
 
     def __init__(self, this: Compared, other: Compared) -> None:

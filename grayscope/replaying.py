@@ -58,11 +58,6 @@ def replay(
     ------
     InputError
         The trace is wrong: names file, row or key.
-
-    Examples
-    --------
-    >>> run = replay("mytrace")  # doctest: +SKIP
-    >>> run.plot(run.incidents["id"][0]).save("why.svg")  # doctest: +SKIP
     """
     settings = settings or load_settings()
     if detectors:

@@ -60,6 +60,17 @@ class Run:
         Compare the trace's digest with the input's before its first use.
     said : Said, optional
         What is known without reading.
+
+    Examples
+    --------
+    >>> run = Run(lambda name: SCHEMAS[name].empty_table(), dict, "c1")
+    >>> run
+    <run of c1: nothing; 0 open; 0 rows>
+    >>> run.incidents.columns[:5]
+    ['id', 'subject', 'place', 'state', 'severity']
+    >>> run.plot("ab12")
+    Traceback (most recent call last):
+    grayscope.errors.UsageError: no incident 'ab12': the run holds none at all
     """
 
     def __init__(
