@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from grayscope.replaying import replay as replay
+    from grayscope.run import Run as Run
+    from grayscope.run import read_run as read_run
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "replay"]
+__all__ = ["Run", "__version__", "read_run", "replay"]
 
 
 def __getattr__(name: str) -> Any:
@@ -20,4 +22,8 @@ def __getattr__(name: str) -> Any:
         from grayscope.replaying import replay
 
         return replay
+    if name in ("Run", "read_run"):
+        from grayscope import run
+
+        return getattr(run, name)
     raise AttributeError(f"module 'grayscope' has no attribute {name!r}")

@@ -72,12 +72,31 @@ def microseconds(moment: datetime | str | int | None) -> int | None:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
-def _rows(table: pa.Table, schema: pa.Schema, where: str) -> list[dict[str, Any]]:
+def fitted(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
+    """Return the columns of a schema in its types.
+
+    Raises
+    ------
+    InputError
+        One is missing, or holds something else.
+
+    Examples
+    --------
+    >>> fitted(pa.table({"b": [1], "a": [2]}), pa.schema([("a", pa.float64())]), "t").to_pylist()
+    [{'a': 2.0}]
+    """
     for name in schema.names:
         if name not in table.column_names:
             raise InputError.at(where, f"column {name}", "to be there", ", ".join(table.column_names))
     try:
-        rows: list[dict[str, Any]] = table.select(schema.names).cast(schema).to_pylist()
+        return table.select(schema.names).cast(schema)
+    except (pa.ArrowException, ValueError, OverflowError) as error:
+        raise InputError(f"{where}: not the columns of a results directory: {error}") from error
+
+
+def _rows(table: pa.Table, schema: pa.Schema, where: str) -> list[dict[str, Any]]:
+    try:
+        rows: list[dict[str, Any]] = fitted(table, schema, where).to_pylist()
     except (pa.ArrowException, ValueError, OverflowError) as error:
         raise InputError(f"{where}: not the columns of a results directory: {error}") from error
     return rows

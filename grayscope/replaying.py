@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,12 @@ from grayscope import __version__, assembly
 from grayscope.brokers.parquet import Parquet
 from grayscope.engine import Engine, Output
 from grayscope.results import ResultsWriter, tables
+from grayscope.run import Run as Run
+from grayscope.run import Said
 from grayscope.settings import Settings, load_settings
 from grayscope.trace import Trace
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from grayscope.evidence import Evidence
     from grayscope.incident import Incident
     from grayscope.ledger import Entry
@@ -28,25 +28,11 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 
 
-@dataclass(slots=True)
-class Run:
-    """What a run said, as polars frames and as records."""
-
-    verdicts: pl.DataFrame
-    incidents: pl.DataFrame
-    scores: pl.DataFrame
-    ledger: pl.DataFrame
-    coverage: pl.DataFrame
-    counts: dict[str, int]
-    found: list[Incident]
-    entries: list[Entry]
-
-
 def replay(
     path: str | Path, *, settings: Settings | None = None, out: str | Path | None = None, detectors: Sequence[str] | None = None,
     scores: bool = False, progress: Progress | None = None,
 ) -> Run:  # fmt: skip
-    """Replay a trace and return verdicts, incidents and scores; the same rows always give the same bits.
+    """Replay a trace and return what was said, for the eyes of a notebook too; the same rows always give the same bits.
 
     Parameters
     ----------
@@ -60,14 +46,19 @@ def replay(
         By name; overrides the settings.
     scores : bool
         Keep the evidence stream.
+    progress : callable, optional
+        Told after every message: event time reached, rows read.
+
+    Returns
+    -------
+    Run
+        Frames, incidents, evidence and plots; see `grayscope.run.Run`.
 
     Raises
     ------
     InputError
         The trace is wrong: names file, row or key.
     """
-    import polars as pl
-
     settings = settings or load_settings()
     if detectors:
         settings = replace(settings, detectors=tuple(detectors))
@@ -82,11 +73,14 @@ def replay(
             progress(engine.align.now, engine.align.counts["rows"])
     outputs.add(engine.flush())
     counts = {**broker.counts, **engine.counts}
+    took = time.perf_counter() - began
     if out is not None:
-        outputs.write(Path(out), engine, about(trace, settings, counts, time.perf_counter() - began))
-    frames = tables(outputs.verdicts, outputs.latest(), outputs.evidence, engine.coverage, outputs.ledger)
-    verdicts, incidents, evidence, ledger, coverage = (_frame(pl, frames[k]) for k in ("verdicts", "incidents", "scores", "ledger", "coverage"))
-    return Run(verdicts, incidents, evidence, ledger, coverage, counts, outputs.latest(), outputs.ledger)
+        outputs.write(Path(out), engine, about(trace, settings, counts, took))
+    found = outputs.latest()
+    frames = tables(outputs.verdicts, found, outputs.evidence, engine.coverage, outputs.ledger)
+    return Run(
+        frames.__getitem__, lambda: about(trace, settings, counts, took), trace.cluster, trace.path, said=Said(found, outputs.ledger, counts)
+    )  # fmt: skip
 
 
 class Collected:
@@ -138,7 +132,3 @@ def _plain(settings: Settings) -> dict[str, Any]:
 
 def _versions() -> dict[str, str]:
     return {"grayscope": __version__, **{name: metadata.version(name) for name in ("numba", "numpy", "polars", "pyarrow")}}
-
-
-def _frame(pl: Any, table: Any) -> Any:
-    return pl.from_arrow(table)

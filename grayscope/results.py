@@ -48,6 +48,8 @@ COVERAGE = pa.schema(
      ("last", TIME)]
 )  # fmt: skip
 
+SCHEMAS = {"verdicts": VERDICTS, "incidents": INCIDENTS, "ledger": LEDGER, "scores": SCORES, "coverage": COVERAGE}
+
 
 def incident_dict(incident: Incident) -> dict[str, Any]:
     """Return an incident as JSON would have it: times as RFC 3339, unknown as null.
@@ -167,16 +169,42 @@ def read_results(path: str | Path) -> Results:
     InputError
         It is none: names the file.
     """
-    path = Path(path)
+    run = described(path)
+    scores = (Path(path) / "scores.parquet").exists()
+    read = {name: part(path, name) for name in ("verdicts", "incidents", "ledger", "coverage")}
+    return Results(**read, scores=part(path, "scores") if scores else None, run=run)
+
+
+def described(path: str | Path) -> dict[str, Any]:
+    """Return how the run of a results directory was made: its ``run.json``.
+
+    Raises
+    ------
+    InputError
+        There is none, or it is something else.
+    """
+    file = Path(path) / "run.json"
     try:
-        run = json.loads((path / "run.json").read_text("utf-8"))
-    except FileNotFoundError:
+        run = json.loads(file.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path}: not a results directory: run.json is missing") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path / 'run.json'}: not JSON: {shorten(error)}") from error
-    scores = path / "scores.parquet"
-    read = {name: read_table(path / f"{name}.parquet") for name in ("verdicts", "incidents", "ledger", "coverage")}
-    return Results(**read, scores=read_table(scores) if scores.exists() else None, run=run)
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{file}: not JSON: {shorten(error)}") from error
+    if not isinstance(run, dict):
+        raise InputError.at(file, "content", "an object", type(run).__name__)
+    return run
+
+
+def part(path: str | Path, name: str) -> pa.Table:
+    """Read one table of a results directory; scores that were not kept are empty.
+
+    Raises
+    ------
+    InputError
+        It is missing or damaged: names the file.
+    """
+    file = Path(path) / f"{name}.parquet"
+    return SCORES.empty_table() if name == "scores" and not file.exists() else read_table(file)
 
 
 def _verdict(v: Verdict) -> dict[str, Any]:

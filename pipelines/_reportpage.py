@@ -13,13 +13,15 @@ from grayscope.explaining import explained
 from grayscope.incident import SEVERITIES, Incident
 from grayscope.ledger import Entry
 from grayscope.ledgerwords import end_in_words, left_in_words
+from grayscope.markup import esc, explanation, table
+from grayscope.peerplot import LETTERS, plot
+from grayscope.peerplot import STYLE as PLOT
 from grayscope.results import Results
+from grayscope.series import Series
 from grayscope.verdict import STATES
 from grayscope.wording import utc
 
-from ._reportdraw import LETTERS, esc, plot, table
 from ._reportmap import Fleet, Mark, Tile
-from ._reportseries import Series
 
 #: Bounds of the page: incidents told, drawings of each, rows of ledger and coverage.
 INCIDENTS, PLOTS, ROWS = 100, 2, 200
@@ -36,21 +38,17 @@ td:first-child{max-width:22em;overflow:hidden;text-overflow:ellipsis}.r{text-ali
 .t{display:inline-flex;flex-wrap:wrap;width:60px;border:1px solid #ccc;padding:1px;align-content:flex-start}.t i{box-sizing:border-box;width:15px;
 height:15px;border:1px solid #ddd;font:bold 10px/13px sans-serif;text-align:center}
 .t i.n{width:60px;height:13px;border:0;font:9px/13px sans-serif;overflow:hidden;white-space:nowrap;text-align:left}
-.unknown{background:#eee;fill:#eee;color:#111}.masked{background:#f3d46b;fill:#f3d46b;color:#111}.gray{background:#8a5a9e;fill:#8a5a9e;color:#fff}
-.failed{background:#111;fill:#111;color:#fff}
+.unknown{background:#eee;color:#111}.masked{background:#f3d46b;color:#111}.gray{background:#8a5a9e;color:#fff}.failed{background:#111;color:#fff}
 i.over{outline:2px dashed #111;outline-offset:-2px;background-clip:content-box}.bad{border:2px solid #111}
 .key i{display:inline-block;width:18px;height:18px;border:1px solid #111;font:bold 12px/18px sans-serif;text-align:center;margin-right:3px;
 box-sizing:border-box}.key span{margin-right:14px;white-space:nowrap}
 article{border-left:5px solid #999;padding:2px 0 2px 10px;margin:14px 0}article.page{border-color:#111}article.ticket{border-color:#777}
 article.notice{border-color:#ddd}
 dl{margin:.3em 0;font-size:.9rem}dt{font-weight:bold;float:left;margin-right:.5em}dd{margin:0 0 2px}
-figure{margin:8px 0;max-width:660px}figcaption{font-size:.8rem}svg{width:100%;height:auto;display:block}svg text{font:13px "DejaVu Sans",sans-serif;
-fill:#111}
-.frame{fill:none;stroke:#bbb}.band{fill:#ccc}.mid{fill:none;stroke:#777;stroke-width:1.5;stroke-dasharray:6 3}.own{fill:none;stroke:#000;
-stroke-width:2.5;stroke-linecap:round}.mark{stroke:#000;fill:none}
-svg .b{stroke:#111}svg text.in{fill:#111}svg text.in.gray,svg text.in.failed{fill:#fff}
+figure{margin:8px 0;max-width:660px}figcaption{font-size:.8rem}svg{width:100%;height:auto;display:block}
 @media print{details{display:block}}
 """
+STYLE += PLOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ def _incidents(content: Content, shown: Sequence[Incident], total: int) -> Itera
     if not total:
         yield "<p>None.</p>"
     elif content.series is not None:
-        yield "<p>Thick line: the suspect. Grey band: eighty of a hundred peers; dashed: their median. Below: the states it went through.</p>"
+        yield "<p>Thick: the suspect. Grey band: eighty of a hundred peers; dashed: their median; dotted: its own past. Below: the states it went through.</p>"
     else:
         yield "<p>No plots: the trace was not given.</p>"
     for n, (incident, text) in enumerate(explained(shown, content.ledger)):
@@ -133,8 +131,7 @@ def _incidents(content: Content, shown: Sequence[Incident], total: int) -> Itera
         yield f'<article id="i{n}" class="{incident.severity}"><h3>{esc(title, 400)}</h3>'
         yield f"<p>{esc(incident.summary or 'no words', 500)}</p>"
         yield from (plot(s, incident) for s in (content.series(incident) if content.series is not None else ()))
-        lines = "".join(f"<dt>{esc(a)}</dt><dd>{esc(b, 450)}</dd>" for a, _, b in (line.partition(": ") for line in text.splitlines()))
-        yield f"<details open><summary>why ({esc(incident.id, 40)})</summary><dl>{lines}</dl></details></article>"
+        yield f"<details open><summary>why ({esc(incident.id, 40)})</summary>{explanation(text)}</details></article>"
     if total > len(shown):
         yield f"<p>{total - len(shown):,} more incidents are left out, the calmest and latest of all; the results hold them.</p>"
 

@@ -29,12 +29,12 @@ def command(results: Path, trace: Path | None, out: Path, by: str) -> None:
     """
     from grayscope.recalling import recall_entries, recall_incidents
     from grayscope.results import read_results
+    from grayscope.series import Reader
     from grayscope.trace import Trace
     from grayscope.tracewriter import writing
 
     from ._reportmap import fleet
     from ._reportpage import PLOTS, Content, page
-    from ._reportseries import Reader
 
     read = read_results(results)
     reader = Reader(Trace.open(trace)) if trace is not None else None

@@ -103,9 +103,9 @@ def test_the_page_loads_nothing_and_allows_nothing(run: tuple[Path, Path], tmp_p
 
 
 def test_a_hundred_incidents_on_ten_thousand_gpus_stay_below_three_megabytes() -> None:
+    from grayscope.series import POINTS, Series
     from pipelines._reportmap import fleet
     from pipelines._reportpage import Content, page
-    from pipelines._reportseries import POINTS, Series
 
     rows = [RosterRow(f"n{n:04}", "node", keys={"rack": f"rack{n // 8}"}) for n in range(1250)]
     rows += [RosterRow(f"n{n:04}/gpu{g}", "gpu", keys={"node": f"n{n:04}", "rack": f"rack{n // 8}", "slot": str(g)}) for n in range(1250) for g in range(8)]
