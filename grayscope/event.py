@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+#: Sources that speak of time and of what people do and think, not of what a component did.
+TOLD = frozenset({"clock", "maintenance", "feedback"})
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Event:
     """One row of the event stream.
@@ -16,8 +20,8 @@ class Event:
     subject : str
         The component that it is about.
     source : str
-        ``xid``, ``sxid``, ``aer``, ``edac``, ``mce``, ``ghes``, ``link``, ``module``, ``nvme``, ``disk``, ``kernel``, ``nccl``, ``health``
-        or ``clock`` (a heartbeat).
+        ``xid``, ``sxid``, ``aer``, ``edac``, ``mce``, ``ghes``, ``link``, ``module``, ``nvme``, ``disk``, ``kernel``, ``nccl``, ``health``,
+        ``collector``; or one of `TOLD`: ``clock`` (a heartbeat), ``maintenance`` (`grayscope.maintenance`), ``feedback`` (`grayscope.feedback`).
     code : str
         The source's own code, such as ``"94"``.
     text : str
