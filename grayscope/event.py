@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 #: Sources that speak of time and of what people do and think, not of what a component did.
 TOLD = frozenset({"clock", "maintenance", "feedback"})
 
