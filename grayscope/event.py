@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Sources that speak of time and of what people do and think, not of what a component did.
-TOLD = frozenset({"clock", "maintenance", "feedback"})
+#: Sources that speak for people: what they plan and think is no sign of what time it is or of what a component did.
+PEOPLE = frozenset({"maintenance", "feedback"})
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -20,7 +20,7 @@ class Event:
         The component that it is about.
     source : str
         ``xid``, ``sxid``, ``aer``, ``edac``, ``mce``, ``ghes``, ``link``, ``module``, ``nvme``, ``disk``, ``kernel``, ``nccl``, ``health``,
-        ``collector``; or one of `TOLD`: ``clock`` (a heartbeat), ``maintenance`` (`grayscope.maintenance`), ``feedback`` (`grayscope.feedback`).
+        ``collector``; ``clock`` (a heartbeat), or one of `PEOPLE`: ``maintenance`` (`grayscope.maintenance`), ``feedback`` (`grayscope.feedback`).
     code : str
         The source's own code, such as ``"94"``.
     text : str

@@ -16,7 +16,7 @@ RECORDS = ("batch", "event", "roster", "message", "tick", "evidence", "verdict",
 #: Stations and the maths below them: a function of messages and nothing else.
 PURE = (
     *("align", "alignclock", "alignlayout", "alignmerge", "aligntable", "announce", "blame", "columns", "desk", "detector", "engine", "horizons", "judge"),
-    *("kernels", "rates", "stand", "standing"),
+    *("kernels", "planned", "rates", "stand", "standing"),
     *("drifts", "exhaustion", "ledgerlevel", "ledgermargin", "ledgerpage", "ledgerrate", "ledgerstock"),
     *RECORDS,
 )
