@@ -126,7 +126,7 @@ def precision(incidents: Iterable[Asked], said: Mapping[str, Answer]) -> Precisi
     return Precision(true, false, len(words) - n, share, max(middle - half, 0.0), min(middle + half, 1.0))
 
 
-def field(incidents: Sequence[Asked], said: Mapping[str, Answer]) -> dict[str, dict[str, Precision]]:
+def in_the_field(incidents: Sequence[Asked], said: Mapping[str, Answer]) -> dict[str, dict[str, Precision]]:
     """Return the precision by severity, and of pages and tickets by mode; the loudest and the most frequent first."""
     loud = [i for i in incidents if i.severity != "notice"]
     modes = sorted({i.mode for i in loud}, key=lambda m: (-sum(i.mode == m for i in loud), m))
