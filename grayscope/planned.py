@@ -11,11 +11,11 @@ import numpy as np
 
 from grayscope.evidence import Evidence
 from grayscope.judge import RANK, state_of
-from grayscope.maintenance import LONGEST, SECOND, Calendar, Work, stamp
+from grayscope.maintenance import LONGEST, SECOND, SOURCE, Calendar, Work, stamp
+from grayscope.modes import MAINTENANCE
 from grayscope.tick import Tick
 from grayscope.verdict import Signal, Verdict
 
-MODE = "maintenance"
 #: Microseconds after the end of work for which it still speaks for what is wrong: counters start again, clocks and temperatures settle.
 AFTER = 600 * SECOND
 
@@ -53,7 +53,7 @@ class Planned:
 
     def step(self, tick: Tick, verdicts: Iterable[Verdict], evidence: Evidence) -> Iterator[Verdict]:
         """Take the judge's verdicts of a tick; yield what is to be filed, by subject."""
-        news = [self.calendar.take(e) for e in tick.events if e.source == MODE]
+        news = [self.calendar.take(e) for e in tick.events if e.source == SOURCE]
         fresh = {v.subject: v for v in verdicts}
         self._hold(fresh)
         if not self.calendar.works and not self.muted:
@@ -103,7 +103,7 @@ class Planned:
     def _named(self, truth: Verdict, time: int, previous: str, work: Work) -> Verdict:
         until = f"until {stamp(work.end)}" if work.end is not None else "without a known end"
         why = f"planned work on {work.subject}, {until}{f' ({work.note})' if work.note else ''}; seen there: {truth.state}, {truth.why}"
-        return replace(truth, time=time, state="unknown", previous=previous, why=why, mode=MODE, mechanism="", side="coverage")
+        return replace(truth, time=time, state="unknown", previous=previous, why=why, mode=MAINTENANCE, mechanism="", behind=truth.mode)
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return works, held verdicts and who is told as maintenance as one JSON text in an array."""

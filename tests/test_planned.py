@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_without_work_a_verdict_is_passed_on_as_it_is() -> None:
 def test_trouble_in_the_middle_of_work_is_a_notice_that_says_what_was_seen() -> None:
     station = planned(Work("n1", 5, 100, "new fan"))
     (found,) = station.step(tick(10), [say(10, "gray")], seen(10))
-    assert (found.state, found.previous, found.mode, found.side) == ("unknown", "normal", "maintenance", "coverage")
+    assert (found.state, found.previous, found.mode, found.behind) == ("unknown", "normal", "maintenance", "slow_rank")
     assert "new fan" in found.why
     assert "gray, 3 % late" in found.why
     (incident,) = Desk("c").step([found])
@@ -78,6 +79,27 @@ def test_a_page_that_fires_becomes_a_notice_and_again_a_page() -> None:
     ]  # fmt: skip
     assert list(station.step(tick(70), [], seen(70))) == []
     assert told(station.step(tick(80), [say(80, "normal", "gray")], NOTHING)) == [(80, "normal", "gray", "slow_rank")]
+
+
+def test_two_faults_on_one_machine_stay_two_and_one_stays_one() -> None:
+    desk, station = Desk("c"), planned(Work("n1", 5, 50))
+    verdicts = [
+        Verdict(10, "n1", "masked", "normal", 20.0, "hot air", 9, "fan_degraded", side="condition", table="node"),
+        Verdict(10, "n1/gpu0", "masked", "normal", 20.0, "hot", 9, "thermal_throttle", side="condition", table="gpu"),
+        Verdict(10, "n1/gpu1/pcie", "masked", "normal", 20.0, "half its lanes", 9, "pcie_width", side="redundancy", table="pcie"),
+    ]
+    during = list(desk.step(station.step(tick(10), verdicts, NOTHING)))
+    assert {(i.severity, i.mode) for i in during} == {("notice", "maintenance")}
+    again = [v for v in station.step(tick(60), [replace(v, time=60) for v in verdicts], NOTHING)]
+    after = {i.id: i for i in desk.step(again)}
+    assert sorted((i.subject, i.severity, i.mode) for i in after.values()) == [("n1", "ticket", "fan_degraded"), ("n1/gpu1/pcie", "ticket", "pcie_width")]
+
+
+def test_trouble_without_a_name_is_not_called_maintenance_for_ever() -> None:
+    desk, station = Desk("c"), planned(Work("n1", 5, 50))
+    (during,) = desk.step(station.step(tick(10), [replace(say(10, "gray"), mode="")], NOTHING))
+    (after,) = desk.step(station.step(tick(60), [], seen(60)))
+    assert [(i.severity, i.mode) for i in (during, after)] == [("notice", "maintenance"), ("page", "")]
 
 
 def test_what_the_judge_lets_go_of_after_the_end_was_the_work() -> None:

@@ -203,3 +203,33 @@ def _by_cell(topics: dict[str, str]) -> dict[tuple[str, str, str], int]:
                 found[key] = found.get(key, 0) + 1
     consumer.close()
     return found
+
+
+@pytest.mark.slow
+def test_a_worker_on_kafka_is_told_and_what_was_recorded_replays_to_the_same(topics: dict[str, str], whole: Path, tmp_path: Path) -> None:
+    from grayscope.brokers.kafka import Kafka
+    from tests.brokers.livekafka import environment, said
+
+    def run(name: str, *words: object) -> None:
+        done = CliRunner(env=environment(topics)).invoke(plugins.load("pipelines", name), [str(w) for w in words], standalone_mode=False)
+        assert done.exception is None, (done.output, done.exception)
+
+    began, broker = int(time.time() - 3600) * 1_000_000, Kafka(**topics)
+    shift = began - START
+    for message in Parquet(whole).receive():
+        if isinstance(message, Batch):
+            message = Batch(message.table, message.times + shift, message.subjects, message.metrics, message.values)
+        elif isinstance(message, tuple):
+            broker.send(message)
+            broker.flush()
+            run("maintenance", "add", "n0", "--start", "-10m", "--for", "20m", "--note", "new risers")
+            continue
+        broker.send(message)
+    broker.close()
+    run("live", "--once", "--worker", "w1", "--listen", "")
+    latest = {told["id"]: told for told in said(topics, "incidents")}
+    (found,) = [told for told in latest.values() if told["subject"] == "n0/gpu0"]
+    assert [h["severity"] for h in found["history"]] == ["ticket", "notice", "ticket"]
+    run("record", "--judged", "--out", tmp_path / "judged")
+    (again,) = [i for i in replay(next((tmp_path / "judged").iterdir())).found if i.subject == "n0/gpu0"]
+    assert [(stamp(t)[:19], s, v) for t, s, v in again.history] == [(h["time"][:19], h["state"], h["severity"]) for h in found["history"]]
