@@ -128,8 +128,8 @@ def _show(found: Asked, said: Answer | None, as_json: bool) -> None:
 
     if as_json:
         told = {"incident": found.id, "subject": found.subject, "mode": found.mode or None, "severity": found.severity, "noticed": utc(found.noticed)}
-        word = {"true": None, "told": None, "note": None} if said is None else {"true": said.true, "told": stamp(said.told), "note": said.note}
-        click.echo(json.dumps(told | word))
+        answer = {} if said is None else {"true": said.true, "told": stamp(said.told), "note": said.note}
+        click.echo(json.dumps({**told, "true": None, "told": None, "note": None, **answer}))
         return
     word = "unanswered" if said is None else f"{'true' if said.true else 'false'}{f'  {shorten(said.note, 200)}' if said.note else ''}"
     click.echo(f"{found.id}  {found.severity:<6}  {utc(found.noticed)}  {shorten(found.subject, 60)} [{found.mode or 'no name'}]  {word}")

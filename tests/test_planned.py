@@ -90,7 +90,7 @@ def test_two_faults_on_one_machine_stay_two_and_one_stays_one() -> None:
     ]
     during = list(desk.step(station.step(tick(10), verdicts, NOTHING)))
     assert {(i.severity, i.mode) for i in during} == {("notice", "maintenance")}
-    again = [v for v in station.step(tick(60), [replace(v, time=60) for v in verdicts], NOTHING)]
+    again = list(station.step(tick(60), [replace(v, time=60) for v in verdicts], NOTHING))
     after = {i.id: i for i in desk.step(again)}
     assert sorted((i.subject, i.severity, i.mode) for i in after.values()) == [("n1", "ticket", "fan_degraded"), ("n1/gpu1/pcie", "ticket", "pcie_width")]
 
