@@ -16,13 +16,13 @@ Cannot see
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from grayscope.errors import GrayscopeError, shorten
 from grayscope.event import PEOPLE, Event
-from grayscope.maintenance import NEVER_BEYOND, SOURCE, read
+from grayscope.maintenance import NEVER_BEYOND, SOURCE, Calendar, Work
 from grayscope.message import Message
 from grayscope.told import read_file
 
@@ -50,8 +50,9 @@ class Maintenance:
         self.path, self.clock = Path(path), clock
         self.rejected: dict[str, int] = {}
         self.last_error = ""
-        self._events: list[Event] = []
-        self._said: set[Event] = set()
+        self._works: dict[tuple[str, int], Work] = {}
+        self._answers: list[Event] = []
+        self._said: set[Work | Event] = set()
         self._seen: tuple[int, int, int] | None = None
         self._again = float("-inf")
         self._problems: set[str] = set()
@@ -63,12 +64,12 @@ class Maintenance:
         changed = self._read()
         if not repeat and not changed:
             return []
-        first = not self._said and self._again == float("-inf")
+        first, moment = self._again == float("-inf"), int(now * 1e6)
         self._again = now + REPEAT if repeat else self._again
-        moment = int(now * 1e6)
-        due = [e for e in self._events if (repeat and _holds(e, moment)) or (e not in self._said and not (first and not _holds(e, moment)))]
-        self._said = set(self._events)
-        return [replace(e, time=moment) for e in _plain(due)]
+        works = [w for w in self._works.values() if (_holds(w, moment) if repeat else w not in self._said)]
+        answers = [] if first else [a for a in self._answers if a not in self._said]
+        self._said = {*self._works.values(), *self._answers}
+        return [*(w.event(moment) for w in works), *(replace(a, time=moment) for a in answers)]
 
     def _read(self) -> bool:
         try:
@@ -85,25 +86,26 @@ class Maintenance:
             self.rejected["unreadable"] = self.rejected.get("unreadable", 0) + 1
             self.last_error = f"{self.path}: {error.strerror}" if isinstance(error, OSError) else str(error)
             return False
-        self._seen, self._events = seen, [e for e in events if e.source in PEOPLE]
+        self._seen = seen
+        self._take(events)
         news = {*problems} - self._problems
         self._problems = {*problems}
-        others = len(events) - len(self._events)
+        others = sum(e.source not in PEOPLE for e in events)
         for reason, count in (("no_event", len(news)), ("other_source", others)):
             if count:
                 self.rejected[reason] = self.rejected.get(reason, 0) + count
         self.last_error = shorten(problems[-1], 300) if problems else ""
         return True
 
+    def _take(self, events: list[Event]) -> None:
+        """Keep of all words on one piece of work what they come to: told again, an earlier word must not overrule a later one."""
+        calendar = Calendar()
+        for event in sorted(events):
+            calendar.take(event)
+        self._works = calendar.works
+        self._answers = [e for e in events if e.source in PEOPLE and e.source != SOURCE]
 
-def _holds(event: Event, moment: int) -> bool:
-    """Say whether an event still matters to somebody who did not hear it: work that is not over, or ended not long ago."""
-    work = read(event)
-    return event.source == SOURCE and work is not None and work.until(NEVER_BEYOND) + RECENT >= moment
 
-
-def _plain(events: list[Event]) -> Iterator[Event]:
-    """Yield events with what they leave to the time at which they are read: it must not move when they are told again."""
-    for event in events:
-        work = read(event)
-        yield work.event(event.time) if work is not None and work.start >= 0 else event
+def _holds(work: Work, moment: int) -> bool:
+    """Say whether work still matters to somebody who did not hear of it: it is not over, or ended not long ago."""
+    return work.until(NEVER_BEYOND) + RECENT >= moment

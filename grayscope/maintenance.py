@@ -176,7 +176,8 @@ class Calendar:
             return
         old = self.works.get((new.subject, new.start))
         if old is not None and new.closed:
-            yield replace(min(old, new, key=lambda w: w.until(self.longest)) if old.closed else new, note=old.note or new.note)
+            last, other = sorted((old, new), key=lambda w: (not w.closed, w.until(self.longest), w.told, w.note))
+            yield replace(last, note=last.note or other.note)
         elif old is not None and old.closed:
             yield old if old.note or not new.note else replace(old, note=new.note)
         else:

@@ -10,7 +10,7 @@ import click
 
 from grayscope.errors import UsageError, shorten
 from grayscope.event import PEOPLE, Event
-from grayscope.maintenance import places
+from grayscope.maintenance import NOTE, SECOND, places
 
 if TYPE_CHECKING:
     from grayscope.brokers._kafkasettings import KafkaSettings
@@ -65,7 +65,8 @@ class InTrace:
         from grayscope.told import add_to_trace
 
         del cell
-        add_to_trace(self.trace.path, [replace(e, time=self.begins) for e in events])
+        first = self.begins - SECOND + len(self.events())  # in the order in which it was said
+        add_to_trace(self.trace.path, [replace(e, time=first + i) for i, e in enumerate(events)])
 
 
 class InFile:
@@ -142,14 +143,14 @@ def _cell_of(subject: str, view: View) -> str:
     return row.keys.get("cell", "") if row is not None else ""
 
 
-def carriers(command: F) -> F:
+def carriers(command: F, since: str = "2d") -> F:
     """Add the options that say where."""
     for option in reversed((
         click.option("--trace", type=click.Path(path_type=Path), help="Recorded trace: its replay hears it."),
         click.option("--file", type=click.Path(path_type=Path), help="File that a source maintenance reads; else as configured."),
         click.option("--servers", help="host:port of Kafka's brokers, comma-separated; else as configured."),
         click.option("--config", type=click.Path(path_type=Path), help="Settings file; its sections collectors.maintenance and kafka."),
-        click.option("--since", default="2d", show_default=True, help="With Kafka: how far back to read what was said."),
+        click.option("--since", default=since, show_default=True, help="With Kafka: how far back to read what was said."),
     )):  # fmt: skip
         command = option(command)
     return command
@@ -217,3 +218,16 @@ def check(subject: str, rows: Iterable[RosterRow]) -> None:
     if len(known) > 1 and subject not in known:
         near = sorted(known, key=lambda name: name[:1] != subject[:1])[:5000]
         raise UsageError(f"{shorten(subject)}: nobody in the roster is called so or belongs there: {shorten(nearest(subject, near), 300)}; --anyway takes it")
+
+
+def noted(text: str) -> str:
+    """Return a note on one line; one that is too long is refused.
+
+    Examples
+    --------
+    >>> noted(" new\\nfan ")
+    'new fan'
+    """
+    if len(text) > NOTE:
+        raise UsageError(f"--note: expected at most {NOTE} characters, found {len(text)}")
+    return "".join(c if c.isprintable() else " " for c in text).strip()

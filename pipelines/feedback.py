@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ._saying import carriers, place_of
+from ._saying import carriers, noted, place_of
 
 if TYPE_CHECKING:
     from grayscope.feedback import Answer, Asked, Precision
@@ -45,7 +45,7 @@ def command() -> None:
 def source(command: F) -> F:
     """Add the options that say which incidents, and where the answers are."""
     option = click.option("--results", type=click.Path(path_type=Path), help="Directory that replay --out wrote; without it, Kafka's incidents.")
-    return option(carriers(command))
+    return option(carriers(command, since="7d"))
 
 
 @command.command()
@@ -62,14 +62,12 @@ def answer(incident: str, word: str, note: str, as_json: bool, results: Path | N
       grayscope feedback 3163163ee54d false --note "firmware test" --results results
     """
     from grayscope.feedback import Answer
-    from grayscope.maintenance import NOTE
 
     now = time.time()
     answered = _answered(results, where, now)
     found = answered.one(incident)
     told = int(now * 1e6)
-    note = "".join(c if c.isprintable() else " " for c in note).strip()[:NOTE]
-    said = Answer(found.id, found.subject, word == "true", told, note)
+    said = Answer(found.id, found.subject, word == "true", told, noted(note))
     answered.carrier().add([said.event(told)], found.cell)
     _show(found, said, as_json)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from ._saying import carriers, check, needed, place_of
+from ._saying import carriers, check, needed, noted, place_of
 
 if TYPE_CHECKING:
     from grayscope.maintenance import Work
@@ -51,7 +51,7 @@ def add(subject: str, start: str, end: str | None, length: str | None, note: str
     Example:
       grayscope maintenance add n017/gpu3 --for 90m --note "swap" --config grayscope.toml
     """
-    from grayscope.maintenance import NOTE, Work
+    from grayscope.maintenance import Work
 
     from ._moments import moment, span
 
@@ -66,7 +66,7 @@ def add(subject: str, start: str, end: str | None, length: str | None, note: str
     until = began + span(length) if length is not None else _seconds(moment(end, base)) if end is not None else None
     _possible(began, until, now if place.base is None else None)
     check(subject, () if anyway else place.rows())
-    work = Work(subject, began, until, "".join(c if c.isprintable() else " " for c in note).strip()[:NOTE], _seconds(int(now * 1e6)))
+    work = Work(subject, began, until, noted(note), int(now * 1e6))
     place.add([work.event(work.told)])
     _show([work], as_json, None if place.base is not None else Clock(now, _longest(where["config"])))
 
@@ -117,7 +117,6 @@ def end(name: str, at: str, note: str, as_json: bool, **where: Any) -> None:
       grayscope maintenance end n017 --config grayscope.toml
     """
     from grayscope.errors import UsageError, shorten
-    from grayscope.maintenance import NOTE
     from grayscope.plugins import nearest
 
     from ._moments import moment
@@ -131,8 +130,8 @@ def end(name: str, at: str, note: str, as_json: bool, **where: Any) -> None:
     if not meant:
         known = [x for w in works for x in (w.subject, w.id)]
         raise UsageError(f"no work that goes on or is to come is on {shorten(name)!r}: {shorten(nearest(name, known), 300) if known else 'none is planned'}")
-    told = _seconds(int(now * 1e6))
-    ended = [replace(w, end=max(moved, w.start), note=note.strip()[:NOTE] or w.note, told=told, closed=True) for w in meant]
+    told = int(now * 1e6)
+    ended = [replace(w, end=max(moved, w.start), note=noted(note) or w.note, told=told, closed=True) for w in meant]
     place.add([w.event(told) for w in ended])
     _show(ended, as_json, None if place.base is not None else Clock(now, longest))
 

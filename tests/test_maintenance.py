@@ -21,8 +21,8 @@ def begin(start: int, end: int | None, *, subject: str = "n1", note: str = "fan"
     return Work(subject, start, end, note).event(told)
 
 
-def ended(start: int, end: int, *, subject: str = "n1", told: int = 0) -> Event:
-    return Work(subject, start, end, closed=True).event(told)
+def ended(start: int, end: int, *, note: str = "", told: int = 0) -> Event:
+    return Work("n1", start, end, note, closed=True).event(told)
 
 
 def test_what_is_told_is_read_back() -> None:
@@ -73,14 +73,14 @@ def test_of_overlapping_works_the_one_that_lasts_counts() -> None:
 
 
 def test_any_order_of_words_comes_to_the_same() -> None:
-    words = [begin(10, None), begin(10, 80, told=3, note="amended"), ended(10, 60, told=5), ended(10, 70, told=6), begin(20, 40, subject="n2")]
+    words = [begin(10, None), begin(10, 80, told=3, note="amended"), ended(10, 60, told=5, note="done"), ended(10, 70, told=6), begin(20, 40, subject="n2")]
     found = set()
     for order in itertools.permutations(words):
         calendar = Calendar()
         for word in order:
             calendar.take(word)
-        found.add(tuple(sorted((w.subject, w.start, w.end or -1, w.closed) for w in calendar.works.values())))
-    assert found == {(("n1", 10, 60, True), ("n2", 20, 40, False))}
+        found.add(tuple(sorted((w.subject, w.start, w.end or -1, w.closed, w.note) for w in calendar.works.values())))
+    assert found == {(("n1", 10, 60, True, "done"), ("n2", 20, 40, False, "fan"))}
 
 
 def test_a_plain_end_ends_all_work_on_its_subject() -> None:

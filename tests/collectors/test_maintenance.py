@@ -79,6 +79,18 @@ def test_what_leaves_its_beginning_open_does_not_move_when_it_is_told_again(file
     assert [w and (w.start, w.end, w.note) for w in works] == [(500 * SECOND, None, "by hand")] * 2
 
 
+def test_a_plan_that_was_changed_is_told_as_it_is_now(file: Path, clock: Clock) -> None:
+    source = plugins.collector("maintenance", file, clock=clock)
+    add_to_file(file, [Work("n1", 0, 9 * HOUR, "long").event(5), Work("n1", 0, 2 * HOUR, "shorter").event(6), Event(7, "n2", "maintenance", "end")])
+    assert [e.text.partition(" ")[2] for e in source.collect()] == ["shorter"]
+    add_to_file(file, [Event(1200 * SECOND, "n1", "maintenance", "end")])
+    clock.now += 10
+    (ended,) = source.collect()
+    assert (ended.code, read(ended)) == ("end", Work("n1", 0, 1200 * SECOND, "shorter", 1010 * SECOND, True))
+    clock.now += 600
+    assert [e.code for e in source.collect()] == ["end"]
+
+
 def test_lines_that_are_none_are_counted_once_and_stop_nobody(file: Path, clock: Clock) -> None:
     file.write_bytes(b"{}\nnonsense\n")
     add_to_file(file, [PLAN.event(0), Event(0, "n1", "xid", "48")])

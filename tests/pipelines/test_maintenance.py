@@ -94,7 +94,9 @@ def test_work_elsewhere_or_at_another_time_changes_nothing(trace: Path) -> None:
 
 
 def test_called_off_ended_and_amended(trace: Path) -> None:
-    (first,) = call("add", "n0", "--start", "+15m", "--trace", trace)
+    call("add", "n0", "--start", "+15m", "--for", "9h", "--trace", trace)
+    (first,) = call("add", "n0", "--start", "+15m", "--for", "1h", "--note", "of two plans the later", "--trace", trace)
+    assert [(w["id"], w["end"]) for w in call("list", "--trace", trace)] == [(first["id"], "2026-01-05T01:15:10Z")]
     (second,) = call("add", "n0", "--start", "+2h", "--for", "1h", "--trace", trace)
     assert [w["id"] for w in call("list", "--trace", trace)] == [first["id"], second["id"]]
     (ended,) = call("end", first["id"], "--at", "+30m", "--trace", trace)
@@ -123,6 +125,7 @@ def test_a_subject_that_nobody_knows(trace: Path, capsys: pytest.CaptureFixture[
         (("--for", "soon"), "expected a duration"),
         (("--start", "2026-01-05 00:00"), "expected a time such as"),
         (("--start", "-600000h"), "after 1970"),
+        (("--note", "x" * 201), "at most 200 characters"),
     ],
 )
 def test_times_that_make_no_sense(trace: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str) -> None:
