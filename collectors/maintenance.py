@@ -20,9 +20,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from grayscope.agenda import Agenda
 from grayscope.errors import GrayscopeError, shorten
 from grayscope.event import PEOPLE, Event
-from grayscope.maintenance import NEVER_BEYOND, SOURCE, Calendar, Work
+from grayscope.maintenance import NEVER_BEYOND, SOURCE, Work
 from grayscope.message import Message
 from grayscope.told import read_file
 
@@ -99,10 +100,10 @@ class Maintenance:
 
     def _take(self, events: list[Event]) -> None:
         """Keep of all words on one piece of work what they come to: told again, an earlier word must not overrule a later one."""
-        calendar = Calendar()
+        agenda = Agenda()
         for event in sorted(events):
-            calendar.take(event)
-        self._works = calendar.works
+            agenda.take(event)
+        self._works = agenda.works
         self._answers = [e for e in events if e.source in PEOPLE and e.source != SOURCE]
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from grayscope.agenda import Agenda
 from grayscope.evidence import Evidence
 from grayscope.judge import RANK, state_of
-from grayscope.maintenance import LONGEST, SECOND, SOURCE, Calendar, Work, stamp
+from grayscope.maintenance import LONGEST, SECOND, SOURCE, Work, stamp
 from grayscope.modes import MAINTENANCE
 from grayscope.tick import Tick
 from grayscope.verdict import Signal, Verdict
@@ -31,11 +32,11 @@ class Planned:
     level : float
         Nats from which evidence upholds a state.
     longest, after : int
-        As of `grayscope.maintenance.Calendar`.
+        As of `grayscope.agenda.Agenda`.
     """
 
     def __init__(self, level: float = 0.0, longest: int = LONGEST, after: int = AFTER) -> None:
-        self.level, self.calendar = level, Calendar(longest, after)
+        self.level, self.agenda = level, Agenda(longest, after)
         self.held: dict[str, Verdict] = {}  # the judge's word on each subject that is not normal
         self.muted: dict[str, str] = {}  # those told as maintenance, with the identity of the work
         self._next: int | None = None
@@ -53,16 +54,16 @@ class Planned:
 
     def step(self, tick: Tick, verdicts: Iterable[Verdict], evidence: Evidence) -> Iterator[Verdict]:
         """Take the judge's verdicts of a tick; yield what is to be filed, by subject."""
-        news = [self.calendar.take(e) for e in tick.events if e.source == SOURCE]
+        news = [self.agenda.take(e) for e in tick.events if e.source == SOURCE]
         fresh = {v.subject: v for v in verdicts}
         self._hold(fresh)
-        if not self.calendar.works and not self.muted:
+        if not self.agenda.works and not self.muted:
             yield from fresh.values()
             return
         again = any(news) or (self._next is not None and tick.time >= self._next) or tick.roster.version != self._roster
         if again:
-            self.calendar.forget(tick.time)
-            self._next, self._roster = self.calendar.next(tick.time), tick.roster.version
+            self.agenda.forget(tick.time)
+            self._next, self._roster = self.agenda.next(tick.time), tick.roster.version
         found = self._found(evidence) if self.muted else frozenset[str]()
         for subject in sorted({*fresh, *self.held, *self.muted} if again else {*fresh, *(found & self.muted.keys())}):
             verdict = self._decide(subject, fresh.get(subject), tick, subject in found)
@@ -88,7 +89,7 @@ class Planned:
         if truth is None:
             self.muted.pop(subject, None)
             return fresh if fresh is None or before is None else replace(fresh, previous="unknown")
-        work = self.calendar.over(subject, tick.time, tick.roster)
+        work = self.agenda.over(subject, tick.time, tick.roster)
         if work is not None:
             self.muted[subject] = said = f"{work.id} {work.end}"
             previous = "unknown" if before is not None else fresh.previous if fresh is not None else truth.state
@@ -108,12 +109,12 @@ class Planned:
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return works, held verdicts and who is told as maintenance as one JSON text in an array."""
         held = [asdict(v) for v in self.held.values()]
-        return {"planned": np.array(json.dumps([self.calendar.snapshot(), held, self.muted, self._next, self._roster]))}
+        return {"planned": np.array(json.dumps([self.agenda.snapshot(), held, self.muted, self._next, self._roster]))}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned; an older state knows of no work."""
         works, held, self.muted, self._next, self._roster = json.loads(str(state["planned"])) if state else ([], [], {}, None, -1)
-        self.calendar.restore(works)
+        self.agenda.restore(works)
         self.held = {v.subject: v for v in map(_verdict, held)}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from grayscope.errors import UsageError, shorten
 from grayscope.feedback import Answer, Asked, answers, asked, asked_of
 
-from ._saying import InFile, InKafka, Place
+from ._carriers import InFile, InKafka, Place
 
 if TYPE_CHECKING:
     from grayscope.event import Event

@@ -16,7 +16,7 @@ from ._saying import carriers, check, needed, noted, place_of
 if TYPE_CHECKING:
     from grayscope.maintenance import Work
 
-    from ._saying import Place
+    from ._carriers import Place
 
 
 @click.group()
@@ -137,12 +137,12 @@ def end(name: str, at: str, note: str, as_json: bool, **where: Any) -> None:
 
 
 def _works(place: Place) -> list[Work]:
-    from grayscope.maintenance import Calendar
+    from grayscope.agenda import Agenda
 
-    calendar = Calendar()
+    agenda = Agenda()
     for event in place.events():
-        calendar.take(event)
-    return sorted(calendar.works.values(), key=lambda w: (w.start, w.subject))
+        agenda.take(event)
+    return sorted(agenda.works.values(), key=lambda w: (w.start, w.subject))
 
 
 def _seconds(moment: int) -> int:

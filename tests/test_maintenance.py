@@ -6,8 +6,9 @@ import itertools
 
 import pytest
 
+from grayscope.agenda import MOST, Agenda, places
 from grayscope.event import Event
-from grayscope.maintenance import HOUR, MOST, NEVER_BEYOND, SECOND, Calendar, Work, places, read
+from grayscope.maintenance import HOUR, NEVER_BEYOND, SECOND, Work, read
 from grayscope.roster import RosterRow, View
 
 NOBODY = View(0, {})
@@ -48,27 +49,27 @@ def test_others_events_and_hostile_notes() -> None:
 
 
 def test_a_day_ahead_and_an_end_that_was_forgotten() -> None:
-    calendar = Calendar(longest=24 * HOUR)
-    calendar.take(begin(30 * HOUR, None))
-    held = [calendar.over("n1", t, NOBODY) is not None for t in (0, 30 * HOUR - 1, 30 * HOUR, 54 * HOUR - 1, 54 * HOUR)]
+    agenda = Agenda(longest=24 * HOUR)
+    agenda.take(begin(30 * HOUR, None))
+    held = [agenda.over("n1", t, NOBODY) is not None for t in (0, 30 * HOUR - 1, 30 * HOUR, 54 * HOUR - 1, 54 * HOUR)]
     assert held == [False, False, True, True, False]
-    assert calendar.next(0) == 30 * HOUR
-    assert calendar.next(30 * HOUR) == 54 * HOUR
-    assert calendar.next(54 * HOUR) is None
+    assert agenda.next(0) == 30 * HOUR
+    assert agenda.next(30 * HOUR) == 54 * HOUR
+    assert agenda.next(54 * HOUR) is None
 
 
 def test_no_work_lasts_for_ever() -> None:
-    calendar = Calendar()
-    calendar.take(begin(0, 10 * NEVER_BEYOND))
-    assert calendar.over("n1", NEVER_BEYOND - 1, NOBODY) is not None
-    assert calendar.over("n1", NEVER_BEYOND, NOBODY) is None
+    agenda = Agenda()
+    agenda.take(begin(0, 10 * NEVER_BEYOND))
+    assert agenda.over("n1", NEVER_BEYOND - 1, NOBODY) is not None
+    assert agenda.over("n1", NEVER_BEYOND, NOBODY) is None
 
 
 def test_of_overlapping_works_the_one_that_lasts_counts() -> None:
-    calendar = Calendar()
-    calendar.take(begin(0, 50, note="short"))
-    calendar.take(begin(10, 90, subject="n1/gpu3", note="long"))
-    found = [w.note if (w := calendar.over("n1/gpu3", t, NOBODY)) else None for t in (5, 20, 60, 90)]
+    agenda = Agenda()
+    agenda.take(begin(0, 50, note="short"))
+    agenda.take(begin(10, 90, subject="n1/gpu3", note="long"))
+    found = [w.note if (w := agenda.over("n1/gpu3", t, NOBODY)) else None for t in (5, 20, 60, 90)]
     assert found == ["short", "long", "long", None]
 
 
@@ -76,42 +77,42 @@ def test_any_order_of_words_comes_to_the_same() -> None:
     words = [begin(10, None), begin(10, 80, told=3, note="amended"), ended(10, 60, told=5, note="done"), ended(10, 70, told=6), begin(20, 40, subject="n2")]
     found = set()
     for order in itertools.permutations(words):
-        calendar = Calendar()
+        agenda = Agenda()
         for word in order:
-            calendar.take(word)
-        found.add(tuple(sorted((w.subject, w.start, w.end or -1, w.closed, w.note) for w in calendar.works.values())))
+            agenda.take(word)
+        found.add(tuple(sorted((w.subject, w.start, w.end or -1, w.closed, w.note) for w in agenda.works.values())))
     assert found == {(("n1", 10, 60, True, "done"), ("n2", 20, 40, False, "fan"))}
 
 
 def test_a_plain_end_ends_all_work_on_its_subject() -> None:
-    calendar = Calendar()
+    agenda = Agenda()
     for event in (begin(0, None), begin(10, 90), begin(10, 90, subject="n1/gpu0"), begin(70, 90)):
-        calendar.take(event)
-    assert calendar.take(Event(50, "n1", "maintenance", "end", "all done"))
-    assert sorted((w.subject, w.start, w.end) for w in calendar.works.values()) == [("n1", 0, 50), ("n1", 10, 50), ("n1", 70, 90), ("n1/gpu0", 10, 90)]
-    assert not calendar.take(Event(50, "n7", "maintenance", "end"))
+        agenda.take(event)
+    assert agenda.take(Event(50, "n1", "maintenance", "end", "all done"))
+    assert sorted((w.subject, w.start, w.end) for w in agenda.works.values()) == [("n1", 0, 50), ("n1", 10, 50), ("n1", 70, 90), ("n1/gpu0", 10, 90)]
+    assert not agenda.take(Event(50, "n7", "maintenance", "end"))
 
 
 def test_repeated_words_change_nothing_and_memory_is_bounded() -> None:
-    calendar = Calendar()
-    assert calendar.take(begin(0, 50))
-    assert not calendar.take(begin(0, 50))
+    agenda = Agenda()
+    assert agenda.take(begin(0, 50))
+    assert not agenda.take(begin(0, 50))
     for i in range(MOST + 10):
-        calendar.take(begin(i, i + 1000, subject=f"m{i}"))
-    assert len(calendar.works) <= MOST
-    assert calendar.over(f"m{MOST + 9}", MOST + 9, NOBODY) is not None
-    assert calendar.over("n1", 10, NOBODY) is None
-    calendar.forget(100 * NEVER_BEYOND)
-    assert not calendar.works
+        agenda.take(begin(i, i + 1000, subject=f"m{i}"))
+    assert len(agenda.works) <= MOST
+    assert agenda.over(f"m{MOST + 9}", MOST + 9, NOBODY) is not None
+    assert agenda.over("n1", 10, NOBODY) is None
+    agenda.forget(100 * NEVER_BEYOND)
+    assert not agenda.works
 
 
-def test_a_restored_calendar_says_the_same() -> None:
-    calendar, other = Calendar(after=5), Calendar(after=5)
+def test_a_restored_agenda_says_the_same() -> None:
+    agenda, other = Agenda(after=5), Agenda(after=5)
     for event in (begin(0, None), ended(0, 30, told=2), begin(40, 50, subject="site", note="hall")):
-        calendar.take(event)
-    other.restore(calendar.snapshot())
-    assert [other.over("x", t, NOBODY) for t in range(60)] == [calendar.over("x", t, NOBODY) for t in range(60)]
-    assert other.works == calendar.works
+        agenda.take(event)
+    other.restore(agenda.snapshot())
+    assert [other.over("x", t, NOBODY) for t in range(60)] == [agenda.over("x", t, NOBODY) for t in range(60)]
+    assert other.works == agenda.works
 
 
 def test_everything_below_and_everything_there_by_the_roster() -> None:

@@ -67,7 +67,7 @@ def test_trouble_in_the_middle_of_work_is_a_notice_that_says_what_was_seen() -> 
 
 def test_a_page_that_fires_becomes_a_notice_and_again_a_page() -> None:
     station, desk = Planned(10.0), Desk("c")
-    station.calendar.after = 0
+    station.agenda.after = 0
     (page,) = desk.step(station.step(tick(10), [say(10, "gray")], seen(10)))
     (eased,) = desk.step(station.step(tick(20, Work("n1", 20, 50).event(20)), [], seen(20)))
     assert list(station.step(tick(30), [], seen(30))) == []
