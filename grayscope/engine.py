@@ -170,9 +170,9 @@ class Engine:
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state after align as plain arrays; open ticks are replayed from the broker instead."""
-        parts: dict[str, Mapping[str, np.ndarray[Any, Any]]] = {"stand": self.stand.snapshot()}
+        parts: dict[str, Mapping[str, np.ndarray[Any, Any]]] = {"stand": self.stand.snapshot(), "planned": self.planned.snapshot()}
         parts |= {"blame": self.blame.snapshot(), "impact": self.impact.snapshot()} if self.blame is not None else {}
-        parts |= {"judge": self.judge.snapshot(), "planned": self.planned.snapshot(), "desk": self.desk.snapshot(), "announce": self.announce.snapshot()}
+        parts |= {"judge": self.judge.snapshot(), "desk": self.desk.snapshot(), "announce": self.announce.snapshot()}
         parts |= {f"detector{i}": d.snapshot() for i, d in enumerate(self.detectors)}
         return {f"{part}:{key}": array for part, state in parts.items() for key, array in state.items()}
 

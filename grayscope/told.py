@@ -18,8 +18,8 @@ from grayscope.frames import decode, encode
 from grayscope.trace import Trace
 from grayscope.tracefiles import TIME, read_table
 
-#: Bytes of a file of events, and of one line in it.
-LARGEST, LINE = 16 << 20, 10_000
+#: Bytes of a file of events, and of one line in it; characters of a subject.
+LARGEST, LINE, NAME = 16 << 20, 10_000, 256
 COLUMNS = ("time", "subject", "source", "code", "text", "count", "arrived")
 
 
@@ -143,7 +143,7 @@ def read_file(path: str | Path) -> tuple[list[Event], list[str]]:
     GrayscopeError
         It cannot be read.
     """
-    path, events, problems = Path(path), list[Event](), list[str]()
+    path = Path(path)
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
@@ -153,10 +153,22 @@ def read_file(path: str | Path) -> tuple[list[Event], list[str]]:
         raise GrayscopeError(f"{path}: cannot be read: {error.strerror}") from error
     if len(data) > LARGEST:
         raise InputError.at(path, "size", f"at most {LARGEST} bytes", "more")
+    return read_lines(data, str(path))
+
+
+def read_lines(data: bytes, where: str) -> tuple[list[Event], list[str]]:
+    """Return the events of lines of JSON, and one line on each line that is none.
+
+    Examples
+    --------
+    >>> read_lines(encode(Event(7, "n1", "feedback", "true", "ab12")) + b"\\n[]\\n", "f")[0]
+    [Event(time=7, subject='n1', source='feedback', code='true', text='ab12', count=1)]
+    """
+    events, problems = list[Event](), list[str]()
     for n, line in enumerate(data.split(b"\n"), 1):
         if line.strip():
             try:
-                events.append(_event(line, f"{path}: line {n}"))
+                events.append(_event(line, f"{where}: line {n}"))
             except InputError as error:
                 problems.append(str(error))
     return events, problems
@@ -168,4 +180,6 @@ def _event(line: bytes, where: str) -> Event:
     found = decode(line.strip(), where)
     if not isinstance(found, Event):
         raise InputError.at(where, "kind", "event", type(found).__name__)
+    if not found.subject or not found.subject.isprintable() or len(found.subject) > NAME:
+        raise InputError.at(where, "subject", f"1 to {NAME} printable characters", found.subject)
     return found
