@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from grayscope.event import Event
+from grayscope.event import PEOPLE, Event
 from grayscope.eventpolicy import Policy, Rule
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.facts import DAY, HOUR, SAME, TOGETHER, Burst, Fact, Facts
@@ -64,7 +64,7 @@ class Events:
         self.ticks[tick.table] = self.ticks.get(tick.table, 0) + 1
         self.periods[tick.table] = tick.period
         for event in tick.events:
-            if event.source != "clock" and self.facts.new(event):
+            if event.source != "clock" and event.source not in PEOPLE and self.facts.new(event):
                 self._take(event, tick)
         findings = []
         if tick.table in self.changed or self.ticks[tick.table] % AGAIN == 0:

@@ -20,7 +20,7 @@ from grayscope import alignstate
 from grayscope.alignclock import Clock
 from grayscope.aligntable import Table
 from grayscope.batch import Batch
-from grayscope.event import Event
+from grayscope.event import PEOPLE, Event
 from grayscope.message import Message
 from grayscope.roster import Roster
 from grayscope.tick import Tick
@@ -126,6 +126,8 @@ class Align:
             self.clock.advance(int(batch.times[-1]))
 
     def _event(self, event: Event) -> None:
+        if event.source in PEOPLE and self.now is not None and event.time <= self.now - self.settings.lateness:
+            event = replace(event, time=self.now - self.settings.lateness + 1)  # what people say is not too late because their clock is
         if event.source != "clock":
             self.counts["events"] += event.count
             done = [t.last for t in self.tables.values() if t.last is not None]
@@ -133,7 +135,8 @@ class Align:
                 self.counts["late_events"] += event.count
             else:
                 self.events.add(event)
-        self.clock.event(event.time, event.subject)
+        if event.source not in PEOPLE:
+            self.clock.event(event.time, event.subject)
         if len(self.events) > EVENTS:
             self._drop_events()
 

@@ -22,6 +22,8 @@ def engine(settings: Settings, *, catalogue: Catalogue | None = None, periods: M
         periods=dict(periods or {}),
         disabled=frozenset(settings.disabled_metrics),
         horizon=round(settings.urgency_horizon * 1e6),
+        longest=round(settings.maintenance_longest * 1e6),
+        after=round(settings.maintenance_after * 1e6),
         align=AlignSettings(lateness=round(settings.lateness * 1e6), period=round(settings.period * 1e6), eager=eager),
     )
     offered = {"false_pages": accepted, "horizon": settings.urgency_horizon / 86400}

@@ -19,7 +19,7 @@ EXPLAINED = 0.25
 
 
 class Member(NamedTuple):
-    """What an incident holds about one of its subjects."""
+    """What an incident holds about one of its subjects; `planned`: somebody works there, and `mode` is what the trouble would be called without."""
 
     subject: str
     state: str
@@ -30,12 +30,13 @@ class Member(NamedTuple):
     since: int
     why: str
     rivals: tuple[tuple[str, float], ...] = ()
+    planned: bool = False
 
 
 def member_of(fields: Sequence[Any]) -> Member:
     """Return a member from its fields as JSON gives them back."""
-    subject, state, severity, mode, side, strength, since, why, rivals = fields
-    return Member(subject, state, severity, mode, side, strength, since, why, tuple((name, chance) for name, chance in rivals))
+    subject, state, severity, mode, side, strength, since, why, rivals, *planned = fields
+    return Member(subject, state, severity, mode, side, strength, since, why, tuple((name, chance) for name, chance in rivals), *planned)
 
 
 @cache

@@ -11,7 +11,7 @@ import numpy as np
 
 from grayscope.cascade import Member, belongs, effects, lead, member_of, suspects
 from grayscope.incident import SEVERITIES, Incident, incident_id
-from grayscope.modes import Modes
+from grayscope.modes import MAINTENANCE, Modes
 from grayscope.verdict import STATES, Verdict
 from grayscope.whereabouts import Whereabouts
 
@@ -95,7 +95,7 @@ class Desk:
         probability, rivals = suspects(members, first)
         changed = (state, severity) != (old.state, old.severity)
         new = replace(
-            old, subject=first.subject, state=state, severity=severity, mode=first.mode or old.mode, summary=_summary(first, state, members),
+            old, subject=first.subject, state=state, severity=severity, mode=_called(first, members, old.mode), summary=_summary(first, state, members),
             history=_longer(old, time, state, severity) if changed else old.history, probability=probability, rivals=rivals,
             escalated=time if severity == "page" and old.severity != "page" and old.escalated is None else old.escalated,
         )  # fmt: skip
@@ -139,7 +139,15 @@ def severity_of(v: Verdict) -> str:
 
 
 def _member(v: Verdict) -> Member:
-    return Member(v.subject, v.state, severity_of(v), v.mode, v.side, v.strength, v.since, v.why, v.rivals)
+    planned = v.mode == MAINTENANCE
+    return Member(v.subject, v.state, severity_of(v), v.behind if planned else v.mode, v.side, v.strength, v.since, v.why, v.rivals, planned)
+
+
+def _called(first: Member, members: dict[str, Member], before: str) -> str:
+    """Return the mode of an incident: maintenance where somebody works on all of it."""
+    if all(m.planned for m in members.values()):
+        return MAINTENANCE
+    return first.mode or (before if before != MAINTENANCE else "")
 
 
 def _summary(first: Member, state: str, members: dict[str, Member]) -> str:

@@ -19,10 +19,12 @@ from grayscope.errors import UsageError
 from grayscope.evidence import NOTHING, Evidence
 from grayscope.impact import Impact
 from grayscope.incident import Incident
-from grayscope.judge import Judge
+from grayscope.judge import SLACK, Judge
 from grayscope.ledger import DAY, Entry
+from grayscope.maintenance import LONGEST
 from grayscope.message import Message
 from grayscope.passing import PassThrough
+from grayscope.planned import AFTER, Planned
 from grayscope.rivals import mixture
 from grayscope.stand import Stand
 from grayscope.standing import Standing
@@ -55,6 +57,8 @@ class EngineSettings:
     align : AlignSettings
     horizon : int
         The end of a redundancy is urgent within so many microseconds.
+    longest, after : int
+        Planned work without an end is over after so long, and speaks for what is wrong for so long beyond its end, microseconds.
     """
 
     false_pages: float = 1.0
@@ -62,6 +66,8 @@ class EngineSettings:
     disabled: frozenset[str] = frozenset()
     align: AlignSettings = field(default_factory=AlignSettings)
     horizon: int = 14 * DAY
+    longest: int = LONGEST
+    after: int = AFTER
 
 
 class Engine:
@@ -95,6 +101,8 @@ class Engine:
         self.stand = Stand(self.catalogue, self.settings.disabled)
         self.blame, self.impact = None if rivals else Blame(self.settings.false_pages), Impact()
         self.judge = PassThrough() if rivals else Judge(self.settings.false_pages)
+        level = -np.inf if isinstance(self.judge, PassThrough) else self.judge.enter - SLACK
+        self.planned = Planned(level, self.settings.longest, self.settings.after)
         self.desk = Desk(cluster)
         self.announce = Announce(cluster, self.settings.horizon)
         self.coverage: dict[tuple[str, str], Coverage] = {}
@@ -147,7 +155,7 @@ class Engine:
         if self.blame is not None:
             blamed = self.blame.step(self.impact.before(evidence, tick), tick, standing)
             evidence = self.impact.step(blamed, tick, standing)
-        verdicts = tuple(self.judge.step(tick, evidence))
+        verdicts = tuple(self.planned.step(tick, self.judge.step(tick, evidence), evidence))
         incidents = tuple(self.desk.step(verdicts))
         return Output(evidence, verdicts, incidents, tuple(self.announce.step(incidents, ledger, tick.roster)), ledger)
 
@@ -162,7 +170,7 @@ class Engine:
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state after align as plain arrays; open ticks are replayed from the broker instead."""
-        parts: dict[str, Mapping[str, np.ndarray[Any, Any]]] = {"stand": self.stand.snapshot()}
+        parts: dict[str, Mapping[str, np.ndarray[Any, Any]]] = {"stand": self.stand.snapshot(), "planned": self.planned.snapshot()}
         parts |= {"blame": self.blame.snapshot(), "impact": self.impact.snapshot()} if self.blame is not None else {}
         parts |= {"judge": self.judge.snapshot(), "desk": self.desk.snapshot(), "announce": self.announce.snapshot()}
         parts |= {f"detector{i}": d.snapshot() for i, d in enumerate(self.detectors)}
@@ -175,6 +183,7 @@ class Engine:
             self.blame.restore(_part(state, "blame"))
             self.impact.restore(_part(state, "impact"))
         self.judge.restore(_part(state, "judge"))
+        self.planned.restore(_part(state, "planned"))
         self.desk.restore(_part(state, "desk"))
         self.announce.restore(self.desk.open.values(), _part(state, "announce"))
         for i, detector in enumerate(self.detectors):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: Sources that speak for people: what they plan and think is no sign of what time it is or of what a component did.
+PEOPLE = frozenset({"maintenance", "feedback"})
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Event:
@@ -16,8 +19,8 @@ class Event:
     subject : str
         The component that it is about.
     source : str
-        ``xid``, ``sxid``, ``aer``, ``edac``, ``mce``, ``ghes``, ``link``, ``module``, ``nvme``, ``disk``, ``kernel``, ``nccl``, ``health``
-        or ``clock`` (a heartbeat).
+        ``xid``, ``sxid``, ``aer``, ``edac``, ``mce``, ``ghes``, ``link``, ``module``, ``nvme``, ``disk``, ``kernel``, ``nccl``, ``health``,
+        ``collector``; ``clock`` (a heartbeat), or one of `PEOPLE`: ``maintenance`` (`grayscope.maintenance`), ``feedback`` (`grayscope.feedback`).
     code : str
         The source's own code, such as ``"94"``.
     text : str

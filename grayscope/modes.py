@@ -11,6 +11,8 @@ from importlib import resources
 from grayscope.errors import InputError
 
 SEVERITIES = ("page", "ticket", "notice")
+#: What trouble is called while somebody works where it shows.
+MAINTENANCE = "maintenance"
 
 
 @dataclass(frozen=True, slots=True)

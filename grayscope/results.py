@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from grayscope.engine import Coverage
 
 TIME = pa.timestamp("us", "UTC")
+#: What people found, as events (`grayscope.feedback`); no run writes it.
+FEEDBACK = "feedback.jsonl"
 VERDICTS = pa.schema(
     [("time", TIME), ("subject", pa.string()), ("state", pa.string()), ("previous", pa.string()), ("strength", pa.float64()), ("why", pa.string()),
      ("mechanism", pa.string()), ("left", pa.float64()), ("exhausted_at", TIME)]
@@ -131,6 +133,8 @@ class ResultsWriter:
                 shutil.rmtree(work, ignore_errors=True)
                 work.mkdir(parents=True)
                 self._files(work, coverage, run)
+                if (self.path / FEEDBACK).exists():  # what people found stays true when a run is done again
+                    shutil.copyfile(self.path / FEEDBACK, work / FEEDBACK)
                 if self.path.exists():
                     shutil.rmtree(self.path)
                 work.rename(self.path)

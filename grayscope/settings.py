@@ -23,6 +23,7 @@ FOREIGN = frozenset({
 })  # fmt: skip
 #: Sections of the file that the agent, the Kafka broker, the live pipeline and the sinks read.
 SECTIONS = frozenset({"agent", "broker", "collectors", "kafka", "live", "sinks"})
+DURATIONS = frozenset({"lateness", "period", "urgency_horizon", "maintenance_longest", "maintenance_after"})
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -46,6 +47,10 @@ class Settings:
         Metrics that are not judged.
     urgency_horizon : float
         Seconds within which the end of a redundancy is urgent.
+    maintenance_longest : float
+        Seconds after which planned work without an end is over.
+    maintenance_after : float
+        Seconds beyond its end for which what is wrong is still put down to it.
     webhook_urls : tuple of str
         Receivers of the ``webhook`` sink.
     paths : str
@@ -61,6 +66,8 @@ class Settings:
     detectors: tuple[str, ...] = ()
     disabled_metrics: tuple[str, ...] = ()
     urgency_horizon: float = 14 * 86400.0
+    maintenance_longest: float = 86400.0
+    maintenance_after: float = 600.0
     webhook_urls: tuple[str, ...] = ()
     paths: str = "push"
     dry_run: bool = False
@@ -149,11 +156,11 @@ def _positive(key: str, raw: Any) -> float:
     try:
         if isinstance(raw, bool):
             raise TypeError
-        value = seconds(raw) if key in ("lateness", "period", "urgency_horizon") else float(raw)
+        value = seconds(raw) if key in DURATIONS else float(raw)
     except UsageError as error:
         raise UsageError(f"{key}: {error}") from None
     except (TypeError, ValueError):
         raise UsageError(f"{key}: expected a number, found {raw!r}") from None
-    if not 0 < value < 1e12 and not (key == "lateness" and value == 0):
+    if not 0 < value < 1e12 and not (key in ("lateness", "maintenance_after") and value == 0):
         raise UsageError(f"{key}: expected a positive number, found {raw!r}")
     return value

@@ -201,7 +201,7 @@ def _roster(table: pa.Table, file: Path) -> Iterator[tuple[RosterRow, int]]:
     for key in keys:
         if not (pa.types.is_string(table[key].type) or pa.types.is_large_string(table[key].type) or pa.types.is_null(table[key].type)):
             raise InputError.at(file, f"column {shorten(key)}", "string", table[key].type)
-    for i, row in enumerate(table.to_pylist()):
+    for i, row in enumerate(table.drop_columns([*moments]).to_pylist()):  # nanoseconds cannot be made datetimes
         if not isinstance(row["subject"], str) or not isinstance(row["table"], str) or not row["subject"].isprintable():
             raise InputError.at(file, f"row {i}", "a printable subject and table", f"{row['subject']!r}, {row['table']!r}")
         since, until = (moments[k][i] if k in moments else None for k in ("since", "until"))
@@ -216,7 +216,7 @@ def _events(table: pa.Table, file: Path, counts: dict[str, int]) -> Iterator[tup
         if name not in table.column_names:
             raise InputError.at(file, f"column {name}", "to be there", ", ".join(table.column_names))
     time, valid = times_of(table["time"], str(file))
-    for i, row in enumerate(table.to_pylist()):
+    for i, row in enumerate(table.drop_columns(["time"]).to_pylist()):  # nanoseconds cannot be made datetimes
         if not valid[i] or not isinstance(row["subject"], str) or not row["subject"].isprintable():
             counts["bad_event"] = counts.get("bad_event", 0) + 1
             continue

@@ -58,6 +58,8 @@ class Verdict:
         Others that the data cannot tell from the subject, most likely first.
     shown : tuple of Signal
         What it rests on: the finding that decided, its cause, and what else held.
+    behind : str
+        With the mode ``maintenance``: the mode that trouble would have without the work; it decides what belongs together.
     """
 
     time: int
@@ -76,3 +78,4 @@ class Verdict:
     table: str = ""
     rivals: tuple[tuple[str, float], ...] = ()
     shown: tuple[Signal, ...] = ()
+    behind: str = ""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 
 import click
@@ -14,6 +12,7 @@ import click
 from grayscope.errors import GrayscopeError, UsageError, shorten
 
 from . import _importkernel
+from ._moments import moment, span
 
 OUT = click.option("--out", required=True, type=click.Path(path_type=Path), help="Trace directory to make; must not exist.")
 CLUSTER = click.option("--cluster", default="cluster", show_default=True, help="Name kept in the trace.")
@@ -180,50 +179,6 @@ def _files(name: str, what: str) -> None:
 
 for _name, _what in FILES.items():
     _files(_name, _what)
-
-
-def moment(text: str, now: float) -> int:
-    """Return a time in microseconds from RFC 3339 (with a zone), an epoch in s, ms, us or ns, ``now``, or ``-6h`` before `now`.
-
-    Examples
-    --------
-    >>> moment("2023-11-14T22:13:20Z", 0), moment("1700000000", 0), moment("-1m30s", 100.0), moment("now", 2.5)
-    (1700000000000000, 1700000000000000, 10000000, 2500000)
-    """
-    text = text.strip()
-    if text == "now":
-        return int(now * 1e6)
-    if re.fullmatch(r"-[0-9.]+[a-z].*", text):
-        return int(now * 1e6) - span(text[1:])
-    if re.fullmatch(r"[0-9]{1,19}(\.[0-9]*)?", text):
-        value = float(text)
-        return int(value * next(f for limit, f in ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0), (1e20, 1e-3)) if value < limit))
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        when = None
-    if when is None or when.tzinfo is None:
-        raise UsageError(f"expected a time such as 2026-03-01T12:00:00Z, 1700000000, -6h or now, found {shorten(text)!r}")
-    return int(when.timestamp() * 1e6)
-
-
-def span(text: str) -> int:
-    """Return a duration in microseconds.
-
-    Examples
-    --------
-    >>> span("1m30s")
-    90000000
-    """
-    from grayscope.settings import seconds
-
-    try:
-        found = round(seconds(text) * 1e6)
-    except ValueError:
-        found = 0
-    if found <= 0:
-        raise UsageError(f"expected a duration such as 10s or 1h30m, found {shorten(text)!r}")
-    return found
 
 
 def _run(source: object, out: Path, cluster: str, note: str, as_json: bool) -> None:

@@ -36,9 +36,10 @@ def command(results: Path, as_json: bool, exit_code: bool) -> int:
     from grayscope.results import read_results
 
     read = read_results(results)
-    opened = [i for i in recall_incidents(read.incidents, str(results / "incidents.parquet")) if i.ended is None]
+    incidents = recall_incidents(read.incidents, str(results / "incidents.parquet"))
+    opened = [i for i in incidents if i.ended is None]
     held = _running_out(recall_entries(read.ledger, str(results / "ledger.parquet")))
-    document = _document(read, opened, held)
+    document = _document(read, opened, held) | {"feedback": _feedback(results, incidents)}
     if as_json:
         click.echo(json.dumps(document))
     else:
@@ -67,6 +68,7 @@ def _document(read: Results, opened: list[Incident], held: list[Entry]) -> dict[
 
 def _lines(document: Mapping[str, Any], opened: list[Incident], held: list[Entry]) -> Iterator[str]:
     from grayscope.errors import shorten
+    from grayscope.feedback import Precision, in_words
     from grayscope.ledgerwords import end_in_words, left_in_words
     from grayscope.showing import incident_lines
 
@@ -82,7 +84,19 @@ def _lines(document: Mapping[str, Any], opened: list[Incident], held: list[Entry
         yield f"left    {len(held) - MOST} more"
     cover = document["coverage"]
     least = f"; the least covered: {shorten(cover['least'])}" if cover["below_99_percent"] else ""
+    if (told := Precision(**document["feedback"])).precision is not None:
+        yield f"told    pages and tickets by those who looked: {in_words(told)}"
     yield f"watched {cover['metrics']} metrics, {cover['below_99_percent']} of them below 99% of the rows expected{least}"
+
+
+def _feedback(results: Path, incidents: list[Incident]) -> dict[str, Any]:
+    """Return the precision in the field by what lies in the results directory."""
+    from grayscope.feedback import answers, asked, precision
+    from grayscope.results import FEEDBACK
+    from grayscope.told import read_file
+
+    told = [i for i in map(asked, incidents) if i.severity != "notice"]
+    return precision(told, answers(read_file(results / FEEDBACK)[0]))._asdict()
 
 
 def _running_out(entries: list[Entry]) -> list[Entry]:

@@ -12,6 +12,7 @@ import click
 from ._livepages import Health
 from ._pace import Pace, stopping
 from ._rounds import watch
+from ._saying import configured
 from ._serving import Serving
 from ._sinks import sinks_from
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--interval", default="10s", show_default=True, help="Time from look to look.")
 @click.option("--timeout", default="5s", show_default=True, help="Time that one look may take.")
 @click.option("--record", type=click.Path(path_type=Path), help="Also write everything to a new trace, for replay.")
-@click.option("--config", type=click.Path(path_type=Path), help="Settings file.")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings file; planned work is read from its [collectors.maintenance] path.")
 @click.option("--webhook", "webhooks", multiple=True, help="Post alerts to this URL; may be repeated.")
 @click.option("--listen", help="host:port of /metrics, /healthz and /readyz.")
 @click.option("--json", "as_json", is_flag=True, help="Alerts as JSON lines.")
@@ -52,6 +53,8 @@ def command(
     every, limit = _duration("--interval", interval), _duration("--timeout", timeout)
     name = "prometheus" if is_server else "exporter"
     collectors = [plugins.collector(name, url, timeout=limit) for url in urls]
+    planned = configured(config)
+    collectors += [plugins.collector("maintenance", planned)] if planned is not None else []
     # Every table ticks with the looks, whatever it is called.
     engine = assembly.engine(settings, periods=dict.fromkeys(Catalogue.load().tables, round(every * 1e6)))
     sinks = sinks_from(settings, as_json=as_json, webhooks=webhooks, path=config)

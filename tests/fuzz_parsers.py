@@ -15,10 +15,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from grayscope import plugins
+from grayscope.agenda import Agenda
 from grayscope.errors import GrayscopeError
 from grayscope.event import Event
+from grayscope.feedback import Answer, answers
 from grayscope.frames import decode, encode
+from grayscope.maintenance import Work
 from grayscope.roster import RosterRow
+from grayscope.told import read_lines
 
 
 class Parser(NamedTuple):
@@ -203,11 +207,22 @@ def _people() -> list[Parser]:
         for subjects, keys, where in parse(data, "f"):
             assert all(module.row(s, keys, where).subject for s in module.expand(subjects, where))
 
+    def words(data: bytes) -> None:
+        events, problems = read_lines(data, "f")
+        agenda = Agenda()
+        for event in (*events, *(Event(9, "n1", "maintenance", code, data.decode("utf-8", "replace")) for code in ("begin", "end"))):
+            agenda.take(event)
+        assert all(w.note.isprintable() and w.until() >= w.start for w in agenda.works.values())
+        assert all(a.note.isprintable() for a in answers(events).values())
+        assert len(problems) <= data.count(b"\n") + 1
+
+    said = [Work("n1", 0, 9_000_000, "a note").event(5), Work("n2/gpu0", 5, 9, closed=True).event(7), Answer("ab12", "n1", True, 9, "dead").event(9)]
     rest = json.dumps({"nodes": [{"name": "n1", "state": ["IDLE"], "gres": "gpu:8"}], "jobs": [{"job_id": 1, "nodes": "n1", "gres_detail": []}]})
     node = {"kind": "Node", "metadata": {"name": "a", "labels": {"topology.kubernetes.io/zone": "z"}}, "spec": {"unschedulable": True}}
     return [
         Parser("slurm", tuple(t.encode() for t in (slurm.NODES, slurm.JOBS, slurm.TOPOLOGY, rest)), politely(records)),
         Parser("hostlist", (b"n[01-03,7],gpu[1-2]-x", b"n1,n2"), politely(lambda data: own("_hostlist").expand(data.decode("utf-8", "replace")))),
+        Parser("maintenance", (b"\n".join(map(encode, said)), said[0].text.encode()), words),
         Parser("rosterfile", (roster.TOML.encode(), roster.CSV.encode()), politely(rows)),
         Parser(
             "kubernetes", tuple(json.dumps(d).encode() for d in (node, {"kind": "List", "items": [node, node]})), politely(lambda data: nodes.parse(data, "f"))

@@ -15,8 +15,23 @@ WINGS = ("collectors", "detectors", "pipelines")
 RECORDS = ("batch", "event", "roster", "message", "tick", "evidence", "verdict", "incident", "alert", "ledger")
 #: Stations and the maths below them: a function of messages and nothing else.
 PURE = (
-    *("align", "alignclock", "alignlayout", "alignmerge", "aligntable", "announce", "blame", "columns", "desk", "detector", "engine", "horizons", "judge"),
-    *("kernels", "rates", "stand", "standing"),
+    *(
+        "agenda",
+        "align",
+        "alignclock",
+        "alignlayout",
+        "alignmerge",
+        "aligntable",
+        "announce",
+        "blame",
+        "columns",
+        "desk",
+        "detector",
+        "engine",
+        "horizons",
+        "judge",
+    ),
+    *("kernels", "planned", "rates", "stand", "standing"),
     *("drifts", "exhaustion", "ledgerlevel", "ledgermargin", "ledgerpage", "ledgerrate", "ledgerstock"),
     *RECORDS,
 )

@@ -13,6 +13,7 @@ from grayscope.brokers.parquet import Parquet
 from grayscope.errors import InputError
 from grayscope.replaying import replay
 from grayscope.roster import RosterRow
+from grayscope.trace import Trace
 from grayscope.tracecheck import validate
 from grayscope.tracewriter import TraceWriter
 from tests.tracefolder import SECOND, batches, replace_table, write
@@ -74,3 +75,14 @@ def test_a_roster_row_that_ends_before_it_begins(tmp_path: Path) -> None:
         out.roster([RosterRow("n0", "gpu", since=10, until=5)])
     with pytest.raises(InputError, match=r"roster\.parquet: row 0 \(n0\): expected until after since"):
         list(Parquet(tmp_path / "t").receive())
+
+
+def test_times_of_the_small_tables_may_be_finer_than_we_count(tmp_path: Path) -> None:
+    path = write(tmp_path / "t")
+    finer = pa.array([10 * SECOND * 1000 + 123], pa.timestamp("ns", "UTC"))
+    pq.write_table(pa.table({"time": finer, "subject": ["n0"], "source": ["xid"], "code": ["48"]}), path / "events.parquet")
+    pq.write_table(pa.table({"subject": ["n0/gpu0"], "table": ["gpu"], "since": finer}), path / "roster.parquet")
+    assert validate(path) == []
+    trace = Trace.open(path)
+    assert [e.time for e in trace.events()] == [10 * SECOND]
+    assert [r.since for r in trace.roster.rows] == [10 * SECOND]

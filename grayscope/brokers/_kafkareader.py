@@ -33,6 +33,12 @@ class Reader:
         first = self._ask(lambda: self._client.beginning_offsets([tp]), topic)[tp]
         return int(first), int(self._ask(lambda: self._client.end_offsets([tp]), topic)[tp])
 
+    def since(self, topic: str, partition: int, time: int) -> int:
+        """Return the first offset whose record is of this time (milliseconds) or later; the end where there is none."""
+        tp = TopicPartition(topic, partition)
+        found = self._ask(lambda: self._client.offsets_for_times({tp: time}), topic).get(tp)
+        return int(found.offset) if found is not None else self.bounds(topic, partition)[1]
+
     def partitions(self, topic: str) -> list[int]:
         """Return the numbers of a topic's partitions."""
         return sorted(self._ask(lambda: self._client.partitions_for_topic(topic), topic) or ())

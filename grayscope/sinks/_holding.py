@@ -28,7 +28,7 @@ class Holding:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.states = {s: (getattr(c, "table", ""), c.state) for s, c in engine.judge.cases.items() if c.state != "normal"}
+        self.states = {s: (getattr(c, "table", ""), engine.planned.told(s, c.state)) for s, c in engine.judge.cases.items() if c.state != "normal"}
         self.ledger: dict[tuple[str, str, str], Entry] = {}
         self.alerts: dict[str, Alert] = dict(engine.announce.firing)
         self.covered: dict[tuple[str, str], Covered] = {}

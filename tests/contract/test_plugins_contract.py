@@ -48,6 +48,7 @@ COLLECTORS: dict[str, Callable[[Path], Any]] = {
     "host": lambda path: plugins.collector("host", path),
     "kernel": lambda path: plugins.collector("kernel", path),
     "kernellog": lambda path: plugins.collector("kernellog", [path / "none.log"]),
+    "maintenance": lambda path: plugins.collector("maintenance", path / "none.jsonl"),
     "memory": lambda path: plugins.collector("memory", path),
     "inspector": lambda path: plugins.collector("inspector", [path / "n1-pid1.log"]),
     "kineto": lambda path: plugins.collector("kineto", [path / "rank0.json"]),

@@ -24,10 +24,12 @@ from grayscope import assembly, plugins
 from grayscope.alert import Alert
 from grayscope.catalogue import Catalogue
 from grayscope.engine import Engine, Output
+from grayscope.maintenance import Work
 from grayscope.message import Message
 from grayscope.replaying import Collected, replay
 from grayscope.results import tables
 from grayscope.settings import Settings
+from grayscope.told import add_to_file
 from grayscope.trace import Trace
 from grayscope.tracecheck import validate
 
@@ -155,6 +157,20 @@ def assert_same(live: Collected, again: Any) -> None:
     assert isinstance(frame, pl.DataFrame)
     assert frame.equals(again.verdicts)
     assert live.latest() == again.found
+
+
+def test_planned_work_from_a_file_is_named_live_and_in_the_replay(fakes: list[FakeExporter], tmp_path: Path) -> None:
+    fakes[1].slow_from = 60
+    clock, sink, file = Clock(fakes), ListSink(), tmp_path / "planned.jsonl"
+    add_to_file(file, [Work("n001", (START + 300) * 1_000_000, None, "new fans").event(0)])
+    collectors = [plugins.collector("exporter", fake.url, timeout=2.0, clock=clock) for fake in fakes]
+    collectors.append(plugins.collector("maintenance", file, clock=clock))
+    engine = Listening(assembly.engine(SETTINGS, periods=dict.fromkeys(Catalogue.load().tables, 10_000_000)))
+    module.watch(collectors, engine, [sink], module.recording(tmp_path / "t", "test", 10.0), 110, clock.wait, clock=clock)
+    assert {(i.subject, i.severity, i.mode) for i in engine.heard.latest()} == {("n001/gpu3", "notice", "maintenance")}
+    assert all("new fans" in a.annotations["summary"] for a in sink.alerts if a.firing)
+    assert len(sink.alerts) > 0
+    assert_same(engine.heard, replayed(tmp_path / "t"))
 
 
 def test_a_gpu_that_gets_slow_is_named_and_replay_says_the_same(fakes: list[FakeExporter], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from grayscope.alert import Alert
 from grayscope.engine import Coverage, Output
 from grayscope.ledger import DAY, Entry
+from grayscope.planned import Planned
 from grayscope.sinks.prometheus import Prometheus
 from grayscope.verdict import Verdict
 
@@ -22,7 +23,7 @@ def fake(states: dict[str, str] | None = None, firing: dict[str, Alert] | None =
     cases = {s: SimpleNamespace(table="gpu", state=state) for s, state in (states or {}).items()}
     coverage = {("gpu", "gpu_clock_hertz"): Coverage(80, 60, 8, 8, NOW, NOW)}
     return SimpleNamespace(
-        judge=SimpleNamespace(cases=cases), announce=SimpleNamespace(firing=firing or {}, ledger=ledger or {}), coverage=coverage,
+        judge=SimpleNamespace(cases=cases), planned=Planned(), announce=SimpleNamespace(firing=firing or {}, ledger=ledger or {}), coverage=coverage,
         counts={"rows": 80, "late": 3, "late_events": 1, "ticks": 10}, ticks=10,
     )  # fmt: skip
 
