@@ -56,10 +56,10 @@ class Prometheus:
         if alertmanager:
             config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{alertmanager}"]}]}]}
         (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
-        self.folder, port = folder, free_port()
-        self.url = f"http://127.0.0.1:{port}"
+        self.folder, self.port = folder, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         self.argv = [
-            command, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'tsdb'}", f"--web.listen-address=127.0.0.1:{port}",
+            command, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'tsdb'}", f"--web.listen-address=127.0.0.1:{self.port}",
         ]  # fmt: skip
 
     def __enter__(self) -> Prometheus:
