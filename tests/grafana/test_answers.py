@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -90,6 +90,8 @@ def scraped(server: Callable[[str, str], str], tmp_path_factory: pytest.TempPath
         pages = [""]
 
         def over() -> bool:
+            with suppress(subprocess.TimeoutExpired):
+                live.wait(2)
             if live.poll() is None:
                 pages[0] = get(f"http://127.0.0.1:{port}/metrics")
             return live.poll() is not None

@@ -110,6 +110,7 @@ def test_one_fault_is_one_notification_through_a_restart_and_a_leaf_speaks_for_w
             assert done(), (phone.calls, live.said)
 
         wait(lambda: ("page",) in calls(phone, live.incident(HOT)))
+        time.sleep(0.5)  # it notes down what it has told after it has told it
         instance.stop()  # the switch begins meanwhile
         wait(lambda: live.incident(LEAF, "page"))
         instance.start()
