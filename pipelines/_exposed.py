@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Labels of a subject, so that whoever scrapes can tell peers; ours -> theirs where the name is taken.
 LABELS = {
-    "sku": "sku", "serial": "serial", "driver": "driver", "job": "job_id", "role": "role", "gpu": "gpu", "rack": "rack", "leaf": "leaf", "rail": "rail",
+    "sku": "sku", "serial": "serial", "driver": "driver", "job": "job_id", "role": "role", "gpu": "gpu_subject", "rack": "rack", "leaf": "leaf", "rail": "rail",
     "cell": "cell",
 }  # fmt: skip
 #: A metric that can be shown: a name, and labels whose values cannot end their quotes. Ours are told apart from what is watched.

@@ -22,8 +22,8 @@ SUBJECT = 'subject="$subject"'
 GPU = 'label_replace(label_replace(vector(1), "own", "$subject", "", ""), "gpu", "$1", "own", "(.+?)(/(pcie|nvlink[0-9]+))?")'
 #: With what is a part of it.
 WHOLE = 'subject=~"$gpu(/.*)?"'
-OF_RANK = "gpu, job_id, role"
-OWN_RANK = p.of_each("compute_seconds", 'gpu="$gpu"', by=OF_RANK)
+OF_RANK = "gpu_subject, job_id, role"
+OWN_RANK = p.of_each("compute_seconds", 'gpu_subject="$gpu"', by=OF_RANK)
 RANKS = f"({p.of_each('compute_seconds', '', by=OF_RANK)} and on(job_id, role) group by (job_id, role) ({OWN_RANK}))"
 OWN_CLOCK = p.of_each(p.CLOCK, 'subject="$gpu"', by="subject, sku")
 CLOCKS = f"({p.of_each(p.CLOCK, '', by='subject, sku')} and on(sku) group by (sku) ({OWN_CLOCK}))"
@@ -58,5 +58,5 @@ def board() -> Any:
                               steps=((None, p.PAGE), (1209600, p.CALM))))  # fmt: skip
     rank = "Red: the rank on this GPU. Band: 5th to 95th percentile of the ranks with the same job and role. Waiting for others is not in it."
     made.with_panel(p.band(10, "Work of its rank against peers", rank, "compute_seconds", unit="s", nothing="no rank reports on this GPU",
-                           peers="job_id, role", me="gpu"))  # fmt: skip
+                           peers="job_id, role", me="gpu_subject"))  # fmt: skip
     return made

@@ -78,12 +78,13 @@ def test_ranks_are_told_by_job_role_and_gpu_and_read_back() -> None:
     row = RosterRow("job:7/r3", "rank", keys={"job": "job:7", "role": "stage0", "gpu": "n1/gpu0", "node": "n1"})
     page.take([Batch("rank", np.array([0]), ("job:7/r3",), ("compute_seconds",), np.ones((1, 1, 1), np.float32))])
     text = page.text({"job:7/r3": row}, ())
-    assert 'compute_seconds{subject="job:7/r3",job_id="job:7",role="stage0",gpu="n1/gpu0"} 1.0' in text
+    assert 'compute_seconds{subject="job:7/r3",job_id="job:7",role="stage0",gpu_subject="n1/gpu0"} 1.0' in text
     read = series.Series(names)
     look = exposition.Exposition(read)
     look.begin()
     read.settle(look.read(text.encode(), 5))
     assert list(read.subjects) == ["job:7/r3"]
+    assert "slot" not in dict(next(iter(read.identities))[2])
 
 
 @pytest.mark.parametrize(
