@@ -91,7 +91,8 @@ class Exposed:
             metric = self.catalogue.get(name)
             base, _, inner = name.partition("{")
             says.setdefault(base, f"Side {metric.side}, unit {metric.unit or '1'}." if metric is not None else "As its source names it.")
-            kind = "counter" if metric is not None and metric.type == "counter" else "gauge"
+            # A number that only happens to grow has no name for a counter.
+            kind = "counter" if metric is not None and metric.type == "counter" and base.endswith("_total") else "gauge"
             for subject, (value, time) in sorted(series.items()):
                 if newest - time < STALE:
                     found.append((base, kind, _labels(inner[:-1], subject, rows.get(subject)), value))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grayscope.batch import Batch
+from grayscope.catalogue import Catalogue
 from grayscope.roster import RosterRow
 
 exposed: Any = __import__("grayscope.pipelines._exposed", fromlist=["Exposed"])
@@ -85,6 +88,16 @@ def test_ranks_are_told_by_job_role_and_gpu_and_read_back() -> None:
     read.settle(look.read(text.encode(), 5))
     assert list(read.subjects) == ["job:7/r3"]
     assert "slot" not in dict(next(iter(read.identities))[2])
+
+
+def test_promtool_finds_nothing_to_say_about_any_metric_but_that_some_count_bits(server: Callable[[str, str], str]) -> None:
+    page, catalogue = exposed.Exposed(), Catalogue.load()
+    for m in catalogue.metrics.values():
+        page.take([Batch(m.table, np.array([0]), ("n1/x",), (m.name,), np.ones((1, 1, 1), np.float32))])
+    assert page.lost == 0
+    run = [server("promtool", "prometheus"), "check", "metrics"]
+    done = subprocess.run(run, input="\n".join([*page.lines({}), ""]), capture_output=True, text=True, timeout=60, check=False)
+    assert [line for line in (done.stdout + done.stderr).splitlines() if "_bits_total" not in line] == []
 
 
 @pytest.mark.parametrize(
