@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import socket
+import threading
 import urllib.parse
 from typing import Any, NoReturn
 
 from grayscope.errors import GrayscopeError, InputError, Retry, UsageError, shorten
-from grayscope.sinks._posting import PATIENCE, RefusedError, access, credentials
+from grayscope.sinks._posting import PATIENCE, RefusedError, access, credentials, shut
 
 ROLE = "Administration > Users and access > Service accounts"
 ADVICE = {
@@ -26,7 +28,7 @@ class Server:
     token, token_file : str
         Of a service account; by default from ``GRAYSCOPE_GRAFANA_TOKEN``. Never shown.
     timeout : float
-        Seconds of silence.
+        Seconds of silence; a whole exchange may take three times as long.
     ca, cert, key : str
         Files for TLS, see `Access`.
 
@@ -45,6 +47,7 @@ class Server:
         if not (given.token.isascii() and given.token.isprintable() and " " not in given.token):
             raise UsageError("grafana: the token: expected one word of plain characters, found others (not shown)")
         self._wait = 0.0
+        self._lines: list[socket.socket] = []
         self._client = self._made()
 
     def ask(
@@ -65,6 +68,9 @@ class Server:
         from grafana_client.client import GrafanaException, GrafanaTimeoutError
 
         self._wait = 0.0
+        limit = threading.Timer(3 * self.timeout, self._cut)
+        limit.daemon = True
+        limit.start()
         try:
             found = getattr(self._client, method)(path, json=body, params=params, headers=headers, accept_empty_json=True)
         except GrafanaTimeoutError:
@@ -74,7 +80,9 @@ class Server:
         except GrayscopeError:
             raise
         except (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError) as error:
-            raise Retry(f"grafana {self.where}: no whole answer: {shorten(_plainly(error))}", 0.0) from None
+            raise Retry(f"grafana {self.where}: no whole answer: {shorten(self.access.hidden(_plainly(error)))}", 0.0) from None
+        finally:
+            limit.cancel()
         if isinstance(found, str) and found.lstrip()[:1] == "<":
             raise Retry(f"grafana {self.where}: answered with a page for people: is this Grafana's address, or a login in between?", 0.0)
         if not isinstance(found, kind):
@@ -87,7 +95,7 @@ class Server:
 
     def _refuse(self, code: int, body: Any) -> NoReturn:
         said = body.get("message", "") if isinstance(body, dict) else "" if str(body).lstrip()[:1] == "<" else body
-        text = f"grafana {self.where}: {code}{f': {shorten(said, 200)}' if said else ''}"
+        text = f"grafana {self.where}: {code}{f': {shorten(self.access.hidden(str(said)), 200)}' if said else ''}"
         if code == 429 or code >= 500:
             raise Retry(text, self._wait) from None
         raise RefusedError(f"{text}: {ADVICE[code]}" if code in ADVICE else text, code) from None
@@ -100,11 +108,30 @@ class Server:
         client.auth = self._authorised
         client.s.max_redirects = 0
         client.s.hooks["response"].append(self._heard)
+        for scheme in ("http", "https"):
+            pools: Any = vars(client.s.adapters[f"{scheme}://"])["poolmanager"]
+            pools.pool_classes_by_scheme = {k: self._counted(v) if k == scheme else v for k, v in pools.pool_classes_by_scheme.items()}
         if self.access.ca:
             client.verify = self.access.ca
         if self.access.cert:
             client.s.cert = (self.access.cert, self.access.key) if self.access.key else self.access.cert
         return client
+
+    def _cut(self) -> None:
+        """End what takes too long: the client's own limit is one of silence, and a server may send a byte now and then for ever."""
+        for line in self._lines:
+            shut(line)
+
+    def _counted(self, pool: type[Any]) -> type[Any]:
+        """Return a pool whose connections we know, so that they can be cut."""
+        server = self
+
+        class Connection(pool.ConnectionCls):  # type: ignore[misc, name-defined]
+            def connect(self) -> None:
+                super().connect()
+                server._lines = [*(line for line in server._lines if line.fileno() >= 0), self.sock]
+
+        return type("Pool", (pool,), {"ConnectionCls": Connection})
 
     def _authorised(self, request: Any) -> Any:
         request.headers.update(self.access.headers())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -16,7 +18,12 @@ if TYPE_CHECKING:
     from grayscope.roster import RosterRow
 
 #: Labels of a subject, so that whoever scrapes can tell peers; ours -> theirs where the name is taken.
-LABELS = {"sku": "sku", "serial": "serial", "driver": "driver", "job": "job_id", "rack": "rack", "leaf": "leaf", "rail": "rail", "cell": "cell"}
+LABELS = {
+    "sku": "sku", "serial": "serial", "driver": "driver", "job": "job_id", "role": "role", "gpu": "gpu_subject", "rack": "rack", "leaf": "leaf", "rail": "rail",
+    "cell": "cell",
+}  # fmt: skip
+#: A metric that can be shown: a name, and labels whose values cannot end their quotes. Ours are told apart from what is watched.
+SHOWN = re.compile(r'(?!grayscope_)[a-zA-Z_:][a-zA-Z0-9_:]*(\{([a-zA-Z_][a-zA-Z0-9_]*="[^"\\\n]*"(,(?!\})|(?=\})))*\})?')
 #: Series that are shown; names come from outside. A series is gone when it was not seen for so many microseconds.
 MOST, STALE = 200_000, 300_000_000
 
@@ -40,6 +47,9 @@ class Exposed:
 
     def _take(self, batch: Batch) -> None:
         for m, name in enumerate(batch.metrics):
+            if not _can_be_shown(name):
+                self.lost += int(batch.values[:, m].size)
+                continue
             metric = self.catalogue.get(name)
             adds = metric is not None and metric.type == "counter"
             series = self._seen.setdefault(name, {})
@@ -66,22 +76,32 @@ class Exposed:
 
     def text(self, rows: Mapping[str, RosterRow], own: Iterable[tuple[str, str, Mapping[str, str], float]], *, openmetrics: bool = False) -> str:
         """Return the exposition; `own` are (name, type, labels, value) of the agent itself."""
-        with self._lock:
-            foreign = list(self._foreign(rows, openmetrics))
-        lines = foreign + list(families(own, openmetrics))
+        lines = self.lines(rows, openmetrics) + list(families(own, openmetrics))
         return "\n".join([*lines, "# EOF", ""]) if openmetrics else "\n".join([*lines, ""])
 
+    def lines(self, rows: Mapping[str, RosterRow], openmetrics: bool = False) -> list[str]:
+        """Return the lines of what was seen."""
+        with self._lock:
+            return list(self._foreign(rows, openmetrics))
+
     def _foreign(self, rows: Mapping[str, RosterRow], openmetrics: bool) -> Iterator[str]:
-        newest = max((time for series in self._seen.values() for _, time in series.values()), default=0)
+        newest, says = max((time for series in self._seen.values() for _, time in series.values()), default=0), dict[str, str]()
         found = []
         for name, series in sorted(self._seen.items()):
             metric = self.catalogue.get(name)
             base, _, inner = name.partition("{")
-            kind = "counter" if metric is not None and metric.type == "counter" else "gauge"
+            says.setdefault(base, f"Side {metric.side}, unit {metric.unit or '1'}." if metric is not None else "As its source names it.")
+            # A number that only happens to grow has no name for a counter.
+            kind = "counter" if metric is not None and metric.type == "counter" and base.endswith("_total") else "gauge"
             for subject, (value, time) in sorted(series.items()):
                 if newest - time < STALE:
                     found.append((base, kind, _labels(inner[:-1], subject, rows.get(subject)), value))
-        return families(found, openmetrics)
+        return families(found, openmetrics, says)
+
+
+@functools.lru_cache(maxsize=4096)
+def _can_be_shown(name: str) -> bool:
+    return SHOWN.fullmatch(name) is not None
 
 
 def _labels(inner: str, subject: str, row: RosterRow | None) -> str:

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 from grayscope.errors import GrayscopeError
 from grayscope.replaying import Collected
 
+from ._exposed import Exposed
+from ._livepages import NOTHING_WAITS
+
 if TYPE_CHECKING:
     from grayscope.engine import Engine, Output
     from grayscope.message import Message
@@ -23,21 +26,31 @@ if TYPE_CHECKING:
 class Inside:
     """Takes messages from the memory broker through the engine to the sinks; itself the broker that an agent's publisher fills.
 
-    Delivery: exactly once, in order, as long as the process lives.
+    Delivery: exactly once, in order, as long as the process lives. `show`: what comes is on the page of metrics too, for who looks at the suspects.
     """
 
-    def __init__(self, engine: Engine, sinks: Sequence[Any], health: Health, cell: str, *, keep: bool = False) -> None:
+    def __init__(self, engine: Engine, sinks: Sequence[Any], health: Health, cell: str, *, keep: bool = False, show: bool = False) -> None:
         from grayscope import plugins
 
         self.engine, self.sinks, self.health, self.cell = engine, sinks, health, cell
         self.said = Collected() if keep else None
         self.broker = plugins.broker("memory")
+        self.exposed = Exposed(engine.catalogue) if show else None
+        if self.exposed is not None:
+            health.watched = self.lines
         self.seconds = self.last = 0.0
 
     def send(self, message: Message) -> None:
         """Take one message, as a broker would; it is judged at once, so that nothing piles up."""
         self.broker.send(message)
+        if self.exposed is not None:
+            self.exposed.take((message,))
         self.drain()
+
+    def lines(self, openmetrics: bool) -> list[str]:
+        """Return what was seen last as lines of a page of metrics."""
+        align = self.engine.align
+        return self.exposed.lines(align.roster.at(align.now or 0).rows, openmetrics) if self.exposed is not None else []
 
     def receive(self) -> Iterator[Message]:
         """Yield what waits."""
@@ -59,7 +72,7 @@ class Inside:
         if output.alerts:
             for sink in self.sinks:
                 sink.send(output.alerts)
-        took = {"grayscope_tick_seconds_total": self.seconds, "grayscope_tick_duration_seconds": self.last}
+        took = NOTHING_WAITS | {"grayscope_tick_seconds_total": self.seconds, "grayscope_tick_duration_seconds": self.last}
         self.health.turn(numbers({self.cell: self.engine}) | took, ready=True)
 
     def end(self) -> None:

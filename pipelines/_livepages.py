@@ -9,6 +9,9 @@ from typing import Any
 
 from grayscope import __version__
 
+#: In one process nothing waits to be read, and nothing arrives broken.
+NOTHING_WAITS = {"grayscope_lag_messages": 0.0, "grayscope_rejected_messages_total": 0.0}
+
 
 class Health:
     """What the live pipeline says of itself; written by its loop, read by the server's threads.
@@ -28,6 +31,8 @@ class Health:
         self.ready = False
         self.said = ""
         self.numbers: dict[str, float] = {}
+        #: Lines of what is watched, for `/metrics`; told whether OpenMetrics is asked for.
+        self.watched: Callable[[bool], Sequence[str]] = lambda _: ()
 
     def turn(self, numbers: dict[str, float], *, ready: bool, said: str = "") -> None:
         """Take note of a turn."""
@@ -39,11 +44,12 @@ class Health:
         """Return a page of the small server."""
         if path == "/metrics":
             modern = "application/openmetrics-text" in accept
+            watched = "".join(f"{line}\n" for line in self.watched(modern))
             if self.pages is not None:
                 body, kind = self.pages.page(modern)
-                return 200, kind, body.decode()
+                return 200, kind, watched + body.decode()
             kind = "application/openmetrics-text; version=1.0.0; charset=utf-8" if modern else "text/plain; version=0.0.4; charset=utf-8"
-            return 200, kind, self._text() + ("# EOF\n" if modern else "")
+            return 200, kind, watched + self._text() + ("# EOF\n" if modern else "")
         if path in ("/healthz", "/health", "/readyz"):
             problems = self._problems(path == "/readyz")
             return 503 if problems else 200, "application/json", json.dumps({"ok": not problems, "problems": problems}) + "\n"

@@ -93,7 +93,8 @@ def _inside(
     periods = {table: round(seconds * 1e6) for table, seconds in live.periods.items()}
     usual = source.periods if source is not None else dict.fromkeys(Catalogue.load().tables, round(agent.period * 1e6))
     engine = assembly.engine(settings, catalogue=source.catalogue if source is not None else None, periods={**usual, **periods})
-    inside = Inside(engine, sinks, health, agent.cell or "cluster", keep=out is not None)
+    show = bool(live.listen) and (source is None or factor < float("inf"))  # nobody looks at a trace that flies by
+    inside = Inside(engine, sinks, health, agent.cell or "cluster", keep=out is not None, show=show)
     if source is not None:
         play(plugins.broker("parquet", trace).receive(), inside, factor, stop)
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._livepages import Health
+from ._livepages import NOTHING_WAITS, Health
 from ._pace import Pace, stopping
 from ._rounds import watch
 from ._saying import configured
@@ -66,7 +66,7 @@ def command(
             click.echo(f"listening on {stack.enter_context(Serving(listen, health.page)).url}", err=True)
         seen = watch(
             collectors, engine, sinks, recorder, rounds, Pace(every, stop), tell=lambda text: click.echo(f"grayscope: {text}", err=True),
-            turned=lambda seconds: health.turn({"grayscope_tick_duration_seconds": seconds, "grayscope_lag_messages": 0.0}, ready=True),
+            turned=lambda seconds: health.turn({**NOTHING_WAITS, "grayscope_tick_duration_seconds": seconds}, ready=True),
         )  # fmt: skip
     click.echo(f"stopped: {seen}", err=True)
 

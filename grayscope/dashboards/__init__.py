@@ -56,6 +56,9 @@ def generate(name: str) -> str:
     for variable in made["templating"]["list"]:  # the generator gives every variable what only intervals have
         for key in ("auto", "auto_min", "auto_count"):
             variable.pop(key, None)
+    for panel in made["panels"]:  # and every table a footer, which newer servers do not know
+        if panel["type"] == "table":
+            panel["options"].pop("footer", None)
     return json.dumps(made, sort_keys=True, indent=1) + "\n"
 
 

@@ -26,6 +26,8 @@ CALM, TICKET, PAGE, UNKNOWN = "green", "orange", "red", "gray"
 STATES = {"unknown": (1, UNKNOWN), "masked": (2, TICKET), "gray": (3, PAGE), "failed": (4, "dark-red")}
 #: Leads from a subject in a table to the incident dashboard, with the same time.
 SHOW = "/d/grayscope-incident?var-subject=${__value.raw:percentencode}&${datasource:queryparam}&${__url_time_range}"
+#: One of several clocks and sensors of a GPU; an import may have one without a label.
+CLOCK, HEAT = 'gpu_clock_hertz{domain=~"sm|"}', 'gpu_temperature_celsius{sensor=~"gpu|"}'
 Steps = Sequence[tuple[float | None, str]]
 Asked = str | Sequence[tuple[str, str]]
 
@@ -49,6 +51,31 @@ def _frame(panel: Any, number: int, title: str, says: str, width: int, height: i
     return panel.unit(unit).no_value(nothing).thresholds(thresholds(steps))
 
 
+def of_each(metric: str, match: str, *, rate: bool = False, by: str = "subject") -> str:
+    """Return one value of a metric per subject: the greatest of its series.
+
+    Examples
+    --------
+    >>> of_each('gpu_clock_hertz{domain="sm"}', 'subject="a"')
+    'max by (subject) (gpu_clock_hertz{domain="sm",subject="a"})'
+    """
+    name, _, inner = metric.partition("{")
+    chosen = ",".join(x for x in (inner.rstrip("}"), match) if x)
+    series = f"{name}{{{chosen}}}" if chosen else name
+    return f"max by ({by}) (rate({series}[$__rate_interval]))" if rate else f"max by ({by}) ({series})"
+
+
+def or_none(expr: str, where: str) -> str:
+    """Return a count that is 0 where nothing is counted, and nothing only where no detector runs.
+
+    Examples
+    --------
+    >>> or_none("count(x)", 'cluster="c"')
+    'count(x) or 0 * max(grayscope_build_info{cluster="c"})'
+    """
+    return f"{expr} or 0 * max(grayscope_build_info{{{where}}})"
+
+
 def line(number: int, title: str, says: str, asked: Asked, *, width: int = 12, height: int = 8, unit: str = "short",
          nothing: str = "no data", steps: Steps = ((None, CALM),), low: float | None = None, high: float | None = None) -> Any:  # fmt: skip
     """Return lines over time; thresholds beyond the first are drawn as lines."""
@@ -61,18 +88,20 @@ def line(number: int, title: str, says: str, asked: Asked, *, width: int = 12, h
     return panel.show_points(VisibilityMode.AUTO)
 
 
-def band(number: int, title: str, says: str, metric: str, *, unit: str, nothing: str, width: int = 12, rate: bool = False, group: str = "sku") -> Any:
+def band(number: int, title: str, says: str, metric: str, *, unit: str, nothing: str, width: int = 12, rate: bool = False,
+         peers: str = "sku", me: str = "subject") -> Any:  # fmt: skip
     """Return the suspect on top of the band of its peers (5th to 95th percentile) and their median.
 
-    Peers are all subjects with the suspect's value of `group`; the label is matched in the query, so that no second variable is needed.
+    Peers are all that have the suspect's values of the labels `peers`; they are matched in the query, so that no further variable is needed. `me` is the
+    label by which the suspect's GPU is found. Of several series of one subject the greatest is taken.
     """
-    own, all_ = (f"rate({m}[$__rate_interval])" if rate else m for m in (f'{metric}{{subject="$subject"}}', metric))
-    same = f'({all_} and on({group}) group by ({group}) ({metric}{{subject="$subject"}}))'
+    own, all_ = (of_each(metric, match, rate=rate, by=f"{me}, {peers}") for match in (f'{me}="$gpu"', ""))
+    same = f"({all_} and on({peers}) group by ({peers}) ({own}))"
     asked = [
         (f"quantile(0.05, {same})", "peers, 5th percentile"),
         (f"quantile(0.95, {same})", "peers, 95th percentile"),
         (f"quantile(0.5, {same})", "peers, median"),
-        (own, "$subject"),
+        (own, "$gpu"),
     ]
     panel = line(number, title, says, asked, unit=unit, nothing=nothing, width=width)
     value = models.DynamicConfigValue

@@ -7,7 +7,7 @@ from typing import Any
 from grayscope.dashboards import _panels as p
 from grayscope.dashboards._board import board as begin
 
-WHERE = 'cluster=~"$cluster"'
+WHERE, NOBODY = 'cluster=~"$cluster"', "no detector is running"
 
 
 def board() -> Any:
@@ -19,11 +19,11 @@ def board() -> Any:
         ("failed", "The system's own view says unhealthy.", p.PAGE),
         ("unknown", "No data: neither healthy nor accused.", p.TICKET),
     )):  # fmt: skip
-        expr = f'count(grayscope_subject_state{{{WHERE},state="{state}"}} == 1)'
-        made.with_panel(p.number(n + 1, state.capitalize(), says, expr, width=4, steps=((None, p.CALM), (1, colour))))
-    made.with_panel(p.number(5, "Pages open", "Incidents that woke somebody.", f'sum(grayscope_incidents_open{{{WHERE},severity="page"}})',
-                             steps=((None, p.CALM), (1, p.PAGE))))  # fmt: skip
-    made.with_panel(p.number(6, "Watched", "Subjects of all tables.", f"sum(grayscope_subjects{{{WHERE}}})", nothing="no detector is running"))
+        expr = p.or_none(f'count(grayscope_subject_state{{{WHERE},state="{state}"}} == 1)', WHERE)
+        made.with_panel(p.number(n + 1, state.capitalize(), says, expr, width=4, nothing=NOBODY, steps=((None, p.CALM), (1, colour))))
+    pages = p.or_none(f'sum(grayscope_incidents_open{{{WHERE},severity="page"}})', WHERE)
+    made.with_panel(p.number(5, "Pages open", "Incidents that woke somebody.", pages, nothing=NOBODY, steps=((None, p.CALM), (1, p.PAGE))))
+    made.with_panel(p.number(6, "Watched", "Subjects of all tables.", f"sum(grayscope_subjects{{{WHERE}}})", nothing=NOBODY))
     made.with_panel(p.line(7, "Subjects by state", "How many, over time; normal ones are not drawn.",
                            [(f"count by (state) (grayscope_subject_state{{{WHERE}}} == 1)", "{{state}}")], nothing="all normal", low=0))  # fmt: skip
     made.with_panel(p.line(8, "Open incidents", "By severity and mode.",

@@ -23,10 +23,11 @@ def board() -> Any:
     made.with_panel(p.number(4, "Rejected", "Messages that could not be read, last day.",
                              f"sum(increase(grayscope_rejected_messages_total{{{WHERE}}}[1d]))", width=6,
                              steps=((None, p.CALM), (1, p.TICKET))))  # fmt: skip
-    made.with_panel(p.line(5, "Tick time", "How long one step of the line takes.", [(f"max by (cell) (grayscope_tick_duration_seconds{{{WHERE}}})",
-                           "cell {{cell}}")],
+    made.with_panel(p.line(5, "Tick time", "How long one step of the line takes, by worker.",
+                           [(f"max by (cluster, instance) (grayscope_tick_duration_seconds{{{WHERE}}})", "{{cluster}} {{instance}}")],
                            unit="s", nothing="no detector is running", low=0, steps=((None, p.CALM), (1, p.TICKET))))  # fmt: skip
-    made.with_panel(p.line(6, "Lag", "Messages not read yet, by cell.", [(f"sum by (cell) (grayscope_lag_messages{{{WHERE}}})", "cell {{cell}}")],
+    made.with_panel(p.line(6, "Lag", "Messages not read yet, by worker.",
+                           [(f"sum by (cluster, instance) (grayscope_lag_messages{{{WHERE}}})", "{{cluster}} {{instance}}")],
                            nothing="no detector is running", low=0))  # fmt: skip
     made.with_panel(p.line(7, "Rows", "Judged, and dropped by reason.",
                            [(f"sum(rate(grayscope_rows_total{{{WHERE}}}[$__rate_interval]))", "taken"),

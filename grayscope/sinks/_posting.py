@@ -65,6 +65,23 @@ class Access:
         who = f"{self.user}:{_secret(self.password, self.password_file)}"
         return {"Authorization": "Basic " + base64.b64encode(who.encode()).decode()}
 
+    def hidden(self, text: str) -> str:
+        """Return a text in which our secrets are stars: a receiver may send back what it was sent.
+
+        Examples
+        --------
+        >>> Access(token="s3cret").hidden("you sent Bearer s3cret")
+        'you sent Bearer ***'
+        """
+        try:
+            header = self.headers().get("Authorization", " ").split(" ", 1)[1]
+            secrets = {header, _secret(self.token, self.token_file), _secret(self.password, self.password_file)}
+        except GrayscopeError:  # a file that is away just now: rather say nothing
+            return ""
+        for secret in sorted(secrets, key=len, reverse=True):
+            text = text.replace(secret, "***") if secret else text
+        return text
+
     def context(self) -> ssl.SSLContext:
         """Return the settings of TLS."""
         try:
@@ -135,7 +152,7 @@ class Post:
                     raise self._refusal(error) from None
             except (OSError, http.client.HTTPException, ValueError) as error:
                 reason = getattr(error, "reason", None) or error or type(error).__name__
-                raise Retry(f"{self.what} {self.where}: no answer: {shorten(reason)}", 0.0) from None
+                raise Retry(f"{self.what} {self.where}: no answer: {shorten(self.access.hidden(str(reason)))}", 0.0) from None
         if kind == "text/html" and body.strip():
             raise Retry(f"{self.what} {self.where}: answered with a page for people: is this the right address, or a login in between?", 0.0)
 
@@ -147,10 +164,10 @@ class Post:
 
     def _refusal(self, error: urllib.error.HTTPError) -> GrayscopeError:
         try:
-            said = shorten(error.read(ANSWER).decode("utf-8", "replace").strip(), 200)
+            said = shorten(self.access.hidden(error.read(ANSWER).decode("utf-8", "replace")).strip(), 200)
         except (OSError, http.client.HTTPException):
             said = ""
-        text = f"{self.what} {self.where}: {error.code} {shorten(error.reason)}{f': {said}' if said else ''}"
+        text = f"{self.what} {self.where}: {error.code} {shorten(self.access.hidden(str(error.reason)))}{f': {said}' if said else ''}"
         if error.code == 429 or error.code >= 500:
             wait = error.headers.get("Retry-After", "")
             return Retry(text, min(float(wait), PATIENCE) if wait.isdecimal() else 0.0)
@@ -198,7 +215,7 @@ def _connection(base: type[http.client.HTTPConnection]) -> Callable[..., Any]:
 
         def connect(self) -> None:
             super().connect()
-            timer = threading.Timer(self.limit, _shut, [self.sock])
+            timer = threading.Timer(self.limit, shut, [self.sock])
             timer.daemon = True
             timer.start()
             self.stack.callback(timer.cancel)
@@ -206,7 +223,8 @@ def _connection(base: type[http.client.HTTPConnection]) -> Callable[..., Any]:
     return Limited
 
 
-def _shut(sock: socket.socket) -> None:
+def shut(sock: socket.socket) -> None:
+    """End a connection, whatever somebody waits for on it."""
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
 

@@ -12,16 +12,27 @@ from typing import Any
 import jsonschema
 import pytest
 
+from grayscope.catalogue import Catalogue
 from grayscope.dashboards import NAMES, generate, load, uid
+from grayscope.sinks._series import HELP
 
 SCHEMA = Path(__file__).with_name("dashboard.schema.json")
 #: What Grafana puts in before it asks.
-FILLED = {"$__rate_interval": "2m", "$__all": ".*", "$cluster": ".*", "$mechanism": ".*", "$subject": "n001/gpu0", "$node": "n001"}
+FILLED = {"$__rate_interval": "2m", "$__all": ".*", "$cluster": ".*", "$mechanism": ".*", "$subject": "n001/gpu0", "$gpu": "n001/gpu0", "$node": "n001"}
+
+
+def panels(board: dict[str, Any], *, folded: bool = True) -> Iterator[dict[str, Any]]:
+    """Yield the panels that ask for something; those in rows that are folded at first only if asked for."""
+    for panel in board["panels"]:
+        if panel["type"] != "row":
+            yield panel
+        elif folded or not panel["collapsed"]:
+            yield from panel["panels"]
 
 
 def queries(board: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (panel, expression with the variables filled in)."""
-    for panel in board["panels"]:
+    for panel in panels(board):
         for target in panel["targets"]:
             expr = target["expr"]
             for name, value in FILLED.items():
@@ -46,9 +57,9 @@ def test_grafanas_own_types_accept_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_panels_say_what_they_show(name: str) -> None:
-    panels = load(name)["panels"]
-    assert len({p["id"] for p in panels}) == len(panels)
-    for panel in panels:
+    numbers = [p["id"] for top in load(name)["panels"] for p in (top, *top.get("panels", ()))]
+    assert len(set(numbers)) == len(numbers)
+    for panel in panels(load(name)):
         shown = panel["fieldConfig"]["defaults"]
         assert panel["description"], panel["title"]
         assert shown["unit"], panel["title"]
@@ -62,9 +73,17 @@ def test_variables_used_are_variables_there(name: str) -> None:
     board = load(name)
     known = {v["name"] for v in board["templating"]["list"]}
     used = {v for _, e in queries(board) for v in re.findall(r"\$(\w+)", e)}
-    used |= {v for p in board["panels"] for t in p["targets"] for v in re.findall(r"\$([a-z]\w*)", t["expr"])}
+    used |= {v for p in panels(board) for t in p["targets"] for v in re.findall(r"\$([a-z]\w*)", t["expr"])}
     assert used <= known
     assert "datasource" in known
+
+
+def test_what_is_asked_for_has_a_name_that_is_known() -> None:
+    known = {m.name.partition("{")[0] for m in Catalogue.load().metrics.values()} | set(HELP)
+    asked = {m for n in NAMES for _, e in queries(load(n)) for m in re.findall(r"\b([a-z]+_[a-z_]+)(?=[{\[) ])(?! ?\()", re.sub(r'"[^"]*"', '""', e))}
+    asked -= {"label_replace", "clamp_max", "quantile", "avg_over_time", "job_id", "group_left", "gpu_subject"}
+    assert asked - known == set()
+    assert {"drive_latency_seconds", "gpu_clock_hertz", "grayscope_subject_state"} <= asked
 
 
 def test_links_lead_to_dashboards_that_are_there() -> None:

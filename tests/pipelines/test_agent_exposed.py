@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grayscope.batch import Batch
+from grayscope.catalogue import Catalogue
 from grayscope.roster import RosterRow
 
 exposed: Any = __import__("grayscope.pipelines._exposed", fromlist=["Exposed"])
@@ -72,12 +76,46 @@ def test_names_that_churn_make_room_for_those_that_come() -> None:
     assert [name for name in "abcdef" if f'subject="{name}"' in text] == ["e", "f"]
 
 
+def test_ranks_are_told_by_job_role_and_gpu_and_read_back() -> None:
+    page, names = exposed.Exposed(), naming.Naming()
+    row = RosterRow("job:7/r3", "rank", keys={"job": "job:7", "role": "stage0", "gpu": "n1/gpu0", "node": "n1"})
+    page.take([Batch("rank", np.array([0]), ("job:7/r3",), ("compute_seconds",), np.ones((1, 1, 1), np.float32))])
+    text = page.text({"job:7/r3": row}, ())
+    assert 'compute_seconds{subject="job:7/r3",job_id="job:7",role="stage0",gpu_subject="n1/gpu0"} 1.0' in text
+    read = series.Series(names)
+    look = exposition.Exposition(read)
+    look.begin()
+    read.settle(look.read(text.encode(), 5))
+    assert list(read.subjects) == ["job:7/r3"]
+    assert "slot" not in dict(next(iter(read.identities))[2])
+
+
+def test_promtool_finds_nothing_to_say_about_any_metric_but_that_some_count_bits(server: Callable[[str, str], str]) -> None:
+    page, catalogue = exposed.Exposed(), Catalogue.load()
+    for m in catalogue.metrics.values():
+        page.take([Batch(m.table, np.array([0]), ("n1/x",), (m.name,), np.ones((1, 1, 1), np.float32))])
+    assert page.lost == 0
+    run = [server("promtool", "prometheus"), "check", "metrics"]
+    done = subprocess.run(run, input="\n".join([*page.lines({}), ""]), capture_output=True, text=True, timeout=60, check=False)
+    assert [line for line in (done.stdout + done.stderr).splitlines() if "_bits_total" not in line] == []
+
+
+@pytest.mark.parametrize(
+    "name", ['a"b', "a b", "a{", 'a{b="c}', 'a{b="c"d"}', "a{b=c}", 'a{b="c",}', "a{,}", "", "a\nb", "1a", "grayscope_rows_total", 'a{b="c"}\n']
+)
+def test_a_metric_whose_name_would_break_the_page_is_counted_and_not_shown(name: str) -> None:
+    page = exposed.Exposed()
+    page.take([Batch("gpu", np.array([0]), ("n1",), (name, "fan_speed_rpm"), np.ones((1, 2, 1), np.float32))])
+    assert [line for line in page.text({}, ()).splitlines() if not line.startswith("#")] == ['fan_speed_rpm{subject="n1"} 1.0']
+    assert page.lost == 1
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_no_name_breaks_out_of_its_line(subject: str, sku: str) -> None:
     page = exposed.Exposed()
     page.take([Batch("gpu", np.array([0]), (subject,), ("gpu_power_watts",), np.ones((1, 1, 1), np.float32))])
     lines = page.text({subject: RosterRow(subject, "gpu", keys={"sku": sku})}, ()).split("\n")
-    assert len(lines) == 3
-    assert lines[1].startswith('gpu_power_watts{subject="')
-    assert lines[1].endswith("} 1.0")
+    assert len(lines) == 4
+    assert lines[2].startswith('gpu_power_watts{subject="')
+    assert lines[2].endswith("} 1.0")

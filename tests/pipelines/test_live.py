@@ -30,6 +30,7 @@ from grayscope.saidrows import verdict_dict
 from tests.brokers.livekafka import environment, eventually, said, taken, worker
 
 config: Any = __import__("grayscope.pipelines._liveconfig", fromlist=["load_live"])
+inside: Any = __import__("grayscope.pipelines._liveinside", fromlist=["Inside"])
 pages: Any = __import__("grayscope.pipelines._livepages", fromlist=["Health"])
 
 
@@ -80,6 +81,25 @@ def test_in_one_process_it_says_what_a_replay_says(trace: Path, tmp_path: Path) 
     for name in ("verdicts", "incidents", "ledger", "coverage"):
         assert getattr(ours, name).equals(getattr(theirs, name)), name
     assert "page    FIRING" in done.stdout
+
+
+def test_its_page_shows_what_is_watched_unless_a_trace_flies_by(trace: Path) -> None:
+    from grayscope import assembly
+    from grayscope.settings import Settings
+    from grayscope.trace import Trace
+
+    for show in (True, False):
+        health = pages.Health([plugins.sink("prometheus", cluster="c")])
+        within = inside.Inside(assembly.engine(Settings(), periods=Trace.open(trace).periods), health.pages and [health.pages], health, "c", show=show)
+        for message in itertools.islice(Parquet(trace).receive(), 40):
+            within.send(message)
+        for accept in ("", "application/openmetrics-text"):
+            text = health.page("/metrics", accept)[2]
+            assert ('gpu_clock_hertz{domain="sm",subject="n001/gpu0",sku="' in text) == show
+            assert ('compute_seconds{subject="job:1/r0",' in text) == show
+            assert 'grayscope_lag_messages{cluster="c"} 0.0' in text
+            assert 'grayscope_rejected_messages_total{cluster="c"} 0.0' in text
+            assert text.count("# EOF") == bool(accept)
 
 
 def test_results_of_a_worker_are_not_written_here(tmp_path: Path) -> None:

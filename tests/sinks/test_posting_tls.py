@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from grayscope.errors import Retry, UsageError
+from grayscope.grafana import Server
 from grayscope.sinks._posting import Access, Post
 
 
@@ -75,6 +78,32 @@ def test_trust_and_identity(place: tuple[str, bool], folder: Path) -> None:
             Post(url, access=Access(ca=ca))(b"{}")
     else:
         Post(url, access=Access(ca=ca))(b"{}")
+
+
+def test_grafana_is_asked_over_tls_and_cut_off_when_it_drips(place: tuple[str, bool], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ca, cert, key = (str(folder / x) for x in ("ca.pem", "us.pem", "us.key"))
+    server = Server(place[0], token="t", ca=ca, cert=cert, key=key, timeout=0.3)
+    assert server.ask("POST", "/annotations", {}, kind=object) in (None, "", {})
+    asked = []
+
+    def drip(handler: Handler) -> None:
+        asked.append(handler.path)
+        with contextlib.suppress(OSError):
+            while True:
+                handler.wfile.write(b"H")
+                time.sleep(0.05)
+
+    monkeypatch.setattr(Handler, "do_POST", drip)
+    with pytest.raises(Retry, match=r"no whole answer|no answer"):
+        server.ask("POST", "/annotations", {})
+    assert asked
+    monkeypatch.undo()
+    assert server.ask("POST", "/annotations", {}, kind=object) in (None, "", {})
+    server.close()
+    stranger = Server(place[0], token="t", timeout=1.0)
+    with pytest.raises(Retry):
+        stranger.ask("POST", "/annotations", {})
+    stranger.close()
 
 
 def test_files_that_are_no_certificates_are_named(folder: Path) -> None:
