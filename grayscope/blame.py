@@ -47,10 +47,11 @@ class Blame:
     """
 
     def __init__(self, false_pages: float = 1.0) -> None:
+        self.level = threshold(false_pages)
         self.ticks: dict[str, int] = {}
         self.told: dict[str, int] = {}  # component -> when something was last said about itself
         self.lately = Memory({"excess": Field(np.float32, 0.0)})
-        self.paths, self.together, self.congestion = PathBlame(threshold(false_pages)), Together(), Congestion()
+        self.paths, self.together, self.congestion = PathBlame(self.level), Together(), Congestion()
         self.hosts, self.waiting, self.upstream = HostBusy(), Waiting(), Upstream()
         self._parts: dict[str, tuple[object, object, Counter[str], bool]] = {}
 
@@ -81,14 +82,14 @@ class Blame:
             found = list(walked(found, tick, standing, excess))
         if crossed and tick.table not in ("rank", "comm"):
             nothing = np.zeros((len(tick.metrics), len(tick.subjects)), np.float32)
-            found = self.paths.step(found, tick, now, ACCUSING, nothing if excess is None else excess, self.told, self.congestion.explains(tick.time))
+            found = self.paths.step(found, tick, now, ACCUSING, nothing if excess is None else excess, self.told, self.congestion.explains(tick))
         if tick.table == "comm":
             found = self.waiting.ready((moved(f, tick, self.told) for f in found), tick)
-        if tick.table in ("comm", "path") and self.congestion.explains(tick.time):
+        if tick.table in ("comm", "path") and self.congestion.explains(tick):
             found = [congested(f, tick, self.told) for f in found]
         found = list(self.together.step(found, tick, now))
         moved_on = list(_gathered([_to_gpu(f, tick) for f in found], parts))
-        return Evidence(self.hosts.explained(moved_on, tick.time) if tick.table == "rank" else moved_on)
+        return Evidence(self.hosts.explained(moved_on, tick) if tick.table == "rank" else moved_on)
 
     def _excess(self, tick: Tick, standing: Standing) -> NDArray[np.float32]:
         """Return by how many usual spreads each cell was worse than expected lately: beside its own past where that is known."""
@@ -101,7 +102,8 @@ class Blame:
         return lately
 
     def _hear(self, findings: list[Finding], tick: Tick) -> None:
-        self.told |= {f.subject: tick.time for f in findings if f.side in ("redundancy", "health", "condition")}
+        # A hint too weak to be said by itself is no reason to accuse one of dozens of members: some of them always have one.
+        self.told |= {f.subject: tick.time for f in findings if f.side in ("redundancy", "health", "condition") and f.strength >= self.level}
         for subject in [s for s, at in self.told.items() if tick.time - at > TOLD]:
             del self.told[subject]
 

@@ -14,15 +14,28 @@ from grayscope.evidence import Finding
 from grayscope.modes import Modes
 from grayscope.tick import Tick
 
-#: Microseconds for which marks of congestion explain that transfers are slow.
-RECENT = 900_000_000
+#: Microseconds for which marks of congestion explain that transfers are slow, and ticks of which evidence is a mean: not before they
+#: have passed is it about something else.
+RECENT, MEANT = 900_000_000, 32
 CONGESTION = "fabric_congestion"
 #: Tables of switches and of what has no health of its own: congestion looks like their fault.
 SHARED = frozenset({"", "leaf", "spine", "rail", "port", "switch", "comm", "job", "path"})
 
 
-#: Microseconds for which a communicator waits for a component to tell something, before it is reported itself.
-PATIENCE = 90_000_000
+#: Microseconds, and at least so many ticks, for which a communicator waits for a component to tell something, before it is reported itself.
+PATIENCE, LOOKS = 90_000_000, 4
+
+
+def recent(tick: Tick) -> int:
+    """Return for how long what explained evidence explains it, microseconds.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> recent(SimpleNamespace(period=10_000_000)), recent(SimpleNamespace(period=120_000_000))
+    (900000000, 3840000000)
+    """
+    return max(RECENT, MEANT * tick.period)
 
 
 class Waiting:
@@ -33,29 +46,29 @@ class Waiting:
 
     def ready(self, findings: Iterable[Finding], tick: Tick) -> list[Finding]:
         """Return the findings but those about communicators that have not been slow for long."""
-        self.since = {name: (first, last) for name, (first, last) in self.since.items() if tick.time - last <= RECENT}
-        return [f for f in findings if f.side != "service" or not tick.roster.crosses(f.subject) or self._long(f.subject, tick.time)]
+        self.since = {name: (first, last) for name, (first, last) in self.since.items() if tick.time - last <= recent(tick)}
+        return [f for f in findings if f.side != "service" or not tick.roster.crosses(f.subject) or self._long(f.subject, tick)]
 
-    def _long(self, name: str, time: int) -> bool:
-        first, _ = self.since.get(name, (time, time))
-        self.since[name] = (first, time)
-        return time - first >= PATIENCE
+    def _long(self, name: str, tick: Tick) -> bool:
+        first, _ = self.since.get(name, (tick.time, tick.time))
+        self.since[name] = (first, tick.time)
+        return tick.time - first >= max(PATIENCE, LOOKS * tick.period)
 
 
 class Congestion:
     """Remembers when the network said that it is overloaded: by what is marked, or by groups of ports that moved together."""
 
     def __init__(self) -> None:
-        self.last = -RECENT
+        self.last = -(2**60)
 
     def hear(self, findings: Iterable[Finding], meaning: Mapping[str, str], time: int) -> None:
         """Take note of evidence about metrics that mean congestion; `meaning` is the mode of each metric of the tick."""
         if any(meaning.get(f.metric) == CONGESTION for f in findings):
             self.last = time
 
-    def explains(self, time: int) -> bool:
+    def explains(self, tick: Tick) -> bool:
         """Say whether there was any lately."""
-        return time - self.last <= RECENT
+        return tick.time - self.last <= recent(tick)
 
 
 def congested(finding: Finding, tick: Tick, told: Mapping[str, int]) -> Finding:

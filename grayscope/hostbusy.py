@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from grayscope.commblame import recent
 from grayscope.evidence import Finding
 from grayscope.standing import Standing
 from grayscope.tick import Tick
@@ -13,8 +14,6 @@ from grayscope.tick import Tick
 CONTENTION = "cpu_contention"
 #: Share of all processors above the median of machines at work that is more than chance, and machines that make a median.
 MORE, MACHINES = 0.15, 4
-#: Microseconds for which it explains that ranks are slow: it comes and goes.
-RECENT = 900_000_000
 
 
 class HostBusy:
@@ -30,14 +29,14 @@ class HostBusy:
             if int(at_work.sum()) >= MACHINES:
                 usual = float(np.median(tick.values[m][at_work]))
                 self.last |= {tick.subjects[s]: tick.time for s in np.flatnonzero(at_work & (tick.values[m] > usual + MORE)).tolist()}
-        for name in [n for n, at in self.last.items() if tick.time - at > RECENT]:
+        for name in [n for n, at in self.last.items() if tick.time - at > recent(tick)]:
             del self.last[name]
 
-    def explained(self, findings: Iterable[Finding], time: int) -> list[Finding]:
-        """Return the findings, with late ranks of a machine that was busy called so."""
-        return [self._explained(f, time) for f in findings]
+    def explained(self, findings: Iterable[Finding], tick: Tick) -> list[Finding]:
+        """Return the findings, with late ranks of a machine that was busy lately (it comes and goes) called so."""
+        return [self._explained(f, tick) for f in findings]
 
-    def _explained(self, f: Finding, time: int) -> Finding:
-        if f.side != "service" or time - self.last.get(f.subject.partition("/")[0], -RECENT - 1) > RECENT:
+    def _explained(self, f: Finding, tick: Tick) -> Finding:
+        if f.side != "service" or tick.time - self.last.get(f.subject.partition("/")[0], -(2**60)) > recent(tick):
             return f
         return f._replace(mode=CONTENTION, why=f"the host is busy with something else: {f.why}")

@@ -30,6 +30,8 @@ class Part:
     gpu_weeks : float
     ledger : (int, int)
         How many of the ledger's intervals contain the true moment of exhaustion, and of how many.
+    faults : (int, int)
+        How many faults were found in at least one of their rows, and of how many: one whose effect comes and goes has several rows.
     """
 
     finds: Sequence[Find]
@@ -38,6 +40,7 @@ class Part:
     repeats: Sequence[Said]
     gpu_weeks: float
     ledger: tuple[int, int] = (0, 0)
+    faults: tuple[int, int] = (0, 0)
 
     @cached_property
     def found(self) -> list[Find]:
@@ -91,7 +94,8 @@ class Part:
         delays = [f.delay / 1e6 for f in self.found]
         base = self.precision_at_base_rates
         return {
-            "rows": len(self.finds), "found": len(self.found), "precision": self.precision, "recall": self.recall, "f1": self.f1,
+            "rows": len(self.finds), "found": len(self.found), "faults": self.faults[1], "faults_found": self.faults[0],
+            "precision": self.precision, "recall": self.recall, "f1": self.f1,
             **({} if base is None else {"precision_at_base_rates": base}), "exact_share": _share(sum(f.exact for f in self.found), len(self.found)),
             "state_right_share": _share(sum(f.right for f in self.found), len(self.found)),
             "delay_median_s": float(np.median(delays)) if delays else None, "delay_p90_s": float(np.quantile(delays, 0.9)) if delays else None,
@@ -167,9 +171,23 @@ def score(
         held = [is_in for m, is_in in inside if mode in (None, m)]
         matched = len({id(f.incident) for f in own if f.incident is not None})
         repeated = [i for i, row in repeats if mode in (None, row.mode)]
-        return Part(own, matched, [i for i in false if mode in (None, i.mode)], repeated, gpu_weeks, (sum(held), len(held)))
+        return Part(own, matched, [i for i in false if mode in (None, i.mode)], repeated, gpu_weeks, (sum(held), len(held)), _faults(own))
 
     return Score(part(None), {m: part(m) for m in sorted(names)})
+
+
+def _faults(finds: Sequence[Find]) -> tuple[int, int]:
+    """Return how many faults were found and how many there are: rows of one subject and mode that follow each other without a gap are one."""
+    found: list[bool] = []
+    last: tuple[str, str] | None = None
+    until = -FOREVER
+    for find in sorted(finds, key=lambda f: (f.row.subject, f.row.mode, f.row.began)):
+        key = (find.row.subject, find.row.mode)
+        if key != last or find.row.began > until:
+            found, last, until = [*found, False], key, -FOREVER
+        found[-1] = found[-1] or find.incident is not None
+        until = max(until, find.row.ended)
+    return sum(found), len(found)
 
 
 def _intervals(rows: Sequence[Row], ledger: pa.Table | None) -> list[tuple[str, bool]]:

@@ -86,8 +86,8 @@ def pooled(runs: Sequence[Run], mode: str = ALL) -> Part:
     """Return the runs of one detector as if they had been one: every truth row and every incident counts the same."""
     parts = [p for r in runs if (p := r.score.overall if mode == ALL else r.score.modes.get(mode)) is not None]
     finds, false, repeats = ([x for p in parts for x in getattr(p, name)] for name in ("finds", "false", "repeats"))
-    ledger = sum(p.ledger[0] for p in parts), sum(p.ledger[1] for p in parts)
-    return Part(finds, sum(p.matched for p in parts), false, repeats, sum(r.gpu_weeks for r in runs), ledger)
+    ledger, faults = ((sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)) for pairs in ([p.ledger for p in parts], [p.faults for p in parts]))
+    return Part(finds, sum(p.matched for p in parts), false, repeats, sum(r.gpu_weeks for r in runs), ledger, faults)
 
 
 def names(runs: Iterable[Run], key: Callable[[Run], str] = lambda r: r.detector) -> list[str]:

@@ -118,8 +118,8 @@ def _lost(runs: Sequence[Run]) -> Piece:
 
 def _overall(own: Mapping[str, Sequence[Run]], parts: Mapping[str, Part]) -> Table:
     head = (
-        "detector", "found", "precision", "recall", "F1", "exact", "state right", "delay median", "delay p90", "false pages per 1,000 GPU-weeks",
-        "false tickets per 1,000 GPU-weeks", "repeats", "CPU s", "CPU s alone",
+        "detector", "rows found", "faults found", "precision", "recall", "F1", "exact", "state right", "delay median", "delay p90",
+        "false pages per 1,000 GPU-weeks", "false tickets per 1,000 GPU-weeks", "repeats", "CPU s", "CPU s alone",
     )  # fmt: skip
     based = any("precision_at_base_rates" in p.to_dict() for p in parts.values())
     rows = []
@@ -131,8 +131,9 @@ def _overall(own: Mapping[str, Sequence[Run]], parts: Mapping[str, Part]) -> Tab
         base = [between(figures.get("precision_at_base_rates"), sure.get("precision_at_base_rates"))] if based else []
         falsely = [between(figures[k], sure[k]) for k in rates]
         cpu = (f"{sum(seconds):.0f}" for seconds in ([r.cpu_seconds for r in own[name]], [r.cpu_seconds_alone for r in own[name]]))
-        rows.append((name, f"{figures['found']} of {figures['rows']}", *said[:1], *base, *said[1:], *falsely, str(figures["repeats"]), *cpu))
-    return Table((*head[:3], *(["precision at base rates"] if based else []), *head[3:]), rows)
+        found = (f"{figures['found']} of {figures['rows']}", f"{figures['faults_found']} of {figures['faults']}")
+        rows.append((name, *found, *said[:1], *base, *said[1:], *falsely, str(figures["repeats"]), *cpu))
+    return Table((*head[:4], *(["precision at base rates"] if based else []), *head[4:]), rows)
 
 
 def _by_scenario(runs: Sequence[Run], figure: str) -> Table:
@@ -155,8 +156,9 @@ def _home_by_mode(runs: Sequence[Run], known: Sequence[str]) -> Table:
     for mode in known:
         f = pooled(runs, mode).to_dict()
         delays = (duration(f["delay_median_s"]), duration(f["delay_p90_s"]))
-        rows.append((mode, f"{f['found']} of {f['rows']}", shown(f["exact_share"]), shown(f["state_right_share"]), *delays, str(f["repeats"])))
-    return Table(("mode", "found", "exact", "state right", "delay median", "delay p90", "repeats"), rows)
+        found = (f"{f['found']} of {f['rows']}", f"{f['faults_found']} of {f['faults']}")
+        rows.append((mode, *found, shown(f["exact_share"]), shown(f["state_right_share"]), *delays, str(f["repeats"])))
+    return Table(("mode", "rows found", "faults found", "exact", "state right", "delay median", "delay p90", "repeats"), rows)
 
 
 def _ledger(runs: Sequence[Run]) -> Iterator[Piece]:

@@ -38,6 +38,9 @@ Intervals take truth rows and incidents as independent of each other; those of o
 
 A masked fault slows nothing yet. Missing it costs recall here although no job felt it.
 
+One fault may have many rows: each time its effect crosses one per cent of a step, or falls below it, a row ends and the next begins. Recall
+counts rows, as the format says; a fault is found if any of its rows is.
+
 A row is found when a page or a ticket names the part, its parent or its direct child as first suspect or among the three next; `exact`
 counts the first one alone. Who accuses nearly everybody finds nearly everything: read recall together with precision.
 

@@ -87,3 +87,10 @@ def test_a_pause_changes_nothing() -> None:
     second.restore(first.snapshot())
     assert suspects(second, tick("path", PATHS), finding("4>7")) == suspects(whole, tick("path", PATHS), finding("4>7")) == ["7"]
     assert second.snapshot() == whole.snapshot()
+
+
+def test_a_hint_too_weak_to_be_said_by_itself_accuses_no_member_of_a_slow_communicator() -> None:
+    blame = Blame()
+    for strength, told in ((blame.level - 0.1, {}), (blame.level, {"n1/nic0": 10})):
+        blame.step(Evidence([finding("n1/nic0", "redundancy", strength=strength)]), tick("nic", [RosterRow("n1/nic0", "nic")]))
+        assert blame.told == told

@@ -60,10 +60,11 @@ def test_congestion_explains_shared_network_but_no_part_that_told_something() ->
 
 def test_congestion_is_remembered_for_a_while() -> None:
     state = Congestion()
-    assert not state.explains(100 * S)
+    at = lambda time: dataclasses.replace(TICK, time=time)  # noqa: E731
+    assert not state.explains(at(100 * S))
     state.hear([slow("n1/nic3")._replace(metric="marks")], {"marks": "fabric_congestion"}, 100 * S)
-    assert state.explains(100 * S + RECENT)
-    assert not state.explains(101 * S + RECENT)
+    assert state.explains(at(100 * S + RECENT))
+    assert not state.explains(at(101 * S + RECENT))
 
 
 def test_a_communicator_waits_for_its_members_to_tell_something() -> None:
@@ -72,3 +73,9 @@ def test_a_communicator_waits_for_its_members_to_tell_something() -> None:
     said = [len(waiting.ready([slow(RAIL), slow("n1")], tick)) for tick in at]
     assert said == [1] * 9 + [2] * 30  # the machine at once, the communicator after a minute and a half
     assert Waiting().ready([slow(RAIL, side="coverage")], TICK)
+
+
+def test_where_rows_are_rare_a_communicator_waits_for_a_few_looks() -> None:
+    waiting = Waiting()
+    at = [dataclasses.replace(TICK, time=t * 120 * S, period=120 * S) for t in range(1, 9)]
+    assert [len(waiting.ready([slow(RAIL)], tick)) for tick in at] == [0] * 4 + [1] * 4

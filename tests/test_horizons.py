@@ -8,18 +8,25 @@ from numpy.typing import NDArray
 
 from grayscope import running
 from grayscope.horizons import MOVES, STEP, restless
+from grayscope.tails import FAR, NEAR, Tails
 
 WIDTH = 40
 
 
 def followed(noise: NDArray[np.float64], doubted: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
     """Return how restless each part of noise [T, S] is after it."""
+    return counted(noise, doubted)[0]
+
+
+def counted(noise: NDArray[np.float64], doubted: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return how restless each part of noise [T, S] is after it, and what was counted of jumps."""
     last, move, moves = np.zeros((1, WIDTH), np.float32), np.zeros((1, WIDTH), np.float32), np.zeros((1, WIDTH), np.int32)
     scale, nobody = np.full((1, WIDTH), 2.0, np.float32), np.zeros(WIDTH, bool)
+    jumped, jumps = np.zeros((1, WIDTH), np.int32), np.zeros((1, 2))
     for row in (2.0 * noise).astype(np.float32):
-        running.follow(row[None], scale, nobody if doubted is None else doubted, last, move, moves, STEP)
+        running.follow(row[None], scale, nobody if doubted is None else doubted, last, move, moves, STEP, NEAR, jumped, jumps)
     found: NDArray[np.float32] = restless(move, moves)[0]
-    return found
+    return found, jumps[0]
 
 
 def drawn(ticks: int, rho: float = 0.0) -> NDArray[np.float64]:
@@ -53,3 +60,24 @@ def test_small_moves_of_offsets_and_what_is_young_or_doubted_tell_nothing() -> N
     noise[:, 5] *= 6
     assert followed(noise[: MOVES - 1]).max() == 0.0
     assert followed(noise, np.arange(WIDTH) == 5)[5] == 0.0
+
+
+def clip(noise: NDArray[np.float64]) -> float:
+    """Return where the values of a metric with such noise are clipped."""
+    tails = Tails((2.0,))
+    tails.of("t", ("m",))
+    tails.jumps["t"][0] = counted(noise)[1]
+    return float(tails.clips("t")[0])
+
+
+def test_single_values_are_clipped_lower_where_the_fleet_s_values_jump_and_until_that_is_known() -> None:
+    calm, heavy = drawn(500), np.random.default_rng(2).standard_t(3, (500, WIDTH))
+    assert (clip(calm), clip(heavy)) == (FAR, NEAR)
+    assert clip(calm[:20]) == NEAR
+
+
+def test_one_part_that_flaps_and_one_that_stays_away_are_not_taken_for_the_way_of_all() -> None:
+    flaps, stays = drawn(1000), drawn(1000)
+    flaps[::4, 3] += 20
+    stays[300:700, 3] += 20
+    assert clip(flaps) == clip(stays) == FAR

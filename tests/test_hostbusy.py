@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from grayscope.catalogue import Catalogue
+from grayscope.commblame import MEANT, RECENT
 from grayscope.evidence import Finding
-from grayscope.hostbusy import RECENT, HostBusy
+from grayscope.hostbusy import HostBusy
 from grayscope.roster import Roster, RosterRow
 from grayscope.stand import Stand
 from grayscope.tick import Tick
@@ -24,21 +25,28 @@ def heard(busy: list[float], jobs: str = "11111110") -> HostBusy:
     return hosts
 
 
+def at(time: int, period: int = 10 * S) -> Tick:
+    return Tick("rank", time, period, Roster([]).at(0), (), (), np.zeros((0, 0), np.float32), np.zeros(0, bool))
+
+
 def late(subject: str, side: str = "service") -> Finding:
     return Finding(10 * S, subject, side, "became", 9.0, mode="slow_rank", why="late")
 
 
 def test_a_busy_host_explains_its_late_ranks_and_nobody_elses() -> None:
     hosts = heard([0.22, 0.85, 0.2, 0.25, 0.22, 0.21, 0.23, 0.02])
-    found = hosts.explained([late("n1/gpu3"), late("n1"), late("n2/gpu3"), late("n1/gpu3", "redundancy")], 10 * S)
+    found = hosts.explained([late("n1/gpu3"), late("n1"), late("n2/gpu3"), late("n1/gpu3", "redundancy")], at(10 * S))
     assert [f.mode for f in found] == ["cpu_contention", "cpu_contention", "slow_rank", "slow_rank"]
     assert found[0].why == "the host is busy with something else: late"
 
 
 def test_it_explains_for_a_while() -> None:
     hosts = heard([0.22, 0.85, 0.2, 0.25, 0.22, 0.21, 0.23, 0.02])
-    assert hosts.explained([late("n1")], 10 * S + RECENT)[0].mode == "cpu_contention"
-    assert hosts.explained([late("n1")], 11 * S + RECENT)[0].mode == "slow_rank"
+    assert hosts.explained([late("n1")], at(10 * S + RECENT))[0].mode == "cpu_contention"
+    assert hosts.explained([late("n1")], at(11 * S + RECENT))[0].mode == "slow_rank"
+    slow = 120 * S  # a mean of 16 ticks still holds what is over
+    assert hosts.explained([late("n1")], at(11 * S + RECENT, slow))[0].mode == "cpu_contention"
+    assert hosts.explained([late("n1")], at(11 * S + MEANT * slow, slow))[0].mode == "slow_rank"
 
 
 def test_work_beside_idle_machines_is_no_contention() -> None:

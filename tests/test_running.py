@@ -15,7 +15,7 @@ F = np.float32
 def test_accumulate_against_the_obvious() -> None:
     rng = np.random.default_rng(6)
     length = np.array([4, 16, 2, 8], F)  # two that move every tick, two that move by blocks of five
-    sign = np.array([1, 0], np.int8)
+    sign, clip = np.array([1, 0], np.int8), np.array([7, 12], F)
     shape = (2, 3)
     mean, seen = np.zeros((4, *shape), F), np.zeros((4, *shape), np.int32)
     block, filled = np.zeros(shape, F), np.zeros(shape, np.int32)
@@ -26,10 +26,10 @@ def test_accumulate_against_the_obvious() -> None:
         residual = rng.normal(0, 4, shape).astype(F)
         residual[rng.random(shape) < 0.2] = np.nan
         scale, restless = np.full(shape, 1.0, F), np.full(shape, 0.5, F)
-        running.accumulate(residual, scale, restless, sign, mean, seen, block, filled, 2, t % 5 == 0, length)
+        running.accumulate(residual, scale, restless, sign, mean, seen, block, filled, 2, t % 5 == 0, length, clip)
         for s in range(3):
             if np.isfinite(residual[0, s]):
-                v = min(max(float(residual[0, s]) / 1.5, -12), 12)
+                v = min(max(float(residual[0, s]) / 1.5, -7), 7)
                 ticks[s].append(v)
                 open_block[s].append(v)
             if t % 5 == 0 and open_block[s]:

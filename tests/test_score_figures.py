@@ -36,6 +36,13 @@ def test_figures_of_a_small_run_by_hand() -> None:
     assert (result.modes["pcie_width"].recall, result.modes["pcie_width"].precision) == (1.0, 1.0)
 
 
+def test_rows_of_one_fault_that_follow_each_other_are_one_fault() -> None:
+    rows = [fault(began=0, ended=10 * MINUTE), fault(began=10 * MINUTE, ended=20 * MINUTE), fault(began=200 * MINUTE, ended=210 * MINUTE), fault("n5")]
+    late, early = (overall(rows, [paged(15, subject="n5", name="a"), paged(at, name="b", ended=(at + 5) * MINUTE)]) for at in (205, 15))
+    assert (late.faults, late.to_dict()["faults_found"], len(late.found)) == ((2, 3), 2, 2)
+    assert (early.faults, len(early.found)) == ((2, 3), 3)
+
+
 def test_nothing_to_find_and_nothing_said_has_no_shares() -> None:
     figures = score([], [], 0.0).to_dict()["overall"]
     assert [figures[k] for k in ("precision", "recall", "f1", "delay_median_s", "false_pages_per_1000_gpu_weeks")] == [None] * 5

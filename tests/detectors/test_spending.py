@@ -1,0 +1,67 @@
+"""Spending: healthy parts that spend unevenly in groups of few are left alone, one that spends far more is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from grayscope import plugins
+from grayscope.catalogue import Catalogue
+from grayscope.detectors.spending import _difference, _groups
+from grayscope.horizons import threshold
+from grayscope.roster import Roster, RosterRow
+from grayscope.stand import Stand
+from grayscope.tick import Tick
+
+PERIOD = 120_000_000
+METRIC = 'nic_port_retransmits_total{cause="ack_timeout"}'
+
+
+def rates(groups: int, seed: int) -> NDArray[np.float64]:
+    """Return events per tick of healthy parts in groups of four: most hardly any, some one in thirty."""
+    return np.asarray(np.minimum(np.random.default_rng(seed).gamma(0.5, 1.0, 4 * groups), 1.0) / 30)
+
+
+def accused(rate: NDArray[np.float64], ticks: int, seed: int) -> set[str]:
+    """Return who is said to spend too much at 10 false pages per 1,000 weeks."""
+    names = tuple(f"n{i:03d}/nic0" for i in range(len(rate)))
+    view = Roster([RosterRow(n, "nic", keys={"job": f"job:{i // 4}"}) for i, n in enumerate(names)]).at(0)
+    stand, detector = Stand(Catalogue.load()), plugins.load("detectors", "spending")(false_pages=10.0)
+    draw, found = np.random.default_rng(seed), set[str]()
+    for t in range(1, ticks + 1):
+        values = (draw.random((1, len(rate))) < rate).astype(np.float32)
+        tick = Tick("nic", t * PERIOD, PERIOD, view, names, (METRIC,), values, np.zeros(len(rate), bool))
+        found |= {f.subject for f in detector.step(tick, stand.step(tick)) if f.strength >= threshold(10.0)}
+    return found
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_uneven_healthy_parts_in_groups_of_four_are_left_alone(seed: int) -> None:
+    assert accused(rates(64, seed), 300, seed) == set()
+
+
+def test_one_that_spends_in_every_second_tick_is_found_among_them() -> None:
+    rate = rates(64, 3)
+    rate[17] = 0.5
+    assert accused(rate, 100, 3) == {"n017/nic0"}
+
+
+def test_how_parts_differ_is_measured_alike_in_small_and_large_groups() -> None:
+    draw = np.random.default_rng(4)
+    n = 4096
+    events = draw.poisson(draw.gamma(1.0, 2.0, n)).astype(np.float64)  # a squared coefficient of variation of one
+    ticks, trusted = np.full(n, 256.0), np.ones(n, bool)
+    for size in (4, 16, 1024):
+        label = (np.arange(n) // size).astype(np.int32)
+        assert _difference(events, ticks, label, trusted, 0) == pytest.approx(1.0, abs=0.15)
+
+
+def test_groups_alike_lend_each_other_more_than_groups_that_differ() -> None:
+    draw = np.random.default_rng(5)
+    ticks, trusted, label = np.full(256, 256.0), np.ones(256, bool), (np.arange(256) // 4).astype(np.int32)
+    alike, apart = draw.poisson(2.0, 256).astype(np.float64), draw.poisson(np.repeat(draw.gamma(0.5, 4.0, 64), 4)).astype(np.float64)
+    (known, over), (less, _) = (_groups(events, ticks, label, trusted, 0, 0.0) for events in (alike, apart))
+    assert known / over == pytest.approx(2.0 / 256, rel=0.2)
+    assert known > 10 * less
+    assert _groups(alike[:16], ticks[:16], label[:16], trusted[:16], 0, 0.0) == (0.5, 0.0)  # four groups tell nothing about groups
