@@ -34,6 +34,7 @@ SINKS: dict[str, Callable[[], Any]] = {
     "listing": lambda: plugins.sink("listing", io.StringIO()),
     # Nobody listens on the discard port: a dead receiver.
     "prometheus": lambda: plugins.sink("prometheus", "c1"),
+    **{name: lambda name=name: plugins.sink(name, "-") for name in ("kubernetes", "npd", "nvsentinel", "slurm")},  # fed by `see`: tests/sinks/test_handed.py
     "webhook": lambda: plugins.sink("webhook", "http://127.0.0.1:9/", timeout=0.2),
 }
 #: Collectors whose source is not there.
@@ -134,7 +135,7 @@ def test_a_sink_never_raises_and_never_blocks(name: str) -> None:
         assert "\x1b" not in text
     elif name != "prometheus":  # which reads the engine
         # Each batch is posted anew to a webhook; the others are told what holds in the end.
-        assert sink.lost == {"webhook": 6, "grafana": 3, "alertmanager": 1}[name]
+        assert sink.lost == {"webhook": 6, "grafana": 3, "alertmanager": 1}.get(name, 0)
 
 
 @pytest.mark.parametrize("name", sorted(COLLECTORS))
