@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ SINKS: dict[str, Callable[[], Any]] = {
     "listing": lambda: plugins.sink("listing", io.StringIO()),
     # Nobody listens on the discard port: a dead receiver.
     "prometheus": lambda: plugins.sink("prometheus", "c1"),
-    **{name: lambda name=name: plugins.sink(name, "-") for name in ("kubernetes", "npd", "nvsentinel", "slurm")},  # fed by `see`: tests/sinks/test_handed.py
+    **{name: partial(plugins.sink, name, "-") for name in ("kubernetes", "npd", "nvsentinel", "slurm")},  # fed by `see`: tests/sinks/test_handed.py
     "webhook": lambda: plugins.sink("webhook", "http://127.0.0.1:9/", timeout=0.2),
 }
 #: Collectors whose source is not there.
