@@ -40,8 +40,9 @@ Found = dict[str, tuple[Incident, str, str]]
 
 def answers(incident: Incident, line: str) -> dict[str, str]:
     """Return which questions of somebody woken at night the one line answers."""
-    ruled = "**no**" if incident.evidence and not any(float(str(p.get("strength", 0))) >= 50 for p in incident.evidence) else "a rule"
-    redundant = any(s.get("side") == "redundancy" for p in incident.evidence for s in list(p.get("signals") or ()))  # type: ignore[call-overload]
+    signals = [s for p in incident.evidence for s in list(p.get("signals") or ())]  # type: ignore[call-overload]
+    ruled = "a rule" if any(s["detector"] == "events" for s in signals) else "**no**"
+    redundant = any(s["side"] == "redundancy" and s["detector"] != "events" for s in signals)
     against = bool(re.search(r"peers|own past|members|healthy is|usual|expected| of \d|partners|others|lost|alike", line))
     return {
         "which component": _yes(line.startswith(incident.subject)),

@@ -209,9 +209,17 @@ def _left(i: Incident, spent: Entry | None) -> Iterator[tuple[str, str]]:
         yield "left", f"{told[-1]['metric']}: {words[1] if words else number(told[-1]['left'])}; when it is used up: {until}"
         return
     known = Modes.load()
-    mechanism = known.mechanisms.get(known.modes[i.mode].mechanism or "") if i.mode in known.modes else None
+    named = known.modes[i.mode].mechanism if i.mode in known.modes else None
+    mechanism = known.mechanisms.get(named or _mechanism(i))
     if mechanism is not None:
         yield "left", f"{mechanism.name}: not counted here; it hides {mechanism.hides}, and there is of it: {mechanism.budget}"
+
+
+def _mechanism(i: Incident) -> str:
+    """Return the redundancy that the newest signal spends, by what its metric means."""
+    signals = (s for p in reversed(i.evidence) if p.get("subject") == i.subject for s in _told(p) if s["side"] == "redundancy")
+    metric = next((m for s in signals if (m := Catalogue.load().get(s["metric"])) is not None), None)
+    return (metric.mechanism or "") if metric is not None else ""
 
 
 def _told(piece: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
