@@ -51,6 +51,11 @@ class Note(NamedTuple):
         return (self.incident, self.node, self.subject, self.mode, self.severity, self.state)
 
     @property
+    def matter(self) -> tuple[str, ...]:
+        """What must be told to be over before it can be another: how grave it is may change without an end."""
+        return (self.node, self.subject, self.mode or self.state)
+
+    @property
     def rank(self) -> tuple[int, int, int, str]:
         """The graver, then the elder, is the greater."""
         return SEVERITIES.index(self.severity), STATES.index(self.state), -self.began, self.incident
@@ -147,7 +152,7 @@ class Handing:
                 for node in dict.fromkeys(n.node for n in (old, new) if n is not None):
                     yield from self._turn(node, new)
                 continue
-            if old is not None and (new is None or incident.ended is not None or old.identity != new.identity):
+            if old is not None and (new is None or incident.ended is not None or old.matter != new.matter):
                 yield old._replace(time=new.time if new is not None else old.time), True
             elif old is None and new is not None and incident.ended is not None:
                 yield new, True

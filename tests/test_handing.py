@@ -34,12 +34,12 @@ def test_without_a_roster_a_switch_is_known_by_its_metrics() -> None:
     assert node_of(by, None) == ""
 
 
-def test_words_may_change_without_a_second_line_but_name_place_and_severity_may_not() -> None:
+def test_words_may_change_without_a_second_line_graver_is_told_anew_and_another_matter_ends_the_first() -> None:
     handing = Handing()
     first = incident(severity="ticket")
     assert told(handing, first) == [("ab", "n1/gpu3", False)]
     assert told(handing, replace(first, summary="more")) == []
-    assert told(handing, replace(first, severity="page")) == [("ab", "n1/gpu3", True), ("ab", "n1/gpu3", False)]
+    assert told(handing, replace(first, severity="page")) == [("ab", "n1/gpu3", False)]
     assert told(handing, replace(first, subject="n1", severity="page")) == [("ab", "n1/gpu3", True), ("ab", "n1", False)]
     assert told(handing, replace(first, subject="n1", severity="page", ended=9)) == [("ab", "n1", True)]
     assert handing.open == {}
