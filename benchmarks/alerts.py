@@ -1,89 +1,109 @@
-"""Alerts as they read: one of every name that generated fleets bring out, put into docs/alerts.md with which of eight questions it answers.
+"""Alerts as they read: one of every name, put into docs/alerts.md with which of eight questions its one line answers.
 
     python benchmarks/alerts.py            # some minutes
-    python benchmarks/alerts.py --seeds 101,102 --hours 2
 
-Only the part between the two marks of the page is written; the reading above it is a person's.
+First come generated fleets, then faults planted in one, then streams made by hand (`alerts_made.py`), each only for names that those before
+did not bring out. Only the part between the two marks of the page is written; the reading above it is a person's.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
 import tempfile
 from pathlib import Path
 
-from grayscope.explaining import explained
+import alerts_made
+
+from grayscope.explaining import explained, headline
 from grayscope.fleet.scenario import load
 from grayscope.fleet.simulation import Simulation
 from grayscope.incident import SEVERITIES, Incident
+from grayscope.modes import Modes
 from grayscope.replaying import replay
 
 PAGE = Path(__file__).parents[1] / "docs/alerts.md"
 BEGIN, END = "<!-- examples -->", "<!-- end of examples -->"
-SCENARIOS = ("mixed", "memory", "links", "thermal")
+#: Scenario, seed and hours.
+FLEETS = (("mixed", 101, 5), ("memory", 101, 4), ("thermal", 101, 4), ("controls", 101, 4), ("mixed", 102, 5), ("links", 102, 4))
+#: Names that no detector says, and what is said in their stead.
+NEVER = {
+    "slow_silicon": "a GPU that was slow ever since is told by what is seen of it: `slow_rank` or `slow_component`",
+    "workload_imbalance": "members of a job that differ for good are two populations: `group_shift`, or nothing",
+    "sequence_length": "longer sequences are load: taken out before anything is compared, so nothing is said",
+    "phase_change": "all peers move together: `group_shift`, or nothing",
+    "maintenance": "a node that is taken out is told by what is seen of it: `silent`",
+    "driver_reload": "counters that begin anew are read as such; at most `silent` while it lasts",
+    "site_change": "everybody moves at once: `group_shift` of the site, or nothing",
+}
 Found = dict[str, tuple[Incident, str, str]]
 
 
-def answers(incident: Incident, detail: str) -> dict[str, str]:
-    """Return which questions of somebody woken at night the summary with its detail answers."""
-    lines = [line.partition(": ") for line in detail.splitlines()]
-    of = {label: " ".join(text for name, _, text in lines if name == label) for label in {name for name, _, _ in lines}}
-    shown = of.get("shown by", "") + incident.summary
-    said = {
-        "which component": incident.subject in incident.summary,
-        "what is wrong": bool(incident.mode),
-        "against whom": bool(re.search(r"peers|own past|members|healthy is|usual|expected| of \d|partners|others", shown)),
-        "by how much": bool(re.search(r"\d%|\d times|\d of \S+ |\d+ of the last|lost|for \d+ ticks|is \d|all \d", shown)),
-        "since when": "since 2" in shown or "began 2" in of.get("what", ""),
-        "how sure": "%" in of.get("how sure", ""),
-        "what is left": "left" in of,
-        "what to do first": bool(of.get("do first")),
+def answers(incident: Incident, line: str) -> dict[str, str]:
+    """Return which questions of somebody woken at night the one line answers."""
+    signals = [s for p in incident.evidence for s in list(p.get("signals") or ())]  # type: ignore[call-overload]
+    ruled = "a rule" if any(s["detector"] == "events" for s in signals) else "**no**"
+    redundant = any(s["side"] == "redundancy" and s["detector"] != "events" for s in signals)
+    against = bool(re.search(r"peers|own past|members|healthy is|usual|expected| of \d|partners|others|lost|alike", line))
+    return {
+        "which component": _yes(line.startswith(incident.subject)),
+        "what is wrong": _yes(bool(incident.mode) and incident.mode in line),
+        "against whom": "yes" if against else ruled,
+        "by how much": "yes" if re.search(r"\d%|\d times|\d of \S+ |\d+ of the last|lost|for \d+ ticks|is \d|all \d|every \d", line) else ruled,
+        "since when": _yes("since 2" in line),
+        "how sure": _yes("% that" in line),
+        "what is left": "not counted" if "left: not counted" in line else "yes" if re.search(r"\bleft\b", line) else "**no**" if redundant else "none in play",
+        "what to do first": _yes("; first: " in line),
     }
-    return {question: "yes" if yes else "**no**" for question, yes in said.items()} | _left(of.get("left", ""), shown)
 
 
-def _left(left: str, shown: str) -> dict[str, str]:
-    """Return what stands in for yes and no where nothing is counted, or no redundancy is in play."""
-    if "not counted here" in left:
-        return {"what is left": "not counted"}
-    return {} if left or "redundancy" in shown else {"what is left": "none in play"}
+def _yes(said: bool) -> str:
+    return "yes" if said else "**no**"
 
 
-def collect(scenario: str, seed: int, hours: float, found: Found) -> None:
-    """Add the first incident of each name that a fleet brings out, of the gravest severity seen so far."""
+def add(found: Found, told: list[tuple[Incident, str]], where: str, *, only: frozenset[str] | None = None) -> None:
+    """Keep of each name the gravest, before that one that is still open, before that the first; with `only`, of those names alone."""
+    for incident, detail in told:
+        known = found.get(incident.mode)
+        if (only is None or incident.mode in only) and (known is None or _rank(incident) > _rank(known[0])):
+            found[incident.mode] = (incident, detail, where)
+
+
+def _rank(incident: Incident) -> tuple[int, bool]:
+    return SEVERITIES.index(incident.severity), incident.ended is None
+
+
+def fleet(scenario: str, seed: int, hours: float) -> list[tuple[Incident, str]]:
+    """Return what a generated fleet of 16 nodes brings out."""
     with tempfile.TemporaryDirectory() as home:
         Simulation(load(scenario).but(nodes=16, hours=hours, seed=seed)).write(Path(home) / "trace")
         run = replay(Path(home) / "trace")
-    for incident, detail in explained(run.found, run.entries):
-        known = found.get(incident.mode)
-        if known is None or SEVERITIES.index(incident.severity) > SEVERITIES.index(known[0].severity):
-            found[incident.mode] = (incident, detail, f"{scenario}, seed {seed}")
+    return list(explained(run.found, run.entries))
 
 
 def examples(found: Found) -> str:
     """Return the written part of the page."""
-    told = {mode: answers(incident, detail) for mode, (incident, detail, _) in sorted(found.items())}
+    told = {mode: answers(incident, headline(incident)) for mode, (incident, _, _) in sorted(found.items())}
     head = list(next(iter(told.values()), {}))
     parts = ["", f"| name | {' | '.join(head)} |", f"|---|{'---|' * len(head)}"]
     parts += [f"| {mode or 'no name'} | {' | '.join(said[h] for h in head)} |" for mode, said in told.items()]
+    parts += ["", "Names that no alert carries:", "", "| name | instead |", "|---|---|", *(f"| {name} | {why} |" for name, why in NEVER.items())]
     for mode, (incident, detail, where) in sorted(found.items()):
         page = f"[runbook](runbooks/{mode}.md), " if mode else ""
-        parts += ["", f"### {mode or 'no name'}", f"{incident.severity}; {page}{where}", "```text", incident.summary, "", detail, "```"]
+        parts += ["", f"### {mode or 'no name'}", f"{incident.severity}; {page}{where}", "```text", headline(incident), "", detail, "```"]
     return "\n".join([*parts, ""])
 
 
 def main() -> None:
     """Simulate, replay, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", default="101,102,103")
-    parser.add_argument("--hours", type=float, default=3.0)
-    asked = parser.parse_args()
     found: Found = {}
-    for seed in map(int, asked.seeds.split(",")):
-        for scenario in SCENARIOS:
-            collect(scenario, seed, asked.hours, found)
-            print(f"{scenario} {seed}: {len(found)} names", flush=True)
+    for scenario, seed, hours in FLEETS:
+        add(found, fleet(scenario, seed, hours), f"{scenario}, seed {seed}")
+        print(f"{scenario} {seed}: {len(found)} names", flush=True)
+    wanted = frozenset(Modes.load().modes) - set(found) - set(NEVER)
+    add(found, alerts_made.planted(), "planted", only=wanted)
+    for name, told in alerts_made.made():
+        add(found, told, "made by hand", only=wanted & {name})
+    print(f"{len(found)} names; without: {', '.join(sorted(frozenset(Modes.load().modes) - set(found) - set(NEVER))) or 'none'}")
     before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
     PAGE.write_text(f"{before}{BEGIN}\n{examples(found)}\n{END}{rest.partition(END)[2]}", "utf-8")
 

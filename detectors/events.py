@@ -170,11 +170,16 @@ def _told(source: str, code: str, fact: Fact, rule: Rule) -> str:
     often = f", {len(fact.times)} times" if len(fact.times) > 1 else ""
     often += f", {fact.lines} lines" if fact.lines > 1 else ""
     jobs = f", in jobs {', '.join(sorted(fact.jobs))}" if rule.kind == "jobs" else ""
-    return f"{source} {code}{often}{jobs} ({rule.source_of_rule}){_quoted(fact.text)}"
+    return f"{source} {code}{often}{jobs} ({_reason(rule)}){_quoted(fact.text)}"
 
 
 def _shared(source: str, code: str, burst: Burst, rule: Rule) -> str:
-    return f"{source} {code} on {len(burst.members)} of its parts within a minute, first {burst.members[0]} ({rule.source_of_rule})"
+    return f"{source} {code} on {len(burst.members)} of its parts within a minute, first {burst.members[0]} ({_reason(rule)})"
+
+
+def _reason(rule: Rule) -> str:
+    """Return why a rule says so, without the mark of the list that it is from."""
+    return rule.source_of_rule.removeprefix("XC: ")
 
 
 def _quoted(text: str) -> str:

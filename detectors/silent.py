@@ -126,16 +126,19 @@ class Silent:
                 yield _finding(tick, place, "coverage_hole", since, text)._replace(metric=tick.metrics[m])
 
     def _silent_places(self, tick: Tick, silent: NDArray[np.bool_], usual: NDArray[np.bool_], since: int) -> Iterator[Finding]:
-        left = silent.copy()
+        left, others = silent.copy(), int((usual & ~silent).sum())
+        on = f", {others} others go on" if others else ""
         places = self.places.of(tick)
         for number in np.unique(places.job[silent & (places.job >= 0)]).tolist():
             all_of_it, job = np.flatnonzero(usual & (places.job == number)), places.jobs[number]
             if len(all_of_it) > 1 and silent[all_of_it].all():
                 left[all_of_it] = False
-                yield _finding(tick, f"job:{job}", "silent", since, f"all {len(all_of_it)} subjects of table {tick.table} that belong to it stopped reporting")
+                yield _finding(
+                    tick, f"job:{job}", "silent", since, f"all {len(all_of_it)} subjects of table {tick.table} that belong to it stopped reporting{on}"
+                )
         for place, members in self._placed(tick, left, usual, site=False):
-            text = f"all {len(members)} subjects of table {tick.table} on it stopped reporting" if len(members) > 1 else ""
-            yield _finding(tick, place, "silent", since, text or f"no row of table {tick.table}, its peers report")
+            text = f"all {len(members)} subjects of table {tick.table} on it stopped reporting{on}" if len(members) > 1 else ""
+            yield _finding(tick, place, "silent", since, text or f"no row of table {tick.table}{on}")
 
     # -- frozen -----------------------------------------------------------------------------------------------------
 

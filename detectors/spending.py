@@ -71,7 +71,7 @@ class Spending:
         tests = len(rows) * len(PASTS)
         for m in rows:
             label = standing.label[standing.layout[m]]
-            best: dict[int, tuple[float, float, float]] = {}
+            best: dict[int, tuple[float, float, float, float]] = {}
             for h, past in enumerate(PASTS):
                 # A fading past is a new look with every event: twice as many as a running mean has.
                 chances = math.log(2 * tests * looks(past, tick.period))
@@ -79,16 +79,16 @@ class Spending:
                 for s, tail, expected in _unlikely(*counted, label, ~standing.doubted, self.level + chances):
                     strength = -tail - chances
                     if strength >= self.level and strength > best.get(s, (-math.inf,))[0]:
-                        best[s] = (strength, float(columns.arrays["events"][h, m, s]), expected)
-            for s, (strength, seen, expected) in sorted(best.items()):
-                yield self._finding(tick, standing, m, s, strength, seen, expected)
+                        best[s] = (strength, float(columns.arrays["events"][h, m, s]), expected, float(columns.arrays["ticks"][h, m, s]))
+            for s, found in sorted(best.items()):
+                yield self._finding(tick, standing, m, s, *found)
 
     @staticmethod
-    def _finding(tick: Tick, standing: Standing, m: int, s: int, strength: float, seen: float, expected: float) -> Finding:
+    def _finding(tick: Tick, standing: Standing, m: int, s: int, strength: float, seen: float, expected: float, ticks: float) -> Finding:
         metric = standing.metrics[m]
         assert metric is not None
         n = standing.peers(m, s)
-        text = f"{tick.metrics[m]} rose in {seen:.0f} of the last ticks, {expected:.2g} would be usual among its {n} peers"
+        text = f"{tick.metrics[m]} rose in {seen:.0f} of the last {ticks:.0f} ticks, {expected:.2g} would be usual among its {n} peers"
         mode, mechanism = metric.mode or "", metric.mechanism or ""
         return Finding(tick.time, tick.subjects[s], "redundancy", "spending", round(strength, 4), mode, mechanism, tick.metrics[m], seen, expected, n, why=text)
 

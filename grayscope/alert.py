@@ -17,7 +17,8 @@ class Alert:
         ``alertname``, ``cluster``, ``incident``, ``severity``; on masked failures also ``urgency`` (``short`` or ``long``). Nothing else: a mode,
         a suspect or a place may change while the fault goes on.
     annotations : mapping of str to str
-        Everything else: summary, subject, place, mode, why, description (the explanation in detail, several lines);
+        Everything else: summary (one line: finding, mode, since, how sure, left, what to do first), finding (its first part alone), subject, place,
+        mode, why, description (the explanation in detail, several lines);
         table, node and leaf of the first suspect where the roster knows; mechanism, left, exhausted_at where the ledger does.
     starts : int
         Microseconds.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from grayscope.alert import Alert
-from grayscope.explaining import explain, nearest
+from grayscope.explaining import explain, headline, nearest
 from grayscope.incident import Incident
 from grayscope.ledger import DAY, Entry, urgency
 from grayscope.ledgerwords import end_in_words, left_in_words
@@ -67,7 +67,16 @@ class Announce:
             near = spent is not None and urgency(spent, i.history[-1][0] if i.history else i.noticed, self.horizon) == "short"
             labels["urgency"] = "short" if near or (old is not None and old.labels == {**labels, "urgency": "short"}) else "long"
         why = next((str(e["why"]) for e in reversed(i.evidence) if e.get("subject") == i.subject), "")
-        words = {"summary": i.summary, "subject": i.subject, "place": i.place, "state": i.state, "mode": i.mode, "why": why, **seat(i.subject, roster)}
+        words = {
+            "summary": headline(i, spent),
+            "finding": i.summary,
+            "subject": i.subject,
+            "place": i.place,
+            "state": i.state,
+            "mode": i.mode,
+            "why": why,
+            **seat(i.subject, roster),
+        }
         if spent is not None:
             words |= {"mechanism": spent.mechanism, "left": left_in_words(spent), "exhausted_at": end_in_words(spent)}
         return Alert(labels, words, _starts(i))
@@ -106,8 +115,8 @@ class Announce:
 
 
 def _told(a: Alert) -> tuple[object, ...]:
-    """Return what a receiver is told anew when it changes; the detail goes along but is no news of its own."""
-    return (a.labels, a.starts, {k: v for k, v in a.annotations.items() if k != "description"})
+    """Return what a receiver is told anew when it changes; detail, and how sure, go along but are no news of their own."""
+    return (a.labels, a.starts, {k: v for k, v in a.annotations.items() if k not in ("summary", "description")})
 
 
 def _starts(i: Incident) -> int:

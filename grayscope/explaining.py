@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from grayscope.cascade import effects
 from grayscope.catalogue import Catalogue
 from grayscope.errors import shorten
-from grayscope.incident import Incident
+from grayscope.incident import SEVERITIES, Incident
 from grayscope.ledger import Entry
 from grayscope.ledgerwords import end_in_words, left_in_words
 from grayscope.modes import Modes
@@ -19,10 +20,12 @@ SIDES = {
     "health": "the system's own view", "redundancy": "spare capacity", "service": "what the workload gets", "condition": "a symptom",
     "load": "load", "coverage": "what is reported",
 }  # fmt: skip
+#: What to do first about a trouble without a name.
+NAMELESS = "Compare it with its peers under the same load, then look at what else is held against it."
 #: Signals, members and rivals that a text names; the rest is counted.
 SHOWN = 8
-#: Characters of a line.
-WIDE = 400
+#: Characters of a line, and of what was found in the line that wakes somebody.
+WIDE, LINE = 400, 300
 #: From this strength on it is a rule that speaks, no estimate (nats).
 RULE = 50.0
 #: Nats beyond which the number of weeks means nothing any more.
@@ -45,12 +48,34 @@ def explain(incident: Incident, spent: Entry | None = None) -> str:
     why first: nothing else is held
     how sure: 100% that it is n1 and none of the others
     refuted if: The trouble goes on unchanged after the first suspect has been left out.
+    do first: Compare it with its peers under the same load, then look at what else is held against it.
     """
     lines = [
         ("what", _what(incident)), ("why first", _first(incident)), *_signals(incident), *_members(incident), *_rivals(incident),
         *_left(incident, spent), ("how sure", _sure(incident)), ("refuted if", refuted(incident)), *_runbook(incident),
     ]  # fmt: skip
     return "\n".join(f"{label}: {shorten(text, WIDE)}" for label, text in lines)
+
+
+def headline(incident: Incident, spent: Entry | None = None) -> str:
+    """Return the one line that wakes somebody: what was found, its name, since when, how sure, what is left, what to do first.
+
+    Examples
+    --------
+    >>> print(headline(Incident("ab", "n1", "n1", "masked", "ticket", "pcie_errors", 0, 60_000_000, summary="n1 is masked: replays rose")))
+    n1 is masked: replays rose; pcie_errors since 1970-01-01T00:00:00Z; 100% that it is this one; left: not counted; \
+first: Read AER of both ends of the link; reseat the card, riser or retimer.
+    """
+    mode = Modes.load().modes.get(incident.mode)
+    found = incident.summary or f"{incident.subject} is {incident.state}"
+    left = next((text for _, text in _left(incident, spent)), "")
+    short = "" if not left or re.search(r"\bleft\b", found[:LINE]) else "not counted" if "not counted here" in left else left.partition("; ")[0]
+    parts = (
+        shorten(found, LINE), f"{incident.mode or 'no name for it'} since {utc(incident.began)}",
+        f"{incident.probability:.0%} that it {'shows here, which is not accused' if _harmless(incident) else 'is this one'}", f"left: {short}" if short else "",
+        f"first: {mode.runbook if mode is not None else NAMELESS}",
+    )  # fmt: skip
+    return "; ".join(part for part in parts if part)
 
 
 def nearest(entries: Iterable[Entry]) -> Entry | None:
@@ -88,8 +113,21 @@ def refuted(incident: Incident) -> str:
 
 def _what(i: Incident) -> str:
     end = f"ended {utc(i.ended)}" if i.ended is not None else "open"
-    up = f", a page from {utc(i.escalated)}" if i.escalated is not None else ""
-    return f"{i.subject} is {i.state} ({i.mode or 'no name for it'}), a {i.severity}; began {utc(i.began)}, noticed {utc(i.noticed)}{up}, {end}"
+    name, times = i.mode or "no name for it", f"began {utc(i.began)}, noticed {utc(i.noticed)}"
+    if i.ended is None:
+        return f"{i.subject} is {i.state} ({name}), a {i.severity}; {times}{_louder(i)}, {end}"
+    last = i.history[-1][1] if i.history else i.state
+    at_last = f", {last} at last" if last != i.state else ""
+    return f"{i.subject} was {i.state}{' at worst' if at_last else ''} ({name}), a {i.severity}{at_last}; {times}{_louder(i)}, {end}"
+
+
+def _louder(i: Incident) -> str:
+    """Return since when it was a page, if it began as less, and until when, if it is one no more."""
+    if i.escalated is None:
+        return ""
+    calm = next((t for t, _, severity in i.history if t > i.escalated and severity != SEVERITIES[-1]), None)
+    until = f" to {utc(calm)}" if calm is not None and (not i.history or i.history[-1][2] != SEVERITIES[-1]) else ""
+    return f", a page from {utc(i.escalated)}{until}"
 
 
 def _first(i: Incident) -> str:
@@ -167,12 +205,21 @@ def _left(i: Incident, spent: Entry | None) -> Iterator[tuple[str, str]]:
     told: list[Any] = [s for p in i.evidence if p.get("subject") == i.subject for s in _told(p) if s["left"] is not None]
     if told:
         until = utc(told[-1]["exhausted_at"]) if told[-1]["exhausted_at"] else "not foreseeable"
-        yield "left", f"{told[-1]['metric']}: {number(told[-1]['left'])}; when it is used up: {until}"
+        words = re.search(r"\bleft ([^;]+)", str(told[-1]["why"]))  # with how much there was, and of what
+        yield "left", f"{told[-1]['metric']}: {words[1] if words else number(told[-1]['left'])}; when it is used up: {until}"
         return
     known = Modes.load()
-    mechanism = known.mechanisms.get(known.modes[i.mode].mechanism or "") if i.mode in known.modes else None
+    named = known.modes[i.mode].mechanism if i.mode in known.modes else None
+    mechanism = known.mechanisms.get(named or _mechanism(i))
     if mechanism is not None:
         yield "left", f"{mechanism.name}: not counted here; it hides {mechanism.hides}, and there is of it: {mechanism.budget}"
+
+
+def _mechanism(i: Incident) -> str:
+    """Return the redundancy that the newest signal spends, by what its metric means."""
+    signals = (s for p in reversed(i.evidence) if p.get("subject") == i.subject for s in _told(p) if s["side"] == "redundancy")
+    metric = next((m for s in signals if (m := Catalogue.load().get(s["metric"])) is not None), None)
+    return (metric.mechanism or "") if metric is not None else ""
 
 
 def _told(piece: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
@@ -182,7 +229,7 @@ def _told(piece: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
 
 def _sure(i: Incident) -> str:
     """Return both chances: that it is this one of the suspects, and how seldom noise alone would say as much."""
-    whom = f"{i.probability:.0%} that it is {i.subject} and none of the others"
+    whom = _whom(i)
     strength = max((float(str(p["strength"])) for p in i.evidence if "strength" in p), default=math.nan)
     if math.isnan(strength):
         return whom
@@ -193,7 +240,21 @@ def _sure(i: Incident) -> str:
     return f"{whom}; noise alone would say as much of one subject {often}"
 
 
+def _whom(i: Incident) -> str:
+    if _harmless(i):
+        return f"{i.probability:.0%} that it shows at {i.subject}, which is not accused"
+    return f"{i.probability:.0%} that it is {i.subject} and none of the others"
+
+
+def _harmless(i: Incident) -> bool:
+    """Say whether it is a look-alike: named where it shows, and nobody is to blame."""
+    mode = Modes.load().modes.get(i.mode)
+    return mode is not None and mode.severity == SEVERITIES[0] and mode.sides != ("coverage",)
+
+
 def _runbook(i: Incident) -> Iterator[tuple[str, str]]:
     mode = Modes.load().modes.get(i.mode)
     if mode is not None:
         yield "do first", mode.runbook
+    else:
+        yield "do first", NAMELESS

@@ -108,8 +108,9 @@ class Levels:
             return Note(account.key, subject, entry, None)
         metric = tick.metrics[page.rows["gauge"][0]]
         shown = 1.0 - value[s] if account.missing else value[s]
-        gone = f"{number(full - there)} of {number(full)} {account.unit} lost" if account.unit != "flag" else "raised"
-        why = f"{metric} is {number(float(shown))}: {gone}, left {left_in_words(entry)}" + (f"; {account.says}" if account.says else "")
+        unit = account.unit if account.unit == "By/s" else ""
+        gone = f"{number(full - there, unit)} of {number(full, unit)}{'' if unit else f' {account.unit}'} lost" if account.unit != "flag" else "raised"
+        why = f"{metric} is {number(float(shown), unit)}: {gone}, left {left_in_words(entry)}" + (f"; {account.says}" if account.says else "")
         since = tick.time - (int(a["down"][s]) - 1) * tick.period
         found = Finding(tick.time, subject, "redundancy", "ledger", CERTAIN, page.mode, account.mechanism, metric, float(shown), full, since=since, left=left)
         return Note(account.key, subject, entry, found._replace(why=why))

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 DURATIONS, OURS = ("timeout", "resend", "age"), frozenset({"self", "sleep", "clock", "pauses", "stream", "as_json", "cluster", "version"})
 #: Sinks that send nothing away, and with them those that notify nobody.
 QUIET = frozenset({"listing", "prometheus"})
-MUTE = QUIET | {"grafana"}
+#: Sinks that write for another system to a file; a dry run shows what they would write.
+WRITERS = frozenset({"slurm", "kubernetes", "nvsentinel", "npd"})
+MUTE = QUIET | WRITERS | {"grafana"}
 
 
 def sinks_from(config: Settings, *, as_json: bool = False, webhooks: Sequence[str] = (), path: Path | None = None) -> list[Sink]:
@@ -55,6 +57,8 @@ def sinks_from(config: Settings, *, as_json: bool = False, webhooks: Sequence[st
     if not config.dry_run:
         named |= {f"webhook{n or ''}": plugins.sink("webhook", url) for n, url in enumerate(urls)}
         named |= {name: plugins.sink(use, **options) for name, (use, options) in asked.items() if use not in QUIET}
+    else:
+        named |= {name: plugins.sink(use, **{**options, "path": "-"}) for name, (use, options) in asked.items() if use in WRITERS}
     page.others = named
     return [plugins.sink("listing", as_json=as_json), page, *named.values()]
 

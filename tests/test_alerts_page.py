@@ -12,9 +12,11 @@ EXAMPLES = re.split(r"^### (.+)$", PAGE, flags=re.M)
 TOLD = dict(zip(EXAMPLES[1::2], EXAMPLES[2::2], strict=True))
 
 
-def test_there_are_examples_of_names_that_exist() -> None:
-    assert len(TOLD) >= 10
-    assert set(TOLD) - {"no name"} <= set(Modes.load().modes)
+def test_every_name_has_an_example_or_a_reason_why_it_has_none() -> None:
+    table = PAGE.partition("| name | instead |")[2].partition("###")[0]
+    reasons = dict(re.findall(r"^\| (\w+) \| (.{20,}) \|$", table, flags=re.M))
+    assert set(reasons) & set(TOLD) == set()
+    assert set(reasons) | set(TOLD) - {"no name"} == set(Modes.load().modes)
 
 
 def test_every_example_says_what_to_do_first_and_what_would_refute_it_as_its_name_does() -> None:
@@ -23,10 +25,11 @@ def test_every_example_says_what_to_do_first_and_what_would_refute_it_as_its_nam
             mode = Modes.load().modes[name]
             assert f"do first: {mode.runbook}" in text
             assert f"refuted if: {mode.refuted}" in text
+            assert f"; first: {mode.runbook}" in text.partition("```text")[2].strip().splitlines()[0]
             assert f"runbooks/{name}.md" in text
 
 
-def test_what_a_question_is_not_answered_by_is_shown() -> None:
-    rows = re.findall(r"^\| (\w+) \|((?: (?:yes|\*\*no\*\*|not counted|none in play) \|)+)$", PAGE, flags=re.M)
+def test_every_line_answers_every_question_or_says_why_not() -> None:
+    rows = re.findall(r"^\| (\w+) \|((?: (?:yes|not counted|none in play|a rule) \|){8})$", PAGE, flags=re.M)
     assert {name for name, _ in rows} == set(TOLD) - {"no name"}
     assert all(cells.count("|") == 8 for _, cells in rows)

@@ -82,7 +82,7 @@ def test_restored_from_open_incidents_it_says_the_same() -> None:
 
 
 def news(alert: Alert) -> Alert:
-    return replace(alert, annotations={k: v for k, v in alert.annotations.items() if k != "description"})
+    return replace(alert, annotations={k: v for k, v in alert.annotations.items() if k not in ("summary", "description")})
 
 
 def test_the_detail_goes_along_and_says_what_would_refute_it() -> None:

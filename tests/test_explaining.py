@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from grayscope.desk import Desk
 from grayscope.evidence import Finding
-from grayscope.explaining import SHOWN, explain, explained, refuted
+from grayscope.explaining import LINE, SHOWN, explain, explained, headline, refuted
 from grayscope.incident import Incident
 from grayscope.ledger import Entry
 from grayscope.modes import Modes
@@ -114,3 +114,53 @@ def test_a_redundancy_that_nobody_has_counted_is_told_by_what_is_published() -> 
     told = explain(Incident("ab", "n1/gpu0/nvlink1", "n1", "masked", "ticket", "nvlink_errors", 0, 60))
     assert "left: nvlink_replay: not counted here" in told
     assert "none published" in told
+
+
+def test_the_one_line_says_what_since_when_how_sure_what_is_left_and_what_to_do_first() -> None:
+    rose = Finding(9 * S, "n1/gpu0/pcie", "redundancy", "spending", 9.0, "pcie_errors", "", "pcie_replays_total", 25.0, 0.02, 31, 5 * S, why="rose in 25 ticks")
+    line = headline(filed(replace(says_of("n1/gpu0/pcie", "pcie_errors", rose, state="masked"), why="rose in 25 of the last 60 ticks")))
+    assert line == (
+        "n1/gpu0/pcie is masked: rose in 25 of the last 60 ticks; pcie_errors since 1970-01-01T00:00:05Z; 100% that it is this one; "
+        f"left: not counted; first: {Modes.load().modes['pcie_errors'].runbook}"
+    )
+
+
+def test_what_is_left_is_said_once_and_with_how_much_there_was() -> None:
+    spent = Entry(S, "n1", "pcie_degrade", 16, 8, 8, "lanes")
+    incident = filed(says_of("n1", "pcie_width", state="masked"))
+    assert "; left: pcie_degrade: 8 of 16 lanes; first: " in headline(incident, spent)
+    assert "left: " not in headline(replace(incident, summary="n1 is masked: 8 lanes lost, left 8 of 16"), spent)
+    rail = HOT._replace(side="redundancy", metric="nic_port_up", left=6.0, why="nic_port_up is 0: 1 of 8 rails lost, left 6 of 7 rails; others carry")
+    assert lines(explain(filed(says_of("n1", "rail_failover", rail, state="masked"))), "left")[0].startswith("nic_port_up: 6 of 7 rails; ")
+
+
+def test_nobody_is_accused_of_what_only_looks_like_trouble_and_no_name_has_a_first_step_too() -> None:
+    alike = filed(says_of("n1/nic0", "fabric_congestion", LATE, state="unknown"))
+    assert "shows here, which is not accused" in headline(alike)
+    assert lines(explain(alike), "how sure")[0].startswith("100% that it shows at n1/nic0, which is not accused")
+    assert "this one" in headline(filed(says_of("n1", "silent", state="unknown")))
+    assert "; first: Compare it with its peers" in headline(filed(says_of("n1", "")))
+
+
+def test_a_long_finding_leaves_room_for_the_answers() -> None:
+    line = headline(replace(filed(says_of("n1", "slow_rank", LATE)), summary="n1 is gray: \n" + "x" * 10_000))
+    assert len(line) < LINE + 300
+    assert "\n" not in line
+    assert "; first: " in line
+
+
+def test_a_page_that_is_a_ticket_again_says_until_when_it_was_one() -> None:
+    steps = ((1 * S, "masked", "ticket"), (4 * S, "gray", "page"), (6 * S, "masked", "ticket"))
+    was = Incident("ab", "n1", "n1", "masked", "ticket", "rail_failover", 0, S, escalated=4 * S, history=steps)
+    (what,) = lines(explain(was), "what")
+    assert what.startswith("n1 is masked (rail_failover), a ticket; began ")
+    assert what.endswith(", a page from 1970-01-01T00:00:04Z to 1970-01-01T00:00:06Z, open")
+    still = replace(was, state="gray", severity="page", history=steps[:2])
+    assert "a page from 1970-01-01T00:00:04Z, open" in explain(still)
+
+
+def test_what_is_over_says_what_it_was_at_worst_and_at_last() -> None:
+    steps = ((1 * S, "gray", "page"), (6 * S, "masked", "ticket"))
+    over = Incident("ab", "n1", "n1", "gray", "page", "slow_rank", 0, S, ended=9 * S, history=steps)
+    assert lines(explain(over), "what")[0].startswith("n1 was gray at worst (slow_rank), a page, masked at last; began")
+    assert lines(explain(replace(over, history=steps[:1])), "what")[0].startswith("n1 was gray (slow_rank), a page; began")

@@ -51,7 +51,8 @@ class Listing:
         severity = alert.labels.get("severity", "")
         word = self._word(alert)
         time = utc(alert.starts if alert.ends is None else alert.ends)
-        text = f"{time}  {severity:<6}  {word:<8}  {alert.labels.get('incident', '')}  {shorten(alert.annotations.get('summary', ''), 400)}"
+        said = alert.annotations.get("summary", "") if alert.firing else alert.annotations.get("finding") or alert.annotations.get("summary", "")
+        text = f"{time}  {severity:<6}  {word:<8}  {alert.labels.get('incident', '')}  {shorten(said, 700)}"
         colour = COLOURS.get(severity, "") if self.stream.isatty() and alert.firing else ""
         return f"{colour}{text}\x1b[0m" if colour else text
 
