@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,8 +93,8 @@ class Mig:
         found: dict[str, Instance] = {}
         try:
             places = min(int(ask(nvml, lambda: nvml.nvmlDeviceGetMaxMigDeviceCount(card.handle), 0)), MOST)
-            handles = [ask(nvml, lambda i=i: nvml.nvmlDeviceGetMigDeviceHandleByIndex(card.handle, i), None) for i in range(places)]
-            for handle in handles:
+            for place in range(places):
+                handle = ask(nvml, partial(nvml.nvmlDeviceGetMigDeviceHandleByIndex, card.handle, place), None)
                 row = self._row(card, handle) if handle is not None else None
                 if row is not None and row.subject not in found:
                     known = before.get(row.subject)
@@ -115,7 +116,8 @@ class Mig:
         return RosterRow(f"{card.subject}/mig{number}", TABLE, keys=keys)
 
     def _read(self, card: Gpu, instance: Instance) -> dict[str, float]:
-        nvml, told = self.nvml, dict[str, float]()
+        nvml = self.nvml
+        told: dict[str, float] = {}
         try:
             told[MEMORY] = float(nvml.nvmlDeviceGetMemoryInfo(instance.handle, nvml.nvmlMemory_v2).used)
             told |= {ACTIVITY[name]: value for name, value in instance.gpm.read(card.handle).items()}
