@@ -109,9 +109,9 @@ class Mig:
         number = ask(nvml, lambda: nvml.nvmlDeviceGetGpuInstanceId(handle), None)
         if number is None:
             return None
-        told = {"sku": ask(nvml, lambda: nvml.nvmlDeviceGetName(handle)), "uuid": ask(nvml, lambda: nvml.nvmlDeviceGetUUID(handle))}
-        own = {key: clean for key, value in told.items() if (clean := text(value))}
-        shared = {key: card.keys[key] for key in ("node", "module", "driver") if key in card.keys}
+        told: dict[str, Any] = {"sku": ask(nvml, lambda: nvml.nvmlDeviceGetName(handle)), "uuid": ask(nvml, lambda: nvml.nvmlDeviceGetUUID(handle))}
+        own: dict[str, str] = {key: clean for key, value in told.items() if (clean := text(value))}
+        shared: dict[str, str] = {key: card.keys[key] for key in ("node", "module", "driver") if key in card.keys}
         keys = {**shared, **own, "slot": f"{card.keys.get('slot', '')}/{number}"}
         return RosterRow(f"{card.subject}/mig{number}", TABLE, keys=keys)
 
@@ -134,7 +134,7 @@ def _number(row: RosterRow) -> int:
 
 def _batch(now: int, told: dict[str, dict[str, float]]) -> list[Batch]:
     subjects = tuple(s for s in told if told[s])
-    metrics = tuple(m for m in (MEMORY, *ACTIVITY.values()) if any(m in told[s] for s in subjects))
+    metrics: tuple[str, ...] = tuple(m for m in (MEMORY, *ACTIVITY.values()) if any(m in told[s] for s in subjects))
     if not metrics:
         return []
     values = np.array([[[told[s].get(m, np.nan) for s in subjects] for m in metrics]], np.float32)
