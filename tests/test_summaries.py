@@ -21,7 +21,9 @@ SECOND = 1_000_000
 H100 = "cell:a/gpu:sku=H100"
 
 
-def tick(time: int, values: dict[str, list[float]], sku: str = "H100", names: tuple[str, ...] = ("n1/gpu0", "n1/gpu1", "n1/gpu2", "n1/gpu3", "n1/gpu4")) -> Tick:
+def tick(
+    time: int, values: dict[str, list[float]], sku: str = "H100", names: tuple[str, ...] = ("n1/gpu0", "n1/gpu1", "n1/gpu2", "n1/gpu3", "n1/gpu4")
+) -> Tick:
     metrics = tuple(sorted(values))
     view = View(0, {name: RosterRow(name, "gpu", keys={"sku": sku}) for name in names})
     matrix = np.array([values[m] for m in metrics], np.float32)
