@@ -58,6 +58,11 @@ class Summaries:
         Microseconds; that of a table with a longer period is the next multiple of that.
     disabled : set of str
         Metrics that are not judged.
+
+    Attributes
+    ----------
+    left_out : int
+        Groups that could not be told of, once per window.
     """
 
     def __init__(self, cell: str, catalogue: Catalogue, window: int, disabled: frozenset[str] = frozenset()) -> None:
@@ -138,11 +143,11 @@ class Summaries:
                 name = group_name(self.cell, table, keys, values)
                 if not name:
                     continue
-                if name not in rows and len(rows) >= GROUPS:
+                if name in rows or len(rows) >= GROUPS:  # two whose names became the same, or too many
                     self.left_out += 1
                     continue
                 rows[name] = RosterRow(name, table, time, None, dict(zip(keys, values, strict=True)))
-                told.setdefault(name, {}).update(_described(names, means[:, label == number]))
+                told[name] = _described(names, means[:, label == number])
         news = self._news(table, rows, time)
         if news:
             yield news
@@ -182,8 +187,8 @@ class Summaries:
         self.rows, self._open = {row.subject: row for row in rows}, {}
         for table in [key.removesuffix("|when") for key in state if key.endswith("|when")]:
             number, period = state[f"{table}|when"].tolist()
-            names = (tuple(state[f"{table}|{part}"].tolist()) for part in ("subjects", "metrics"))
-            self._open[table] = Window(number, period, *names, state[f"{table}|sums"].copy(), state[f"{table}|counts"].copy())
+            subjects, metrics = (tuple(state[f"{table}|{part}"].tolist()) for part in ("subjects", "metrics"))
+            self._open[table] = Window(number, period, subjects, metrics, state[f"{table}|sums"].copy(), state[f"{table}|counts"].copy())
 
 
 def span_of(window: int, period: int) -> int:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 #: Beside a live worker's.
 LISTEN = "127.0.0.1:28482"
-#: Windows that a cell may be behind the others.
-BEHIND = 3
+#: Windows that a cell may be behind the others. Long: while all report nobody waits, and a worker that was away has to catch up.
+BEHIND = 15
 
 
 @click.command()

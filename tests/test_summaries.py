@@ -10,6 +10,7 @@ import pytest
 from grayscope import assembly, plugins
 from grayscope.batch import Batch
 from grayscope.catalogue import Catalogue
+from grayscope.cells import Cells
 from grayscope.engine import Engine
 from grayscope.frames import decode, encode
 from grayscope.roster import RosterRow, View
@@ -43,7 +44,9 @@ def test_a_window_tells_the_median_of_its_members_once() -> None:
     made = summaries()
     told = [made.step(tick(t, {"gpu_power_limit_watts": [700, 700, 690, 710, 500 + t]})) for t in (10, 20, 30)]
     assert told[:2] == [(), ()]
-    (rows, batch) = told[2]
+    rows: Any
+    batch: Any
+    rows, batch = told[2]
     assert [(r.subject, r.table, r.since, r.until, dict(r.keys)) for r in rows] == [(H100, "gpu", 30 * SECOND, None, {"sku": "H100"})]
     assert batch.times.tolist() == [30 * SECOND]
     # The last member showed 510, 520 and 530: it counts with the mean of its window.
@@ -86,7 +89,7 @@ def test_who_comes_in_the_middle_of_a_window_counts_and_who_is_gone_ends() -> No
     told = cells(made.step(tick(20, {"gpu_ecc_mode_enabled": [1] * 5, "gpu_power_limit_watts": [700] * 5})))
     assert told[H100, "gpu_power_limit_watts_members"] == 5
     made.step(tick(30, {"gpu_power_limit_watts": [700] * 5}, sku="B200"))
-    rows = made.step(tick(40, {"gpu_power_limit_watts": [700] * 5}, sku="B200"))[0]
+    rows: Any = made.step(tick(40, {"gpu_power_limit_watts": [700] * 5}, sku="B200"))[0]
     assert [(r.subject, r.since, r.until) for r in rows] == [
         (H100, 20 * SECOND, 40 * SECOND), ("cell:a/gpu:sku=B200", 40 * SECOND, None),
     ]  # fmt: skip
@@ -103,6 +106,42 @@ def test_a_state_goes_on_where_it_was(cut: int) -> None:
     assert found == expected
     second.restore({})
     assert second.rows == {}
+
+
+def test_groups_whose_names_are_the_same_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = summaries(10)
+    names = tuple(f"n1/gpu{i}" for i in range(8))
+    view = View(0, {n: RosterRow(n, "gpu", keys={"sku": "a/b" if i < 4 else "a_b"}) for i, n in enumerate(names)})
+    values = np.full((1, 8), 700, np.float32)
+    one = Tick("gpu", 10 * SECOND, 10 * SECOND, view, names, ("gpu_power_limit_watts",), values, np.zeros(8, bool))
+    assert set(made.rows) == set()
+    made.step(one)
+    assert set(made.rows) == {"cell:a/gpu:sku=a_b"}
+    assert made.left_out == 1
+    monkeypatch.setattr("grayscope.summaries.GROUPS", 0)
+    made.step(one)
+    assert made.rows == {}
+
+
+def test_the_state_of_a_cell_holds_its_open_window() -> None:
+    def make(cell: str) -> Engine:
+        engine = assembly.engine(Settings(detectors=("slower",)))
+        engine.summaries = Summaries(cell, engine.catalogue, 30 * SECOND)
+        return engine
+
+    def message(t: int) -> Batch:
+        return Batch("gpu", np.array([10 * t * SECOND]), tuple(rows), ("gpu_power_limit_watts",), np.array([[[700 + t, 701, 690, 710]]], np.float32))
+
+    rows = {f"n1/gpu{i}": RosterRow(f"n1/gpu{i}", "gpu", keys={"sku": "H100"}) for i in range(4)}
+    first, second = Cells(make), Cells(make)
+    list(first.introduce(rows.values()))
+    for t in range(1, 9):
+        first.step("a", message(t))
+    second.restore(first.snapshot())
+    for t in range(9, 16):
+        told = [[encode(m) for m in cells.step("a", message(t)).summaries] for cells in (first, second)]
+        assert told[0] == told[1]
+    assert first.engines["a"].counts["groups_left_out"] == 0
 
 
 # -- cells against cells ---------------------------------------------------------------------------------------------------------
@@ -145,7 +184,6 @@ def test_a_slow_cell_is_one_incident_of_its_group() -> None:
     assert last.subject == "cell:pod3/rank:job=1,role=rank"
     assert last.ended is None
     assert "compute_seconds" in last.summary
-    print(last)
 
 
 def test_cells_that_are_alike_are_no_incident() -> None:
