@@ -212,7 +212,8 @@ def group_name(cell: str, table: str, keys: Keys, values: Keys) -> str:
     """
     if not all(values) or any(v.startswith("node:") for v in values):
         return ""
-    return f"cell:{cell}/{table}:{','.join(f'{k}={_clean(v)}' for k, v in zip(keys, values, strict=True))}"
+    told = (f"{k}={_clean(v.removeprefix('job:'))}" for k, v in zip(keys, values, strict=True))
+    return f"cell:{cell}/{table}:{','.join(told)}"
 
 
 def part_name(metric: str, part: str) -> str:
