@@ -30,6 +30,7 @@ QUIET = 3
 def worker_of(options: dict[str, Any], settings: Settings, live: LiveSettings, sinks: Sequence[Any], say: Callable[[str], None]) -> Worker:
     """Return a worker whose engines follow the settings."""
     from grayscope import assembly
+    from grayscope.brokers._kafkafleet import must_be_there
     from grayscope.brokers._kafkalane import Lane
     from grayscope.brokers._kafkaworker import Worker
     from grayscope.summaries import Summaries
@@ -44,6 +45,8 @@ def worker_of(options: dict[str, Any], settings: Settings, live: LiveSettings, s
         return engine
 
     def lane(kafka: KafkaSettings, number: int, group: str) -> Lane:
+        if live.summary:
+            must_be_there(kafka)
         return Lane(kafka, number, make, group=group, periods=told, checkpoint=live.checkpoint, tell=say,
                     seen=lambda cell, output, engine: tell(sinks, cell, output, engine))  # fmt: skip
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from grayscope.brokers._kafkareader import Reader
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.brokers.kafka import roster_key
+from grayscope.errors import UsageError
 from grayscope.frames import frames
 from grayscope.message import Message
 
@@ -24,6 +26,20 @@ def of_fleet(settings: KafkaSettings) -> KafkaSettings:
     'grayscope.fleet.telemetry'
     """
     return replace(settings, topic_prefix=f"{settings.topic_prefix}.{CELL}", cell=CELL)
+
+
+def must_be_there(settings: KafkaSettings) -> None:
+    """Look for the topics of the fleet: a transaction into a topic that nobody made waits, and with it all that a worker says.
+
+    Raises
+    ------
+    UsageError
+        They are missing.
+    """
+    with Reader(settings) as reader:
+        for topic in map(of_fleet(settings).topic, ("telemetry", "roster")):
+            if not reader.partitions(topic):
+                raise UsageError(f"kafka topic {topic}: missing, and `summary` is set: grayscope topics apply --fleet")
 
 
 def records(settings: KafkaSettings, message: Message) -> Iterator[tuple[str, bytes, bytes]]:

@@ -80,6 +80,11 @@ def test_a_slow_cell_is_found_and_nothing_is_told_twice_though_workers_die(topic
     patient = tmp_path / "patient.toml"  # cells are taken one after the other here, so they are up to 800 seconds behind each other
     patient.write_text(f'lateness = "15m"\n{path.read_text()}')
     below = {**topics, "topic.prefix": f"{topics['topic.prefix']}.fleet"}
+    alone = CliRunner(env=environment(topics)).invoke(
+        plugins.load("pipelines", "live"), ["--config", str(path), "--once", "--worker", "w1", "--listen", ""], standalone_mode=False
+    )
+    assert isinstance(alone.exception, UsageError)
+    assert "topics apply --fleet" in str(alone.exception)
     run("topics", "apply", "--fleet", "--partitions", 4, **environment(topics))
     assert "nothing differs" in run("topics", "apply", "--fleet", "--partitions", 4, **environment(topics)).stderr
     told = pods()
