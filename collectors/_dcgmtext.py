@@ -1,4 +1,4 @@
-"""Dcgmtext: what ``dcgmi dmon`` and ``dcgmi health --check`` print, as plain records, line by line."""
+"""Dcgmtext: what ``dcgmi dmon``, ``dcgmi health --check`` and ``dcgmi diag`` print, as plain records, line by line."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from grayscope.errors import InputError, shorten
 
 from ._dcgmdiag import TITLES, diagnosed
+from ._dcgmdiagtext import DiagTable
 from ._dcgmnames import HEADINGS
 
 ENTITY = re.compile(r"(GPU|GPU-I|GPU-CI|Switch|NvSwitch|Link|CPU|CPU Core|Core|ConnectX) ([0-9]{1,6})", re.IGNORECASE)
@@ -45,6 +46,7 @@ class Text:
         self.rejected, self.unknown = rejected, unknown
         self._headings: list[str] = []
         self._report: Report | None = None
+        self._diag: DiagTable | None = None
         self._kind, self._entity, self._state, self._said = "", -1, "", list[str]()
 
     def read(self, data: bytes) -> Iterator[Row | Report]:
@@ -61,7 +63,7 @@ class Text:
             yield from self._finish() if line and not line.startswith("+") else ()
             if line.startswith("#"):
                 self._head(line)
-            elif line and not line.startswith(("+", "ID", "Id")):
+            elif line and not line.startswith(("+", "ID", "Id", "Successfully ran diagnostic")):
                 row = self._row(line)
                 if row is not None:
                     yield row
@@ -96,7 +98,14 @@ class Text:
 
     def _table(self, line: str) -> None:
         """Take one line of a report: a tree in the left column, states and sentences in the right one."""
-        left, _, right = (part.strip() for part in line.strip("|").partition("|"))
+        first, _, cell = line.strip("|").partition("|")
+        left, right = first.strip(), cell.strip()
+        if (left, right) == ("Diagnostic", "Result"):
+            self._diag = DiagTable()
+            return
+        if self._diag is not None:
+            self._diag.row(left, cell)
+            return
         if "Health Monitor Report" in left:
             self._report = Report()
         if self._report is None:
@@ -123,7 +132,9 @@ class Text:
         self._close()
         if self._report is not None:
             yield self._report
-        self._report, self._kind = None, ""
+        if self._diag is not None:
+            yield Report("", self._diag.entities(), "diag")
+        self._report, self._diag, self._kind = None, None, ""
 
     def _reject(self, reason: str, n: int = 1) -> None:
         self.rejected[reason] = self.rejected.get(reason, 0) + n

@@ -15,14 +15,20 @@ class Gpm:
 
     Source: nvml.h, section GPM. An instance of a divided card has samples of its own, so a divided card is not read.
 
+    Parameters
+    ----------
+    nvml : module
+    instance : int, optional
+        Number of a GPU instance of a divided card; the whole card by default.
+
     Attributes
     ----------
     support : str
         ``"ok"``, ``"unsupported"`` or ``"denied"``; ``""`` before the first look.
     """
 
-    def __init__(self, nvml: Any) -> None:
-        self.nvml = nvml
+    def __init__(self, nvml: Any, instance: int | None = None) -> None:
+        self.nvml, self.instance = nvml, instance
         self.support = ""
         self.errors = 0
         self._samples: list[Any] = []
@@ -62,7 +68,10 @@ class Gpm:
             self._samples = [self.nvml.nvmlGpmSampleAlloc(), self.nvml.nvmlGpmSampleAlloc()]
             self._asked = self._question()
         before, now = self._samples
-        self.nvml.nvmlGpmSampleGet(handle, before)
+        if self.instance is None:
+            self.nvml.nvmlGpmSampleGet(handle, before)
+        else:
+            self.nvml.nvmlGpmMigSampleGet(handle, self.instance, before)
         self._samples = before, now = [now, before]
         self.support = "ok"
         if not self._fresh:

@@ -1,4 +1,4 @@
-"""Dcgmi: tables of ``dcgmi dmon``, reports of ``dcgmi health --check`` and of ``dcgmi diag --json`` as a trace."""
+"""Dcgmi: tables of ``dcgmi dmon``, reports of ``dcgmi health --check`` and of ``dcgmi diag`` (text or JSON) as a trace."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Dcgmi(Files):
 
     A diagnosis is a word of its own: a health report does not clear what a test found, nor the other way round; the worse of both is told.
 
-    Not read: ``dcgmi diag`` as text, ``nvlink``, ``topo`` and ``stats``.
+    Not read: ``nvlink``, ``topo`` and ``stats``.
 
-    Source of the format: NVIDIA/DCGM ``dcgmi/DeviceMonitor.cpp``, ``dcgmi/Health.cpp``.
+    Source of the format: NVIDIA/DCGM ``dcgmi/DeviceMonitor.cpp``, ``dcgmi/Health.cpp``, ``dcgmi/Diag.cpp``.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Dcgmi(Files):
                 self._tell(told, node, first + (count - 1) * self.every)
                 reports += isinstance(told, Report)
             if not count:
-                raise InputError.at(path, "content", "the output of dcgmi dmon, dcgmi health --check or dcgmi diag --json", "none of them")
+                raise InputError.at(path, "content", "the output of dcgmi dmon, dcgmi health --check or dcgmi diag", "none of them")
             begun[node] = first + count * self.every
             looks += count
         return {"files": len(self.paths), "looks": looks, "reports": reports, **self.filed.write(writer, self.every, progress)}

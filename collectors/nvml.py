@@ -9,7 +9,9 @@ Privileges: none for nearly all. Root adds the SRAM status. `support` says what 
 
 Cost: benchmarks/agent_cost.py. NVML stays open, which also keeps the driver loaded: volatile ECC counts survive the end of a job.
 
-Cannot see: what an instance of a divided card (MIG) does, for its errors, heat and power are the card's; ranks; the host's end of PCIe.
+Of a divided card (MIG) each GPU instance is a subject of table `mig` (``n017/gpu3/mig5``) with its memory and activity.
+
+Cannot see: errors, heat and power of an instance, which are the card's; ranks; the host's end of PCIe.
 Xids come from the kernel's log; where that cannot be read, ``xids=True`` takes them from NVML.
 
 Names: nvidia-ml-py 13.615 (module pynvml), nvml.h of DCGM 4.6; which field means what is said in `grayscope/catalogue.toml`.
@@ -30,6 +32,7 @@ from grayscope.message import Message
 from ._nvmlfields import known
 from ._nvmlgpu import Layout
 from ._nvmlgpus import Gpus
+from ._nvmlmig import Mig
 from ._nvmlrows import NvmlRows
 from ._nvmlxids import Xids
 
@@ -76,6 +79,7 @@ class Nvml:
         self.rejected: dict[str, int] = {}
         self.live = NvmlRows(catalogue or Catalogue.load())
         self.fleet = Gpus(self.nvml, Layout(known(self.live.rates.catalogue)), self.node, self.rejected, Xids(self.nvml) if xids else None)
+        self.mig = Mig(self.nvml, self.rejected)
         self._deep_at, self._probed_at = -math.inf, -math.inf
         missing = self.fleet.open()
         if missing:
@@ -104,10 +108,13 @@ class Nvml:
         if seconds - self._probed_at >= PROBE_S:
             self._probed_at = seconds
             self.fleet.forget()
-        return self.live.messages(now, *self.fleet.look(now, deep))
+        looked, events = self.fleet.look(now, deep)
+        cards = [gpu for gpu, _ in looked if gpu.handle is not None and not gpu.lost]
+        return self.live.messages(now, looked, events) + self.mig.messages(now, cards, deep)
 
     def close(self) -> None:
         """Let go of the library; safe to call twice."""
+        self.mig.close()
         self.fleet.close()
 
 

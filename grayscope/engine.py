@@ -28,6 +28,7 @@ from grayscope.planned import AFTER, Planned
 from grayscope.rivals import mixture
 from grayscope.stand import Stand
 from grayscope.standing import Standing
+from grayscope.summaries import Summaries
 from grayscope.tick import Tick
 from grayscope.verdict import Verdict
 
@@ -40,6 +41,7 @@ class Output(NamedTuple):
     incidents: tuple[Incident, ...] = ()
     alerts: tuple[Alert, ...] = ()
     ledger: tuple[Entry, ...] = ()
+    summaries: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class Engine:
         self.planned = Planned(level, self.settings.longest, self.settings.after)
         self.desk = Desk(cluster)
         self.announce = Announce(cluster, self.settings.horizon)
+        self.summaries: Summaries | None = None  # for the comparison of cells, where there is one
         self.coverage: dict[tuple[str, str], Coverage] = {}
         self._covered: dict[str, tuple[tuple[str, ...], list[Coverage]]] = {}  # the same by table, in the order of its ticks' metrics
         self.ticks = 0
@@ -116,7 +119,8 @@ class Engine:
     @property
     def counts(self) -> dict[str, int]:
         """Rows read, late, duplicate and refused, and ticks judged."""
-        return {**self.align.counts, "ticks": self.ticks}
+        left_out = {} if self.summaries is None else {"groups_left_out": self.summaries.left_out}
+        return {**self.align.counts, "ticks": self.ticks, **left_out}
 
     def step(self, message: Message) -> Output:
         """Take one message and return what it brought about."""
@@ -136,10 +140,12 @@ class Engine:
             tuple(i for o in outputs for i in o.incidents),
             tuple(a for o in outputs for a in o.alerts),
             tuple(e for o in outputs for e in o.ledger),
+            tuple(m for o in outputs for m in o.summaries),
         )
 
     def _tick(self, tick: Tick) -> Output:
-        return self.judged(tick, self.compared(tick))
+        output = self.judged(tick, self.compared(tick))
+        return output if self.summaries is None else output._replace(summaries=self.summaries.step(tick))
 
     def compared(self, tick: Tick) -> Standing:
         """Count a tick and compare it with peers and past: the first half of a step."""
@@ -173,6 +179,7 @@ class Engine:
         parts: dict[str, Mapping[str, np.ndarray[Any, Any]]] = {"stand": self.stand.snapshot(), "planned": self.planned.snapshot()}
         parts |= {"blame": self.blame.snapshot(), "impact": self.impact.snapshot()} if self.blame is not None else {}
         parts |= {"judge": self.judge.snapshot(), "desk": self.desk.snapshot(), "announce": self.announce.snapshot()}
+        parts |= {"summaries": self.summaries.snapshot()} if self.summaries is not None else {}
         parts |= {f"detector{i}": d.snapshot() for i, d in enumerate(self.detectors)}
         return {f"{part}:{key}": array for part, state in parts.items() for key, array in state.items()}
 
@@ -186,6 +193,8 @@ class Engine:
         self.planned.restore(_part(state, "planned"))
         self.desk.restore(_part(state, "desk"))
         self.announce.restore(self.desk.open.values(), _part(state, "announce"))
+        if self.summaries is not None:
+            self.summaries.restore(_part(state, "summaries"))
         for i, detector in enumerate(self.detectors):
             detector.restore(_part(state, f"detector{i}"))
 

@@ -32,12 +32,15 @@ class LiveSettings:
         Name of this worker in its group, the same after a restart; by default the host's.
     periods : mapping of str to float
         Seconds from row to row of tables that have a period of their own.
+    summary : float
+        Seconds of the windows that are told for the comparison of cells (`grayscope fleet`); 0 for none.
     """
 
     listen: str = f"127.0.0.1:{PORT}"
     checkpoint: float = 60.0
     worker: str = ""
     periods: Mapping[str, float] = field(default_factory=dict)
+    summary: float = 0.0
 
 
 def load_live(path: Path | None, flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> LiveSettings:
@@ -60,6 +63,10 @@ def load_live(path: Path | None, flags: Mapping[str, Any] | None = None, environ
             raise UsageError(f"live: {key}: expected text, found {shorten(given[key])!r}")
     if "checkpoint" in given:
         given["checkpoint"] = _seconds("live: checkpoint", given["checkpoint"])
+    if given.get("summary") not in (None, 0, ""):
+        given["summary"] = _seconds("live: summary", given["summary"])
+    else:
+        given.pop("summary", None)
     periods = given.get("periods", {})
     if not isinstance(periods, Mapping):
         raise UsageError(f"live: periods: expected a section, found {shorten(periods)!r}")

@@ -30,16 +30,23 @@ QUIET = 3
 def worker_of(options: dict[str, Any], settings: Settings, live: LiveSettings, sinks: Sequence[Any], say: Callable[[str], None]) -> Worker:
     """Return a worker whose engines follow the settings."""
     from grayscope import assembly
+    from grayscope.brokers._kafkafleet import must_be_there
     from grayscope.brokers._kafkalane import Lane
     from grayscope.brokers._kafkaworker import Worker
+    from grayscope.summaries import Summaries
 
     periods = {table: round(seconds * 1e6) for table, seconds in live.periods.items()}
     told = {"": settings.period, **live.periods}
 
-    def make(_: str) -> Engine:
-        return assembly.engine(settings, periods=periods)
+    def make(cell: str) -> Engine:
+        engine = assembly.engine(settings, periods=periods)
+        if live.summary:
+            engine.summaries = Summaries(cell, engine.catalogue, round(live.summary * 1e6), frozenset(settings.disabled_metrics))
+        return engine
 
     def lane(kafka: KafkaSettings, number: int, group: str) -> Lane:
+        if live.summary:
+            must_be_there(kafka)
         return Lane(kafka, number, make, group=group, periods=told, checkpoint=live.checkpoint, tell=say,
                     seen=lambda cell, output, engine: tell(sinks, cell, output, engine))  # fmt: skip
 

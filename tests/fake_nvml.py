@@ -32,6 +32,7 @@ class FakeGpu:
         self.xids: list[int] = []
         self.gpm: dict[int, float] = {}
         self.asked: list[int] = []
+        self.instances: dict[int, FakeGpu] = {}
         self.calls: dict[Any, Any] = {
             "Name": name,
             "UUID": f"GPU-{index:08x}-0000-0000-0000-000000000000",
@@ -75,7 +76,8 @@ class FakeNvml:
     def _gpu(self, handle: Any) -> FakeGpu:
         if not self.opened:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_UNINITIALIZED)
-        gpu = next((g for g in self.gpus if handle is not None and g.index + 1 == _number(handle)), None)
+        known = [g for gpu in self.gpus for g in (gpu, *gpu.instances.values())]
+        gpu = next((g for g in known if handle is not None and g.index + 1 == _number(handle)), None)
         if gpu is None:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_INVALID_ARGUMENT)
         if gpu.lost:
@@ -167,6 +169,16 @@ class FakeNvml:
         self._sampled = self._gpu(handle)
         return sample
 
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle: Any, index: int) -> Any:  # noqa: N802
+        found = self._gpu(handle).instances.get(index)
+        if found is None:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+        return cast(found.index + 1, pynvml.c_nvmlDevice_t)
+
+    def nvmlGpmMigSampleGet(self, handle: Any, number: int, sample: Any) -> Any:  # noqa: N802
+        self._sampled = next(i for i in self._gpu(handle).instances.values() if i.calls["GpuInstanceId"] == number)
+        return sample
+
     def nvmlGpmMetricsGet(self, asked: Any) -> Any:  # noqa: N802
         for metric in asked.metrics[: asked.numMetrics]:
             metric.nvmlReturn = 0 if metric.metricId in self._sampled.gpm else NOT_SUPPORTED
@@ -193,6 +205,18 @@ class FakeNvml:
         data = pynvml.c_nvmlEventData_t()
         data.device, data.eventType, data.eventData = cast(gpu.index + 1, pynvml.c_nvmlDevice_t), 8, gpu.xids.pop(0)
         return data
+
+
+def divided(gpu: FakeGpu, **sizes: int) -> None:
+    """Make of a GPU a divided card: ``at2_gi5=9`` is an instance of number 5 at place 2 that uses 9 bytes."""
+    gpu.calls |= {"MigMode": [1, 1], "MaxMigDeviceCount": 7, "UtilizationRates": Code(NOT_SUPPORTED)}
+    gpu.gpm = {2: 99.0}
+    gpu.instances = {}
+    for name, used in sizes.items():
+        place, number = (int(part.strip("atgi")) for part in name.split("_"))
+        one = gpu.instances[place] = FakeGpu(1000 * (gpu.index + 1) + place, f"{gpu.calls['Name']} MIG 1g.10gb")
+        one.gpm = {2: 10.0 + number, 10: 5.0}
+        one.calls |= {"GpuInstanceId": number, "UUID": f"MIG-{gpu.index}-{number}-{used}", "MemoryInfo": pynvml.c_nvmlMemory_v2_t(used=used)}
 
 
 def _number(handle: Any) -> int:

@@ -159,7 +159,7 @@ def _tools() -> list[Parser]:
     services = tuple(json.dumps(copy.deepcopy(made())).encode() for made in (bmc.modern, bmc.older))
     return [
         checked("nvidiasmi", "test_no_mutation_crashes_the_parser", smi.GOOD, as_bytes=True),
-        checked("dcgmi", "test_no_mutation_crashes_the_parser", (dcgmi.DMON, dcgmi.REPORT, json.dumps(dcgmi.JSON)), as_bytes=True),
+        checked("dcgmi", "test_no_mutation_crashes_the_parser", (dcgmi.DMON, dcgmi.REPORT, dcgmi.DIAG, json.dumps(dcgmi.JSON)), as_bytes=True),
         checked("rocm", "test_no_mutation_crashes_the_parser", (rocm.output(card0=rocm.card()),), as_bytes=True),
         Parser("ipmi", tuple(t.encode() for t in (ipmi.SENSOR, ipmi.ELIST, ipmi.FREE, ipmi.COMMA)), politely(sensors)),
         Parser("gpud", tuple(json.dumps(a).encode() for a in gpud.ANSWERS), politely(answers)),

@@ -14,6 +14,7 @@ from typing import Any
 
 from grayscope.alert import Alert
 from grayscope.brokers._kafkacheckpoint import Writing, chunk_key, slot_of
+from grayscope.brokers._kafkafleet import of_fleet, records
 from grayscope.brokers._kafkaorder import TOPICS, Order
 from grayscope.brokers._kafkareader import Reader
 from grayscope.brokers._kafkarestore import apply_order, manifest_bytes, manifests, orders_from, state_of
@@ -171,7 +172,7 @@ class Lane:
     def _keep(self, said: Iterable[Said]) -> None:
         for cell, output in said:
             self.seen(cell, output, self.cells.engines[cell])
-            if output.verdicts or output.incidents or output.alerts:
+            if output.verdicts or output.incidents or output.alerts or output.summaries:
                 self._said.append((cell, output))
 
     def beat(self, after: float) -> None:
@@ -210,6 +211,7 @@ class Lane:
                 out.send(self.settings.topic("verdicts"), verdict.subject.encode("utf-8", "surrogatepass"), verdict_frame(verdict, cell))
             for incident in output.incidents:
                 out.send(self.settings.topic("incidents"), incident.id.encode(), incident_frame(incident, cell))
+        self._send_summaries(out)
         self._send_rejected(out)
         for cell, event in self._beats:
             out.send(self.settings.topic("events"), cell.encode(), encode(event), partition=self.number)
@@ -221,6 +223,12 @@ class Lane:
         self.rejected += len(self._refused)
         self._order, self._said, self._refused, self._beats, self._committed = Order(), [], [], [], self.monotonic()
         return [alert for _, output in said for alert in output.alerts]
+
+    def _send_summaries(self, out: Transactions) -> None:
+        """Tell the fleet's workers what this lane's cells showed; in the same transaction, so each is told once."""
+        for message in (m for _, output in self._said for m in output.summaries):
+            for topic, key, frame in records(of_fleet(self.settings), message):
+                out.send(topic, key, frame, partition=0)
 
     def _order_frames(self) -> Iterator[bytes]:
         return self._order.frames(self.sequence + 1, self.periods)

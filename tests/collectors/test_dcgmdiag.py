@@ -89,3 +89,56 @@ ANYTHING = st.recursive(
 def test_whatever_stands_there_is_read_or_passed_over(inside: Any) -> None:
     found = diag.diagnosed({"DCGM Diagnostic": inside})
     assert all(kind == "GPU" and state in diag.WORST for (kind, _), (state, _) in found.items())
+
+
+def table(*rows: tuple[str, str]) -> str:
+    """Return what dcgmi prints for people: sentences broken after 45 characters."""
+    frame = f"+{'-' * 27}+{'-' * 48}+"
+    lines = ["Successfully ran diagnostic for group.", frame, f"| {'Diagnostic':<25} | {'Result':<46} |", f"+{'=' * 27}+{'=' * 48}+"]
+    for name, text in rows:
+        if name.startswith("--"):
+            lines.append(f"|{name:-<27}+{'-' * 48}|")
+        lines += [f"| {name if not i else '':<25} | {text[i : i + 45]:<46} |" for i in range(0, len(text), 45)]
+    return "\n".join([*lines, frame, ""])
+
+
+def read(text: str) -> dict[tuple[str, int], tuple[str, str]]:
+    rejected: dict[str, int] = {}
+    told = list(__import__("grayscope.collectors._dcgmtext", fromlist=["Text"]).Text(rejected, {}).read(text.encode()))
+    assert [r.check for r in told] == ["diag"]
+    assert rejected == {}
+    return dict(told[0].entities)
+
+
+def test_the_table_of_dcgm_3_names_gpus_or_says_all() -> None:
+    found = read(table(
+        ("-----  Metadata  ", ""), ("GPU Device IDs Detected", "1eb8,1eb8"), ("-----  Deployment  ", ""), ("Denylist", "Pass"),
+        ("Page Retirement/Row Remap", "Fail"), ("Error", "GPU 2 has a row remapping failure. Drain the GPU first."),
+        ("GPU Memory", "Pass - GPU: 1"), ("", "Fail - GPUs: 0, 2"), ("Warning", "GPU 0 Error using CUDA API cuCtxCreate Check DCGM and system logs."),
+        ("Info", "GPU 1 Allocated 15 GB"), ("PCIe", "Fail - All"), ("Warning", "GPU 0 replays"), ("SM Stress", "Skip - All"),
+    ))  # fmt: skip
+    assert found == {
+        ("GPU", 0): ("failure", "GPU Memory: GPU 0 Error using CUDA API cuCtxCreate Check DCGM and system logs. PCIe: GPU 0 replays"),
+        ("GPU", 1): ("healthy", ""),
+        ("GPU", 2): ("failure", "Page Retirement/Row Remap: GPU 2 has a row remapping failure. Drain the GPU first. GPU Memory: failure"),
+    }  # fmt: skip
+
+
+def test_the_table_of_dcgm_4_tells_of_every_gpu() -> None:
+    found = read(table(("software", "Warn"), ("", "GPU0: Pass"), ("", "GPU1: Warn"), ("Warning: GPU1", "Persistence mode is off."),
+                       ("memory", "Skip"), ("", "GPU0: Skip"), ("", "GPU1: Skip")))  # fmt: skip
+    assert found == {("GPU", 0): ("healthy", ""), ("GPU", 1): ("warning", "software: Persistence mode is off.")}
+
+
+def test_whom_no_word_names_is_not_accused() -> None:
+    assert read(table(("Denylist", "Fail"), ("Error", "The driver is too old."), ("PCIe", "Fail - All"))) == {}
+
+
+def test_a_table_in_a_file_is_told_as_json_is(tmp_path: Path) -> None:
+    (tmp_path / "n5.row").write_text("#Entity   POWER\nGPU 0     70.000\n")
+    (tmp_path / "n5.txt").write_text(table(("memory", "Fail"), ("", "GPU0: Fail"), ("Warning: GPU0", "DBE found")))
+    collector = plugins.collector("dcgmi", [tmp_path / "n5.row", tmp_path / "n5.txt"], start=0, step=1_000_000)
+    with TraceWriter(tmp_path / "t") as writer:
+        collector.write(writer)
+    events = list(Trace.open(tmp_path / "t").events())
+    assert [(e.subject, e.code, e.text) for e in events] == [("n5/gpu0", "unhealthy", "DCGM: memory: DBE found")]

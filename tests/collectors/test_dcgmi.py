@@ -52,6 +52,23 @@ HEALTHY = """+---------------------------+--------------------------------------
 | Overall Health            | Healthy                                                    |
 +---------------------------+------------------------------------------------------------+
 """
+DIAG = """Successfully ran diagnostic for group.
++---------------------------+------------------------------------------------+
+| Diagnostic                | Result                                         |
++===========================+================================================+
+|-----  Deployment  --------+------------------------------------------------|
+| software                  | Warn                                           |
+|                           | GPU0: Pass                                     |
+|                           | GPU1: Warn                                     |
+| Warning: GPU1             | Persistence mode for GPU 1 is disabled. Enabl  |
+|                           | e persistence mode as root.                    |
++-----  Hardware  ----------+------------------------------------------------+
+| GPU Memory                | Pass - GPU: 1                                  |
+|                           | Fail - GPUs: 0, 2                              |
+| Warning                   | GPU 0 Error using CUDA API cuCtxCreate.        |
+| PCIe                      | Skip - All                                     |
++---------------------------+------------------------------------------------+
+"""
 JSON = {
     "header": ["Health Monitor Report"],
     "body": {
@@ -158,7 +175,7 @@ def test_signs_that_no_terminal_shows_do_not_lengthen_what_is_said() -> None:
 
 
 @MANY
-@given(mutated(DMON.encode(), REPORT.encode(), json.dumps(JSON).encode()))
+@given(mutated(DMON.encode(), REPORT.encode(), DIAG.encode(), json.dumps(JSON).encode()))
 def test_no_mutation_crashes_the_parser(data: bytes) -> None:
     try:
         for told in text_reader({}, {}).read(data):

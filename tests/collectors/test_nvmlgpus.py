@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from grayscope import plugins
 from grayscope.batch import Batch
+from grayscope.catalogue import Catalogue
+from grayscope.collectors._nvmlmig import ACTIVITY, MEMORY  # type: ignore[import-not-found]
 from grayscope.event import Event
-from tests.fake_nvml import LOST, NOT_SUPPORTED, Code, FakeGpu, FakeNvml, h100
+from tests.fake_nvml import LOST, NOT_SUPPORTED, RESET, Code, FakeGpu, FakeNvml, divided, h100
 
 
 class Looks:
@@ -113,6 +116,46 @@ def test_a_divided_card_is_one_subject_whose_links_are_not_judged() -> None:
     messages = looks.look()
     assert set(told(messages, "nvlink_links_active")) == {"n1/gpu0"}
     assert set(told(messages, "gpu_tensor_active_ratio")) == {"n1/gpu0"}
+
+
+def test_instances_of_divided_cards_are_subjects_of_their_own() -> None:
+    a, b = h100(0), h100(1)
+    divided(a, at0_gi7=70, at2_gi3=30)
+    divided(b, at0_gi7=71)
+    looks = Looks(a, b)
+    messages = looks.look()
+    rows = {r.subject: r for m in messages if isinstance(m, tuple) for r in m if r.table == "mig"}
+    assert sorted(rows) == ["n1/gpu0/mig3", "n1/gpu0/mig7", "n1/gpu1/mig7"]
+    assert rows["n1/gpu0/mig3"].keys == {
+        "node": "n1", "module": "1", "sku": "NVIDIA H100 80GB HBM3 MIG 1g.10gb", "uuid": "MIG-0-3-30", "slot": "0/3", "driver": "580.65.06",
+    }  # fmt: skip
+    assert told(messages, "mig_memory_used_bytes") == {"n1/gpu0/mig7": 70, "n1/gpu0/mig3": 30, "n1/gpu1/mig7": 71}
+    assert told(messages, "mig_sm_active_ratio") == {}  # needs two looks
+    active = told(looks.look(), "mig_sm_active_ratio")
+    assert active == {"n1/gpu0/mig7": pytest.approx(0.17), "n1/gpu0/mig3": pytest.approx(0.13), "n1/gpu1/mig7": pytest.approx(0.17)}
+    assert all(Catalogue.load().get(m) for m in (MEMORY, *ACTIVITY.values()))
+    assert looks.source.rejected == {}
+
+
+def test_instances_come_and_go() -> None:
+    a = h100(0)
+    divided(a, at0_gi7=70, at1_gi8=80)
+    looks = Looks(a)
+    looks.look()
+    divided(a, at0_gi7=70)
+    assert told(looks.look(), "mig_memory_used_bytes") == {"n1/gpu0/mig7": 70}
+    assert looks.source.rejected == {"mig": 1}
+    ended = [r for m in looks.look() if isinstance(m, tuple) for r in m]
+    assert [(r.subject, r.until) for r in ended] == [("n1/gpu0/mig8", 1_030_000_000)]
+    divided(a, at0_gi7=77, at3_gi8=88)  # the same numbers, other instances; found with the next deep look
+    rows = {r.subject: (r.since, r.keys["uuid"]) for m in looks.look(60) if isinstance(m, tuple) for r in m}
+    assert rows == {"n1/gpu0/mig7": (1_090_000_000, "MIG-0-7-77"), "n1/gpu0/mig8": (1_090_000_000, "MIG-0-8-88")}
+    a.calls["MigMode"], a.instances, a.lost = [0, 0], {}, RESET  # undivided, which takes a reset
+    assert told(looks.look(), "mig_memory_used_bytes") == {}
+    a.lost = 0
+    ended = [r for m in looks.look(60) if isinstance(m, tuple) for r in m if r.table == "mig"]
+    assert [(r.subject, r.until is not None) for r in ended] == [("n1/gpu0/mig7", True), ("n1/gpu0/mig8", True)]
+    looks.source.close()
 
 
 def test_links_that_were_never_up_on_any_like_part_lead_nowhere() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 
@@ -87,7 +89,10 @@ def test_the_hook_neither_fails_nor_waits_without_a_receiver_and_says_what_it_lo
     third.close()
 
 
-def test_a_full_receiver_drops_at_once(tmp_path: Path, hook: ModuleType) -> None:
+@pytest.mark.parametrize("patience", [None, 3600.0])  # of all sockets of the job, which may set one: it would wait that long
+def test_a_full_receiver_drops_at_once(tmp_path: Path, hook: ModuleType, patience: float | None, request: pytest.FixtureRequest) -> None:
+    request.addfinalizer(lambda: socket.setdefaulttimeout(None))
+    socket.setdefaulttimeout(patience)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
         deaf.bind(hook.AT)
         for _ in range(100_000):
@@ -95,6 +100,16 @@ def test_a_full_receiver_drops_at_once(tmp_path: Path, hook: ModuleType) -> None
             if hook._dropped:
                 break
     assert hook._dropped == 1
+
+
+def test_numbers_of_other_kinds_are_told_as_numbers(made: Any, hook: ModuleType) -> None:
+    hook.step(np.int64(7), np.float32(0.5), np.int32(9))
+    assert cells(made.collect()) == {("job:unknown/r7", "step_seconds"): 0.5, ("job:unknown/r7", "step_tokens"): 9}
+
+
+def test_ten_lines_do_it(hook: ModuleType) -> None:
+    code = [line for function in (hook.step, hook._send) for line in inspect.getsource(function).splitlines()]
+    assert len([line for line in code if line.strip() and not line.strip().startswith('"""')]) == 10
 
 
 def test_steps_leave_no_open_files_behind(made: Any, hook: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
