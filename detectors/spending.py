@@ -115,9 +115,9 @@ def _unlikely(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: 
     members = np.bincount(label, weights=ticks > 0)
     g, own = label[suspects], trusted[suspects]
     among, exposed = seen[g] - own * events[suspects], np.maximum(watched[g] - own * ticks[suspects], 1.0)
-    # Half an event more than was seen: none so far is not impossible. Cheap first, with the largest mean that what follows can give.
-    rate = (seen.sum() + ALONE) / max(float(watched.sum()), 1.0)
-    n, mean = np.floor(events[suspects]), np.minimum((among + ALONE) / exposed, rate) * ticks[suspects]
+    # Half an event more than was seen: none so far is not impossible. Cheap first, with a mean that what follows does not fall below.
+    rest = (seen.sum() - own * events[suspects] + ALONE) / np.maximum(watched.sum() - own * ticks[suspects], 1.0)
+    n, mean = np.floor(events[suspects]), ticks[suspects] / (exposed / (among + ALONE) + 1.0 / rest)
     # No law with this mean has a thinner tail than Poisson's, and that one is not thin enough.
     far = (members[g] >= 4) & (n > mean) & (n * np.log(n / mean) - (n - mean) + 3.0 >= needed)
     for s, count, others, there in zip(suspects[far].tolist(), n[far].tolist(), among[far].tolist(), exposed[far].tolist(), strict=True):
@@ -150,7 +150,8 @@ def _difference(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted
     """Return the squared coefficient of variation of healthy rates within their groups, beyond chance.
 
     A group's mean leans towards each of its members, the more the fewer they are: what they differ by is taken as if they did not
-    belong, and the square of a group's rate from products of two members. Else groups of four would seem to be all alike.
+    belong, and the square of a group's rate from products of two members. Else groups of four would seem to be all alike. Where hardly
+    any two members have events the rate of all says what is usual: a law without bound would find everything unlikely.
     """
     there = (ticks > 0) & trusted
     there[without] = False
@@ -161,4 +162,5 @@ def _difference(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted
     mates = own < 1 - 1e-9
     beyond = float((np.square(e - n * usual[of]) / np.where(mates, 1 - own, 1.0) - n * usual[of])[mates].sum())
     square = (seen * seen - pairs) / np.maximum(watched * watched - among, 1e-9)
-    return max(beyond, 0.0) / max(float((n * n * square[of])[mates].sum()), 1e-30)
+    least = np.square((e[mates].sum() + ALONE) / max(float(n[mates].sum()), 1.0))
+    return max(beyond, 0.0) / max(float((n * n * square[of])[mates].sum()), float(least * np.square(n[mates]).sum()), 1e-30)

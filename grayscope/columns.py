@@ -92,14 +92,15 @@ class Memory:
         return out
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Become what `snapshot` returned."""
+        """Become what `snapshot` returned; what an older version did not keep yet starts afresh."""
         self.tables = {}
         for table in {key.split("|", 1)[0] for key in state}:
             c = self.tables[table] = Columns(self.fields)
             c.subjects = tuple(state[f"{table}|subjects"].tolist())
             c.metrics = tuple(state[f"{table}|metrics"].tolist())
             c.ticks = int(state[f"{table}|#ticks"])
-            c.arrays = {name: np.array(state[f"{table}|{name}"], f.dtype) for name, f in self.fields.items()}
+            fresh = {name: f.blank(len(c.metrics), len(c.subjects)) for name, f in self.fields.items() if f"{table}|{name}" not in state}
+            c.arrays = {name: fresh[name] if name in fresh else np.array(state[f"{table}|{name}"], f.dtype) for name, f in self.fields.items()}
 
 
 def _common(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[Array, Array]:

@@ -136,9 +136,11 @@ class Horizons:
             for array in columns.arrays.values():
                 array[..., moved] = 0
         close = columns.ticks % BLOCK == 0
-        a, (jumps, clip) = columns.arrays, self._jumps(tick)
+        a = columns.arrays
+        self.tails.of(tick.table, tick.metrics)
+        clip = self._clip(tick.table)
         if self.grouped:
-            running.follow(standing.residual, scale, standing.doubted, a["last"], a["move"], a["moves"], STEP, NEAR, a["jumped"], jumps)
+            running.follow(standing.residual, scale, standing.doubted, a["last"], a["move"], a["moves"], STEP, NEAR, a["jumped"], self.tails.jumps[tick.table])
             if close:
                 a["restless"] = restless(a["move"], a["moves"])
         running.accumulate(residual, scale, a["restless"], standing.sign, a["mean"], a["seen"], a["block"], a["filled"], len(FAST), close, self.steps, clip)
@@ -153,11 +155,10 @@ class Horizons:
         found = (explain(tick, standing, m, s, level, h) for (m, s), (level, h) in sorted(best.items()) if (m, s) not in lost)
         return Evidence([*groups, *(f for f in found if f is not None)])
 
-    def _jumps(self, tick: Tick) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Return what is counted of single values that jump, and where each metric's values are clipped."""
-        self.tails.of(tick.table, tick.metrics)
-        clip = self.tails.clips(tick.table)
-        return self.tails.jumps[tick.table], clip if self.grouped else np.full_like(clip, FAR)
+    def _clip(self, table: str) -> NDArray[np.float32]:
+        """Return at how many spreads values of each metric are clipped; only those beside peers are followed from tick to tick."""
+        clip = self.tails.clips(table)
+        return clip if self.grouped else np.full_like(clip, FAR)
 
     def _best(self, tick: Tick, standing: Standing, columns: Columns, close: bool) -> dict[tuple[int, int], tuple[float, int]]:
         """Return the strongest (strength, horizon) of every cell that stands out."""
@@ -197,7 +198,7 @@ class Horizons:
     def shown(self, tick: Tick, m: int, s: int, horizon: int, now: float) -> float:
         """Return the size of a finding in usual spreads: the running mean, or what is seen `now` where the mean was clipped."""
         mean = float(self.memory.tables[tick.table].arrays["mean"][self.horizons.index(horizon), m, s])
-        clip = float(self.tails.clips(tick.table)[m])
+        clip = float(self._clip(tick.table)[m])
         return now if mean > CLIPPED * clip and now > mean else mean
 
     def snapshot(self) -> State:

@@ -14,6 +14,8 @@ from grayscope.tick import Tick
 CONTENTION = "cpu_contention"
 #: Share of all processors above the median of machines at work that is more than chance, and machines that make a median.
 MORE, MACHINES = 0.15, 4
+#: Microseconds after which nobody asks, however slow the rows of any table are.
+FORGOTTEN = 86_400_000_000
 
 
 class HostBusy:
@@ -29,7 +31,7 @@ class HostBusy:
             if int(at_work.sum()) >= MACHINES:
                 usual = float(np.median(tick.values[m][at_work]))
                 self.last |= {tick.subjects[s]: tick.time for s in np.flatnonzero(at_work & (tick.values[m] > usual + MORE)).tolist()}
-        for name in [n for n, at in self.last.items() if tick.time - at > recent(tick)]:
+        for name in [n for n, at in self.last.items() if tick.time - at > FORGOTTEN]:
             del self.last[name]
 
     def explained(self, findings: Iterable[Finding], tick: Tick) -> list[Finding]:

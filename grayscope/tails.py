@@ -96,8 +96,8 @@ class Tails:
 
     def learned(self, table: str, horizon: int) -> None:
         """Take note that a horizon has been counted again: its laws are worked out anew when next asked for."""
-        seen = self.seen[table][horizon]
-        seen[seen[:, 0] > HALF] *= 0.5
+        for counted in (self.seen[table][horizon], self.jumps[table]):
+            counted[counted[:, 0] > HALF] *= 0.5
         self._laws.pop((table, horizon), None)
 
     def clips(self, table: str) -> NDArray[np.float32]:
@@ -133,7 +133,8 @@ class Tails:
             if what == "names":
                 self.names[table] = tuple(state[key].tolist())
                 self.seen[table] = np.array(state[f"{table}|tail|seen"], np.float64)
-                self.jumps[table] = np.array(state[f"{table}|tail|jumps"], np.float64)
+                jumps = state.get(f"{table}|tail|jumps")  # an older version did not count them
+                self.jumps[table] = np.zeros((len(self.names[table]), 2)) if jumps is None else np.array(jumps, np.float64)
 
 
 def law(row: Floats, knee: float) -> Law:

@@ -52,3 +52,10 @@ def test_it_explains_for_a_while() -> None:
 def test_work_beside_idle_machines_is_no_contention() -> None:
     assert heard([0.22, 0.22, 0.2, 0.02, 0.02, 0.02, 0.02, 0.02], "11100000").last == {}
     assert heard([0.22, 0.24, 0.2, 0.25, 0.22, 0.21, 0.23, 0.9]).last == {}  # nobody works there
+
+
+def test_a_faster_table_s_tick_forgets_nothing_that_a_slower_one_needs() -> None:
+    hosts = heard([0.22, 0.85, 0.2, 0.25, 0.22, 0.21, 0.23, 0.02])
+    fast = at(1000 * S)
+    hosts.look(fast, Stand(Catalogue.load()).step(fast))
+    assert hosts.explained([late("n1")], at(1020 * S, 120 * S))[0].mode == "cpu_contention"

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from grayscope import plugins
 from grayscope.catalogue import Catalogue
-from grayscope.detectors.spending import _difference, _groups
+from grayscope.detectors.spending import _difference, _groups, _unlikely
 from grayscope.horizons import threshold
 from grayscope.roster import Roster, RosterRow
 from grayscope.stand import Stand
@@ -65,3 +65,26 @@ def test_groups_alike_lend_each_other_more_than_groups_that_differ() -> None:
     assert known / over == pytest.approx(2.0 / 256, rel=0.2)
     assert known > 10 * less
     assert _groups(alike[:16], ticks[:16], label[:16], trusted[:16], 0, 0.0) == (0.5, 0.0)  # four groups tell nothing about groups
+
+
+def test_events_so_sparse_that_no_two_members_share_them_make_no_one_suspicious() -> None:
+    events, ticks, trusted = np.zeros(256), np.full(256, 256.0), np.ones(256, bool)
+    label = (np.arange(256) // 8).astype(np.int32)
+    events[np.arange(0, 104, 8)] = 5.0  # in thirteen of thirty-two groups one member
+    assert _difference(events, ticks, label, trusted, 0) < 30
+    assert min(tail for _, tail, _ in _unlikely(events, ticks, label, trusted, 14.0)) > -7
+    events[0] = 60.0
+    assert [s for s, tail, _ in _unlikely(events, ticks, label, trusted, 5.0) if tail < -5.0] == [0]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_cheap_look_leaves_out_nobody_that_the_law_finds_unlikely(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    groups = int(draw.integers(1, 40))
+    ticks, label = draw.integers(1, 4096, 4 * groups).astype(np.float64), (np.arange(4 * groups) // 4).astype(np.int32)
+    events = np.minimum(draw.poisson(draw.gamma(0.3, 0.02, 4 * groups) * ticks).astype(np.float64), ticks)
+    trusted = draw.random(4 * groups) < 0.9
+    needed = 8.0
+    found = {s for s, tail, _ in _unlikely(events, ticks, label, trusted, needed) if -tail >= needed}
+    every = {s for s, tail, _ in _unlikely(events, ticks, label, trusted, -1e300) if -tail >= needed}
+    assert found == every
