@@ -24,6 +24,8 @@ LABELS = {
 }  # fmt: skip
 #: A metric that can be shown: a name, and labels whose values cannot end their quotes. Ours are told apart from what is watched.
 SHOWN = re.compile(r'(?!grayscope_)[a-zA-Z_:][a-zA-Z0-9_:]*(\{([a-zA-Z_][a-zA-Z0-9_]*="[^"\\\n]*"(,(?!\})|(?=\})))*\})?')
+#: A label's name, after the quotes of the one before it.
+LABEL = re.compile(r'[{,]([a-zA-Z_][a-zA-Z0-9_]*)="[^"]*"')
 #: Series that are shown; names come from outside. A series is gone when it was not seen for so many microseconds.
 MOST, STALE = 200_000, 300_000_000
 
@@ -101,7 +103,12 @@ class Exposed:
 
 @functools.lru_cache(maxsize=4096)
 def _can_be_shown(name: str) -> bool:
-    return SHOWN.fullmatch(name) is not None
+    """Say whether a series of this name keeps a page readable: a label that is there twice, or is ours or theirs, would lose the whole page."""
+    if SHOWN.fullmatch(name) is None:
+        return False
+    labels = LABEL.findall(name)
+    taken = {"subject", *LABELS.values()}
+    return len(labels) == len({*labels}) and not any(label in taken or label.startswith("__") for label in labels)
 
 
 def _labels(inner: str, subject: str, row: RosterRow | None) -> str:

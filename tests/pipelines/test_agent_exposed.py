@@ -110,6 +110,20 @@ def test_a_metric_whose_name_would_break_the_page_is_counted_and_not_shown(name:
     assert page.lost == 1
 
 
+@pytest.mark.parametrize("inner", ['subject="a"', 'sku="b"', 'job_id="7"', 'a="1",a="2"', 'a="1,b=2",b="3",b="4"', '__name__="x"', 'a="",__meta="x"'])
+def test_a_label_that_would_be_there_twice_does_not_lose_the_page(inner: str) -> None:
+    page = exposed.Exposed()
+    page.take([Batch("gpu", np.array([0]), ("n1",), (f"foo{{{inner}}}", 'foo{a="subject=,a=",b="1"}'), np.ones((1, 2, 1), np.float32))])
+    assert [line for line in page.text({}, ()).splitlines() if not line.startswith("#")] == ['foo{a="subject=,a=",b="1",subject="n1"} 1.0']
+    assert page.lost == 1
+
+
+def test_a_gauge_keeps_its_name_whole_in_openmetrics() -> None:
+    page = exposed.Exposed()
+    page.take([Batch("gpu", np.array([0]), ("n1",), ("theirs_total",), np.ones((1, 1, 1), np.float32))])
+    assert page.text({}, (), openmetrics=True).splitlines()[1:3] == ["# TYPE theirs_total gauge", 'theirs_total{subject="n1"} 1.0']
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_no_name_breaks_out_of_its_line(subject: str, sku: str) -> None:
