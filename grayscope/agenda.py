@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ PLACES = ("gpu", "node", "cell", "region", "zone", "block", "core", "spine", "le
 
 
 class Agenda:
-    """All planned work that was told; the order in which it was told does not matter.
+    """All planned work that was told; the order in which it was told does not matter, but that an end without an interval ends what is known by then.
 
     Parameters
     ----------
@@ -39,6 +39,7 @@ class Agenda:
     def __init__(self, longest: int = LONGEST, after: int = 0) -> None:
         self.longest, self.after = longest, after
         self.works: dict[tuple[str, int], Work] = {}
+        self.ends: dict[str, int] = {}  # subject -> when its last end without an interval was told: each table's ticks bring it again
         self._on: dict[str, list[Work]] = {}
 
     def take(self, event: Event) -> bool:
@@ -46,11 +47,16 @@ class Agenda:
         new = read(event)
         if new is None:
             return False
+        plain = new.closed and new.start < 0
+        if plain and new.told <= self.ends.get(new.subject, -1):
+            return False
         changed = [w for w in self._meant(new) if self.works.get((w.subject, w.start)) != w]
         for work in changed:
             self.works[work.subject, work.start] = work
             self._on[work.subject] = [*(w for w in self._on.get(work.subject, ()) if w.start != work.start), work]
-        if len(self.works) > MOST:
+        if plain:
+            self.ends[new.subject] = new.told
+        if max(len(self.works), len(self.ends)) > MOST:
             self._bound()
         return bool(changed)
 
@@ -71,6 +77,7 @@ class Agenda:
     def _bound(self) -> None:
         kept = sorted(self.works.values(), key=lambda w: (w.until(self.longest), w.subject, w.start))[-(MOST - MOST // 8) :]
         self.works = {(w.subject, w.start): w for w in kept}
+        self.ends = dict(sorted(self.ends.items(), key=lambda e: (e[1], e[0]))[-MOST:])
         self._index()
 
     def _index(self) -> None:
@@ -80,6 +87,7 @@ class Agenda:
 
     def forget(self, time: int) -> None:
         """Drop what has been over for so long that no late word about it can matter."""
+        self.ends = {subject: told for subject, told in self.ends.items() if told + self.after + self.longest >= time}
         old = [key for key, w in self.works.items() if w.until(self.longest) + self.after + self.longest < time]
         if old:
             for key in old:
@@ -96,13 +104,15 @@ class Agenda:
         moments = (m for w in self.works.values() for m in (w.start, w.until(self.longest) + self.after) if m > time)
         return min(moments, default=None)
 
-    def snapshot(self) -> list[Any]:
-        """Return all works, plain enough for JSON."""
-        return [list(astuple(w)) for w in self.works.values()]
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that is known, plain enough for JSON."""
+        return {"works": [list(astuple(w)) for w in self.works.values()], "ends": self.ends}
 
-    def restore(self, works: Iterable[Iterable[Any]]) -> None:
-        """Become what `snapshot` returned."""
-        self.works = {(w.subject, w.start): w for w in (Work(*fields) for fields in works)}
+    def restore(self, state: Mapping[str, Any] | Iterable[Iterable[Any]]) -> None:
+        """Become what `snapshot` returned; an older state is a list of works."""
+        told = state if isinstance(state, Mapping) else {"works": state, "ends": {}}
+        self.works = {(w.subject, w.start): w for w in (Work(*fields) for fields in told["works"])}
+        self.ends = dict(told["ends"])
         self._index()
 
 
