@@ -116,7 +116,7 @@ def report(as_json: bool, results: Path | None, **where: Any) -> None:
 def _answered(results: Path | None, where: dict[str, Any], now: float) -> Answered:
     from ._answering import Answered
 
-    return Answered(results, place_of(**where, now=now))
+    return Answered(results, place_of(**where, now=now, followed=results is not None))  # Kafka's incidents are answered in Kafka
 
 
 def _show(found: Asked, said: Answer | None, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from grayscope import plugins
 from grayscope.cli import main
+from grayscope.event import Event
 from grayscope.incident import Incident
 from grayscope.replaying import replay
 from grayscope.results import ResultsWriter
@@ -115,6 +116,21 @@ def test_in_a_trace_it_is_an_event_that_changes_no_verdict(results: Path, tmp_pa
     assert validate(trace) == []
     assert [x["true"] for x in call("list", "--results", results, "--trace", trace)] == [None, None, False]
     assert [x["true"] for x in call("list", "--results", results)] == [None, None, None]
+
+
+def test_kafkas_incidents_are_answered_there_though_a_file_is_followed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from grayscope.brokers import _kafkatold
+    from grayscope.results import incident_dict
+
+    config, file, sent = tmp_path / "grayscope.toml", tmp_path / "planned.jsonl", list[tuple[str, Event]]()
+    config.write_text(f'[collectors.maintenance]\npath = "{file}"\n[kafka]\n"bootstrap.servers" = "127.0.0.1:1"\n')
+    monkeypatch.setattr(_kafkatold, "incidents", lambda _: [incident_dict(i) | {"cell": "pod1"} for i in INCIDENTS])
+    monkeypatch.setattr(_kafkatold, "tell", lambda _, told: sent.extend(told))
+    monkeypatch.setattr(_kafkatold, "events", lambda *_: [event for _, event in sent])
+    call("ab12", "true", "--config", config)
+    assert [(cell, event.code) for cell, event in sent] == [("pod1", "true")]
+    assert [x["incident"] for x in call("list", "--unanswered", "--config", config)] == ["0123456789ab", "ab99cd34ef56"]
+    assert not file.exists()
 
 
 @pytest.mark.slow
