@@ -106,6 +106,8 @@ class Maintenance:
         for event in sorted(events):
             agenda.take(event)
         self._works = agenda.works
+        if agenda.lost:
+            self.rejected["too_much_work"] = agenda.lost
         self._answers = [e for e in events if e.source in PEOPLE and e.source != SOURCE]
 
 

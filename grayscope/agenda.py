@@ -10,7 +10,7 @@ from grayscope.event import Event
 from grayscope.maintenance import LONGEST, Work, read
 from grayscope.roster import View
 
-#: Pieces of work that are known at a time; beyond, those that end first are forgotten.
+#: Pieces of work that are known at a time; beyond, what is over is forgotten, and then, counted, what ends first.
 MOST = 10_000
 #: Roster keys that say where something stands or what it belongs to.
 PLACES = ("gpu", "node", "cell", "region", "zone", "block", "core", "spine", "leaf", "rack", "rail", "partition", "job")
@@ -26,6 +26,11 @@ class Agenda:
     after : int
         Microseconds for which work holds beyond its end: what comes back needs a while to be as it was.
 
+    Attributes
+    ----------
+    lost : int
+        Pieces of work that were forgotten before they were over, as there were too many.
+
     Examples
     --------
     >>> agenda = Agenda(after=0)
@@ -37,7 +42,7 @@ class Agenda:
     """
 
     def __init__(self, longest: int = LONGEST, after: int = 0) -> None:
-        self.longest, self.after = longest, after
+        self.longest, self.after, self.lost = longest, after, 0
         self.works: dict[tuple[str, int], Work] = {}
         self.ends: dict[str, int] = {}  # subject -> when its last end without an interval was told: each table's ticks bring it again
         self._on: dict[str, list[Work]] = {}
@@ -55,9 +60,9 @@ class Agenda:
             self.works[work.subject, work.start] = work
             self._on[work.subject] = [*(w for w in self._on.get(work.subject, ()) if w.start != work.start), work]
         if plain:
-            self.ends[new.subject] = new.told
-        if max(len(self.works), len(self.ends)) > MOST:
-            self._bound()
+            self._remember(new)
+        if len(self.works) > MOST:
+            self._bound(new.told)
         return bool(changed)
 
     def _meant(self, new: Work) -> Iterator[Work]:
@@ -74,10 +79,18 @@ class Agenda:
         else:
             yield new if old is None else max(old, new, key=lambda w: (w.told, w.until(self.longest), w.note))
 
-    def _bound(self) -> None:
-        kept = sorted(self.works.values(), key=lambda w: (w.until(self.longest), w.subject, w.start))[-(MOST - MOST // 8) :]
+    def _remember(self, end: Work) -> None:
+        self.ends[end.subject] = end.told
+        if len(self.ends) > MOST:
+            self.ends = dict(sorted(self.ends.items(), key=lambda e: (e[1], e[0]))[-(MOST - MOST // 8) :])
+
+    def _bound(self, time: int) -> None:
+        """Make room: with what is over at `time`, and only where that is not enough with more."""
+        kept = [w for w in self.works.values() if w.until(self.longest) + self.after > time]
+        if len(kept) > MOST:
+            self.lost += len(kept) - (MOST - MOST // 8)
+            kept = sorted(kept, key=lambda w: (w.until(self.longest), w.subject, w.start))[-(MOST - MOST // 8) :]
         self.works = {(w.subject, w.start): w for w in kept}
-        self.ends = dict(sorted(self.ends.items(), key=lambda e: (e[1], e[0]))[-MOST:])
         self._index()
 
     def _index(self) -> None:
@@ -106,13 +119,13 @@ class Agenda:
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that is known, plain enough for JSON."""
-        return {"works": [list(astuple(w)) for w in self.works.values()], "ends": self.ends}
+        return {"works": [list(astuple(w)) for w in self.works.values()], "ends": self.ends, "lost": self.lost}
 
     def restore(self, state: Mapping[str, Any] | Iterable[Iterable[Any]]) -> None:
         """Become what `snapshot` returned; an older state is a list of works."""
-        told = state if isinstance(state, Mapping) else {"works": state, "ends": {}}
+        told = state if isinstance(state, Mapping) else {"works": state, "ends": {}, "lost": 0}
         self.works = {(w.subject, w.start): w for w in (Work(*fields) for fields in told["works"])}
-        self.ends = dict(told["ends"])
+        self.ends, self.lost = dict(told["ends"]), told["lost"]
         self._index()
 
 

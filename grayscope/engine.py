@@ -115,8 +115,8 @@ class Engine:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Rows read, late, duplicate and refused, and ticks judged."""
-        return {**self.align.counts, "ticks": self.ticks}
+        """Rows read, late, duplicate and refused, ticks judged, and planned work that was forgotten too early."""
+        return {**self.align.counts, "ticks": self.ticks, "works_dropped": self.planned.agenda.lost}
 
     def step(self, message: Message) -> Output:
         """Take one message and return what it brought about."""

@@ -129,6 +129,20 @@ def test_repeated_words_change_nothing_and_memory_is_bounded() -> None:
     assert not agenda.works
 
 
+def test_what_is_over_makes_room_first_and_what_is_not_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grayscope.agenda.MOST", 16)
+    agenda, other = Agenda(), Agenda()
+    for i in range(16):
+        agenda.take(begin(i, 100 if i else 10, subject=f"m{i}", told=i))
+    agenda.take(begin(20, 200, told=20))
+    assert (len(agenda.works), agenda.lost) == (16, 0)
+    assert agenda.over("m0", 5, NOBODY) is None
+    agenda.take(begin(21, 200, told=21))
+    assert (len(agenda.works), agenda.lost) == (14, 3)
+    other.restore(agenda.snapshot())
+    assert other.lost == 3
+
+
 def test_a_restored_agenda_says_the_same() -> None:
     agenda, other = Agenda(after=5), Agenda(after=5)
     for event in (begin(0, None), ended(0, 30, told=2), begin(40, 50, subject="site", note="hall")):
