@@ -82,14 +82,15 @@ class Exposed:
         return "\n".join([*lines, "# EOF", ""]) if openmetrics else "\n".join([*lines, ""])
 
     def lines(self, rows: Mapping[str, RosterRow], openmetrics: bool = False) -> list[str]:
-        """Return the lines of what was seen."""
+        """Return the lines of what was seen; whoever judges waits for a copy of it, not for its words."""
         with self._lock:
-            return list(self._foreign(rows, openmetrics))
+            seen = {name: dict(series) for name, series in self._seen.items()}
+        return list(self._foreign(seen, rows, openmetrics))
 
-    def _foreign(self, rows: Mapping[str, RosterRow], openmetrics: bool) -> Iterator[str]:
-        newest, says = max((time for series in self._seen.values() for _, time in series.values()), default=0), dict[str, str]()
+    def _foreign(self, seen: Mapping[str, Mapping[str, tuple[float, int]]], rows: Mapping[str, RosterRow], openmetrics: bool) -> Iterator[str]:
+        newest, says = max((time for series in seen.values() for _, time in series.values()), default=0), dict[str, str]()
         found = []
-        for name, series in sorted(self._seen.items()):
+        for name, series in sorted(seen.items()):
             metric = self.catalogue.get(name)
             base, _, inner = name.partition("{")
             says.setdefault(base, f"Side {metric.side}, unit {metric.unit or '1'}." if metric is not None else "As its source names it.")

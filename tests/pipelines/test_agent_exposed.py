@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,19 @@ def test_our_own_exporter_reads_it_back() -> None:
     assert list(read.subjects) == ["n1/gpu0"]
     keys = dict(next(iter(read.identities))[2])
     assert (keys["sku"], keys["job"], keys["serial"]) == ("H100", "42", "S1")
+
+
+def test_what_comes_does_not_wait_for_the_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    page, free = exposed.Exposed(), list[bool]()
+    page.take([batch(300, 5)])
+
+    def families(samples: Any, *_: Any) -> Iterator[str]:
+        free.append(not page._lock.locked())
+        return (name for name, *_ in samples)
+
+    monkeypatch.setattr(exposed, "families", families)
+    assert page.lines({}) == ["gpu_energy_joules_total", "gpu_power_watts"]
+    assert free == [True]
 
 
 def test_what_nobody_reports_any_more_is_not_shown() -> None:
