@@ -123,7 +123,7 @@ class Agenda:
 
     def restore(self, state: Mapping[str, Any] | Iterable[Iterable[Any]]) -> None:
         """Become what `snapshot` returned; an older state is a list of works."""
-        told = state if isinstance(state, Mapping) else {"works": state, "ends": {}, "lost": 0}
+        told: Mapping[str, Any] = state if isinstance(state, Mapping) else {"works": state, "ends": {}, "lost": 0}
         self.works = {(w.subject, w.start): w for w in (Work(*fields) for fields in told["works"])}
         self.ends, self.lost = dict(told["ends"]), told["lost"]
         self._index()

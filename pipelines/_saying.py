@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from grayscope import maintenance
 from grayscope.agenda import places
 from grayscope.errors import UsageError, shorten
-from grayscope.maintenance import NOTE
 
 from ._carriers import InFile, InKafka, InTrace, Place
 
@@ -106,6 +106,6 @@ def noted(text: str) -> str:
     >>> noted(" new\\nfan ")
     'new fan'
     """
-    if len(text) > NOTE:
-        raise UsageError(f"--note: expected at most {NOTE} characters, found {len(text)}")
-    return "".join(c if c.isprintable() else " " for c in text).strip()
+    if len(text) > maintenance.NOTE:
+        raise UsageError(f"--note: expected at most {maintenance.NOTE} characters, found {len(text)}")
+    return maintenance.noted(text)
