@@ -4,7 +4,7 @@ Reads
     One file of events, a line of JSON each, again whenever it has changed. One machine of a cell reads it for all.
 Gives
     events of the sources ``maintenance`` and ``feedback``, stamped with the time of the look: work that is not over is told again every ten
-    minutes, for those who listen since then.
+    minutes, for those who listen since then; answers once, those of the last week again after a restart.
 Needs
     Leave to read the file.
 Cost
@@ -31,6 +31,8 @@ from grayscope.told import read_file
 REPEAT = 600.0
 #: Microseconds for which the end of work is told: whoever heard of its beginning should hear of it.
 RECENT = 3600 * 1_000_000
+#: Microseconds for which an answer is told after a restart: it may have been written while nobody looked, and a repeat is harmless.
+WEEK = 7 * 24 * RECENT
 
 
 class Maintenance:
@@ -68,7 +70,7 @@ class Maintenance:
         first, moment = self._again == float("-inf"), int(now * 1e6)
         self._again = now + REPEAT if repeat else self._again
         works = [w for w in self._works.values() if (_holds(w, moment) if repeat else w not in self._said)]
-        answers = [] if first else [a for a in self._answers if a not in self._said]
+        answers = [a for a in self._answers if a not in self._said and (not first or moment - a.time < WEEK)]
         self._said = {*self._works.values(), *self._answers}
         return [*(w.event(moment) for w in works), *(replace(a, time=moment) for a in answers)]
 
@@ -104,6 +106,8 @@ class Maintenance:
         for event in sorted(events):
             agenda.take(event)
         self._works = agenda.works
+        if agenda.lost:
+            self.rejected["too_much_work"] = agenda.lost
         self._answers = [e for e in events if e.source in PEOPLE and e.source != SOURCE]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, replace
 from typing import Any
 
@@ -10,14 +10,14 @@ from grayscope.event import Event
 from grayscope.maintenance import LONGEST, Work, read
 from grayscope.roster import View
 
-#: Pieces of work that are known at a time; beyond, those that end first are forgotten.
+#: Pieces of work that are known at a time; beyond, what is over is forgotten, and then, counted, what ends first.
 MOST = 10_000
 #: Roster keys that say where something stands or what it belongs to.
 PLACES = ("gpu", "node", "cell", "region", "zone", "block", "core", "spine", "leaf", "rack", "rail", "partition", "job")
 
 
 class Agenda:
-    """All planned work that was told; the order in which it was told does not matter.
+    """All planned work that was told; the order in which it was told does not matter, but that an end without an interval ends what is known by then.
 
     Parameters
     ----------
@@ -25,6 +25,11 @@ class Agenda:
         Microseconds after which work without an end is over.
     after : int
         Microseconds for which work holds beyond its end: what comes back needs a while to be as it was.
+
+    Attributes
+    ----------
+    lost : int
+        Pieces of work that were forgotten before they were over, as there were too many.
 
     Examples
     --------
@@ -37,8 +42,9 @@ class Agenda:
     """
 
     def __init__(self, longest: int = LONGEST, after: int = 0) -> None:
-        self.longest, self.after = longest, after
+        self.longest, self.after, self.lost = longest, after, 0
         self.works: dict[tuple[str, int], Work] = {}
+        self.ends: dict[str, int] = {}  # subject -> when its last end without an interval was told: each table's ticks bring it again
         self._on: dict[str, list[Work]] = {}
 
     def take(self, event: Event) -> bool:
@@ -46,12 +52,17 @@ class Agenda:
         new = read(event)
         if new is None:
             return False
+        plain = new.closed and new.start < 0
+        if plain and new.told <= self.ends.get(new.subject, -1):
+            return False
         changed = [w for w in self._meant(new) if self.works.get((w.subject, w.start)) != w]
         for work in changed:
             self.works[work.subject, work.start] = work
             self._on[work.subject] = [*(w for w in self._on.get(work.subject, ()) if w.start != work.start), work]
+        if plain:
+            self._remember(new)
         if len(self.works) > MOST:
-            self._bound()
+            self._bound(new.told)
         return bool(changed)
 
     def _meant(self, new: Work) -> Iterator[Work]:
@@ -68,8 +79,17 @@ class Agenda:
         else:
             yield new if old is None else max(old, new, key=lambda w: (w.told, w.until(self.longest), w.note))
 
-    def _bound(self) -> None:
-        kept = sorted(self.works.values(), key=lambda w: (w.until(self.longest), w.subject, w.start))[-(MOST - MOST // 8) :]
+    def _remember(self, end: Work) -> None:
+        self.ends[end.subject] = end.told
+        if len(self.ends) > MOST:
+            self.ends = dict(sorted(self.ends.items(), key=lambda e: (e[1], e[0]))[-(MOST - MOST // 8) :])
+
+    def _bound(self, time: int) -> None:
+        """Make room: with what is over at `time`, and only where that is not enough with more."""
+        kept = [w for w in self.works.values() if w.until(self.longest) + self.after > time]
+        if len(kept) > MOST:
+            self.lost += len(kept) - (MOST - MOST // 8)
+            kept = sorted(kept, key=lambda w: (w.until(self.longest), w.subject, w.start))[-(MOST - MOST // 8) :]
         self.works = {(w.subject, w.start): w for w in kept}
         self._index()
 
@@ -80,6 +100,7 @@ class Agenda:
 
     def forget(self, time: int) -> None:
         """Drop what has been over for so long that no late word about it can matter."""
+        self.ends = {subject: told for subject, told in self.ends.items() if told + self.after + self.longest >= time}
         old = [key for key, w in self.works.items() if w.until(self.longest) + self.after + self.longest < time]
         if old:
             for key in old:
@@ -96,13 +117,15 @@ class Agenda:
         moments = (m for w in self.works.values() for m in (w.start, w.until(self.longest) + self.after) if m > time)
         return min(moments, default=None)
 
-    def snapshot(self) -> list[Any]:
-        """Return all works, plain enough for JSON."""
-        return [list(astuple(w)) for w in self.works.values()]
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that is known, plain enough for JSON."""
+        return {"works": [list(astuple(w)) for w in self.works.values()], "ends": self.ends, "lost": self.lost}
 
-    def restore(self, works: Iterable[Iterable[Any]]) -> None:
-        """Become what `snapshot` returned."""
-        self.works = {(w.subject, w.start): w for w in (Work(*fields) for fields in works)}
+    def restore(self, state: Mapping[str, Any] | Iterable[Iterable[Any]]) -> None:
+        """Become what `snapshot` returned; an older state is a list of works."""
+        told: Mapping[str, Any] = state if isinstance(state, Mapping) else {"works": state, "ends": {}, "lost": 0}
+        self.works = {(w.subject, w.start): w for w in (Work(*fields) for fields in told["works"])}
+        self.ends, self.lost = dict(told["ends"]), told["lost"]
         self._index()
 
 

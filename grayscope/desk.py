@@ -70,8 +70,9 @@ class Desk:
     def _change(self, old: Incident, v: Verdict) -> Incident:
         members = self.members[old.id]
         if v.state == "normal":
+            mode = lead(members, old.subject).mode
             self._recover(members, old.subject, v.subject)
-            return self._stand(old, v.time) if any(m.state != "normal" for m in members.values()) else self._end(old, v.time)
+            return self._stand(old, v.time) if any(m.state != "normal" for m in members.values()) else self._end(old, v.time, mode)
         members[v.subject] = _member(v)
         self.where.put(v.subject, old.id)
         joined = replace(old, place=_common(old.place, v.subject), evidence=(*old.evidence, _piece(v))[-KEEP:], began=min(old.began, v.since))
@@ -102,11 +103,13 @@ class Desk:
         self.open[old.id] = new
         return new
 
-    def _end(self, old: Incident, time: int) -> Incident:
+    def _end(self, old: Incident, time: int, mode: str) -> Incident:
+        """Return the incident as it is remembered: at its gravest, and then under its own name, though work eased it since."""
         self.where.end(old.id, self.members[old.id])
         del self.open[old.id], self.members[old.id]
         _, state, severity = max(old.history, key=lambda h: (SEVERITIES.index(h[2]), STATES.index(h[1])))
-        return replace(old, state=state, severity=severity, ended=time)
+        eased = old.mode == MAINTENANCE and severity != "notice"
+        return replace(old, state=state, severity=severity, mode=mode if eased else old.mode, ended=time)
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return all open incidents as one JSON text in an array."""

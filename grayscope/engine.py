@@ -118,9 +118,9 @@ class Engine:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Rows read, late, duplicate and refused, and ticks judged."""
+        """Rows read, late, duplicate and refused, ticks judged, and planned work that was forgotten too early."""
         left_out = {} if self.summaries is None else {"groups_left_out": self.summaries.left_out}
-        return {**self.align.counts, "ticks": self.ticks, **left_out}
+        return {**self.align.counts, "ticks": self.ticks, "works_dropped": self.planned.agenda.lost, **left_out}
 
     def step(self, message: Message) -> Output:
         """Take one message and return what it brought about."""

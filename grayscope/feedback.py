@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from grayscope.event import Event
 from grayscope.incident import SEVERITIES, Incident
-from grayscope.maintenance import NOTE, stamp
+from grayscope.maintenance import noted, stamp
 from grayscope.recalling import microseconds
 
 SOURCE, WORDS = "feedback", ("true", "false")
@@ -56,8 +56,7 @@ def read(event: Event) -> Answer | None:
         told = microseconds(datetime.fromisoformat(when))
     except (ValueError, TypeError, OverflowError):
         told, note = event.time, rest
-    plain = "".join(c if c.isprintable() else " " for c in note).strip()[:NOTE]
-    return Answer(incident, event.subject, event.code == "true", told or 0, plain)
+    return Answer(incident, event.subject, event.code == "true", told or 0, noted(note))
 
 
 def answers(events: Iterable[Event]) -> dict[str, Answer]:

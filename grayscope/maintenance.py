@@ -91,10 +91,21 @@ def read(event: Event) -> Work | None:
     span, _, note = event.text.strip().partition(" ")
     found = _interval(span)
     start, end = found or (event.time, None)
-    text = "".join(c if c.isprintable() else " " for c in (note if found else event.text)).strip()[:NOTE]
+    text = noted(note if found else event.text)
     if event.code == END:
         return Work(event.subject, start if found else -1, event.time if end is None else end, text, event.time, True)
     return Work(event.subject, start, end, text, event.time)
+
+
+def noted(text: str) -> str:
+    """Return a note on one line, cut to `NOTE` characters.
+
+    Examples
+    --------
+    >>> noted(" new\\nfan ")
+    'new fan'
+    """
+    return "".join(c if c.isprintable() else " " for c in text).strip()[:NOTE]
 
 
 def _interval(text: str) -> tuple[int, int | None] | None:

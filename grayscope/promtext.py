@@ -48,7 +48,7 @@ def families(
         kinds.setdefault(name, kind)
         found.setdefault(name, []).append(f"{name}{{{text}}} {value!r}" if text else f"{name} {value!r}")
     for name, lines in found.items():
-        family = name.removesuffix("_total") if openmetrics else name
+        family = name.removesuffix("_total") if openmetrics and kinds[name] == "counter" else name
         if says and name in says:
             yield f"# HELP {family} {says[name]}"
         yield f"# TYPE {family} {kinds[name]}"

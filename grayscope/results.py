@@ -185,7 +185,7 @@ def described(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        There is none, or it is something else.
+        There is none, or it is something else: names the key.
     """
     file = Path(path) / "run.json"
     try:
@@ -196,6 +196,12 @@ def described(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{file}: not JSON: {shorten(error)}") from error
     if not isinstance(run, dict):
         raise InputError.at(file, "content", "an object", type(run).__name__)
+    for key in ("counts", "settings"):
+        if not isinstance(run.get(key) or {}, dict):
+            raise InputError.at(file, key, "an object", type(run[key]).__name__)
+    for name, count in (run.get("counts") or {}).items():
+        if type(count) is not int:
+            raise InputError.at(file, f"counts.{name}", "a whole number", type(count).__name__)
     return run
 
 

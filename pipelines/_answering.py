@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grayscope.chosen import chosen
 from grayscope.errors import UsageError, shorten
 from grayscope.feedback import Answer, Asked, answers, asked, asked_of
 
@@ -13,6 +13,9 @@ from ._carriers import InFile, InKafka, Place
 
 if TYPE_CHECKING:
     from grayscope.event import Event
+
+#: Letters of an id that mean an incident.
+LEAST = 3
 
 
 class Answered:
@@ -42,36 +45,19 @@ class Answered:
         return answers([*events, *(self.place.events() if self.place is not None else ())])
 
     def one(self, name: str) -> Asked:
-        """Return the incident that is meant by an id or its beginning.
+        """Return the incident that is meant by an id, by three letters or more of its beginning, or by a subject that has only one.
 
         Raises
         ------
         UsageError
-            There is none, or several: names ids that are near.
+            There is none, or several: names ids that are near; or its id is no word, so that no answer could be told to be about it.
         """
-        found = [i for i in self.incidents if i.id == name] or [i for i in self.incidents if len(name) >= 3 and i.id.startswith(name)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise UsageError(f"{shorten(name)}: the beginning of several incidents: {_listed(found)}")
-        if not self.incidents:
-            raise UsageError(f"{shorten(name)}: there is no incident at all")
-        there = [i for i in self.incidents if i.subject == name or i.subject.startswith(f"{name}/")]
-        raise UsageError(f"no incident is called {shorten(name)!r}: {f'those of it are {_listed(there)}' if there else _near(name, self.incidents)}")
-
-
-def _listed(incidents: Sequence[Asked]) -> str:
-    more = f" and {len(incidents) - 5} more" if len(incidents) > 5 else ""
-    return ", ".join(f"{i.id} ({shorten(i.subject, 60)})" for i in incidents[:5]) + more
-
-
-def _near(name: str, incidents: Sequence[Asked]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, [i.id for i in incidents], n=3, cutoff=0.5)
-    if close:
-        return f"near are {_listed([i for i in incidents if i.id in close])}"
-    return f"known are {_listed(sorted(incidents, key=lambda i: -i.noticed))}"
+        found = chosen(self.incidents, name)
+        if len(name) < LEAST and name not in (found.id, found.subject):
+            raise UsageError(f"{shorten(name)}: expected {LEAST} letters of an id at least, such as {shorten(found.id)}")
+        if found.id.split() != [found.id] or not found.id.isprintable():
+            raise UsageError(f"{shorten(found.id)}: expected an id that is one printable word: this one cannot be answered")
+        return found
 
 
 def _beside(results: Path | None) -> InFile:

@@ -44,7 +44,7 @@ def span(text: str) -> int:
     """
     try:
         found = round(seconds(text) * 1e6)
-    except ValueError:
+    except (ValueError, OverflowError):  # so long that it is no number any more
         found = 0
     if found <= 0:
         raise UsageError(f"expected a duration such as 10s or 1h30m, found {shorten(text)!r}")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from grayscope import maintenance
 from grayscope.agenda import places
 from grayscope.errors import UsageError, shorten
-from grayscope.maintenance import NOTE
 
 from ._carriers import InFile, InKafka, InTrace, Place
 
@@ -34,15 +34,15 @@ def carriers(command: F, since: str = "2d") -> F:
     return command
 
 
-def place_of(trace: Path | None, file: Path | None, servers: str | None, config: Path | None, since: str, now: float) -> Place | None:
-    """Return where it goes: the place that was named, else the file and then the Kafka of the settings; None for nowhere."""
+def place_of(trace: Path | None, file: Path | None, servers: str | None, config: Path | None, since: str, now: float, followed: bool = True) -> Place | None:
+    """Return where it goes: the place that was named, else the file that is `followed` and then the Kafka of the settings; None for nowhere."""
     if sum(x is not None for x in (trace, file, servers)) > 1:
         raise UsageError("--trace, --file, --servers: expected one of them, found several")
     if trace is not None:
         return InTrace(trace)
     if file is not None:
         return InFile(file)
-    if servers is None and (path := configured(config)) is not None:
+    if followed and servers is None and (path := configured(config)) is not None:
         return InFile(path)
     return _kafka(servers, config, since, now)
 
@@ -106,6 +106,6 @@ def noted(text: str) -> str:
     >>> noted(" new\\nfan ")
     'new fan'
     """
-    if len(text) > NOTE:
-        raise UsageError(f"--note: expected at most {NOTE} characters, found {len(text)}")
-    return "".join(c if c.isprintable() else " " for c in text).strip()
+    if len(text) > maintenance.NOTE:
+        raise UsageError(f"--note: expected at most {maintenance.NOTE} characters, found {len(text)}")
+    return maintenance.noted(text)

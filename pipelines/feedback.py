@@ -55,7 +55,7 @@ def source(command: F) -> F:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @source
 def answer(incident: str, word: str, note: str, as_json: bool, results: Path | None, **where: Any) -> None:
-    """Say whether INCIDENT, an id or its beginning, was true.
+    """Say whether INCIDENT, an id, its beginning, or a subject that has only one, was true.
 
     \b
     Example:
@@ -116,7 +116,7 @@ def report(as_json: bool, results: Path | None, **where: Any) -> None:
 def _answered(results: Path | None, where: dict[str, Any], now: float) -> Answered:
     from ._answering import Answered
 
-    return Answered(results, place_of(**where, now=now))
+    return Answered(results, place_of(**where, now=now, followed=results is not None))  # Kafka's incidents are answered in Kafka
 
 
 def _show(found: Asked, said: Answer | None, as_json: bool) -> None:
@@ -130,16 +130,18 @@ def _show(found: Asked, said: Answer | None, as_json: bool) -> None:
         click.echo(json.dumps({**told, "true": None, "told": None, "note": None, **answer}))
         return
     word = "unanswered" if said is None else f"{'true' if said.true else 'false'}{f'  {shorten(said.note, 200)}' if said.note else ''}"
-    click.echo(f"{found.id}  {found.severity:<6}  {utc(found.noticed)}  {shorten(found.subject, 60)} [{found.mode or 'no name'}]  {word}")
+    name = shorten(found.mode, 60) or "no name"
+    click.echo(f"{shorten(found.id, 60)}  {found.severity:<6}  {utc(found.noticed)}  {shorten(found.subject, 60)} [{name}]  {word}")
 
 
 def _lines(found: dict[str, dict[str, Precision]], strays: int) -> Iterator[str]:
+    from grayscope.errors import shorten
     from grayscope.feedback import in_words
 
     for kind, of in found.items():
         for name, precision in of.items():
             if precision.true + precision.false + precision.unanswered:
-                yield f"{kind:<8}  {name:<24}  {in_words(precision)}"
+                yield f"{kind:<8}  {shorten(name, 60):<24}  {in_words(precision)}"
     if not any(sum(p[:3]) for p in found["severity"].values()):
         yield "no incident to answer"
     if strays:

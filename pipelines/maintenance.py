@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from ._carriers import Place
 
+#: A moment in the year 9000: what is further away has no date.
+LATEST = 221_845_392_000 * 1_000_000
+
 
 @click.group()
 def command() -> None:
@@ -75,14 +78,15 @@ def _possible(began: int, until: int | None, now: float | None) -> None:
     from grayscope.errors import UsageError
     from grayscope.maintenance import HOUR, NEVER_BEYOND, stamp
 
+    for option, at in (("--start", began), ("--end", until)):
+        if at is not None and not 0 <= at < LATEST:
+            raise UsageError(f"{option}: expected a time after 1970 and before 9000, found one {'before' if at < 0 else 'after'}")
     if until is not None and until <= began:
         raise UsageError(f"--end: expected a time after {stamp(began)}, found {stamp(until)}")
     if until is not None and until - began > NEVER_BEYOND:
         raise UsageError(f"--end: expected at most {NEVER_BEYOND // HOUR // 24} days of work, found {(until - began) // HOUR // 24}")
     if now is not None and until is not None and until <= now * 1e6:
         raise UsageError(f"--end: expected a time to come, found {stamp(until)}")
-    if began < 0:
-        raise UsageError("--start: expected a time after 1970, found one before")
 
 
 @command.command("list")

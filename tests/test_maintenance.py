@@ -93,6 +93,29 @@ def test_a_plain_end_ends_all_work_on_its_subject() -> None:
     assert not agenda.take(Event(50, "n7", "maintenance", "end"))
 
 
+def test_a_plain_end_that_comes_again_leaves_what_was_planned_since() -> None:
+    agenda, restored, word = Agenda(after=0), Agenda(after=0), Event(50, "n1", "maintenance", "end")
+    agenda.take(begin(0, None))
+    assert agenda.take(word)
+    agenda.take(begin(40, 90, told=60))
+    restored.restore(agenda.snapshot())
+    for one in (agenda, restored):
+        assert not one.take(word)
+        assert one.over("n1", 70, NOBODY) is not None
+        assert one.take(Event(80, "n1", "maintenance", "end"))
+        assert one.over("n1", 80, NOBODY) is None
+
+
+def test_plain_ends_are_forgotten_and_few() -> None:
+    agenda = Agenda(longest=100)
+    for i in range(MOST + 5):
+        agenda.take(Event(i, f"n{i}", "maintenance", "end"))
+    assert len(agenda.ends) <= MOST
+    assert f"n{MOST + 4}" in agenda.ends
+    agenda.forget(MOST + 105)
+    assert not agenda.ends
+
+
 def test_repeated_words_change_nothing_and_memory_is_bounded() -> None:
     agenda = Agenda()
     assert agenda.take(begin(0, 50))
@@ -104,6 +127,20 @@ def test_repeated_words_change_nothing_and_memory_is_bounded() -> None:
     assert agenda.over("n1", 10, NOBODY) is None
     agenda.forget(100 * NEVER_BEYOND)
     assert not agenda.works
+
+
+def test_what_is_over_makes_room_first_and_what_is_not_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grayscope.agenda.MOST", 16)
+    agenda, other = Agenda(), Agenda()
+    for i in range(16):
+        agenda.take(begin(i, 100 if i else 10, subject=f"m{i}", told=i))
+    agenda.take(begin(20, 200, told=20))
+    assert (len(agenda.works), agenda.lost) == (16, 0)
+    assert agenda.over("m0", 5, NOBODY) is None
+    agenda.take(begin(21, 200, told=21))
+    assert (len(agenda.works), agenda.lost) == (14, 3)
+    other.restore(agenda.snapshot())
+    assert other.lost == 3
 
 
 def test_a_restored_agenda_says_the_same() -> None:

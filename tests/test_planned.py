@@ -65,6 +65,15 @@ def test_trouble_in_the_middle_of_work_is_a_notice_that_says_what_was_seen() -> 
     assert told(station.step(tick(20), [say(20, "normal", "gray")], NOTHING)) == [(20, "normal", "unknown", "slow_rank")]
 
 
+def test_a_page_that_ends_under_work_is_remembered_under_its_own_mode() -> None:
+    station, desk = Planned(10.0), Desk("c")
+    list(desk.step(station.step(tick(10), [say(10, "gray")], seen(10))))
+    (eased,) = desk.step(station.step(tick(20, Work("n1", 20, 50).event(20)), [], seen(20)))
+    assert (eased.severity, eased.mode) == ("notice", "maintenance")
+    (ended,) = desk.step(station.step(tick(30), [say(30, "normal", "gray")], NOTHING))
+    assert (ended.severity, ended.mode, ended.ended) == ("page", "slow_rank", 30)
+
+
 def test_a_page_that_fires_becomes_a_notice_and_again_a_page() -> None:
     station, desk = Planned(10.0), Desk("c")
     station.agenda.after = 0

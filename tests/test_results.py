@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ from grayscope.engine import Coverage
 from grayscope.errors import GrayscopeError, InputError, UsageError
 from grayscope.evidence import Evidence, Finding
 from grayscope.incident import Incident
-from grayscope.results import ResultsWriter, read_results
+from grayscope.results import ResultsWriter, described, read_results
 from grayscope.verdict import Verdict
 
 SECOND = 1_000_000
@@ -65,6 +66,16 @@ def test_what_is_no_results(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(InputError, match=r"verdicts\.parquet: not a readable"):
         read_results(tmp_path)
+
+
+@pytest.mark.parametrize(("told", "says"), [
+    ('{"counts": [1]}', "counts: expected an object, found list"), ('{"counts": {"rows": "7"}}', "counts.rows: expected a whole number, found str"),
+    ('{"counts": {"rows": true}}', "counts.rows: expected a whole number"), ('{"settings": "x"}', "settings: expected an object, found str"),
+])  # fmt: skip
+def test_a_description_of_other_kinds_is_refused(tmp_path: Path, told: str, says: str) -> None:
+    (tmp_path / "run.json").write_text(told)
+    with pytest.raises(InputError, match=re.escape(f"run.json: {says}")):
+        described(tmp_path)
 
 
 def test_a_full_disk_leaves_the_older_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

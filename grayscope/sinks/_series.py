@@ -40,6 +40,7 @@ HELP = {
 COUNTS = {
     "rows": ("grayscope_rows_total", ""), "ticks": ("grayscope_ticks_total", ""), "events": ("grayscope_events_total", ""),
     "late_events": ("grayscope_dropped_events_total", "late"), "events_dropped": ("grayscope_dropped_events_total", "too_many"),
+    "works_dropped": ("grayscope_dropped_events_total", "too_much_work"),
 }  # fmt: skip
 
 

@@ -6,9 +6,10 @@ import contextlib
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from grayscope.handing import Note, measured, plain
 from grayscope.sinks._handed import Handed
@@ -25,9 +26,10 @@ END = ".gray"
 
 
 class Npd(Handed):
-    """Keep a folder: ``NODE.gray`` with one line, the gravest incident of the node, and none for a node without; ``alive`` is touched while we run.
+    """Keep a folder for each cell: ``NODE.gray`` with one line, the gravest incident of the node, and none for a node without; ``alive`` is touched.
 
-    The plugin prints the file and exits with 1, with 0 where there is none, and with 2 where ``alive`` is old (docs/alerting.md).
+    Each writer removes what it or an earlier run of its cell left, never another cell's. The plugin prints the file and exits with 1, with 0 where there is
+    none, and with 2 where ``alive`` is old (docs/alerting.md).
     """
 
     by_node = True
@@ -35,27 +37,38 @@ class Npd(Handed):
 
     def __init__(self, path: str, *, least: str = "ticket", clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(path, least=least)
-        self.clock, self._touched = clock, -TOUCH
-        if path != "-":
-            with contextlib.suppress(OSError):  # what an earlier run left holds no more
-                for old in Path(path).glob(f"*{END}"):
-                    old.unlink()
+        self.clock, self._touched = clock, dict[str, float]()
+        self._folder = Path(path)  # where to write now
 
     def see(self, output: Output, engine: Engine, cell: str) -> None:
         """Take a step, and say that we are there."""
+        known, _ = self._cells.get(cell, (None, None))
+        self._folder = self._of(cell)
         super().see(output, engine, cell)
-        if self.path != "-" and self.clock() - self._touched >= TOUCH:
-            self._touched = self.clock()
-            with contextlib.suppress(OSError):
-                Path(self.path).mkdir(parents=True, exist_ok=True)
-                (Path(self.path) / "alive").touch()
+        if self.path == "-":
+            return
+        with contextlib.suppress(OSError):
+            if known is not engine:  # what an earlier run left holds no more
+                self._remove(cell, but=self._cells[cell][1].told)
+            if self.clock() - self._touched.get(cell, -TOUCH) >= TOUCH:
+                self._touched[cell] = self.clock()
+                self._folder.mkdir(parents=True, exist_ok=True)
+                (self._folder / "alive").touch()
 
     def leave(self, cell: str) -> None:
         """Take back what was said of a cell that somebody else judges from now on."""
-        _, handing = self._cells.pop(cell, (None, None))
-        for node in handing.told if handing is not None and self.path != "-" else ():
+        if self._cells.pop(cell, None) is not None and self.path != "-":
+            self._touched.pop(cell, None)
             with contextlib.suppress(OSError):
-                (Path(self.path) / f"{node}{END}").unlink()
+                self._remove(cell)
+
+    def _of(self, cell: str) -> Path:
+        return Path(self.path) / f"cell-{quote(cell, safe='')}"
+
+    def _remove(self, cell: str, but: Container[str] = ()) -> None:
+        for file in self._of(cell).glob(f"*{END}"):
+            if file.name.removesuffix(END) not in but:
+                file.unlink(missing_ok=True)
 
     def line(self, n: Note, over: bool) -> str:
         """Return the node's line; a name that could be a path is told nobody."""
@@ -67,10 +80,9 @@ class Npd(Handed):
         if self.path == "-":
             sys.stdout.write("".join(f"{n.node}: {line}\n" for n, _, line in lines))
             return
-        folder = Path(self.path)
-        folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
         for n, over, line in lines:
-            file = folder / f"{n.node}{END}"
+            file = self._folder / f"{n.node}{END}"
             if over:
                 file.unlink(missing_ok=True)
             else:

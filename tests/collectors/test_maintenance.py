@@ -54,7 +54,7 @@ def test_after_a_restart_only_what_still_holds_is_told(file: Path, clock: Clock)
     clock.now = 20 * 3600.0
     over, opened = Work("n2", 0, HOUR), Work("n3", 5 * HOUR, None)
     lately = Work("n4", 0, 19 * HOUR + 1800 * SECOND, "", 0, True)
-    add_to_file(file, [over.event(0), opened.event(0), lately.event(0), Answer("ab12", "n1", True, 0).event(0)])
+    add_to_file(file, [over.event(0), opened.event(0), lately.event(0)])
     assert sorted(e.subject for e in plugins.collector("maintenance", file, clock=clock).collect()) == ["n3", "n4"]
     clock.now = (5 * HOUR + NEVER_BEYOND) / 1e6 + 7200
     assert plugins.collector("maintenance", file, clock=clock).collect() == []
@@ -66,6 +66,15 @@ def test_feedback_is_passed_on_when_it_is_new(file: Path, clock: Clock) -> None:
     add_to_file(file, [Answer("ab12", "n1", True, 0, "x").event(0)])
     (told,) = source.collect()
     assert (told.source, told.code, told.time) == ("feedback", "true", 1000 * SECOND)
+    assert source.collect() == []
+
+
+def test_answers_that_were_written_while_nobody_looked_are_passed_on(file: Path, clock: Clock) -> None:
+    clock.now = 8 * 24 * 3600.0
+    add_to_file(file, [Answer("ab12", "n1", True, t * HOUR).event(t * HOUR) for t in (1, 100)])
+    source = plugins.collector("maintenance", file, clock=clock)
+    assert [e.text for e in source.collect()] == [Answer("ab12", "n1", True, 100 * HOUR).event(0).text]
+    clock.now += 3600
     assert source.collect() == []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,19 @@ def test_our_own_exporter_reads_it_back() -> None:
     assert list(read.subjects) == ["n1/gpu0"]
     keys = dict(next(iter(read.identities))[2])
     assert (keys["sku"], keys["job"], keys["serial"]) == ("H100", "42", "S1")
+
+
+def test_what_comes_does_not_wait_for_the_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    page, free = exposed.Exposed(), list[bool]()
+    page.take([batch(300, 5)])
+
+    def families(samples: Any, *_: Any) -> Iterator[str]:
+        free.append(not page._lock.locked())
+        return (name for name, *_ in samples)
+
+    monkeypatch.setattr(exposed, "families", families)
+    assert page.lines({}) == ["gpu_energy_joules_total", "gpu_power_watts"]
+    assert free == [True]
 
 
 def test_what_nobody_reports_any_more_is_not_shown() -> None:
@@ -108,6 +121,20 @@ def test_a_metric_whose_name_would_break_the_page_is_counted_and_not_shown(name:
     page.take([Batch("gpu", np.array([0]), ("n1",), (name, "fan_speed_rpm"), np.ones((1, 2, 1), np.float32))])
     assert [line for line in page.text({}, ()).splitlines() if not line.startswith("#")] == ['fan_speed_rpm{subject="n1"} 1.0']
     assert page.lost == 1
+
+
+@pytest.mark.parametrize("inner", ['subject="a"', 'sku="b"', 'job_id="7"', 'a="1",a="2"', 'a="1,b=2",b="3",b="4"', '__name__="x"', 'a="",__meta="x"'])
+def test_a_label_that_would_be_there_twice_does_not_lose_the_page(inner: str) -> None:
+    page = exposed.Exposed()
+    page.take([Batch("gpu", np.array([0]), ("n1",), (f"foo{{{inner}}}", 'foo{a="subject=,a=",b="1"}'), np.ones((1, 2, 1), np.float32))])
+    assert [line for line in page.text({}, ()).splitlines() if not line.startswith("#")] == ['foo{a="subject=,a=",b="1",subject="n1"} 1.0']
+    assert page.lost == 1
+
+
+def test_a_gauge_keeps_its_name_whole_in_openmetrics() -> None:
+    page = exposed.Exposed()
+    page.take([Batch("gpu", np.array([0]), ("n1",), ("theirs_total",), np.ones((1, 1, 1), np.float32))])
+    assert page.text({}, (), openmetrics=True).splitlines()[1:3] == ["# TYPE theirs_total gauge", 'theirs_total{subject="n1"} 1.0']
 
 
 @settings(max_examples=300, deadline=None)

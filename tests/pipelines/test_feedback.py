@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from grayscope import plugins
 from grayscope.cli import main
+from grayscope.event import Event
 from grayscope.incident import Incident
 from grayscope.replaying import replay
 from grayscope.results import ResultsWriter
@@ -85,14 +86,14 @@ def test_a_run_that_is_done_again_keeps_the_answers(results: Path) -> None:
 
 
 def test_an_incident_that_is_not_there_is_answered_with_what_is_near(results: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert "near are ab12cd34ef56 (n1/gpu0)" in refused(capsys, "ab12cd34ef65", "true", "--results", results)
+    assert "ab12cd34ef56 (n1/gpu0)" in refused(capsys, "ab12cd34ef65", "true", "--results", results)
     assert "ab99cd34ef56" in refused(capsys, "ab99cd34efff", "true", "--results", results)
-    assert "the beginning of several" not in refused(capsys, "ab", "true", "--results", results)
-    assert "ab12cd34ef56 (n1/gpu0)" in refused(capsys, "n1", "true", "--results", results)
+    assert "2 incidents" in refused(capsys, "ab", "true", "--results", results)
+    assert "3 letters" in refused(capsys, "01", "true", "--results", results)
     assert "maybe" in refused(capsys, "ab12", "maybe", "--results", results)
     assert "--results" in refused(capsys, "ab12", "true")
     assert "--results" in refused(capsys, "ab12", "true", "--file", tmp_path / "f")
-    assert "no incident at all" in refused(capsys, "ab12", "true", "--results", write_results(tmp_path / "none", []))
+    assert "none at all" in refused(capsys, "ab12", "true", "--results", write_results(tmp_path / "none", []))
     assert not (results / "feedback.jsonl").exists()
 
 
@@ -101,6 +102,20 @@ def test_a_beginning_of_several_names_them(tmp_path: Path, capsys: pytest.Captur
     said = refused(capsys, "abc", "true", "--results", write_results(tmp_path / "r", twins))
     assert "abc0 (n0)" in said
     assert "3 more" in said
+
+
+def test_a_subject_that_has_one_incident_means_it(results: Path) -> None:
+    assert [x["incident"] for x in call("n2", "true", "--results", results)] == ["ab99cd34ef56"]
+
+
+def test_hostile_ids_and_modes_do_nothing_to_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = Incident("abc\x1b]0;x\x07", "n1", "n1", "gray", "page", "m\x1b[2J\n", 0, 0)
+    results = write_results(tmp_path / "r", [bad, Incident("abd 1", "n2", "n2", "gray", "page", "", 0, 1)])
+    said = [text("list", "--results", results), text("report", "--results", results)]
+    said += [refused(capsys, name, "true", "--results", results) for name in ("abc", "abd", "ab")]
+    assert all(c.isprintable() or c == "\n" for c in "".join(said))
+    assert ["one printable word" in told for told in said[2:]] == [True, True, False]
+    assert not (results / "feedback.jsonl").exists()
 
 
 def test_in_a_trace_it_is_an_event_that_changes_no_verdict(results: Path, tmp_path: Path) -> None:
@@ -117,6 +132,21 @@ def test_in_a_trace_it_is_an_event_that_changes_no_verdict(results: Path, tmp_pa
     assert [x["true"] for x in call("list", "--results", results)] == [None, None, None]
 
 
+def test_kafkas_incidents_are_answered_there_though_a_file_is_followed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from grayscope.brokers import _kafkatold
+    from grayscope.results import incident_dict
+
+    config, file, sent = tmp_path / "grayscope.toml", tmp_path / "planned.jsonl", list[tuple[str, Event]]()
+    config.write_text(f'[collectors.maintenance]\npath = "{file}"\n[kafka]\n"bootstrap.servers" = "127.0.0.1:1"\n')
+    monkeypatch.setattr(_kafkatold, "incidents", lambda _: [incident_dict(i) | {"cell": "pod1"} for i in INCIDENTS])
+    monkeypatch.setattr(_kafkatold, "tell", lambda _, told: sent.extend(told))
+    monkeypatch.setattr(_kafkatold, "events", lambda *_: [event for _, event in sent])
+    call("ab12", "true", "--config", config)
+    assert [(cell, event.code) for cell, event in sent] == [("pod1", "true")]
+    assert [x["incident"] for x in call("list", "--unanswered", "--config", config)] == ["0123456789ab", "ab99cd34ef56"]
+    assert not file.exists()
+
+
 @pytest.mark.slow
 def test_in_kafka(topics: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from grayscope.brokers import _kafkaclients as clients
@@ -131,7 +161,7 @@ def test_in_kafka(topics: dict[str, str], tmp_path: Path, capsys: pytest.Capture
     producer.send(settings.topic("incidents"), b"x", b"no incident")
     producer.flush()
     producer.close()
-    assert "near are ab12cd34ef56" in refused(capsys, "ab12cd34ef5f", "true", "--config", config)
+    assert "did you mean ab12cd34ef56" in refused(capsys, "ab12cd34ef5f", "true", "--config", config)
     call("ab12", "true", "--note", "dead fan", "--config", config)
     assert {x["incident"]: x["note"] for x in call("list", "--config", config)} == {"ab12cd34ef56": "dead fan", "ab99cd34ef56": None, "0123456789ab": None}
     (report,) = call("report", "--config", config)

@@ -126,6 +126,10 @@ def test_a_subject_that_nobody_knows(trace: Path, capsys: pytest.CaptureFixture[
         (("--start", "2026-01-05 00:00"), "expected a time such as"),
         (("--start", "-600000h"), "after 1970"),
         (("--note", "x" * 201), "at most 200 characters"),
+        (("--start", "+99999999d"), "--start: expected a time after 1970"),
+        (("--start", "9000-01-01T00:00:00Z"), "--start: expected a time after 1970"),
+        (("--end", "-99999999d"), "--end: expected a time after 1970"),
+        (("--for", f"{'9' * 320}d"), "a duration"),
     ],
 )
 def test_times_that_make_no_sense(trace: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from grayscope import plugins
 from grayscope.engine import Output
 from grayscope.errors import UsageError
-from grayscope.handing import Note
+from grayscope.handing import Handing, Note
 from grayscope.incident import Incident
 from grayscope.roster import Roster, RosterRow
 from grayscope.sinks import _handed
@@ -82,10 +83,10 @@ def test_a_health_event_is_only_stored_and_its_end_clears_it(tmp_path: Path) -> 
 
 
 def test_the_folder_for_plugins_holds_what_is_true_now(tmp_path: Path) -> None:
-    folder = tmp_path / "npd"
-    folder.mkdir()
+    folder = tmp_path / "npd" / "cell-c"
+    folder.mkdir(parents=True)
     (folder / "n9.gray").write_text("of an earlier run\n")
-    sink, running = plugins.sink("npd", str(folder), clock=lambda: 0.0), engine(BAD)
+    sink, running = plugins.sink("npd", str(tmp_path / "npd"), clock=lambda: 0.0), engine(BAD)
     sink.see(Output(), running, "c")
     assert sorted(p.name for p in folder.iterdir()) == ["alive", "n1.gray"]
     assert (folder / "n1.gray").read_text() == "gpu3 is gray: thermal_throttle, gpu_clock_hertz x0.9 vs 511 peers\n"
@@ -94,6 +95,26 @@ def test_the_folder_for_plugins_holds_what_is_true_now(tmp_path: Path) -> None:
     sink.see(Output(incidents=(BAD,)), running, "c")
     sink.leave("c")
     assert sorted(p.name for p in folder.iterdir()) == ["alive"]
+
+
+def test_writers_of_one_folder_leave_each_other_alone(tmp_path: Path) -> None:
+    first, second = (plugins.sink("npd", str(tmp_path)) for _ in range(2))
+    first.see(Output(), engine(BAD), "c")
+    second.see(Output(), engine(), "../d")
+    plugins.sink("npd", str(tmp_path)).hand([OVER], None, Handing("ticket", by_node=True))
+    assert plugin(tmp_path, "n1")[0] == 1
+    second.leave("../d")
+    assert plugin(tmp_path, "n1")[0] == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cell-..%2Fd", "cell-c"]
+
+
+def test_a_problem_of_a_cell_that_fell_silent_is_unknown(tmp_path: Path) -> None:
+    first, second = (plugins.sink("npd", str(tmp_path)) for _ in range(2))
+    first.see(Output(), engine(BAD), "c")
+    second.see(Output(), engine(), "d")
+    os.utime(tmp_path / "cell-c" / "alive", (0, 0))
+    assert plugin(tmp_path, "n1")[0] == 2
+    assert plugin(tmp_path, "n2")[0] == 0
 
 
 def plugin(folder: Path, node: str) -> tuple[int, str]:
