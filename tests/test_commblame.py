@@ -60,7 +60,10 @@ def test_congestion_explains_shared_network_but_no_part_that_told_something() ->
 
 def test_congestion_is_remembered_for_a_while() -> None:
     state = Congestion()
-    at = lambda time: dataclasses.replace(TICK, time=time)  # noqa: E731
+
+    def at(time: int) -> Tick:
+        return dataclasses.replace(TICK, time=time)
+
     assert not state.explains(at(100 * S))
     state.hear([slow("n1/nic3")._replace(metric="marks")], {"marks": "fabric_congestion"}, 100 * S)
     assert state.explains(at(100 * S + RECENT))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from grayscope import plugins
 from grayscope.catalogue import Catalogue
-from grayscope.detectors.spending import _difference, _groups, _unlikely
 from grayscope.horizons import threshold
 from grayscope.roster import Roster, RosterRow
 from grayscope.stand import Stand
 from grayscope.tick import Tick
 
+LAW: Any = importlib.import_module(plugins.load("detectors", "spending").__module__)
 PERIOD = 120_000_000
 METRIC = 'nic_port_retransmits_total{cause="ack_timeout"}'
 
@@ -47,44 +50,44 @@ def test_one_that_spends_in_every_second_tick_is_found_among_them() -> None:
     assert accused(rate, 100, 3) == {"n017/nic0"}
 
 
-def test_how_parts_differ_is_measured_alike_in_small_and_large_groups() -> None:
+def test_how_parts_differ_is_measured_alike_in_small_and_largeLAW._groups() -> None:
     draw = np.random.default_rng(4)
     n = 4096
     events = draw.poisson(draw.gamma(1.0, 2.0, n)).astype(np.float64)  # a squared coefficient of variation of one
     ticks, trusted = np.full(n, 256.0), np.ones(n, bool)
     for size in (4, 16, 1024):
         label = (np.arange(n) // size).astype(np.int32)
-        assert _difference(events, ticks, label, trusted, 0) == pytest.approx(1.0, abs=0.15)
+        assert LAW._difference(events, ticks, label, trusted, 0) == pytest.approx(1.0, abs=0.15)
 
 
 def test_groups_alike_lend_each_other_more_than_groups_that_differ() -> None:
     draw = np.random.default_rng(5)
     ticks, trusted, label = np.full(256, 256.0), np.ones(256, bool), (np.arange(256) // 4).astype(np.int32)
     alike, apart = draw.poisson(2.0, 256).astype(np.float64), draw.poisson(np.repeat(draw.gamma(0.5, 4.0, 64), 4)).astype(np.float64)
-    (known, over), (less, _) = (_groups(events, ticks, label, trusted, 0, 0.0) for events in (alike, apart))
+    (known, over), (less, _) = (LAW._groups(events, ticks, label, trusted, 0, 0.0) for events in (alike, apart))
     assert known / over == pytest.approx(2.0 / 256, rel=0.2)
     assert known > 10 * less
-    assert _groups(alike[:16], ticks[:16], label[:16], trusted[:16], 0, 0.0) == (0.5, 0.0)  # four groups tell nothing about groups
+    assert LAW._groups(alike[:16], ticks[:16], label[:16], trusted[:16], 0, 0.0) == (0.5, 0.0)  # four groups tell nothing about groups
 
 
 def test_events_so_sparse_that_no_two_members_share_them_make_no_one_suspicious() -> None:
     events, ticks, trusted = np.zeros(256), np.full(256, 256.0), np.ones(256, bool)
     label = (np.arange(256) // 8).astype(np.int32)
     events[np.arange(0, 104, 8)] = 5.0  # in thirteen of thirty-two groups one member
-    assert _difference(events, ticks, label, trusted, 0) < 30
-    assert min(tail for _, tail, _ in _unlikely(events, ticks, label, trusted, 14.0)) > -7
+    assert LAW._difference(events, ticks, label, trusted, 0) < 30
+    assert min(tail for _, tail, _ in LAW._unlikely(events, ticks, label, trusted, 14.0)) > -7
     events[0] = 60.0
-    assert [s for s, tail, _ in _unlikely(events, ticks, label, trusted, 5.0) if tail < -5.0] == [0]
+    assert [s for s, tail, _ in LAW._unlikely(events, ticks, label, trusted, 5.0) if tail < -5.0] == [0]
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_cheap_look_leaves_out_nobody_that_the_law_finds_unlikely(seed: int) -> None:
+def test_the_cheap_look_leaves_out_nobody_that_the_law_findsLAW._unlikely(seed: int) -> None:
     draw = np.random.default_rng(seed)
     groups = int(draw.integers(1, 40))
     ticks, label = draw.integers(1, 4096, 4 * groups).astype(np.float64), (np.arange(4 * groups) // 4).astype(np.int32)
     events = np.minimum(draw.poisson(draw.gamma(0.3, 0.02, 4 * groups) * ticks).astype(np.float64), ticks)
     trusted = draw.random(4 * groups) < 0.9
     needed = 8.0
-    found = {s for s, tail, _ in _unlikely(events, ticks, label, trusted, needed) if -tail >= needed}
-    every = {s for s, tail, _ in _unlikely(events, ticks, label, trusted, -1e300) if -tail >= needed}
+    found = {s for s, tail, _ in LAW._unlikely(events, ticks, label, trusted, needed) if -tail >= needed}
+    every = {s for s, tail, _ in LAW._unlikely(events, ticks, label, trusted, -1e300) if -tail >= needed}
     assert found == every
