@@ -81,7 +81,7 @@ def test_events_so_sparse_that_no_two_members_share_them_make_no_one_suspicious(
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_cheap_look_leaves_out_nobody_that_the_law_findsLAW._unlikely(seed: int) -> None:
+def test_the_cheap_look_leaves_out_nobody_that_the_law_finds_unlikely(seed: int) -> None:
     draw = np.random.default_rng(seed)
     groups = int(draw.integers(1, 40))
     ticks, label = draw.integers(1, 4096, 4 * groups).astype(np.float64), (np.arange(4 * groups) // 4).astype(np.int32)
