@@ -50,7 +50,7 @@ def test_one_that_spends_in_every_second_tick_is_found_among_them() -> None:
     assert accused(rate, 100, 3) == {"n017/nic0"}
 
 
-def test_how_parts_differ_is_measured_alike_in_small_and_largeLAW._groups() -> None:
+def test_how_parts_differ_is_measured_alike_in_small_and_large_groups() -> None:
     draw = np.random.default_rng(4)
     n = 4096
     events = draw.poisson(draw.gamma(1.0, 2.0, n)).astype(np.float64)  # a squared coefficient of variation of one
