@@ -9,7 +9,8 @@ import urllib.parse
 from typing import Any, NoReturn
 
 from grayscope.errors import GrayscopeError, InputError, Retry, UsageError, shorten
-from grayscope.sinks._posting import PATIENCE, RefusedError, access, credentials, shut
+from grayscope.sinks._access import access, credentials
+from grayscope.sinks._posting import PATIENCE, RefusedError, shut
 
 ROLE = "Administration > Users and access > Service accounts"
 ADVICE = {

@@ -16,21 +16,20 @@ from grayscope.comparing import Comparison
 from grayscope.errors import InputError, UsageError, shorten
 from grayscope.evidenceframe import evidence_frame
 from grayscope.explaining import explained
-from grayscope.incident import SEVERITIES, Incident
+from grayscope.incident import Incident
 from grayscope.ledger import Entry
-from grayscope.markup import esc, table
 from grayscope.plot import Plot
 from grayscope.recalling import fitted, recall_entries, recall_incidents
 from grayscope.results import SCHEMAS, described, part
+from grayscope.runshown import counted, shown
 from grayscope.series import POINTS, Reader, Series
 from grayscope.trace import Trace
-from grayscope.wording import utc
 
 if TYPE_CHECKING:
     import polars as pl
 
-#: Incidents that a notebook lists; metrics of which an incident's evidence is told.
-LISTED, METRICS, PLOTS = 30, 8, 2
+#: Metrics of which an incident's evidence is told, and drawn.
+METRICS, PLOTS = 8, 2
 MOST_POINTS = 100_000
 
 
@@ -219,25 +218,13 @@ class Run:
         return Reader(trace)
 
     def _words(self) -> str:
-        severity = self.incidents["severity"]
-        count = {s: int((severity == s).sum()) for s in reversed(SEVERITIES)}
-        told = ", ".join(f"{n} {s}{'s' if n > 1 else ''}" for s, n in count.items() if n) or "nothing"
-        return f"{told}; {self.incidents['ended'].null_count()} open; {self.counts.get('rows', 0):,} rows"
+        return counted(self.incidents, self.counts.get("rows", 0))
 
     def __repr__(self) -> str:
         return f"<run of {shorten(self.name, 80)}: {self._words()}>"
 
     def _repr_html_(self) -> str:
-        import polars
-
-        grave, moments = polars.col("severity").replace({s: str(n) for n, s in enumerate(reversed(SEVERITIES))}), polars.col("noticed", "ended")
-        first = self.incidents.sort(grave, "noticed", "id").head(LISTED).with_columns(moments.dt.timestamp("us"))
-        told = first.select("id", "severity", "subject", "mode", "noticed", "ended", "summary").rows()
-        rows = [(i, severity, subject, mode or "", utc(at), "open" if end is None else utc(end), words) for i, severity, subject, mode, at, end, words in told]
-        left = self.incidents.height - len(rows)
-        more = f"<p>{left:,} more</p>" if left else ""
-        listed = table(("id", "severity", "first suspect", "mode", "noticed", "ended", "in words"), rows) if rows else ""
-        return f"<div><b>{esc(self.name)}</b>: {esc(self._words())}{listed}{more}</div>"
+        return shown(self.name, self._words(), self.incidents)
 
 
 def read_run(results: str | Path, trace: str | Path | None = None, *, check: bool = True) -> Run:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from grayscope import __version__, plugins
 from grayscope.errors import UsageError, shorten
-from grayscope.sinks._posting import credentials
+from grayscope.sinks._access import credentials
 
 from ._agentconfig import within_a_day
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from grayscope.alert import Alert
 from grayscope.errors import GrayscopeError, Retry, UsageError, shorten
+from grayscope.sinks._access import Access, access, credentials
 from grayscope.sinks._alertstate import MOST, Alertstate, Held, Key, key_of
 from grayscope.sinks._alertwire import placed, wire
 from grayscope.sinks._delivery import AGE, PAUSES
-from grayscope.sinks._posting import Access, Post, RefusedError, access, credentials
+from grayscope.sinks._posting import Post, RefusedError
 
 if TYPE_CHECKING:
     from grayscope.engine import Engine, Output

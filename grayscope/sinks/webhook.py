@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from grayscope.alert import Alert
+from grayscope.sinks._access import Access, access
 from grayscope.sinks._delivery import AGE, PAUSES, Delivery
-from grayscope.sinks._posting import Access, Post, access
+from grayscope.sinks._posting import Post
 from grayscope.wording import utc
 
 NEVER = "0001-01-01T00:00:00Z"

@@ -15,7 +15,8 @@ import pytest
 
 from grayscope.errors import Retry, UsageError
 from grayscope.grafana import Server
-from grayscope.sinks._posting import Access, Post
+from grayscope.sinks._access import Access
+from grayscope.sinks._posting import Post
 
 
 class Handler(BaseHTTPRequestHandler):
