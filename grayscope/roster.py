@@ -113,6 +113,8 @@ class Roster:
         moments = {t for r in self.rows for t in (r.since, r.until) if t is not None}
         self._changes = np.array(sorted(moments), np.int64)
         self._views: dict[int, View] = {}
+        #: The rows as a message, kept by whoever needs it again and again.
+        self.frame: bytes | None = None
 
     def with_rows(self, rows: Iterable[RosterRow]) -> Roster:
         """Return the next version; a row with the same subject, table and since replaces the old one.
