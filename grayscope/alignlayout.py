@@ -90,12 +90,14 @@ class Layout:
         self._changed()
 
     def index(self, subjects: Names, metrics: Names) -> tuple[Any, Any]:
-        """Return the cells of some names as an index pair; cached, as the same tuples come again and again."""
+        """Return the cells of some names as an index pair, slices where they lie side by side; cached, as the same tuples come again and again."""
         found = self._place.get((id(subjects), id(metrics)))
         if found is not None and found[2][0] is subjects and found[2][1] is metrics:
             return found[0], found[1]
-        rows = np.array([self._where_m[m] for m in metrics], np.intp)[:, None]
-        columns = np.array([self._where_s[s] for s in subjects], np.intp)[None, :]
+        at_m, at_s = [self._where_m[m] for m in metrics], [self._where_s[s] for s in subjects]
+        rows, columns = _stretch(at_m), _stretch(at_s)
+        if rows is None or columns is None:
+            rows, columns = np.array(at_m, np.intp)[:, None], np.array(at_s, np.intp)[None, :]
         self._placed += len(subjects) + len(metrics) + 16
         if self._placed > PLACED:
             self._place.clear()
@@ -162,6 +164,17 @@ class Layout:
         # Who is expected and never spoke lacks everything.
         cells: NDArray[np.bool_] = (known | ~known.any(axis=0)) & present
         return cells
+
+
+def _stretch(places: list[int]) -> Any:
+    """Return places that follow one another as a slice, others as None.
+
+    Examples
+    --------
+    >>> _stretch([3, 4, 5]), _stretch([3, 5]), _stretch([])
+    (slice(3, 6, None), None, None)
+    """
+    return slice(places[0], places[-1] + 1) if places and places == list(range(places[0], places[-1] + 1)) else None
 
 
 def those(names: Names, keep: Any) -> Names:
