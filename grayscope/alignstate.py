@@ -58,7 +58,7 @@ def restore(align: Align, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
 def _table(table: Table, roster: Roster) -> State:
     lay = table.layout
     current = table.last is not None and table._view is roster.at(table.last)
-    told = {
+    told: dict[str, Any] = {
         "crowded": table.crowded, "start": table.start, "last": table.last, "quiet": table.quiet, "who": list(table.who.items()),
         "subjects": lay.subjects, "metrics": lay.metrics, "members": sorted(lay.members), "shown": lay.shown, "era": lay.era, "version": lay.version,
         "swept": lay._swept, "current": current, "alien": None if current else sorted(table._alien),

@@ -120,7 +120,7 @@ def _places(frame: bytes, rows: pa.RecordBatch) -> tuple[int, int] | None:
         return None
     begin = pa.py_buffer(frame).address
     found = times.address - begin, values.address - begin
-    inside = all(0 <= at and at + size <= len(frame) for at, size in zip(found, (8 * rows.num_rows, 4 * len(lists.values)), strict=True))
+    inside = all(at >= 0 and at + size <= len(frame) for at, size in zip(found, (8 * rows.num_rows, 4 * len(lists.values)), strict=True))
     return found if inside else None
 
 

@@ -38,7 +38,8 @@ def _with(**changes: object) -> bytes:
 
 
 HOSTILE = [
-    b"", b"\x00" * 8, pack(STATE)[:-1], pack(STATE) + b"x", _with(grayscope=VERSION + 1), _with(grayscope=VERSION - 1), _with(arrays=[["x", "|O", [1], 8]]), _with(arrays=3),
+    b"", b"\x00" * 8, pack(STATE)[:-1], pack(STATE) + b"x", _with(grayscope=VERSION + 1), _with(grayscope=VERSION - 1),
+    _with(arrays=[["x", "|O", [1], 8]]), _with(arrays=3),
     _with(arrays=[["x", "<f4", [1 << 40], 8]]), _with(arrays=[["x", "<f4", [2], 1 << 50]]), (1 << 60).to_bytes(8, "little"),
 ]  # fmt: skip
 

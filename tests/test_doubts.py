@@ -21,7 +21,7 @@ def test_a_rank_is_doubted_with_its_gpu_and_with_what_that_lies_in() -> None:
     doubts = Doubts()
 
     def found(*names: str) -> list[bool]:
-        return doubts.of(tick(view), frozenset(names)).tolist()
+        return [bool(x) for x in doubts.of(tick(view), frozenset(names))]
 
     assert found() == [False, False, False]
     assert found("n1/gpu0") == [False, True, False]

@@ -99,7 +99,7 @@ class Lane:
 
     def _newest(self, reader: Reader) -> bool:
         topic = self.settings.topic("state")
-        for told in manifests(reader, topic, self.number):
+        for told in manifests(reader, topic, self.number, lambda text: self.tell(f"lane {self.number}: {text}")):
             try:
                 self.cells.restore(unpack(state_of(reader, topic, self.number, told)))
             except (InputError, KeyError, ValueError, IndexError, TypeError, AssertionError) as error:
