@@ -62,6 +62,13 @@ def test_a_state_that_was_taken_stays_as_it_is_while_the_engine_goes_on(messages
         assert pack(state) == then
 
 
+def test_a_restart_from_a_state_without_the_rows_that_never_move_changes_nothing(messages: list[Message], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grayscope.squeezed.LEAST", 1)
+    monkeypatch.setattr("grayscope.squeezed.WIDTH", 1)
+    whole = said(Cells(engine), messages, set())
+    assert said(Cells(engine), messages, set(range(1, len(messages), 150))) == whole
+
+
 def row(subject: str, **keys: str) -> RosterRow:
     return RosterRow(subject, "gpu" if "/" in subject else "node", keys=keys)
 
