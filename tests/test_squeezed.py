@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from grayscope.squeezed import squeezed, unsqueezed
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
 def test_the_same_bits_come_back(dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LEAST", 100)
-    array = np.zeros((2, 5, 40), dtype)
+    array: np.ndarray[Any, Any] = np.zeros((2, 5, 40), dtype)
     array[0, 1], array[0, 2, 7], array[1, 0, -1], array[1, 3] = 3, 1, 2, np.arange(40)
     if dtype is not np.int32:
         array[0, 3], array[0, 4, ::2], array[1, 4] = np.nan, -0.0, -0.0
