@@ -96,8 +96,8 @@ class Layout:
             return found[0], found[1]
         at_m, at_s = [self._where_m[m] for m in metrics], [self._where_s[s] for s in subjects]
         rows, columns = _stretch(at_m), _stretch(at_s)
-        if rows is None or columns is None:
-            rows, columns = np.array(at_m, np.intp)[:, None], np.array(at_s, np.intp)[None, :]
+        if not isinstance(rows, slice) and not isinstance(columns, slice):
+            rows, columns = rows[:, None], columns[None, :]
         self._placed += len(subjects) + len(metrics) + 16
         if self._placed > PLACED:
             self._place.clear()
@@ -167,14 +167,15 @@ class Layout:
 
 
 def _stretch(places: list[int]) -> Any:
-    """Return places that follow one another as a slice, others as None.
+    """Return places that follow one another as a slice, others as an array.
 
     Examples
     --------
-    >>> _stretch([3, 4, 5]), _stretch([3, 5]), _stretch([])
-    (slice(3, 6, None), None, None)
+    >>> _stretch([3, 4, 5]), _stretch([3, 5]).tolist()
+    (slice(3, 6, None), [3, 5])
     """
-    return slice(places[0], places[-1] + 1) if places and places == list(range(places[0], places[-1] + 1)) else None
+    one_by_one = bool(places) and places == list(range(places[0], places[-1] + 1))
+    return slice(places[0], places[-1] + 1) if one_by_one else np.array(places, np.intp)
 
 
 def those(names: Names, keep: Any) -> Names:

@@ -142,9 +142,9 @@ class Table:
             s, m = self.layout.part(subjects, metrics)
             subjects, metrics, values = tuple(subjects[i] for i in s), tuple(metrics[i] for i in m), values[np.ix_(m, s)]
         cells = self.layout.index(subjects, metrics)
-        lacked = missing.cells[cells]
-        came = lacked & np.isfinite(values)
-        missing.cells[cells] = lacked & ~came
+        came = np.isfinite(values)
+        came &= missing.cells[cells]
+        missing.cells[cells] ^= came
         missing.left -= int(np.count_nonzero(came))
 
     def close(self, time: int, roster: Roster, events: tuple[Event, ...]) -> Tick | None:

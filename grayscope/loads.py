@@ -111,8 +111,10 @@ class Loads:
         a.ticks += 1
         keep = 1 - 1 / min(max(a.ticks / 2, SHORTEST), LONGEST)
         a.pooled = a.pooled * keep + carried(sums.sum(axis=1))
-        a.own = a.own * keep + carried(sums)
-        a.own[[name in a.common for name in a.names]] = 0.0
+        a.own *= keep
+        a.own += carried(sums)
+        if a.common:
+            a.own[[name in a.common for name in a.names]] = 0.0
         if a.ticks == 1 or a.ticks % FIT == 0:
             _settle(a)
             a.curve = curves(a.pooled, a.own)

@@ -44,6 +44,11 @@ class View:
             found.setdefault(row.table, []).append(row.subject)
         return {table: tuple(sorted(names)) for table, names in found.items()}
 
+    @cached_property
+    def leaves(self) -> frozenset[str]:
+        """Switches above somebody, whether they have a row or not."""
+        return frozenset(leaf for row in self.rows.values() if (leaf := row.keys.get("leaf")))
+
     def key(self, subject: str, name: str) -> str:
         """Return a key of a subject, ``""`` where unknown.
 
