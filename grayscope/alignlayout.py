@@ -90,12 +90,14 @@ class Layout:
         self._changed()
 
     def index(self, subjects: Names, metrics: Names) -> tuple[Any, Any]:
-        """Return the cells of some names as an index pair; cached, as the same tuples come again and again."""
+        """Return the cells of some names as an index pair, slices where they lie side by side; cached, as the same tuples come again and again."""
         found = self._place.get((id(subjects), id(metrics)))
         if found is not None and found[2][0] is subjects and found[2][1] is metrics:
             return found[0], found[1]
-        rows = np.array([self._where_m[m] for m in metrics], np.intp)[:, None]
-        columns = np.array([self._where_s[s] for s in subjects], np.intp)[None, :]
+        at_m, at_s = [self._where_m[m] for m in metrics], [self._where_s[s] for s in subjects]
+        rows, columns = _stretch(at_m), _stretch(at_s)
+        if not isinstance(rows, slice) and not isinstance(columns, slice):
+            rows, columns = rows[:, None], columns[None, :]
         self._placed += len(subjects) + len(metrics) + 16
         if self._placed > PLACED:
             self._place.clear()
@@ -162,6 +164,18 @@ class Layout:
         # Who is expected and never spoke lacks everything.
         cells: NDArray[np.bool_] = (known | ~known.any(axis=0)) & present
         return cells
+
+
+def _stretch(places: list[int]) -> Any:
+    """Return places that follow one another as a slice, others as an array.
+
+    Examples
+    --------
+    >>> _stretch([3, 4, 5]), _stretch([3, 5]).tolist()
+    (slice(3, 6, None), [3, 5])
+    """
+    one_by_one = bool(places) and places == list(range(places[0], places[-1] + 1))
+    return slice(places[0], places[-1] + 1) if one_by_one else np.array(places, np.intp)
 
 
 def those(names: Names, keep: Any) -> Names:

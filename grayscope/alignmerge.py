@@ -40,7 +40,9 @@ class Merging:
         after = came & ~again & np.isfinite(old)
         before = np.where(after, old, self.before[cells])
         latest = np.where(again, np.fmax(row, new), np.where(came, new, row))
+        other = again & (row != new)  # before `row`, which may be a view, is written
+        adds = adds.reshape(-1, 1)
         self.values[cells] = np.where(came, np.where(adds & np.isfinite(before), before + latest, latest), old)
         self.stamp[cells] = np.where(came, time, self.stamp[cells])
         self.row[cells], self.before[cells] = latest, before
-        return int(again.any(axis=0).sum()), int((again & (row != new)).any(axis=0).sum()), bool(after.any())
+        return int(again.any(axis=0).sum()), int(other.any(axis=0).sum()), bool(after.any())

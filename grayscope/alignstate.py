@@ -28,7 +28,9 @@ def snapshot(align: Align) -> State:
         "counts": align.counts, "version": align.roster.version, "events": [astuple(e) for e in sorted(align.events)], "tables": list(align.tables),
         "clock": [clock.now, clock.dry, clock.sure, sorted(clock._with), sorted(clock._behind)],
     }  # fmt: skip
-    state = {"told": _text(told), "roster": _bytes(encode(align.roster.rows)), **_frames("held", clock.held)}
+    if align.roster.frame is None:
+        align.roster.frame = encode(align.roster.rows)
+    state = {"told": _text(told), "roster": _bytes(align.roster.frame), **_frames("held", clock.held)}
     for i, table in enumerate(align.tables.values()):
         state |= {f"table{i}/{key}": value for key, value in _table(table, align.roster).items()}
     return state
@@ -56,14 +58,18 @@ def restore(align: Align, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
 def _table(table: Table, roster: Roster) -> State:
     lay = table.layout
     current = table.last is not None and table._view is roster.at(table.last)
-    told = {
+    told: dict[str, Any] = {
         "crowded": table.crowded, "start": table.start, "last": table.last, "quiet": table.quiet, "who": list(table.who.items()),
         "subjects": lay.subjects, "metrics": lay.metrics, "members": sorted(lay.members), "shown": lay.shown, "era": lay.era, "version": lay.version,
         "swept": lay._swept, "current": current, "alien": None if current else sorted(table._alien),
     }  # fmt: skip
+    # Of rows that wait only the numbers are copied, in one piece; the same names come again and again and are told once.
     parts = [part for tick in sorted(table.pending) for part in table.pending[tick]]
-    open_ = [Batch(table.name, np.array([time], np.int64), subjects, metrics, values[None]) for time, subjects, metrics, values in parts]
-    return {"told": _text(told), "first": lay.first, "heard": lay.heard, **_frames("open", open_)}
+    heads = {(id(subjects), id(metrics)): (subjects, metrics) for _, subjects, metrics, _ in parts}
+    number = {key: i for i, key in enumerate(heads)}
+    told |= {"heads": list(heads.values()), "open": [(time, number[id(subjects), id(metrics)]) for time, subjects, metrics, _ in parts]}
+    flat = np.concatenate([values.reshape(-1) for *_, values in parts]) if parts else np.empty(0, np.float32)
+    return {"told": _text(told), "first": lay.first.copy(), "heard": lay.heard.copy(), "open": flat}
 
 
 def _retable(table: Table, roster: Roster, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
@@ -78,9 +84,11 @@ def _retable(table: Table, roster: Roster, state: Mapping[str, np.ndarray[Any, A
         table._alien = frozenset(s for s, row in view.rows.items() if row.table != table.name)
     else:  # the next tick takes a new look
         table._alien = frozenset(told["alien"])
-    for batch in _batches("open", state):
-        time = int(batch.times[0])
-        table.pending.setdefault(-(-time // table.period) * table.period, []).append((time, batch.subjects, batch.metrics, batch.values[0]))
+    heads, at = [(tuple(subjects), tuple(metrics)) for subjects, metrics in told["heads"]], 0
+    for time, i in told["open"]:
+        subjects, metrics = heads[i]
+        values = state["open"][at : (at := at + len(subjects) * len(metrics))].reshape(len(metrics), len(subjects))
+        table.pending.setdefault(-(-time // table.period) * table.period, []).append((time, subjects, metrics, values))
 
 
 def _text(told: Any) -> np.ndarray[Any, Any]:

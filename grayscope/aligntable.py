@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from grayscope.alignjoin import Join, Part
 from grayscope.alignlayout import Layout, Names, those
 from grayscope.alignmerge import Merging
 from grayscope.batch import Batch
@@ -21,16 +22,17 @@ if TYPE_CHECKING:
 
 #: More names than this in one table are refused: names come from outside.
 LIMIT = 1 << 20
-Part = tuple[int, Names, Names, NDArray[np.float32]]
 
 
 @dataclass(slots=True, eq=False)
 class Missing:
-    """The expected cells that an open tick still lacks, in one era of the layout."""
+    """The expected cells that an open tick still lacks, in one era of the layout, as far as its parts have been looked at."""
 
     era: int
     cells: NDArray[np.bool_]
     left: int
+    seen: int = 0  # parts that have been looked at
+    unseen: int = 0  # cells in the others, at most
 
 
 class Table:
@@ -41,6 +43,8 @@ class Table:
         self.layout = Layout(counter, settings.lateness)
         self.pending: dict[int, list[Part]] = {}
         self.missing: dict[int, Missing] = {}
+        self.join = Join()
+        self._joined: tuple[int, int, list[Part] | None] | None = None  # tick, how many of its parts, and what they are together
         self.crowded = False  # subjects report several times a tick, so no tick is complete before its time
         self.start: int | None = None
         self.last: int | None = None
@@ -63,7 +67,7 @@ class Table:
         """Put the k-th rows of a batch, stamped `time`, into their open tick."""
         tick = -(-time // self.period) * self.period
         part = (time, batch.subjects, batch.metrics, batch.values[k])
-        rows = int(np.isfinite(part[3]).any(axis=0).sum())
+        rows = int(np.count_nonzero(np.isfinite(part[3]).any(axis=0)))
         self.counts["rows"] += rows
         if not rows:
             return  # nothing was reported, which is the same as no row
@@ -74,9 +78,8 @@ class Table:
         if self.start is None or tick < self.start:
             self.start = tick
         self.pending.setdefault(tick, []).append(part)
-        missing = self.missing.get(tick)
-        if missing is not None and missing.era == self.layout.era:
-            self._tick_off(missing, part)
+        if tick in self.missing:
+            self.missing[tick].unseen += part[3].size
 
     def _note_late(self, tick: int, part: Part) -> None:
         """Learn which cells exist, as if the row had come in time; it has, if the tick was closed early."""
@@ -90,6 +93,7 @@ class Table:
             for time, subjects, metrics, values in self.pending.pop(tick):
                 yield Batch(self.name, np.array([time]), subjects, metrics, values[None])
             self.missing.pop(tick, None)
+            self._joined = None
         self.start = min(self.pending, default=None) if self.last is None else self.start
 
     # -- closing ----------------------------------------------------------------------------------------------------
@@ -112,10 +116,19 @@ class Table:
         missing = self.missing.get(time)
         if missing is None or missing.era != self.layout.era:
             cells = self._expected(view).copy()
-            missing = self.missing[time] = Missing(self.layout.era, cells, int(cells.sum()))
-            for part in self.pending[time]:
+            missing = self.missing[time] = Missing(self.layout.era, cells, int(cells.sum()), 0, sum(part[3].size for part in self.pending[time]))
+        if missing.unseen and missing.unseen >= missing.left:  # else too little has come to matter
+            for part in (self._apart(time) if not missing.seen else None) or self.pending[time][missing.seen :]:
                 self._tick_off(missing, part)
+            missing.seen, missing.unseen = len(self.pending[time]), 0
         return not missing.left
+
+    def _apart(self, time: int) -> list[Part] | None:
+        """Return all parts of an open tick joined, None where a cell might be in two of them; worked out again only when more have come."""
+        parts = self.pending[time]
+        if self._joined is None or self._joined[:2] != (time, len(parts)):
+            self._joined = (time, len(parts), self.join.of(parts))
+        return self._joined[2]
 
     def _expected(self, view: View) -> NDArray[np.bool_]:
         if self._lacking is None or self._lacking[0] is not view or self._lacking[1] != self.layout.version:
@@ -129,15 +142,18 @@ class Table:
             s, m = self.layout.part(subjects, metrics)
             subjects, metrics, values = tuple(subjects[i] for i in s), tuple(metrics[i] for i in m), values[np.ix_(m, s)]
         cells = self.layout.index(subjects, metrics)
-        lacked = missing.cells[cells]
-        came = lacked & np.isfinite(values)
-        missing.cells[cells] = lacked & ~came
+        came = np.isfinite(values)
+        came &= missing.cells[cells]
+        missing.cells[cells] ^= came
         missing.left -= int(np.count_nonzero(came))
 
     def close(self, time: int, roster: Roster, events: tuple[Event, ...]) -> Tick | None:
         """Settle the tick at `time` and move on."""
-        parts = sorted(self.pending.pop(time, ()), key=lambda p: p[0])
+        apart = self._apart(time) if time in self.pending else None
+        parts = self.pending.pop(time, [])
+        parts = sorted(parts, key=lambda p: p[0]) if apart is None else apart
         self.missing.pop(time, None)
+        self._joined = None
         self.last = time
         self.quiet = 0 if parts else self.quiet + 1
         view = roster.at(time)
@@ -148,7 +164,7 @@ class Table:
         for _, subjects, metrics, _ in parts:
             self.layout.meet(subjects, metrics, time)
         assert self.start is not None
-        values = self.layout.admit(time, self.start, self._settle(parts))
+        values = self.layout.admit(time, self.start, self._settle(parts, apart is not None))
         for _, subjects, metrics, _ in parts:
             self.layout.heard[self.layout.index(subjects, metrics)[1]] = time
         subjects, metrics = self.layout.shown
@@ -159,12 +175,16 @@ class Table:
             return None
         return Tick(self.name, time, self.period, view, subjects, metrics, np.ascontiguousarray(values), fresh, events)
 
-    def _settle(self, parts: list[Part]) -> NDArray[np.float32]:
-        """Merge the parts of one tick, oldest first: gauges replace, increments add, equal stamps are one row."""
+    def _settle(self, parts: list[Part], apart: bool) -> NDArray[np.float32]:
+        """Merge the parts of one tick, oldest first: gauges replace, increments add, equal stamps are one row; no cell twice where they are `apart`."""
         lay = self.layout
         if len(parts) == 1 and parts[0][1] == lay.subjects and parts[0][2] == lay.metrics:
             return parts[0][3]
         values = np.full((len(lay.metrics), len(lay.subjects)), np.nan, np.float32)
+        if apart:
+            for _, subjects, metrics, new in parts:
+                values[lay.index(subjects, metrics)] = new
+            return values
         merging = Merging(values)
         for time, subjects, metrics, new in parts:
             cells = lay.index(subjects, metrics)

@@ -38,6 +38,7 @@ class Cells:
         self.engines: dict[str, Engine] = {}
         self.rows: dict[tuple[str, str, int | None], RosterRow] = {}
         self.home: dict[str, str] = {}  # cell of the first part of a name
+        self._told: bytes | None = None  # the rows as a message, until there are others
 
     def news(self, rows: Iterable[RosterRow]) -> tuple[RosterRow, ...]:
         """Return the rows that are not known in just this form: agents repeat themselves."""
@@ -46,6 +47,7 @@ class Cells:
     def introduce(self, rows: Iterable[RosterRow]) -> Iterator[Said]:
         """Take rows of the roster; yield what that brought about."""
         rows = tuple(rows)
+        self._told = None
         for row in rows:
             self.rows[_place(row)] = row
             if row.keys.get("cell") and "/" not in row.subject:
@@ -70,7 +72,9 @@ class Cells:
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state of all cells, open ticks included."""
-        state = {"roster": np.frombuffer(encode(tuple(self.rows.values())), np.uint8), "cells": np.array(list(self.engines), np.str_)}
+        if self._told is None:
+            self._told = encode(tuple(self.rows.values()))
+        state = {"roster": np.frombuffer(self._told, np.uint8), "cells": np.array(list(self.engines), np.str_)}
         for i, engine in enumerate(self.engines.values()):
             state |= {f"{i}/align/{key}": value for key, value in engine.align.snapshot().items()}
             state |= {f"{i}/rest/{key}": value for key, value in engine.snapshot().items()}

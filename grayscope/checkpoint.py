@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from grayscope.errors import InputError, shorten
+from grayscope.errors import InputError
 
-VERSION = 1
+#: Of all that a state holds: one that another version wrote is not taken, for what its arrays mean may be something else.
+VERSION = 2
 #: Kinds of numpy's types that may be in a state: truth, whole numbers, numbers, text.
 KINDS = "biufU"
 State = Mapping[str, np.ndarray[Any, Any]]
@@ -71,13 +72,13 @@ def unpack(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
     Raises
     ------
     InputError
-        It is none, or of a later version.
+        It is none, or another version's.
     """
     try:
         size = int.from_bytes(data[:8], "little")
         told = json.loads(data[8 : 8 + size])
-        if told["grayscope"] > VERSION:
-            raise InputError(f"state: grayscope: expected version {VERSION} or older, found {shorten(told['grayscope'])}")
+        if told["grayscope"] != VERSION:
+            raise InputError.at("state", "grayscope", f"version {VERSION}", told["grayscope"])
         found, at, view = {}, 8 + size, memoryview(data)
         for name, dtype, shape, length in told["arrays"]:
             found[name] = _array(view[at : at + length], np.dtype(dtype), tuple(shape))

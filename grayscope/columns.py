@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from grayscope.squeezed import squeezed, unsqueezed
 from grayscope.tick import Tick
 
 Array = np.ndarray[Any, Any]
@@ -25,8 +26,11 @@ class Field:
 
     def blank(self, metrics: int, subjects: int) -> Array:
         """Return a new array that knows nothing."""
-        shape = (*self.lead, metrics, subjects) if self.per_metric else (*self.lead, subjects)
-        return np.full(shape, self.fill, self.dtype)
+        return np.full(self.shape(metrics, subjects), self.fill, self.dtype)
+
+    def shape(self, metrics: int, subjects: int) -> tuple[int, ...]:
+        """Return its shape for so many of both."""
+        return (*self.lead, metrics, subjects) if self.per_metric else (*self.lead, subjects)
 
 
 class Columns:
@@ -88,19 +92,21 @@ class Memory:
             out[f"{table}|subjects"] = np.array(c.subjects, dtype=np.str_)
             out[f"{table}|metrics"] = np.array(c.metrics, dtype=np.str_)
             out[f"{table}|#ticks"] = np.array(c.ticks)
-            out |= {f"{table}|{name}": array.copy() for name, array in c.arrays.items()}
+            for name, array in c.arrays.items():
+                out |= squeezed(f"{table}|{name}", array)
         return out
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Become what `snapshot` returned; what an older version did not keep yet starts afresh."""
+        """Become what `snapshot` returned."""
         self.tables = {}
         for table in {key.split("|", 1)[0] for key in state}:
             c = self.tables[table] = Columns(self.fields)
             c.subjects = tuple(state[f"{table}|subjects"].tolist())
             c.metrics = tuple(state[f"{table}|metrics"].tolist())
             c.ticks = int(state[f"{table}|#ticks"])
-            fresh = {name: f.blank(len(c.metrics), len(c.subjects)) for name, f in self.fields.items() if f"{table}|{name}" not in state}
-            c.arrays = {name: fresh[name] if name in fresh else np.array(state[f"{table}|{name}"], f.dtype) for name, f in self.fields.items()}
+            c.arrays = {
+                name: np.array(unsqueezed(f"{table}|{name}", state, f.shape(len(c.metrics), len(c.subjects))), f.dtype) for name, f in self.fields.items()
+            }
 
 
 def _common(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[Array, Array]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from grayscope.groupnames import GroupNames
 from grayscope.unloading import SUMS
 
 Sums = NDArray[np.float64]
@@ -41,9 +42,8 @@ class Learned:
 
     Parameters
     ----------
-    names : tuple of str, length R
-    cells : dict
-        Where the group of a metric stands.
+    groups : GroupNames
+        Of the metrics, length R, and where each one's groups stand.
     grain : ndarray [R] of float32
         Least spread of each metric that means anything, on its scale.
     ticks : int
@@ -58,8 +58,7 @@ class Learned:
         Metrics of which no group has a curve of its own.
     """
 
-    names: tuple[str, ...]
-    cells: dict[tuple[str, str], tuple[int, int]]
+    groups: GroupNames
     grain: NDArray[np.float32]
     ticks: int
     place: Sums
@@ -67,6 +66,11 @@ class Learned:
     own: Sums
     curve: NDArray[np.float32]
     common: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Metrics, in the order of the rows."""
+        return self.groups.metrics
 
     def unit(self) -> NDArray[np.float32]:
         """Return origin, inverse size and bound of the loads and the grain [R, 4] for the kernel; the first loads have no bound."""
@@ -86,18 +90,17 @@ class Loads:
     ) -> None:  # fmt: skip
         """Take the layout of a table: the metrics that have a load, the key values of their groups, their grain, and which have but one curve."""
         old, names = self.tables.get(table), tuple(metrics)
-        cells = {(name, "|".join(group)): (r, g) for r, name in enumerate(names) for g, group in enumerate(metrics[name])}
-        new = Learned(names, cells, grain, old.ticks if old else 0, *_blank(len(names), width), common)
+        new = Learned(GroupNames.among(names, metrics.values()), grain, old.ticks if old else 0, *_blank(len(names), width), common)
         if old is not None:
             for r, name in enumerate(names):
                 if name in old.names:
                     new.place[r], new.pooled[r] = old.place[old.names.index(name)], old.pooled[old.names.index(name)]
             fleet = curves(new.pooled, np.zeros((len(names), 1, SUMS)))[:, 0]
-            for key, at in cells.items():
-                if key in old.cells and key[0] not in common:
-                    new.own[at], new.curve[at] = old.own[old.cells[key]], old.curve[old.cells[key]]
-                else:  # a new job's group needs not wait for what the fleet knows
-                    new.curve[at] = fleet[at[0]]
+            for r in range(len(names)):  # a new job's group needs not wait for what the fleet knows
+                new.curve[r, : new.groups.groups(r)] = fleet[r]
+            for r0, r, before, now in new.groups.since(old.groups):
+                if names[r] not in common:
+                    new.own[r, now], new.curve[r, now] = old.own[r0, before], old.curve[r0, before]
         self.tables[table] = new
 
     def learn(self, table: str, sums: Sums) -> None:
@@ -108,8 +111,10 @@ class Loads:
         a.ticks += 1
         keep = 1 - 1 / min(max(a.ticks / 2, SHORTEST), LONGEST)
         a.pooled = a.pooled * keep + carried(sums.sum(axis=1))
-        a.own = a.own * keep + carried(sums)
-        a.own[[name in a.common for name in a.names]] = 0.0
+        a.own *= keep
+        a.own += carried(sums)
+        if a.common:
+            a.own[[name in a.common for name in a.names]] = 0.0
         if a.ticks == 1 or a.ticks % FIT == 0:
             _settle(a)
             a.curve = curves(a.pooled, a.own)
@@ -118,8 +123,7 @@ class Loads:
         """Return all memory as arrays."""
         out: dict[str, NDArray[Any]] = {}
         for table, a in self.tables.items():
-            out[f"{table}|load|names"] = np.array(a.names, np.str_)
-            out[f"{table}|load|cells"] = np.array([[r, g, *key] for key, (r, g) in a.cells.items()], np.str_).reshape(-1, 4)
+            out[f"{table}|load|names"] = a.groups.told()
             out[f"{table}|load|ticks"] = np.array(a.ticks)
             out |= {f"{table}|load|{field}": getattr(a, field).copy() for field in FIELDS}
         return out
@@ -130,11 +134,10 @@ class Loads:
         for name in state:
             table, _, field = name.partition("|load|")
             if field == "names":
-                cells = {(metric, group): (int(r), int(g)) for r, g, metric, group in state[f"{table}|load|cells"].tolist()}
                 place, pooled, own = (np.array(state[f"{table}|load|{f}"], np.float64) for f in ("place", "pooled", "own"))
                 grain, curve = (np.array(state[f"{table}|load|{f}"], np.float32) for f in ("grain", "curve"))
                 ticks = int(state[f"{table}|load|ticks"])
-                self.tables[table] = Learned(tuple(state[name].tolist()), cells, grain, ticks, place, pooled, own, curve)
+                self.tables[table] = Learned(GroupNames.read(state[name]), grain, ticks, place, pooled, own, curve)
 
 
 def curves(pooled: Sums, own: Sums) -> NDArray[np.float32]:

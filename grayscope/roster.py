@@ -44,6 +44,11 @@ class View:
             found.setdefault(row.table, []).append(row.subject)
         return {table: tuple(sorted(names)) for table, names in found.items()}
 
+    @cached_property
+    def leaves(self) -> frozenset[str]:
+        """Switches above somebody, whether they have a row or not."""
+        return frozenset(leaf for row in self.rows.values() if (leaf := row.keys.get("leaf")))
+
     def key(self, subject: str, name: str) -> str:
         """Return a key of a subject, ``""`` where unknown.
 
@@ -113,6 +118,8 @@ class Roster:
         moments = {t for r in self.rows for t in (r.since, r.until) if t is not None}
         self._changes = np.array(sorted(moments), np.int64)
         self._views: dict[int, View] = {}
+        #: The rows as a message, kept by whoever needs it again and again.
+        self.frame: bytes | None = None
 
     def with_rows(self, rows: Iterable[RosterRow]) -> Roster:
         """Return the next version; a row with the same subject, table and since replaces the old one.

@@ -23,12 +23,7 @@ def seat(subject: str, view: View | None) -> dict[str, str]:
     root = subject.partition("/")[0]
     of = view.rows.get(subject), view.rows.get(root)
     table = of[0].table if of[0] is not None else ""
-    kind = of[1].table if of[1] is not None else "leaf" if _is_leaf(root, view) else ""
+    kind = of[1].table if of[1] is not None else "leaf" if root in view.leaves else ""
     leaf = root if kind == "leaf" else next((row.keys["leaf"] for row in of if row is not None and row.keys.get("leaf")), "")
     found = {"table": table or (kind if subject == root else ""), "node": root if kind == "node" else "", "leaf": leaf}
     return {key: value for key, value in found.items() if value}
-
-
-def _is_leaf(name: str, view: View) -> bool:
-    """Say whether a name without a row is that of somebody's switch."""
-    return any(row.keys.get("leaf") == name for row in view.rows.values())

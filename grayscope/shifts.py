@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from grayscope.groupnames import GroupNames
 from grayscope.medians import F
 
 Floats = NDArray[np.float32]
@@ -27,9 +28,9 @@ FIELDS = ("base", "spread", "now", "age")
 
 @dataclass(slots=True, eq=False)
 class Followed:
-    """Memory of one table, [M, G] each, and what its cells are called."""
+    """Memory of one table, [M, G] each, and what its groups are called."""
 
-    cells: dict[tuple[str, str], tuple[int, int]]
+    names: GroupNames
     arrays: dict[str, Floats]
 
 
@@ -42,14 +43,13 @@ class Shifts:
     def lay_out(self, table: str, metrics: tuple[str, ...], groups: tuple[Names, ...], layout: NDArray[np.int32], width: int) -> None:
         """Take the layout of a table's groups: `groups[layout[m]]` are the key values of metric m's groups."""
         old = self.tables.get(table)
-        cells = {(name, "|".join(group)): (m, g) for m, name in enumerate(metrics) for g, group in enumerate(groups[layout[m]])}
+        names = GroupNames.among(metrics, (groups[layout[m]] for m in range(len(metrics))))
         arrays = {field: np.zeros((len(metrics), width), np.float32) for field in FIELDS}
         if old is not None:
-            both = [(old.cells[key], place) for key, place in cells.items() if key in old.cells]
-            for field in FIELDS:
-                for (m0, g0), (m, g) in both:
-                    arrays[field][m, g] = old.arrays[field][m0, g0]
-        self.tables[table] = Followed(cells, arrays)
+            for m0, m, before, now in names.since(old.names):
+                for field in FIELDS:
+                    arrays[field][m, now] = old.arrays[field][m0, before]
+        self.tables[table] = Followed(names, arrays)
 
     def step(self, table: str, centre: Floats, floor: Floats, there: NDArray[np.bool_], sign: NDArray[np.int8]) -> tuple[Floats, Floats]:
         """Return (shift, before) of every group [M, G]: the shift in usual spreads, larger is worse, 0 until it is known; the usual median.
@@ -72,7 +72,7 @@ class Shifts:
         """Return all memory as arrays."""
         out: dict[str, NDArray[Any]] = {}
         for table, followed in self.tables.items():
-            out[f"{table}|shift|cells"] = np.array([[m, g, *key] for key, (m, g) in followed.cells.items()], np.str_)
+            out[f"{table}|shift|names"] = followed.names.told()
             out |= {f"{table}|shift|{field}": array.copy() for field, array in followed.arrays.items()}
         return out
 
@@ -81,9 +81,9 @@ class Shifts:
         self.tables = {}
         for name in state:
             table, _, field = name.partition("|shift|")
-            if field == "cells":
-                cells = {(metric, group): (int(m), int(g)) for m, g, metric, group in state[name].tolist()}
-                self.tables[table] = Followed(cells, {f: np.array(state[f"{table}|shift|{f}"], np.float32) for f in FIELDS})
+            if field == "names":
+                arrays = {f: np.array(state[f"{table}|shift|{f}"], np.float32) for f in FIELDS}
+                self.tables[table] = Followed(GroupNames.read(state[name]), arrays)
 
 
 @njit(

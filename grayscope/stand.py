@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from grayscope import kernels
 from grayscope.catalogue import Catalogue, Metric
 from grayscope.columns import Columns, Field, Memory
+from grayscope.doubts import Doubts
 from grayscope.loads import Loads
 from grayscope.mates import STRANGERS, grouped, less_shared, strangers
 from grayscope.roster import View
@@ -80,7 +81,7 @@ class Stand:
         self.layouts: dict[str, Layout] = {}
         self.loads = Loads()
         self.placed: dict[str, Placed] = {}
-        self.doubts: dict[str, tuple[frozenset[str], tuple[str, ...], View, NDArray[np.bool_]]] = {}
+        self.doubts = Doubts()
 
     def step(self, tick: Tick, doubted: frozenset[str] = frozenset()) -> Standing:
         """Compare one tick; nothing is learned from subjects that are `doubted`."""
@@ -88,7 +89,7 @@ class Stand:
         lay, moved = self._layout(tick)
         values = np.require(_per_tick(tick.values, lay, memory), np.float32, ["C", "A"])
         residual, past = np.empty_like(values), np.empty_like(values)
-        doubt = self._doubt(tick, doubted)
+        doubt = self.doubts.of(tick, doubted)
         loads = self.loads.tables[tick.table]
         sums = np.zeros(loads.own.shape)
         kernels.compare(
@@ -107,14 +108,6 @@ class Stand:
         )  # fmt: skip
         learned = (memory.arrays["scale"], memory.arrays["noise"], lay.centre, lay.spread, lay.count, shift, before)
         return Standing(lay.metrics, lay.kind, lay.sign, residual, past, *learned, lay.layout, lay.label, doubt, moved, lay.called)
-
-    def _doubt(self, tick: Tick, doubted: frozenset[str]) -> NDArray[np.bool_]:
-        """Return which subjects are doubted, worked out again only when that or the roster has changed."""
-        known = self.doubts.get(tick.table)
-        if known is None or known[0] != doubted or known[1] is not tick.subjects or known[2] is not tick.roster:
-            found = [_doubted(s, tick.roster, doubted) for s in tick.subjects] if doubted else [False] * len(tick.subjects)
-            known = self.doubts[tick.table] = (doubted, tick.subjects, tick.roster, np.array(found, bool))
-        return known[3]
 
     # -- peers ------------------------------------------------------------------------------------------------------
 
@@ -183,17 +176,6 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
         mates=tick.roster.labels(tick.subjects, ("node",))[0],
         centre=np.zeros(shape, np.float32), spread=np.zeros(shape, np.float32), count=np.zeros(shape, np.int32), left=np.zeros(shape, np.float32),
     )  # fmt: skip
-
-
-def _doubted(subject: str, roster: View, doubted: frozenset[str]) -> bool:
-    """Say whether a subject, the GPU that a rank runs on, or, where its name ends with a slash, what it lies in is doubted."""
-    place = roster.key(subject, "gpu") or subject
-    if place in doubted or subject in doubted:
-        return True
-    while place := place.rpartition("/")[0]:
-        if f"{place}/" in doubted:
-            return True
-    return False
 
 
 def _meaning(catalogue: Catalogue, disabled: frozenset[str], table: str, name: str) -> Metric | None:

@@ -133,8 +133,7 @@ class Tails:
             if what == "names":
                 self.names[table] = tuple(state[key].tolist())
                 self.seen[table] = np.array(state[f"{table}|tail|seen"], np.float64)
-                jumps = state.get(f"{table}|tail|jumps")  # an older version did not count them
-                self.jumps[table] = np.zeros((len(self.names[table]), 2)) if jumps is None else np.array(jumps, np.float64)
+                self.jumps[table] = np.array(state[f"{table}|tail|jumps"], np.float64)
 
 
 def law(row: Floats, knee: float) -> Law:

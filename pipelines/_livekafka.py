@@ -83,6 +83,7 @@ def run(
                 stop.wait(PAUSE)
                 continue
             _send(sinks, alerts)
+            worker.keep()
             said = ""
             health.turn(_numbers(worker, sum(lag.values()), monotonic() - began), ready=bool(worker.lanes), said="no partition has been given to this worker")
             if once and worker.lanes and lag and not any(lag.values()):

@@ -123,3 +123,23 @@ def test_heads_that_change_all_the_time_do_not_fill_the_memory(monkeypatch: pyte
     for i in range(50):
         decode(made({**HEAD, "table": f"t{i}"}))
     assert sum(map(len, arrowframe._heads.known)) <= 1000
+
+
+def test_a_frame_whose_beginning_is_known_is_read_the_same_and_checked_the_same() -> None:
+    first, again = decode(encode(BATCH)), decode(encode(BATCH))
+    assert again.subjects is first.subjects
+    np.testing.assert_array_equal(again.values, first.values)
+    np.testing.assert_array_equal(again.times, first.times)
+    assert again.values.flags.writeable
+    frame = encode(BATCH)
+    with pytest.raises(InputError):
+        decode(frame[:-60])
+    backwards = frame.replace(np.array([10, 20], np.int64).tobytes(), np.array([20, 10], np.int64).tobytes())
+    assert backwards != frame
+    with pytest.raises(InputError, match="strictly increasing"):
+        decode(backwards)
+
+
+def test_lists_of_metrics_that_many_nodes_send_are_one_object() -> None:
+    one, two = (decode(encode(Batch("gpu", np.array([1]), (name,), ("m1", "m2"), np.ones((1, 2, 1), np.float32)))) for name in "ab")
+    assert one.metrics is two.metrics

@@ -52,6 +52,23 @@ def test_a_restart_in_the_middle_of_open_ticks_changes_nothing(messages: list[Me
     assert said(Cells(engine), messages, set(range(1, len(messages), 37))) == whole
 
 
+def test_a_state_that_was_taken_stays_as_it_is_while_the_engine_goes_on(messages: list[Message]) -> None:
+    cells, taken = Cells(engine), list[tuple[dict[str, np.ndarray], bytes]]()
+    for i, message in enumerate(messages[:400]):
+        _ = list(cells.introduce(message)) if isinstance(message, tuple) else [cells.step("c1", message)]
+        if i in (150, 300):
+            taken.append((state := cells.snapshot(), pack(state)))
+    for state, then in taken:
+        assert pack(state) == then
+
+
+def test_a_restart_from_a_state_without_the_rows_that_never_move_changes_nothing(messages: list[Message], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grayscope.squeezed.LEAST", 1)
+    monkeypatch.setattr("grayscope.squeezed.WIDTH", 1)
+    whole = said(Cells(engine), messages, set())
+    assert said(Cells(engine), messages, set(range(1, len(messages), 150))) == whole
+
+
 def row(subject: str, **keys: str) -> RosterRow:
     return RosterRow(subject, "gpu" if "/" in subject else "node", keys=keys)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from grayscope.checkpoint import pack, unpack
+from grayscope.checkpoint import VERSION, pack, unpack
 from grayscope.errors import InputError
 
 STATE: dict[str, np.ndarray[Any, Any]] = {
@@ -33,12 +33,13 @@ def test_objects_are_not_kept() -> None:
 
 
 def _with(**changes: object) -> bytes:
-    head = json.dumps({"grayscope": 1, "kind": "state", "arrays": [["x", "<f4", [2], 8]]} | changes).encode()
+    head = json.dumps({"grayscope": VERSION, "kind": "state", "arrays": [["x", "<f4", [2], 8]]} | changes).encode()
     return len(head).to_bytes(8, "little") + head + bytes(8)
 
 
 HOSTILE = [
-    b"", b"\x00" * 8, pack(STATE)[:-1], pack(STATE) + b"x", _with(grayscope=2), _with(arrays=[["x", "|O", [1], 8]]), _with(arrays=3),
+    b"", b"\x00" * 8, pack(STATE)[:-1], pack(STATE) + b"x", _with(grayscope=VERSION + 1), _with(grayscope=VERSION - 1),
+    _with(arrays=[["x", "|O", [1], 8]]), _with(arrays=3),
     _with(arrays=[["x", "<f4", [1 << 40], 8]]), _with(arrays=[["x", "<f4", [2], 1 << 50]]), (1 << 60).to_bytes(8, "little"),
 ]  # fmt: skip
 

@@ -75,12 +75,3 @@ def test_a_snapshot_is_plain_arrays() -> None:
     memory = Memory(FIELDS)
     memory.of(tick("ab", "x"))
     assert all(isinstance(v, np.ndarray) and v.dtype != object for v in memory.snapshot().values())
-
-
-def test_a_field_that_an_older_version_did_not_keep_starts_afresh() -> None:
-    older, newer = Memory({"cell": FIELDS["cell"]}), Memory(FIELDS)
-    older.of(tick("ab", "xy")).arrays["cell"][:] = 3
-    newer.restore(older.snapshot())
-    arrays = newer.of(tick("ab", "xy")).arrays
-    assert arrays["cell"].tolist() == [[3, 3], [3, 3]]
-    assert (arrays["deep"].shape, arrays["own"].tolist()) == ((3, 2, 2), [7, 7])

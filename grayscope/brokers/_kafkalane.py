@@ -7,6 +7,7 @@ goes out the same way; a restart takes it, plays again what came since in the re
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +32,7 @@ from grayscope.saidrows import incident_frame, verdict_frame
 
 #: Seconds after which what was taken is committed even if nothing was said; so many stretches are committed at once.
 COMMIT, STRETCHES = 1.0, 2000
-#: Bytes of one piece of the state; pieces that go out in one turn; alerts of the replay that are sent again.
+#: Bytes of one piece of the state; pieces that go out in one turn at least; alerts of the replay that are sent again.
 CHUNK, AT_ONCE, AGAIN = 800_000, 4, 1000
 
 
@@ -76,6 +77,7 @@ class Lane:
         self._chunks: list[bytes] = []  # keys of the checkpoint that holds
         self._slot = 0  # of its pieces: the next one takes the other, so that what a crash leaves behind is written over
         self._writing: Writing | None = None
+        self._at_once = AT_ONCE
         self._producer: Transactions | None = None
         self._committed = self._checked = self.monotonic()
 
@@ -98,7 +100,7 @@ class Lane:
 
     def _newest(self, reader: Reader) -> bool:
         topic = self.settings.topic("state")
-        for told in manifests(reader, topic, self.number):
+        for told in manifests(reader, topic, self.number, lambda text: self.tell(f"lane {self.number}: {text}")):
             try:
                 self.cells.restore(unpack(state_of(reader, topic, self.number, told)))
             except (InputError, KeyError, ValueError, IndexError, TypeError, AssertionError) as error:
@@ -243,13 +245,14 @@ class Lane:
         """Write a checkpoint if it is time and nothing waits for a commit; say whether one has become whole.
 
         A large one goes out in several turns, so that what is said meanwhile does not wait for it; with `now` all of it at once.
+        None of it goes out between the messages of one tick: the rest of them is on its way.
         """
-        if (self._writing is None or now) and not self._begin(now):
+        if self.waiting() or ((self._writing is None or now) and not self._begin(now)):
             return False
         assert self._writing is not None
         out, topic, writing = self._out(), self.settings.topic("state"), self._writing
         out.begin()
-        writing.send(lambda key, piece: out.send(topic, key, piece, partition=self.number), None if now else AT_ONCE)
+        writing.send(lambda key, piece: out.send(topic, key, piece, partition=self.number), None if now else self._at_once)
         out.flush()
         if writing.whole:
             for key in set(self._chunks) - set(writing.keys):
@@ -264,10 +267,13 @@ class Lane:
 
     def _begin(self, now: bool) -> bool:
         """Take the state as it is, if it is time to."""
-        if self._order or not self.cells.engines or not (now or self.monotonic() - self._checked >= self.checkpoint):
+        if not self.cells.engines or not (now or self.monotonic() - self._checked >= self.checkpoint):
             return False
         told = {"sequence": self.sequence, "order": self._order_next, "places": dict(self.places)}
-        self._writing = Writing(self.number, 1 - self._slot if self._slot in (0, 1) else 0, told, pieces(self.cells.snapshot(), CHUNK))
+        state = self.cells.snapshot()
+        # Commits come at least once a second: it is out when half the time to the next one is over.
+        self._at_once = max(AT_ONCE, math.ceil(2 * COMMIT * sum(array.nbytes for array in state.values()) / (CHUNK * self.checkpoint)))
+        self._writing = Writing(self.number, 1 - self._slot if self._slot in (0, 1) else 0, told, pieces(state, CHUNK))
         self._checked = self.monotonic()
         return True
 

@@ -25,25 +25,31 @@ def manifest_bytes(told: Mapping[str, Any]) -> bytes:
     return json.dumps({"grayscope": VERSION, "kind": "manifest", **told}, separators=(",", ":")).encode()
 
 
-def manifests(reader: Reader, topic: str, number: int) -> Iterator[dict[str, Any]]:
-    """Yield what the manifests of a lane tell, the newest first; those that cannot be read are passed over."""
+def manifests(reader: Reader, topic: str, number: int, tell: Callable[[str], None] = lambda _: None) -> Iterator[dict[str, Any]]:
+    """Yield what the manifests of a lane tell, the newest first; those that cannot be read are passed over, and `tell` is told why."""
     begin, end = reader.bounds(topic, number)
     high, window = end, WINDOW
     while high > begin:
         low = max(begin, high - window)
         found = [r for r in reader.read(topic, number, low, high) if r.key == str(number).encode() and r.value]
-        yield from (told for r in reversed(found) if (told := _manifest(r.value)) is not None)
+        for record in reversed(found):
+            try:
+                yield _manifest(record.value)
+            except InputError as error:
+                tell(f"the checkpoint at {topic}/{number}@{record.offset} cannot be used: {error}")
         high, window = low, 16 * window
 
 
-def _manifest(value: bytes) -> dict[str, Any] | None:
+def _manifest(value: bytes) -> dict[str, Any]:
     try:
         told = versioned(json.loads(value))
         whole = all(type(told[key]) is int and told[key] >= 0 for key in ("sequence", "order", "chunks", "size", "first"))
         places = isinstance(told["places"], dict) and all(type(p) is int for p in told["places"].values())
-    except (ValueError, KeyError, InputError):
-        return None
-    return told if whole and places and told["size"] <= LARGEST else None
+    except (ValueError, KeyError, RecursionError) as error:
+        raise InputError.at("manifest", "content", "JSON that names a checkpoint", error) from error
+    if not (whole and places and told["size"] <= LARGEST):
+        raise InputError.at("manifest", "numbers", "whole ones, and a size that is believed", told)
+    return told
 
 
 def state_of(reader: Reader, topic: str, number: int, told: Mapping[str, Any]) -> bytes:

@@ -42,7 +42,9 @@ class Worker:
         gone: Callable[[str], None] = lambda _: None, monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         defaults = {"session_timeout_ms": SESSION, "heartbeat_interval_ms": HEARTBEAT, "max_poll_interval_ms": POLL, "group_instance_id": name}
-        found = kafka_settings({**options, "client": "kafka-python"})  # whose transactions the lanes are written with
+        if options.get("client") == "confluent":
+            tell("kafka: client: confluent has no effect here: live is written for the transactions of kafka-python")
+        found = kafka_settings({**options, "client": "kafka-python"})
         self.settings = replace(found, given={**defaults, **found.given})
         self.group = str(self.settings.given.get("group_id", f"{self.settings.topic_prefix}.live"))
         self.lane, self.tell, self.gone, self.monotonic = lane, tell, gone, monotonic
@@ -54,6 +56,7 @@ class Worker:
         self._roster: Consumer | None = None
         self._consumer: Consumer | None = None
         self._not_before: dict[int, float] = {}
+        self._told: dict[int, str] = {}  # what was last wrong with a lane
 
     def turn(self, quiet: float = 30.0) -> list[Alert]:
         """Take what has come within about a second; return the alerts of what has been committed.
@@ -78,6 +81,11 @@ class Worker:
         for number in sorted(self.lanes):
             self._run(number, lambda lane: self._settle(lane, quiet, alerts))
         return alerts
+
+    def keep(self) -> None:
+        """Write a part of what checkpoints are due; after `turn`, once its alerts are out, which must not wait for it."""
+        for number in sorted(self.lanes):
+            self._run(number, _kept)
 
     def _join(self) -> Consumer:
         """Read the whole roster, then join the group."""
@@ -145,6 +153,7 @@ class Worker:
             self._failed(number, lane, error)
             return
         self.lanes[number] = lane
+        self._told.pop(number, None)
         known = f"{len(lane.cells.engines)} cells, sequence {lane.sequence}"
         self.tell(f"lane {number} is open: {known}, {lane.replayed} records played again")
 
@@ -160,7 +169,9 @@ class Worker:
 
     def _failed(self, number: int, lane: Lane, error: GrayscopeError) -> None:
         """Forget a lane: what was committed is in Kafka, all else is taken again."""
-        self.tell(f"lane {number}: {error}")
+        if self._told.get(number) != (told := str(error)):  # it is tried again and again
+            self._told[number] = told
+            self.tell(f"lane {number}: {told}")
         lane.close()
         self.reopened += 1
         self._not_before[number] = self.monotonic() + PAUSE
@@ -174,7 +185,6 @@ class Worker:
         lane.beat(quiet)
         if lane.due():
             alerts += lane.commit(self._member())
-        lane.keep()
         for topic, kind in self._topics.items():
             self.places[topic, lane.number] = lane.places[kind]
 
@@ -202,3 +212,7 @@ class Worker:
         if lane.waiting():
             alerts += lane.commit(self._member())
         lane.keep(now=True)
+
+
+def _kept(lane: Lane) -> None:
+    lane.keep()

@@ -22,9 +22,9 @@ def environment(options: Mapping[str, str]) -> dict[str, str]:
     return {"GRAYSCOPE_KAFKA_TOPIC_PREFIX": options["topic.prefix"], "GRAYSCOPE_KAFKA_BOOTSTRAP_SERVERS": options["bootstrap.servers"]}
 
 
-def worker(options: Mapping[str, str], log: Path, name: str = "w1", *words: str) -> subprocess.Popen[bytes]:
-    """Start ``grayscope live`` in a process of its own; what it tells goes to `log`."""
-    program = f"import grayscope\ngrayscope.__path__.append({str(ROOT)!r})\nfrom grayscope.cli import main\nmain()\n"
+def worker(options: Mapping[str, str], log: Path, name: str = "w1", *words: str, first: str = "") -> subprocess.Popen[bytes]:
+    """Start ``grayscope live`` in a process of its own, which does `first` before; what it tells goes to `log`."""
+    program = f"{first}\nimport grayscope\ngrayscope.__path__.append({str(ROOT)!r})\nfrom grayscope.cli import main\nmain()\n"
     argv = [sys.executable, "-c", program, "live", "--worker", name, "--listen", "", *words]
     with log.open("ab") as out:
         return subprocess.Popen(argv, env={**os.environ, **environment(options), "PYTHONPATH": str(ROOT)}, stdout=out, stderr=out)

@@ -158,18 +158,3 @@ def _numpy_features() -> str:
     """Name what numpy found beyond its baseline, as its environment variable wants it."""
     inside: Any = importlib.import_module("numpy._core._multiarray_umath")
     return " ".join(name for name in inside.__cpu_dispatch__ if inside.__cpu_features__.get(name))
-
-
-def test_a_state_of_before_jumps_were_counted_is_taken_over(make_fleet: Fleet) -> None:
-    """What older versions did not keep starts afresh; everything else goes on."""
-    messages = list(make_fleet())
-    first, second = (assembly.engine(Settings(), periods=PERIODS, eager=False) for _ in range(2))
-    for message in messages[:400]:
-        first.step(message)
-    state = first.snapshot()
-    older = {name: array for name, array in state.items() if not name.endswith(("|jumped", "|tail|jumps"))}
-    assert len(older) < len(state)
-    second.restore(older)
-    again = second.snapshot()
-    assert set(again) == set(state)
-    assert all((again[k] == v).all() for k, v in older.items() if "|mean" in k)

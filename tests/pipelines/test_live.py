@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import signal
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,6 +28,7 @@ from grayscope.message import Message
 from grayscope.results import read_results
 from grayscope.roster import RosterRow
 from grayscope.saidrows import verdict_dict
+from tests.brokers.crashing import WORKER
 from tests.brokers.livekafka import environment, eventually, said, taken, worker
 
 config: Any = __import__("grayscope.pipelines._liveconfig", fromlist=["load_live"])
@@ -313,12 +315,18 @@ def test_after_a_crash_what_fires_is_sent_again_with_the_same_identity(topics: d
         process.wait(30)
         process = worker(topics, log, "w1", "--config", str(settings_file), "--webhook", second.url, "--json")
         eventually(lambda: second.names() >= first.names(), log)
+        eventually(lambda: _listed(log) >= first.names(), log)
     finally:
         process.kill()
         process.wait(30)
         first.close()
         second.close()
     assert {i["id"] for i in said(topics, "incidents")} >= second.names()
+
+
+def _listed(log: Path) -> set[str]:
+    """Return the identities of the alerts that the listing wrote as JSON."""
+    return {str(json.loads(line)["labels"]["incident"]) for line in log.read_text().splitlines() if line.startswith("{") and line.endswith("}")}
 
 
 @pytest.mark.slow
@@ -338,3 +346,59 @@ def test_told_to_stop_a_worker_leaves_a_checkpoint_and_the_next_plays_nothing_ag
     sequence = max(m["sequence"] for m in said(topics, "order"))
     again = run("live", "--config", seldom, "--once", "--worker", "w1", "--listen", "", **environment(topics))
     assert f"sequence {sequence}, 0 records played again" in again.stderr
+
+
+#: The next version of all that is written: of the messages, and of what is in a state.
+NEXT = "import grayscope.frames, grayscope.checkpoint\ngrayscope.frames.VERSION += 1\ngrayscope.checkpoint.VERSION += 1"
+
+
+@pytest.mark.slow
+def test_two_versions_side_by_side_lose_nothing_and_say_nothing_twice(
+    topics: dict[str, str], trace: Path, settings_file: Path, expected: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in WORKER.items():
+        monkeypatch.setenv(name, value)
+    messages, old, new = list(Parquet(trace).receive()), tmp_path / "old", tmp_path / "new"
+    third, running = len(messages) // 3, dict[str, subprocess.Popen[bytes]]()
+
+    def start(name: str) -> None:
+        running[name] = worker(topics, tmp_path / name, name, "--config", str(settings_file), first=NEXT if name == "new" else "")
+
+    def stop(name: str) -> None:
+        running[name].send_signal(signal.SIGTERM)
+        assert running.pop(name).wait(60) == 0
+
+    def until(count: int, log: Path) -> None:
+        eventually(lambda: sum(kind == "t" or kind == "e" for _, kind, _ in taken(topics)) >= count, log, 120)
+
+    def sent(part: list[Message]) -> int:
+        feed(topics, part)
+        return len([m for m in part if not isinstance(m, tuple)])
+
+    try:
+        start("old")
+        count = sent(messages[:third])
+        until(count, old)
+        start("new")  # beside the old one
+        stop("old")
+        count += sent(messages[third : 2 * third])
+        until(count, new)
+        assert "grayscope: expected version 3, found 2" in new.read_text()  # so it played all again, in silence
+        start("old")  # somebody was too late with the update
+        stop("new")
+        count += sent(messages[2 * third :])
+        eventually(lambda: "update this reader first" in old.read_text(), old)
+        before = len(said(topics, "order"))
+        start("new")
+        stop("old")
+        until(count, new)
+        assert len(said(topics, "order")) > before
+    finally:
+        for process in running.values():
+            process.kill()
+            process.wait(30)
+    assert by_subject(said(topics, "verdicts")) == by_subject(expected)
+    found = taken(topics)
+    assert len(found) == len(set(found))
+    wrong = [line for line in old.read_text().splitlines() if "order" in line and "update this reader first" in line]
+    assert len(wrong) == len(set(wrong))  # once for each lane, however often it is tried
