@@ -11,7 +11,7 @@ from grayscope.modes import SEVERITIES, Modes
 
 ROOT = Path(__file__).parents[1]
 MODES = Modes.load()
-TABLES = frozenset(["node", "gpu", "pcie", "nvlink", "nic", "drive", "leaf", "port", "path", "job", "rank", "comm", "rail", "batch", "site"])
+TABLES = frozenset(["node", "gpu", "pcie", "nvlink", "nic", "drive", "leaf", "mig", "port", "path", "job", "rank", "comm", "rail", "batch", "site"])
 
 
 def test_names_and_words() -> None:
