@@ -21,14 +21,13 @@ from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.horizons import MARGIN, looks, threshold
 from grayscope.standing import Standing
 from grayscope.tick import Tick
+from grayscope.uneven import ALONE, between, within
 
 Floats = NDArray[np.float64]
 #: Ticks over which the past fades.
 PASTS = (256, 4096)
 #: Events that make a series at all: one is chance.
 LEAST = 3.0
-#: Events that a group has more than were seen, of its own rate where fewer than so many groups tell how groups differ, else at most so many of theirs.
-ALONE, GROUPS, MOST = 0.5, 8, 20.0
 
 
 class Spending:
@@ -121,46 +120,8 @@ def _unlikely(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: 
     # No law with this mean has a thinner tail than Poisson's, and that one is not thin enough.
     far = (members[g] >= 4) & (n > mean) & (n * np.log(n / mean) - (n - mean) + 3.0 >= needed)
     for s, count, others, there in zip(suspects[far].tolist(), n[far].tolist(), among[far].tolist(), exposed[far].tolist(), strict=True):
-        within = _difference(events, ticks, label, trusted, s)
-        known, over = _groups(events, ticks, label, trusted, s, within)
+        inside = within(events, ticks, label, trusted, s, len(seen))
+        known, over = between(events, ticks, label, trusted, s, len(seen), inside)
         usual = (others + known) / (there + over) * float(ticks[s])
-        size = 1.0 / (1.0 / (others + known) + within)
+        size = 1.0 / (1.0 / (others + known) + inside)
         yield s, log_tail(int(count), usual, usual + usual * usual / size), usual
-
-
-def _groups(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: NDArray[np.bool_], without: int, within: float) -> tuple[float, float]:
-    """Return what all groups say for one that has seen little: how many events over how many ticks.
-
-    The events are one over the squared coefficient of variation of groups' rates, beyond chance and what parts differ by `within` them
-    (a gamma prior by its moments); too few groups to tell say half an event more than was seen.
-    """
-    there = trusted.copy()
-    there[without] = False
-    seen, watched, among = (np.bincount(label, weights=np.where(there, x, 0.0)) for x in (events, ticks, ticks * ticks))
-    rate = (float(seen.sum()) + ALONE) / max(float(watched.sum()), 1.0)
-    if np.count_nonzero(watched) < GROUPS:
-        return ALONE, 0.0
-    usual = watched * rate
-    beyond = float((np.square(seen - usual) - usual - within * rate * rate * among).sum()) / max(float(np.square(usual).sum()), 1e-30)
-    known = min(max(1.0 / max(beyond, 1e-3), ALONE), MOST)
-    return known, known / rate
-
-
-def _difference(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: NDArray[np.bool_], without: int) -> float:
-    """Return the squared coefficient of variation of healthy rates within their groups, beyond chance.
-
-    A group's mean leans towards each of its members, the more the fewer they are: what they differ by is taken as if they did not
-    belong, and the square of a group's rate from products of two members. Else groups of four would seem to be all alike. Where hardly
-    any two members have events the rate of all says what is usual: a law without bound would find everything unlikely.
-    """
-    there = (ticks > 0) & trusted
-    there[without] = False
-    e, n, of = events[there], ticks[there], label[there]
-    seen, watched, pairs, among = (np.bincount(of, weights=x) for x in (e, n, e * e, n * n))
-    # Each counts by its exposure: what was watched for four ticks says nothing about how parts differ.
-    usual, own = seen / np.maximum(watched, 1e-9), n / np.maximum(watched, 1e-9)[of]
-    mates = own < 1 - 1e-9
-    beyond = float((np.square(e - n * usual[of]) / np.where(mates, 1 - own, 1.0) - n * usual[of])[mates].sum())
-    square = (seen * seen - pairs) / np.maximum(watched * watched - among, 1e-9)
-    least = np.square((e[mates].sum() + ALONE) / max(float(n[mates].sum()), 1.0))
-    return max(beyond, 0.0) / max(float((n * n * square[of])[mates].sum()), float(least * np.square(n[mates]).sum()), 1e-30)

@@ -26,9 +26,9 @@ MARKS = np.array([2.0, 2.5, 3.0, 3.5], np.float32)
 ENOUGH, PRIOR = 40.0, 15.0
 #: Fastest fall of a tail (nats per sigma) that is believed, however light it looks.
 STEEPEST = 4.0
-#: Spreads at which single values are clipped: of metrics whose values are seldom beyond the lower one for a single moment, and of all others;
-#: share of values that jump so in a metric that jumps, and values followed before anything is known.
-FAR, NEAR, JUMPY, FOLLOWED = 12.0, 6.0, 1e-4, 5000.0
+#: Spreads at which single values are clipped: of most metrics, and of those whose values jump so far for a single moment;
+#: share of values that do it in a metric that jumps, and how many make it known.
+FAR, NEAR, JUMPY, JUMPS = 12.0, 6.0, 1e-4, 3
 #: Looks after which old ones count half, so that the law follows the fleet.
 HALF = 4e6
 
@@ -101,12 +101,12 @@ class Tails:
         self._laws.pop((table, horizon), None)
 
     def clips(self, table: str) -> NDArray[np.float32]:
-        """Return at how many spreads a single value of each metric [M] is clipped: low until and unless the fleet's values do not jump.
+        """Return at how many spreads a single value of each metric [M] is clipped: lower where the fleet's values jump.
 
         Where they jump, one value must not make a mean of four; where they do not, a far one is news at once.
         """
         followed, jumped = self.jumps[table].T
-        return np.where((followed >= FOLLOWED) & (jumped < JUMPY * followed), FAR, NEAR).astype(np.float32)
+        return np.where((jumped >= JUMPS) & (jumped >= JUMPY * followed), NEAR, FAR).astype(np.float32)
 
     def laws(self, table: str, horizon: int) -> list[Law]:
         """Return the law of every metric at a horizon."""

@@ -15,6 +15,7 @@ from grayscope.horizons import threshold
 from grayscope.roster import Roster, RosterRow
 from grayscope.stand import Stand
 from grayscope.tick import Tick
+from grayscope.uneven import between, within
 
 LAW: Any = importlib.import_module(plugins.load("detectors", "spending").__module__)
 PERIOD = 120_000_000
@@ -57,24 +58,24 @@ def test_how_parts_differ_is_measured_alike_in_small_and_large_groups() -> None:
     ticks, trusted = np.full(n, 256.0), np.ones(n, bool)
     for size in (4, 16, 1024):
         label = (np.arange(n) // size).astype(np.int32)
-        assert LAW._difference(events, ticks, label, trusted, 0) == pytest.approx(1.0, abs=0.15)
+        assert within(events, ticks, label, trusted, 0, int(label.max()) + 1) == pytest.approx(1.0, abs=0.15)
 
 
 def test_groups_alike_lend_each_other_more_than_groups_that_differ() -> None:
     draw = np.random.default_rng(5)
     ticks, trusted, label = np.full(256, 256.0), np.ones(256, bool), (np.arange(256) // 4).astype(np.int32)
     alike, apart = draw.poisson(2.0, 256).astype(np.float64), draw.poisson(np.repeat(draw.gamma(0.5, 4.0, 64), 4)).astype(np.float64)
-    (known, over), (less, _) = (LAW._groups(events, ticks, label, trusted, 0, 0.0) for events in (alike, apart))
+    (known, over), (less, _) = (between(events, ticks, label, trusted, 0, 64, 0.0) for events in (alike, apart))
     assert known / over == pytest.approx(2.0 / 256, rel=0.2)
     assert known > 10 * less
-    assert LAW._groups(alike[:16], ticks[:16], label[:16], trusted[:16], 0, 0.0) == (0.5, 0.0)  # four groups tell nothing about groups
+    assert between(alike[:16], ticks[:16], label[:16], trusted[:16], 0, 4, 0.0) == (0.5, 0.0)  # four groups tell nothing about groups
 
 
 def test_events_so_sparse_that_no_two_members_share_them_make_no_one_suspicious() -> None:
     events, ticks, trusted = np.zeros(256), np.full(256, 256.0), np.ones(256, bool)
     label = (np.arange(256) // 8).astype(np.int32)
     events[np.arange(0, 104, 8)] = 5.0  # in thirteen of thirty-two groups one member
-    assert LAW._difference(events, ticks, label, trusted, 0) < 30
+    assert within(events, ticks, label, trusted, 0, int(label.max()) + 1) < 30
     assert min(tail for _, tail, _ in LAW._unlikely(events, ticks, label, trusted, 14.0)) > -7
     events[0] = 60.0
     assert [s for s, tail, _ in LAW._unlikely(events, ticks, label, trusted, 5.0) if tail < -5.0] == [0]
