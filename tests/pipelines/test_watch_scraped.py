@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from click.testing import CliRunner
 
 from grayscope import plugins
 from grayscope.alertrules import rules
+from tests.promserver import free_port, get, until
 
 pytestmark = pytest.mark.slow
 
@@ -39,29 +38,6 @@ class Exporter(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=5) as answer:
-        return answer.read().decode()
-
-
-def until(done: Callable[[], bool], what: str) -> None:
-    limit = time.monotonic() + 90
-    while time.monotonic() < limit:
-        try:
-            if done():
-                return
-        except OSError:
-            pass
-        time.sleep(0.1)
-    pytest.fail(f"not within 90 s: {what}")
 
 
 def test_prometheus_scrapes_a_watch_and_evaluates_the_rules(server: Callable[[str, str], str], tmp_path: Path) -> None:
@@ -87,7 +63,7 @@ def test_prometheus_scrapes_a_watch_and_evaluates_the_rules(server: Callable[[st
              "--listen", f"127.0.0.1:{watched}"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         stack.callback(watch.kill)
-        until(lambda: "grayscope_last_tick_timestamp_seconds" in get(f"{page}/metrics"), "a tick on the page")
+        until(lambda: "grayscope_last_tick_timestamp_seconds" in get(f"{page}/metrics"), lambda: "a tick on the page")
         clean = subprocess.run([promtool, "check", "metrics"], input=get(f"{page}/metrics"), capture_output=True, text=True, timeout=60)
         assert (clean.returncode, clean.stdout + clean.stderr) == (0, "")
         assert json.loads(get(f"{page}/readyz"))["ok"]
@@ -103,13 +79,14 @@ def test_prometheus_scrapes_a_watch_and_evaluates_the_rules(server: Callable[[st
             answer = get(f"http://127.0.0.1:{asked}/api/v1/query?{urllib.parse.urlencode({'query': expr})}")
             return list(json.loads(answer)["data"]["result"])
 
-        until(lambda: bool(query("rate(grayscope_ticks_total[5s]) > 0")), "ticks that go on")
+        until(lambda: bool(query("rate(grayscope_ticks_total[5s]) > 0")), lambda: "ticks that go on")
         (found,) = query("grayscope_subjects")
         assert (found["metric"]["cluster"], found["metric"]["table"], found["value"][1]) == ("c7", "gpu", "8")
         assert query("absent(grayscope_build_info)") == []
         groups = json.loads(get(f"http://127.0.0.1:{asked}/api/v1/rules"))["data"]["groups"]
         until(
-            lambda: all(r["health"] == "ok" for g in json.loads(get(f"http://127.0.0.1:{asked}/api/v1/rules"))["data"]["groups"] for r in g["rules"]), "rules"
+            lambda: all(r["health"] == "ok" for g in json.loads(get(f"http://127.0.0.1:{asked}/api/v1/rules"))["data"]["groups"] for r in g["rules"]),
+            lambda: "rules",
         )
         assert sum(len(g["rules"]) for g in groups) == len(rules("rules"))
         watch.send_signal(signal.SIGINT)
