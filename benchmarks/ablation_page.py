@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from ablation_parts import WHOLE, Part
-from ablation_runs import Figures, Source
+from ablation_runs import Figures
 
 from grayscope.pipelines._benchforms import Code, Heading, Piece, Table, duration, shown
 from grayscope.pipelines._benchseeds import of_page
+from grayscope.pipelines._benchunits import Source
 
 Found = Mapping[tuple[Source, str], Figures]
 HEAD = (
-    "without", "found", "false", "of them pages", "precision", "recall", "F1", "exact", "state right", "repeats", "median delay", "F1 against everything on",
+    "without", "found", "false", "of them pages", "precision", "recall", "F1", "exact", "state right", "name right", "repeats", "look-alikes explained",
+    "median delay", "F1 against everything on",
 )  # fmt: skip
 
 
@@ -21,41 +23,70 @@ def total(found: Found, part: str) -> Figures:
     return sum((f for (_, name), f in found.items() if name == part), Figures())
 
 
-def pieces(found: Found, chosen: Sequence[Part], sources: Sequence[Source], command: str) -> Iterator[Piece]:
-    """Yield the page."""
+def pieces(found: Found, chosen: Sequence[Part], command: str, again: Found | None = None) -> Iterator[Piece]:
+    """Yield the page; `again` is of the traces on which those that earn nothing were tried again."""
+    again = again or {}
+    sources, more = traces(found), traces(again)
     yield Heading("Ablation", 1)
     yield (
         "This page is written by `benchmarks/ablation.py`: do not edit it. Each line is grayscope without one part, on the same traces: what differs "
         "is that part's doing. A part whose F1 against everything on is above zero does harm here; one that changes nothing earns nothing here."
     )
     yield Code(command)
-    sizes = "; ".join(f"`{s.scenario}` seed {s.seed}, {s.nodes} nodes, {s.hours:g} h" for s in sources)
-    yield f"Traces: {sizes}. {' '.join(of_page(sorted({s.seed for s in sources})))}"
+    yield f"Traces: {sizes(sources)}. {' '.join(of_page(sorted({s.seed for s in (*sources, *more) if s.kind == 'simulated'})))}"
     yield Heading("What each part earns")
-    yield Table(HEAD, [_row(found, part.name) for part in ordered(found, chosen)])
+    yield from _tables(found, chosen)
     yield (
-        "*found* is of so many planted faults; *false* are pages and tickets about nothing; *exact* and *state right* are shares of what was found. "
+        "*found* is of so many planted faults; *false* are pages and tickets about nothing; *exact*, *state right* and *name right* are shares of what "
+        "was found; of *look-alikes explained* a notice says that they are there. "
         "Figures of a handful of traces: a difference of one fault or one false ticket is within what another seed would change."
     )
-    yield Heading("By trace")
-    yield "F1 against everything on, by trace; a dot where the trace says exactly the same without the part."
-    yield Table(("without", *(s.name for s in sources)), [_by_trace(found, part.name, sources) for part in ordered(found, chosen)[1:]])
-    yield from _earning_nothing(found, [p.name for p in chosen if p.name != WHOLE], sources)
+    yield Heading("What earns nothing there")
+    yield from _earning_nothing(found, [p.name for p in chosen])
+    if again:
+        names = {name for _, name in again}
+        yield Heading("Those on other traces")
+        yield f"What earned nothing, on {sizes(more)}."
+        yield from _tables(again, [p for p in chosen if p.name in names])
+        yield from _earning_nothing(again, [p.name for p in chosen if p.name in names])
     yield Heading("The parts")
     yield Table(("part", "what is done without it"), [(p.name, p.without) for p in chosen if p.name != WHOLE], numbers=False)
 
 
-def _earning_nothing(found: Found, names: Sequence[str], sources: Sequence[Source]) -> Iterator[Piece]:
-    idle = [name for name in names if all(_same(found, s, name) for s in sources)]
-    harm = [name for name in names if name not in idle and not _missed(total(found, name), total(found, WHOLE))]
-    yield Heading("What earns nothing here")
+def traces(found: Found) -> list[Source]:
+    """Return the traces, in order."""
+    return list(dict.fromkeys(source for source, _ in found))
+
+
+def sizes(sources: Sequence[Source]) -> str:
+    """Return what traces are, in a few words each."""
+    return "; ".join(f"`{s.name}` seed {s.seed}, {s.nodes} nodes, {s.hours:g} h" if s.kind == "simulated" else f"`{s.name}`, recorded" for s in sources)
+
+
+def little(found: Found, names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the parts without which every trace says the same, and the others without which nothing is worse."""
+    parts = [n for n in names if n != WHOLE]
+    idle = [name for name in parts if all(_same(found, s, name) for s in traces(found))]
+    harm = [name for name in parts if name not in idle and not _missed(total(found, name), total(found, WHOLE))]
+    return idle, harm
+
+
+def _tables(found: Found, chosen: Sequence[Part]) -> Iterator[Piece]:
+    sources = traces(found)
+    yield Table(HEAD, [_row(found, part.name) for part in ordered(found, chosen)])
+    yield "F1 against everything on, by trace; a dot where the trace says exactly the same without the part."
+    yield Table(("without", *(s.title for s in sources)), [_by_trace(found, part.name, sources) for part in ordered(found, chosen)[1:]])
+
+
+def _earning_nothing(found: Found, names: Sequence[str]) -> Iterator[Piece]:
+    idle, harm = little(found, names)
     yield f"Without any of these every trace says the same: {', '.join(idle) or 'none'}."
-    yield f"Without any of these nothing is worse, neither F1 nor false pages, exact, state right or repeats: {', '.join(harm) or 'none'}."
+    yield f"Without any of these nothing is worse, of all that the first table counts: {', '.join(harm) or 'none'}."
 
 
 def _missed(without: Figures, whole: Figures) -> bool:
     """Say whether anything is worse without a part."""
-    fewer = without.f1 < whole.f1 or without.exact < whole.exact or without.right < whole.right
+    fewer = any(getattr(without, name) < getattr(whole, name) for name in ("f1", "exact", "right", "named", "explained"))
     return fewer or without.pages > whole.pages or without.repeats > whole.repeats
 
 
@@ -66,9 +97,9 @@ def ordered(found: Found, chosen: Sequence[Part]) -> list[Part]:
 
 def _row(found: Found, part: str) -> tuple[str, ...]:
     f, whole = total(found, part), total(found, WHOLE)
-    shares = (f.precision, f.recall, f.f1, f.exact / f.found if f.found else None, f.right / f.found if f.found else None)
+    shares = (f.precision, f.recall, f.f1, *(part / f.found if f.found else None for part in (f.exact, f.right, f.named)))
     gain = "" if part == WHOLE else signed(f.f1 - whole.f1)
-    return (part, f"{f.found} of {f.rows}", f"{f.false}", f"{f.pages}", *map(shown, shares), f"{f.repeats}", duration(f.delay), gain)
+    return (part, f"{f.found} of {f.rows}", f"{f.false}", f"{f.pages}", *map(shown, shares), f"{f.repeats}", f"{f.explained}", duration(f.delay), gain)
 
 
 def _by_trace(found: Found, part: str, sources: Sequence[Source]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Runs of an ablation: one simulated trace, one part off, scored; kept in a file, so that a broken-off ablation goes on where it was."""
+"""Runs of an ablation: one trace, one part off, scored; kept in a file, so that a broken-off ablation goes on where it was."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import ablation_parts
 from ablation_parts import WHOLE, Part, off
 
-from grayscope.fleet.scenario import load
-from grayscope.fleet.simulation import Simulation
-from grayscope.pipelines._benchkeys import digest, plugin, replayer, simulator
+from grayscope.incident import Incident
+from grayscope.matching import COUNTED, Row, row_of, said_of, settle
+from grayscope.pipelines import _benchunits
+from grayscope.pipelines._benchkeys import digest, plugin, replayer
+from grayscope.pipelines._benchunits import Source, Unit
 from grayscope.replaying import replay
 from grayscope.score import score
 from grayscope.settings import Settings
@@ -24,23 +27,8 @@ from grayscope.trace import Trace
 
 #: What scoring looks at.
 SAID = ("id", "subject", "severity", "mode", "rivals", "history", "ended")
-#: Simulated GPUs in a node; rates are no part of the page, so that the scenario's own number matters little.
-GPUS, HOURS_OF_WEEK = 8, 168.0
-
-
-@dataclass(frozen=True)
-class Source:
-    """One simulated trace."""
-
-    scenario: str
-    seed: int
-    nodes: int
-    hours: float
-
-    @property
-    def name(self) -> str:
-        """Return it in a few words."""
-        return f"{self.scenario} {self.seed}"
+#: Rates are no part of the page.
+WEEKS = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +42,7 @@ class Task:
     @property
     def name(self) -> str:
         """Return it in a few words."""
-        return f"{self.source.name} {'with' if self.part == WHOLE else 'without'} {self.part}"
+        return f"{self.source.title} {'with' if self.part == WHOLE else 'without'} {self.part}"
 
 
 @dataclass(frozen=True)
@@ -65,6 +53,10 @@ class Figures:
     ----------
     false, pages : int
         False pages and tickets, and how many of them are pages.
+    named : int
+        Found ones whose incident goes by the right mode.
+    explained : int
+        Planted look-alikes that a notice speaks of.
     delays : tuple of int
         Seconds from onset to being found.
     """
@@ -77,6 +69,8 @@ class Figures:
     exact: int = 0
     right: int = 0
     repeats: int = 0
+    named: int = 0
+    explained: int = 0
     delays: tuple[int, ...] = ()
     seconds: float = 0.0
 
@@ -110,32 +104,44 @@ class Figures:
         return replace(self, seconds=0.0)
 
 
-def make(source: Source, folder: Path) -> Path:
+def make(source: Source, cache: Path) -> Path:
     """Write a trace once; it is there whole or not at all."""
-    scenario = load(source.scenario).but(nodes=source.nodes, hours=source.hours, seed=source.seed)
-    path = folder / f"{source.scenario}-{source.seed}-{digest([], simulator(), scenario)}"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as work:
-            Simulation(scenario).write(Path(work, "trace"))
-            Path(work, "trace").rename(path)
-    return path
+    (cache / "traces").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as work:
+        unit = Unit(source, cache, Path(work), source.key())
+        _benchunits.do(unit)
+    return unit.trace_path
 
 
 def do(task: Task) -> Figures:
     """Replay a trace without a part, and score it."""
     part = next(p for p in ablation_parts.parts() if p.name == task.part)
-    truth = Trace.open(task.folder).truth()
+    table = Trace.open(task.folder).truth()
+    truth = table.to_pylist() if table is not None else []
     began = time.process_time()
     with off(part):
-        run = replay(task.folder, settings=Settings(cluster=task.source.scenario, detectors=part.detectors))
+        run = replay(task.folder, settings=Settings(cluster=task.source.name, detectors=part.detectors))
     seconds = time.process_time() - began
-    said = [{k: getattr(i, k) for k in SAID} for i in run.found]
-    of = score(truth.to_pylist() if truth is not None else [], said, task.source.nodes * GPUS * task.source.hours / HOURS_OF_WEEK).overall
+    of = score(truth, [_plain(i) for i in run.found], WEEKS).overall
     found = of.found
-    exact, right = sum(f.exact for f in found), sum(f.right for f in found)
-    pages, delays = sum(i.severity == "page" for i in of.false), tuple(round(f.delay / 1e6) for f in found)
-    return Figures(len(of.finds), len(found), of.matched, len(of.false), pages, exact, right, len(of.repeats), delays, round(seconds, 2))
+    return Figures(
+        rows=len(of.finds), found=len(found), matched=of.matched, false=len(of.false), pages=sum(i.severity == "page" for i in of.false),
+        exact=sum(f.exact for f in found), right=sum(f.right for f in found), repeats=len(of.repeats),
+        named=sum(f.incident is not None and f.incident.mode == f.row.mode for f in found),
+        explained=explained([r for r in map(row_of, truth) if r.state == "benign"], run.found),
+        delays=tuple(round(f.delay / 1e6) for f in found), seconds=round(seconds, 2),
+    )  # fmt: skip
+
+
+def explained(benign: Sequence[Row], found: Iterable[Incident]) -> int:
+    """Return of how many look-alikes a notice speaks: what is matched is matched as if notices counted."""
+    notices = [said_of(_plain(i), 2**62) for i in found if i.severity not in COUNTED]
+    loud = [replace(s, history=tuple((t, state, COUNTED[0]) for t, state, _ in s.history)) for s in notices]
+    return sum(f.incident is not None for f in settle(benign, loud)[0])
+
+
+def _plain(incident: Incident) -> dict[str, Any]:
+    return {k: getattr(incident, k) for k in SAID}
 
 
 class Kept:
@@ -154,7 +160,7 @@ class Kept:
     def key(self, source: Source, part: Part) -> str:
         """Return the name of the figures of a part on a trace."""
         patched = [f"{target} {_text(instead)}" for target, instead in part.patches.items()]
-        return digest([], simulator(), replayer(), *(plugin("detectors", d) for d in part.detectors), source, part.name, *patched)
+        return digest([], source.key(), replayer(), *(plugin("detectors", d) for d in part.detectors), source.name, part.name, *patched)
 
     def put(self, key: str, figures: Figures) -> None:
         """Keep figures at once: the next thing may be the power switch."""

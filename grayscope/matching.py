@@ -39,6 +39,10 @@ class Row:
         """Return how often such a row would be there at its real rate, for each time that it was planted."""
         return 1.0 / self.acceleration if self.acceleration else 1.0
 
+    def is_culprit(self, name: str) -> bool:
+        """Say whether it goes by a name."""
+        return name == self.subject or name in self.also
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -56,12 +60,16 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Find:
-    """A row of truth with the incident that found it first, if any; `delay` in microseconds."""
+    """A row of truth with the incident that found it first, if any; `delay` in microseconds.
+
+    `named`: any of the incidents that match has the culprit as first suspect. The first may be of a neighbour's trouble that was there before.
+    """
 
     row: Row
     incident: Said | None = None
     moment: int = 0
     right: bool = False
+    named: bool = False
 
     @property
     def delay(self) -> int:
@@ -71,7 +79,7 @@ class Find:
     @property
     def exact(self) -> bool:
         """Say whether the incident's first suspect is the culprit."""
-        return self.incident is not None and self.incident.subject in (self.row.subject, *self.row.also)
+        return self.incident is not None and self.row.is_culprit(self.incident.subject)
 
 
 def settle(rows: Sequence[Row], said: Sequence[Said]) -> tuple[list[Find], list[tuple[Said, Row]], list[Said]]:
@@ -87,7 +95,8 @@ def settle(rows: Sequence[Row], said: Sequence[Said]) -> tuple[list[Find], list[
         for _, _, n in found:
             matches.setdefault(n, []).append(k)
         when, wrong, n = min(found, default=(0, True, -1))
-        finds.append(Find(row, said[n] if n >= 0 else None, when, not wrong))
+        named = any(row.is_culprit(said[i].subject) for _, _, i in found)
+        finds.append(Find(row, said[n] if n >= 0 else None, when, not wrong, named))
     first = {id(f.incident) for f in finds}
     repeats = [(said[n], rows[matches[n][0]]) for n in sorted(matches) if id(said[n]) not in first]
     return finds, repeats, [i for n, i in enumerate(said) if n not in matches]

@@ -97,6 +97,7 @@ class Part:
             "rows": len(self.finds), "found": len(self.found), "faults": self.faults[1], "faults_found": self.faults[0],
             "precision": self.precision, "recall": self.recall, "f1": self.f1,
             **({} if base is None else {"precision_at_base_rates": base}), "exact_share": _share(sum(f.exact for f in self.found), len(self.found)),
+            "named_share": _share(sum(f.named for f in self.found), len(self.found)),
             "state_right_share": _share(sum(f.right for f in self.found), len(self.found)),
             "delay_median_s": float(np.median(delays)) if delays else None, "delay_p90_s": float(np.quantile(delays, 0.9)) if delays else None,
             "matched": self.matched, "false": len(self.false), "repeats": len(self.repeats),

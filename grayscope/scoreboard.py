@@ -15,7 +15,7 @@ HOME = "grayscope"
 #: Under which mode the figures of all modes stand.
 ALL = "all"
 FIGURES = (
-    "precision", "precision_at_base_rates", "recall", "f1", "exact_share", "state_right_share", "delay_median_s", "delay_p90_s",
+    "precision", "precision_at_base_rates", "recall", "f1", "exact_share", "named_share", "state_right_share", "delay_median_s", "delay_p90_s",
     "false_pages_per_1000_gpu_weeks", "false_tickets_per_1000_gpu_weeks", "ledger_intervals_share",
 )  # fmt: skip
 COUNTS = ("rows", "found", "matched", "false", "repeats", "ledger_intervals")

@@ -118,14 +118,14 @@ def _lost(runs: Sequence[Run]) -> Piece:
 
 def _overall(own: Mapping[str, Sequence[Run]], parts: Mapping[str, Part]) -> Table:
     head = (
-        "detector", "rows found", "faults found", "precision", "recall", "F1", "exact", "state right", "delay median", "delay p90",
+        "detector", "rows found", "faults found", "precision", "recall", "F1", "exact", "exact by any", "state right", "delay median", "delay p90",
         "false pages per 1,000 GPU-weeks", "false tickets per 1,000 GPU-weeks", "repeats", "CPU s", "CPU s alone",
     )  # fmt: skip
     based = any("precision_at_base_rates" in p.to_dict() for p in parts.values())
     rows = []
     for name, part in parts.items():
         figures, sure = part.to_dict(), intervals(part)
-        keys = ("precision", "recall", "f1", "exact_share", "state_right_share", "delay_median_s", "delay_p90_s")
+        keys = ("precision", "recall", "f1", "exact_share", "named_share", "state_right_share", "delay_median_s", "delay_p90_s")
         rates = ("false_pages_per_1000_gpu_weeks", "false_tickets_per_1000_gpu_weeks")
         said = [duration(figures[k]) if k.endswith("_s") else between(figures[k], sure[k] if k in ("precision", "recall", "f1") else None) for k in keys]
         base = [between(figures.get("precision_at_base_rates"), sure.get("precision_at_base_rates"))] if based else []
@@ -157,8 +157,8 @@ def _home_by_mode(runs: Sequence[Run], known: Sequence[str]) -> Table:
         f = pooled(runs, mode).to_dict()
         delays = (duration(f["delay_median_s"]), duration(f["delay_p90_s"]))
         found = (f"{f['found']} of {f['rows']}", f"{f['faults_found']} of {f['faults']}")
-        rows.append((mode, *found, shown(f["exact_share"]), shown(f["state_right_share"]), *delays, str(f["repeats"])))
-    return Table(("mode", "rows found", "faults found", "exact", "state right", "delay median", "delay p90", "repeats"), rows)
+        rows.append((mode, *found, shown(f["exact_share"]), shown(f["named_share"]), shown(f["state_right_share"]), *delays, str(f["repeats"])))
+    return Table(("mode", "rows found", "faults found", "exact", "exact by any", "state right", "delay median", "delay p90", "repeats"), rows)
 
 
 def _ledger(runs: Sequence[Run]) -> Iterator[Piece]:

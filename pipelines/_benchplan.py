@@ -42,7 +42,8 @@ One fault may have many rows: each time its effect crosses one per cent of a ste
 counts rows, as the format says; a fault is found if any of its rows is.
 
 A row is found when a page or a ticket names the part, its parent or its direct child as first suspect or among the three next; `exact`
-counts the first one alone. Who accuses nearly everybody finds nearly everything: read recall together with precision.
+counts the first one alone, of the incident that matched first; `exact by any`, of any that matched, for one place may have two troubles.
+Who accuses nearly everybody finds nearly everything: read recall together with precision.
 
 CPU seconds are those of the replay on a machine that did other things too. The rivals share one pass: reading, aligning and comparing is done
 once for all of them, and `CPU s` holds each one's own steps and an equal share of that. `CPU s alone` holds all of it, as for grayscope, which
@@ -83,11 +84,11 @@ def plan(
     numbers = parse(seeds) if seeds is not None else tuple(VALIDATION[:1] if quick else VALIDATION)
     simulated = [Source(n, seed, nodes, hours) for n in chosen for seed in (numbers[:1] if n == LARGE and scenarios is None else numbers)]
     simulated.sort(key=lambda s: -_size(s))  # the largest first: at the end no process waits long for the others
-    recorded = list(_recorded(real, maps)) if real is not None or maps is not None else []
+    sets = list(recorded(real, maps)) if real is not None or maps is not None else []
     told = [("--quick", quick), (f"--scenarios {scenarios}", scenarios is not None), (f"--detectors {detectors}", detectors != "all")]
     told += [(f"--seeds {(seeds or '').replace(' ', '')}", seeds is not None), (f"--nodes {nodes}", nodes is not None and not quick)]
-    told += [(f"--hours {hours:g}" if hours else "", hours is not None and not quick), ("--real DATA --maps tests/maps", bool(recorded))]
-    return Plan((*simulated, *recorded), tuple(_detectors(detectors)), numbers, quick, " ".join(["grayscope bench", *(text for text, there in told if there)]))
+    told += [(f"--hours {hours:g}" if hours else "", hours is not None and not quick), ("--real DATA --maps tests/maps", bool(sets))]
+    return Plan((*simulated, *sets), tuple(_detectors(detectors)), numbers, quick, " ".join(["grayscope bench", *(text for text, there in told if there)]))
 
 
 def _size(source: Source) -> float:
@@ -116,7 +117,7 @@ def _split(text: str) -> list[str]:
     return found
 
 
-def _recorded(real: Path | None, maps: Path | None) -> Iterator[Source]:
+def recorded(real: Path | None, maps: Path | None) -> Iterator[Source]:
     """Yield the recorded sets whose map reads labels, those that are there; none at all is an error."""
     data = real or Path(os.environ.get("GRAYSCOPE_SHARED") or "../shared")
     data = data / "data" if (data / "data").is_dir() else data

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grayscope.errors import GrayscopeError
-from grayscope.replaying import Collected
 
 from ._exposed import Exposed
 from ._livepages import NOTHING_WAITS
@@ -18,9 +17,17 @@ from ._livepages import NOTHING_WAITS
 if TYPE_CHECKING:
     from grayscope.engine import Engine, Output
     from grayscope.message import Message
+    from grayscope.replaying import Collected
 
     from ._agentconfig import AgentSettings
     from ._livepages import Health
+
+
+def _collected() -> Collected:
+    """Return an empty book; a worker on Kafka keeps none, and what reads traces would cost it fifteen megabytes."""
+    from grayscope.replaying import Collected
+
+    return Collected()
 
 
 class Inside:
@@ -33,7 +40,7 @@ class Inside:
         from grayscope import plugins
 
         self.engine, self.sinks, self.health, self.cell = engine, sinks, health, cell
-        self.said = Collected() if keep else None
+        self.said = _collected() if keep else None
         self.broker = plugins.broker("memory")
         self.exposed = Exposed(engine.catalogue) if show else None
         if self.exposed is not None:

@@ -66,6 +66,28 @@ def test_an_unknown_part_names_the_nearest() -> None:
     assert [p.name for p in load().chosen("costs,crowds")] == [load("parts").WHOLE, "costs", "crowds"]
 
 
+def test_traces_tried_again_are_named_with_their_size() -> None:
+    source = load("runs").Source
+    assert load().again("controls:16x12,mixed:32x0.5", (6, 7)) == [
+        source(n, s, k, h) for n, k, h in (("controls", 16, 12.0), ("mixed", 32, 0.5)) for s in (6, 7)
+    ]
+    with pytest.raises(UsageError, match=r"--again: .* found 'controls:16'"):
+        load().again("controls:16", (6,))
+
+
+def test_a_look_alike_is_explained_by_a_notice_about_it_and_not_by_an_accusation() -> None:
+    from grayscope.matching import Row
+
+    rows = [Row("n014", "silent", "benign", 100, 200), Row("job:1", "phase_change", "benign", 100, 200)]
+    said = {"id": "a", "mode": "silent", "rivals": (), "ended": None}
+
+    def one(subject: str, severity: str) -> Any:
+        return type("Said", (), said | {"subject": subject, "severity": severity, "history": ((150, "unknown", severity),)})
+
+    assert load("runs").explained(rows, [one("n014", "notice")]) == 1
+    assert load("runs").explained(rows, [one("n014", "page"), one("n015", "notice")]) == 0
+
+
 def figures(**some: Any) -> Any:
     return load("runs").Figures(**({"rows": 10, "found": 8, "matched": 8, "false": 2, "exact": 6, "right": 7} | some))
 
@@ -83,18 +105,23 @@ def test_the_page_ranks_parts_and_names_those_that_earn_nothing() -> None:
     runs, page = load("runs"), load("page")
     some = [part(n) for n in (load("parts").WHOLE, "costs", "crowds", "impact")]
     source = runs.Source("mixed", 6, 16, 4.0)
+    larger = runs.Source("controls", 6, 16, 12.0)
+    again = {(larger, p.name): f for p, f in zip(some, (figures(), figures(pages=1), figures()), strict=False)}
     found = {(source, p.name): f for p, f in zip(some, (figures(), figures(), figures(found=4, matched=4), figures(false=0)), strict=True)}
     assert [p.name for p in page.ordered(found, some)] == [load("parts").WHOLE, "crowds", "costs", "impact"]
-    text = load().markdown(list(page.pieces(found, some, [source], "python x")), "ablation")
+    text = load().markdown(list(page.pieces(found, some, "python x", again)), "ablation")
     assert "| crowds | 4 of 10 | 2 | 0 | 0.667 | 0.4 | 0.5 |" in text
     assert "| costs | · |" in text
     assert "every trace says the same: costs." in text
-    assert "or repeats: impact." in text
+    assert "counts: impact." in text
+    assert "What earned nothing, on `controls` seed 6, 16 nodes, 12 h." in text
+    assert "every trace says the same: crowds." in text
+    assert "counts: none." in text
     assert "Seed 6 was neither among those tuned on" in text
 
 
 def test_a_tiny_run_is_resumed_and_a_torn_line_is_done_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--seeds", "101,", "--scenarios", "memory", "--nodes", "2", "--hours", "0.05", "--jobs", "0", "--parts", "crowds", "--quick"]
+    words = ["--seeds", "101,", "--scenarios", "memory", "--nodes", "2", "--hours", "0.05", "--jobs", "0", "--parts", "crowds", "--quick", "--again", ""]
     words += ["--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "page.md")]
     load().main(words)
     first = (tmp_path / "page.md").read_text()

@@ -43,6 +43,14 @@ def test_rows_of_one_fault_that_follow_each_other_are_one_fault() -> None:
     assert (early.faults, len(early.found)) == ((2, 3), 3)
 
 
+def test_who_was_found_by_an_earlier_trouble_beside_it_and_then_named_counts_as_named() -> None:
+    rows = [fault("n4/gpu1"), fault("n5/gpu1")]
+    before = [paged(5, subject=f"{node}/gpu1/pcie", name=node) for node in ("n4", "n5")]
+    part = overall(rows, [*before, paged(20, subject="n4/gpu1", name="own")])
+    assert [(f.exact, f.named) for f in part.finds] == [(False, True), (False, False)]
+    assert (part.to_dict()["exact_share"], part.to_dict()["named_share"]) == (0.0, 0.5)
+
+
 def test_nothing_to_find_and_nothing_said_has_no_shares() -> None:
     figures = score([], [], 0.0).to_dict()["overall"]
     assert [figures[k] for k in ("precision", "recall", "f1", "delay_median_s", "false_pages_per_1000_gpu_weeks")] == [None] * 5

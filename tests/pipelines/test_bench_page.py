@@ -34,7 +34,7 @@ def page(*runs: Run, seeds: str = "") -> str:
 def test_it_tells_of_grayscope_by_mode_what_was_found_how_exactly_and_how_soon() -> None:
     text = page(run(HOME, "n1", 10, state="masked"), run("static", "n1/gpu0", 5))
     assert "### grayscope by mode" in text
-    assert "| slow_rank | 1 of 2 | 1 of 2 | 0 | 0 | 10 min | 10 min | 0 |" in text
+    assert "| slow_rank | 1 of 2 | 1 of 2 | 0 | 0 | 0 | 10 min | 10 min | 0 |" in text
     assert "grayscope by mode" not in page(run("static", "n1", 5))
 
 
