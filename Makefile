@@ -38,7 +38,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/real_telemetry.py
 
 crash: $(READY)
-	GRAYSCOPE_CRASH=long GRAYSCOPE_INSTALL_SERVERS=1 $(BIN)/python -m pytest -q --durations=9 tests/pipelines/test_live_crash.py
+	GRAYSCOPE_TEST_CRASH=long GRAYSCOPE_INSTALL_SERVERS=1 $(BIN)/python -m pytest -q --durations=9 tests/pipelines/test_live_crash.py
 
 soak: $(READY)
 	$(BIN)/python benchmarks/soak.py

@@ -23,7 +23,7 @@ SHARED = frozenset({"", "leaf", "spine", "rail", "port", "switch", "comm", "job"
 
 
 #: Microseconds, and at least so many ticks, for which a communicator waits for a component to tell something, before it is reported itself.
-PATIENCE, LOOKS = 90_000_000, 4
+PATIENCE, LOOKS = 90_000_000, 9
 
 
 def recent(tick: Tick) -> int:

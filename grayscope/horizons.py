@@ -45,6 +45,8 @@ STILL = 0.25
 STEP, MOVES = 0.01, 32
 #: Median move, in usual spreads, of noise with an autocorrelation of 0.9: what moves less owes its spread to something else.
 MOVING = 0.3
+#: A group of fewer peers knows less of what is usual: what stands out of it counts by its share of so many.
+ENOUGH = 7
 #: Evidence is reported from so many nats below the configured level on, so that it can also be seen to fade.
 MARGIN = 4.6
 
@@ -172,6 +174,8 @@ class Horizons:
                 if lately[m, s] < STILL * mean[m, s]:
                     continue
                 level = laws[m].surprise(z) - chances
+                if self.grouped and level > 0:
+                    level *= min(standing.peers(m, s) / ENOUGH, 1.0)
                 if level > best.get((m, s), (-math.inf, 0))[0]:
                     best[m, s] = (level, horizon)
         return best

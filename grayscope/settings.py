@@ -15,10 +15,10 @@ from grayscope.errors import UsageError
 from grayscope.plugins import nearest
 
 PREFIX = "GRAYSCOPE_"
-#: Read elsewhere, or by tests and packaging.
+#: Read elsewhere, or by packaging; what begins with TEST_ is read by tests.
 FOREIGN = frozenset({
     "CONFIG", "SHARED", "INSTALL_SERVERS", "PROMETHEUS_TOKEN", "NODE", "CELL", "LISTEN_ADDRESS", "DISABLED_COLLECTORS", "ROOT", "REDFISH_TOKEN",
-    "GRAFANA_URL", "GRAFANA_TOKEN", "GRAFANA_TOKEN_FILE", "TEST_GRAFANA_URL", "TEST_GRAFANA_TOKEN",
+    "GRAFANA_URL", "GRAFANA_TOKEN", "GRAFANA_TOKEN_FILE",
     *(f"{sink}_{secret}" for sink in ("WEBHOOK", "ALERTMANAGER") for secret in ("TOKEN", "PASSWORD")),
 })  # fmt: skip
 #: Sections of the file that the agent, the Kafka broker, the live pipeline and the sinks read.
@@ -128,7 +128,7 @@ def _file(path: Path | None) -> dict[str, Any]:
 
 def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
     given = {k.removeprefix(PREFIX): v for k, v in environ.items() if k.startswith(PREFIX)}
-    return {k.lower(): v for k, v in given.items() if k not in FOREIGN and not k.startswith("KAFKA_")}
+    return {k.lower(): v for k, v in given.items() if k not in FOREIGN and not k.startswith(("KAFKA_", "TEST_"))}
 
 
 def _value(key: str, raw: Any) -> Any:

@@ -80,5 +80,5 @@ def test_a_communicator_waits_for_its_members_to_tell_something() -> None:
 
 def test_where_rows_are_rare_a_communicator_waits_for_a_few_looks() -> None:
     waiting = Waiting()
-    at = [dataclasses.replace(TICK, time=t * 120 * S, period=120 * S) for t in range(1, 9)]
-    assert [len(waiting.ready([slow(RAIL)], tick)) for tick in at] == [0] * 4 + [1] * 4
+    at = [dataclasses.replace(TICK, time=t * 120 * S, period=120 * S) for t in range(1, 14)]
+    assert [len(waiting.ready([slow(RAIL)], tick)) for tick in at] == [0] * 9 + [1] * 4

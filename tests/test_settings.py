@@ -36,6 +36,7 @@ def test_the_environment_names_the_file(file: Path) -> None:
 
 def test_what_others_read_is_not_a_setting() -> None:
     assert load_settings(environ={"GRAYSCOPE_SHARED": "x", "GRAYSCOPE_INSTALL_SERVERS": "1", "GRAYSCOPE_KAFKA_CLIENT_ID": "x"}) == Settings()
+    assert load_settings(environ={"GRAYSCOPE_TEST_CRASH": "long"}) == Settings()
 
 
 def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Live through crashes on three nodes: brokers, workers and agents die or sleep; nothing is lost, nothing doubled, the order kept.
 
-One short run of each kind; with GRAYSCOPE_CRASH=long (`make crash`) each is drawn out and repeated.
+One short run of each kind; with GRAYSCOPE_TEST_CRASH=long (`make crash`) each is drawn out and repeated.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.kafkaserver import Cluster, needs_java
 from tests.pipelines.test_live import by_subject
 
 pytestmark = pytest.mark.slow
-LONG = os.environ.get("GRAYSCOPE_CRASH") == "long"
+LONG = os.environ.get("GRAYSCOPE_TEST_CRASH") == "long"
 #: Seconds: brokers away, a worker asleep (its session ends after six).
 AWAY, ASLEEP = (90.0, 30.0) if LONG else (6.0, 9.0)
 ROUNDS = 3 if LONG else 1
