@@ -84,6 +84,17 @@ def worth(finding: Finding, metric: Metric) -> bool:
     return metric.type == "counter" and metric.mechanism not in limited() and finding.value >= 2 * finding.expected
 
 
+def known_by(peers: int, strength: float) -> float:
+    """Return what evidence is worth beside so many peers.
+
+    Examples
+    --------
+    >>> known_by(7, 10.0), known_by(3, 7.0), known_by(3, -2.0)
+    (10.0, 3.0, -2.0)
+    """
+    return strength * min(peers / ENOUGH, 1.0) if strength > 0 else strength
+
+
 Explain = Callable[[Tick, Standing, int, int, float, int], Finding | None]
 
 
@@ -174,8 +185,7 @@ class Horizons:
                 if lately[m, s] < STILL * mean[m, s]:
                     continue
                 level = laws[m].surprise(z) - chances
-                if self.grouped and level > 0:
-                    level *= min(standing.peers(m, s) / ENOUGH, 1.0)
+                level = known_by(standing.peers(m, s), level) if self.grouped else level
                 if level > best.get((m, s), (-math.inf, 0))[0]:
                     best[m, s] = (level, horizon)
         return best
