@@ -121,7 +121,7 @@ class Horizons:
         n = len(self.horizons)
         self.memory = Memory(
             {
-                "mean": Field(np.float32, 0.0, (n,)), "seen": Field(np.int32, 0, (n,)), "peak": Field(np.float32, 0.0, (n,)),
+                "mean": Field(np.float32, 0.0, (n,)), "seen": Field(np.int16, 0, (n,)), "peak": Field(np.float32, 0.0, (n,)),
                 "block": Field(np.float32, 0.0), "filled": Field(np.int32, 0),
                 "last": Field(np.float32, 0.0), "move": Field(np.float32, 0.0), "moves": Field(np.int32, 0), "restless": Field(np.float32, 0.0),
                 "jumped": Field(np.int32, 0),

@@ -9,17 +9,21 @@ from numba import njit
 
 from grayscope.medians import SIGMA, F, median_near, nearby
 
+#: Steps are counted no further: more than twice the longest horizon has of them.
+MANY = 1023
+I = np.int16  # noqa: E741 - a type, as F is
 
-@njit("void(float32[::1], int32[::1], float32[::1], int32[::1], float32)", cache=True, error_model="numpy")
+
+@njit("void(float32[::1], int16[::1], float32[::1], int16[::1], float32)", cache=True, error_model="numpy")
 def _step(mean: Any, seen: Any, v: Any, came: Any, length: Any) -> None:  # pragma: no cover - compiled
     for s in range(len(mean)):
-        seen[s] += came[s]
+        seen[s] = min(I(seen[s] + came[s]), I(MANY))
         moved = mean[s] + (v[s] - mean[s]) / min(F(seen[s]), length)
         mean[s] = moved if came[s] else mean[s]
 
 
 @njit(
-    "void(float32[:,::1], float32[:,::1], float32[:,::1], int8[::1], float32[:,:,::1], int32[:,:,::1], float32[:,::1], int32[:,::1], int64, boolean,"
+    "void(float32[:,::1], float32[:,::1], float32[:,::1], int8[::1], float32[:,:,::1], int16[:,:,::1], float32[:,::1], int32[:,::1], int64, boolean,"
     " float32[::1], float32[::1])",
     cache=True,
     error_model="numpy",
@@ -35,7 +39,7 @@ def accumulate(
     """
     n_subjects = residual.shape[1]
     v = np.empty(n_subjects, np.float32)
-    came = np.empty(n_subjects, np.int32)
+    came = np.empty(n_subjects, np.int16)
     for m in range(residual.shape[0]):
         if sign[m] == 0:
             continue
@@ -93,7 +97,7 @@ def follow(
 
 
 @njit(
-    "int64(float32[:,::1], int32[:,::1], int8[::1], float32, int64, float32, float32[::1], float32[::1], int32[::1], int32[::1], float32[::1],"
+    "int64(float32[:,::1], int16[:,::1], int8[::1], float32, int64, float32, float32[::1], float32[::1], int32[::1], int32[::1], float32[::1],"
     " boolean, boolean[::1], float32[:,::1], float32[::1], float64[:,::1])",
     cache=True,
 )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from grayscope import running
+from grayscope.horizons import BLOCK, HORIZONS
 
 F = np.float32
 
@@ -17,7 +18,7 @@ def test_accumulate_against_the_obvious() -> None:
     length = np.array([4, 16, 2, 8], F)  # two that move every tick, two that move by blocks of five
     sign, clip = np.array([1, 0], np.int8), np.array([7, 12], F)
     shape = (2, 3)
-    mean, seen = np.zeros((4, *shape), F), np.zeros((4, *shape), np.int32)
+    mean, seen = np.zeros((4, *shape), F), np.full((4, *shape), 0, np.int16)
     block, filled = np.zeros(shape, F), np.zeros(shape, np.int32)
     ticks: list[list[float]] = [[] for _ in range(3)]
     blocks: list[list[float]] = [[] for _ in range(3)]
@@ -47,13 +48,22 @@ def test_accumulate_against_the_obvious() -> None:
     assert not seen[:, 1].any()
 
 
+def test_steps_are_counted_up_to_more_than_any_horizon_needs() -> None:
+    mean, seen, none = np.zeros((1, 1, 1), F), np.full((1, 1, 1), running.MANY - 1, np.int16), np.zeros((1, 1), F)
+    filled, one = np.zeros((1, 1), np.int32), np.ones((1, 1), F)
+    for _ in range(3):
+        running.accumulate(one, one, none, np.ones(1, np.int8), mean, seen, np.zeros((1, 1), F), filled, 1, False, np.array([256.0], F), np.array([9.0], F))
+    assert seen.item() == running.MANY > 2 * max(HORIZONS) // BLOCK
+    assert mean.item() == pytest.approx(3 / 256, abs=1e-4)
+
+
 @pytest.mark.parametrize("guess", [0.0, 1.0, 50.0])
 def test_outstanding_against_the_obvious(guess: float) -> None:
     rng = np.random.default_rng(7)
     metrics, subjects, length, least, unit, cut = 4, 200, 16.0, 5, 3.0, 2.5
     mean = rng.normal(0, 0.2, (metrics, subjects)).astype(F)
     mean[0, 17] = 3.0
-    seen = rng.integers(0, 60, (metrics, subjects)).astype(np.int32)
+    seen = rng.integers(0, 60, (metrics, subjects)).astype(np.int16)
     seen[0, 17] = 40
     seen[3, 2:] = 0  # two are no crowd
     sign = np.array([1, -1, 0, 1], np.int8)
