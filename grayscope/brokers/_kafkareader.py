@@ -17,6 +17,8 @@ from grayscope.errors import GrayscopeError
 
 #: Seconds without any progress after which a stretch is given up.
 PATIENCE = 60.0
+#: Milliseconds that Kafka knows at most.
+LAST = 2**63 - 1
 
 
 class Reader:
@@ -35,7 +37,7 @@ class Reader:
 
     def since(self, topic: str, partition: int, time: int) -> int:
         """Return the first offset whose record is of this time (milliseconds) or later; the end where there is none."""
-        tp = TopicPartition(topic, partition)
+        tp, time = TopicPartition(topic, partition), min(max(time, 0), LAST)  # the client takes no other times
         found = self._ask(lambda: self._client.offsets_for_times({tp: time}), topic).get(tp)
         return int(found.offset) if found is not None else self.bounds(topic, partition)[1]
 

@@ -148,3 +148,12 @@ def test_a_lane_that_is_not_open_commits_nothing() -> None:
     some = Lane(kafka_settings({}), 0, lambda _: assembly.engine(Settings()), group="g", periods={})
     with pytest.raises(GrayscopeError, match="is not open"):
         some.commit(None)
+
+
+@pytest.mark.slow
+def test_records_since_a_time_that_the_client_does_not_know_are_all_or_none(topics: dict[str, str]) -> None:
+    sent(topics, 0, 3)
+    settings = kafka_settings(topics)
+    with Reader(settings) as reader:
+        topic = settings.topic("telemetry")
+        assert [reader.since(topic, NUMBER, time) for time in (-(10**18), -1, 0, 2**62, 10**30)] == [0, 0, 0, 3, 3]
