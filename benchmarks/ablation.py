@@ -1,11 +1,12 @@
 """What each part of grayscope earns: simulated traces with everything on, then with each part off, one at a time.
 
-Those that earn nothing are tried again on other traces: larger ones, nothing but look-alikes, and recorded sets with labels.
+Those that earn nothing are tried again on other traces: larger ones, nothing but look-alikes, and recorded sets with labels. Of those that earn
+nothing there either, `--tests` says which tests need them (`ablation_tests.py`).
 Writes a page. Every replay is kept in a file as soon as it is done, so that the command may be stopped and started again. Seeds 101 to 199 are
 those that grayscope is tuned on; what counts are others.
 
 Usage: python benchmarks/ablation.py [--quick] [--seeds 6,] [--scenarios mixed,links] [--parts crowds,costs] [--again controls:16x12] [--real DATA]
-[--jobs 2] [--out docs/ablation.md]
+[--tests] [--jobs 2] [--out docs/ablation.md]
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from ablation_page import Found, little, pieces
 from ablation_parts import WHOLE, Part, parts
 from ablation_runs import Figures, Kept, Task, do, make, missing
+from ablation_tests import needing
 
 from grayscope.errors import UsageError
 from grayscope.pipelines._benchforms import duration, markdown
@@ -89,6 +92,12 @@ def carried_out(sources: Sequence[Source], some: Sequence[Part], cache: Path, jo
     return {(source, part.name): kept.figures[kept.key(source, part)] for source in sources for part in some}
 
 
+def _needing(part: str) -> list[str]:
+    tests = needing(part)
+    print(f"{len(tests)} tests need {part}", file=sys.stderr)
+    return tests
+
+
 def _told(f: Figures) -> str:
     return f"{f.found} of {f.rows} found, {f.false} false, F1 {f.f1:.2f}, {f.seconds:.0f} CPU-s"
 
@@ -102,6 +111,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--hours", type=float, default=4.0)
     parser.add_argument("--again", default=AGAIN, help="traces on which what earns nothing is tried again, as scenario:NODESxHOURS; '' for none")
     parser.add_argument("--real", type=Path, help="folder of the recorded sets, on which it is tried again too")
+    parser.add_argument("--tests", action="store_true", help="say which tests need what earns nothing anywhere: minutes for each part")
     parser.add_argument("--jobs", type=int, default=2, help="processes; 0 does all in this one")
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "ablation", help="folder of the traces and of what is done")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "ablation.md")
@@ -119,7 +129,8 @@ def main(words: Sequence[str] | None = None) -> None:
     except UsageError as error:
         parser.error(str(error))
     command = " ".join(["python benchmarks/ablation.py", *(sys.argv[1:] if words is None else words)])
-    page = markdown(list(pieces(found, some, command, tried)), args.out.stem)
+    needs = {name: _needing(name) for name in chain(*little(tried, [*idle, *harm]))} if args.tests and tried else {}
+    page = markdown(list(pieces(found, some, command, tried, needs)), args.out.stem)
     if not args.quick or args.out != parser.get_default("out"):
         args.out.write_text(page, "utf-8")
     print(page)

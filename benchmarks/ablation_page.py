@@ -23,8 +23,10 @@ def total(found: Found, part: str) -> Figures:
     return sum((f for (_, name), f in found.items() if name == part), Figures())
 
 
-def pieces(found: Found, chosen: Sequence[Part], command: str, again: Found | None = None) -> Iterator[Piece]:
-    """Yield the page; `again` is of the traces on which those that earn nothing were tried again."""
+def pieces(
+    found: Found, chosen: Sequence[Part], command: str, again: Found | None = None, needs: Mapping[str, Sequence[str]] | None = None
+) -> Iterator[Piece]:  # fmt: skip
+    """Yield the page; `again` is of the traces on which what earns nothing was tried again, `needs` the tests that fail without what earns nothing there."""
     again = again or {}
     sources, more = traces(found), traces(again)
     yield Heading("Ablation", 1)
@@ -49,6 +51,10 @@ def pieces(found: Found, chosen: Sequence[Part], command: str, again: Found | No
         yield f"What earned nothing, on {sizes(more)}."
         yield from _tables(again, [p for p in chosen if p.name in names])
         yield from _earning_nothing(again, [p.name for p in chosen if p.name in names])
+    if needs:
+        yield Heading("What tests need of those")
+        yield "Tests that lead telemetry, logs or dumps through the line and fail without the part; of many, three."
+        yield Table(("part", "tests that fail without it"), [(name, _tests(tests)) for name, tests in needs.items()], numbers=False)
     yield Heading("The parts")
     yield Table(("part", "what is done without it"), [(p.name, p.without) for p in chosen if p.name != WHOLE], numbers=False)
 
@@ -82,6 +88,11 @@ def _earning_nothing(found: Found, names: Sequence[str]) -> Iterator[Piece]:
     idle, harm = little(found, names)
     yield f"Without any of these every trace says the same: {', '.join(idle) or 'none'}."
     yield f"Without any of these nothing is worse, of all that the first table counts: {', '.join(harm) or 'none'}."
+
+
+def _tests(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(f"`{name.removeprefix('tests/')}`" for name in names[:3]) + more if names else "none"
 
 
 def _missed(without: Figures, whole: Figures) -> bool:

@@ -88,6 +88,16 @@ def test_a_look_alike_is_explained_by_a_notice_about_it_and_not_by_an_accusation
     assert load("runs").explained(rows, [one("n014", "page"), one("n015", "notice")]) == 0
 
 
+def test_tests_that_need_a_part_are_run_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    tests = load("tests")
+    monkeypatch.setattr(tests, "SUITE", ("tests/test_upstream.py", "tests/no_such_file.py"))
+    assert tests.needing("detector hang") == []
+    assert len(tests.needing("upstream")) > 1
+    monkeypatch.setattr(tests, "SUITE", ("tests/no_such_file.py", "pyproject.toml"))
+    with pytest.raises(RuntimeError, match="exit status"):
+        tests.needing("upstream")
+
+
 def figures(**some: Any) -> Any:
     return load("runs").Figures(**({"rows": 10, "found": 8, "matched": 8, "false": 2, "exact": 6, "right": 7} | some))
 
@@ -109,7 +119,7 @@ def test_the_page_ranks_parts_and_names_those_that_earn_nothing() -> None:
     again = {(larger, p.name): f for p, f in zip(some, (figures(), figures(pages=1), figures()), strict=False)}
     found = {(source, p.name): f for p, f in zip(some, (figures(), figures(), figures(found=4, matched=4), figures(false=0)), strict=True)}
     assert [p.name for p in page.ordered(found, some)] == [load("parts").WHOLE, "crowds", "costs", "impact"]
-    text = load().markdown(list(page.pieces(found, some, "python x", again)), "ablation")
+    text = load().markdown(list(page.pieces(found, some, "python x", again, {"crowds": [f"tests/test_{x}.py::test_x" for x in "abcd"]})), "ablation")
     assert "| crowds | 4 of 10 | 2 | 0 | 0.667 | 0.4 | 0.5 |" in text
     assert "| costs | · |" in text
     assert "every trace says the same: costs." in text
@@ -117,6 +127,7 @@ def test_the_page_ranks_parts_and_names_those_that_earn_nothing() -> None:
     assert "What earned nothing, on `controls` seed 6, 16 nodes, 12 h." in text
     assert "every trace says the same: crowds." in text
     assert "counts: none." in text
+    assert "| crowds | `test_a.py::test_x`, `test_b.py::test_x`, `test_c.py::test_x` and 1 more |" in text
     assert "Seed 6 was neither among those tuned on" in text
 
 
