@@ -140,7 +140,10 @@ def publish(options: dict[str, Any], trace: Path, spool: Path, pause: float, fir
 
 
 def holds(options: dict[str, str], expected: dict[str, Any], incidents: set[str], log: Path) -> None:
-    """Assert that nothing was lost, nothing doubled, and the order kept; waits until all has been taken."""
+    """Assert that nothing was lost, nothing doubled, and the order kept; waits until all has been taken.
+
+    A trace that is over is a site that has fallen silent: where brokers were away for long, a worker may say so before we look.
+    """
     from tests.pipelines.test_live import by_subject
 
     sent = {(r.partition, kind, r.offset) for kind, topic in (("t", "telemetry"), ("e", "events")) for r in records(options, topic)}
@@ -153,8 +156,8 @@ def holds(options: dict[str, str], expected: dict[str, Any], incidents: set[str]
     eventually(all_taken, log, 90)
     twice = [place for place, count in Counter(taken(options)).items() if count > 1]
     assert not twice
-    assert by_subject(said(options, "verdicts")) == expected
-    found = [i for i in said(options, "incidents") if i["kind"] == "incident"]
+    assert by_subject([v for v in said(options, "verdicts") if v["subject"] != "site"]) == expected
+    found = [i for i in said(options, "incidents") if i["kind"] == "incident" and i["subject"] != "site"]
     assert {i["id"] for i in found} == incidents
     kept = [json.dumps(i, sort_keys=True) for i in found]
     assert len(kept) == len(set(kept))
