@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from grayscope.binomial import log_tail
 from grayscope.columns import Columns, Field, Memory
 from grayscope.evidence import NOTHING, Evidence, Finding
-from grayscope.horizons import MARGIN, known_by, looks, threshold
+from grayscope.horizons import MARGIN, known_by, looks, peers, threshold
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.uneven import ALONE, between, within
@@ -76,7 +76,7 @@ class Spending:
                 chances = math.log(2 * tests * looks(past, tick.period))
                 counted = columns.arrays["events"][h, m], columns.arrays["ticks"][h, m]
                 for s, tail, expected in _unlikely(*counted, label, ~standing.doubted, self.level + chances):
-                    strength = known_by(standing.peers(m, s), -tail - chances)
+                    strength = known_by(peers(label, counted[1] > 0, s), -tail - chances)
                     if strength >= self.level and strength > best.get(s, (-math.inf,))[0]:
                         best[s] = (strength, float(columns.arrays["events"][h, m, s]), expected, float(columns.arrays["ticks"][h, m, s]))
             for s, found in sorted(best.items()):

@@ -5,7 +5,7 @@ its scaled residual over 4, 16, 64, 256, 1024 and 4096 ticks. What a mean is wor
 horizon the spread of the means over all subjects is measured, and with it come autocorrelation and the offsets that
 healthy parts keep for ever. Beyond two or three such spreads the tail is exponential, which is far heavier than normal.
 
-Strength = -ln(expected false alarms of one subject in a week), over all metrics, horizons and looks.
+Strength = -ln(expected false alarms of one subject in a week), over all metrics, horizons and looks; in a group of few, a share of it.
 """
 
 from __future__ import annotations
@@ -84,8 +84,19 @@ def worth(finding: Finding, metric: Metric) -> bool:
     return metric.type == "counter" and metric.mechanism not in limited() and finding.value >= 2 * finding.expected
 
 
+def peers(label: NDArray[np.int32], there: NDArray[np.bool_], s: int) -> int:
+    """Return how many others of a subject's group have been there, whether or not they are at this moment.
+
+    Examples
+    --------
+    >>> peers(np.int32([1, 1, 0, 1]), np.array([True, True, True, False]), 0)
+    1
+    """
+    return int(np.count_nonzero(there & (label == label[s]))) - int(there[s])
+
+
 def known_by(peers: int, strength: float) -> float:
-    """Return what evidence is worth beside so many peers.
+    """Return what evidence is worth beside so many peers: it may fall below what is reported where they are enough.
 
     Examples
     --------
@@ -185,7 +196,8 @@ class Horizons:
                 if lately[m, s] < STILL * mean[m, s]:
                     continue
                 level = laws[m].surprise(z) - chances
-                level = known_by(standing.peers(m, s), level) if self.grouped else level
+                if self.grouped:
+                    level = known_by(peers(standing.label[standing.layout[m]], columns.arrays["seen"][i, m] > 0, s), level)
                 if level > best.get((m, s), (-math.inf, 0))[0]:
                     best[m, s] = (level, horizon)
         return best
