@@ -24,7 +24,7 @@ from ablation_parts import WHOLE, Part, parts
 from ablation_runs import Figures, Kept, Task, do, make, missing
 from ablation_tests import needing
 
-from grayscope.errors import UsageError
+from grayscope.errors import InputError, UsageError
 from grayscope.pipelines._benchforms import duration, markdown
 from grayscope.pipelines._benchplan import recorded
 from grayscope.pipelines._benchpool import outcomes
@@ -62,7 +62,7 @@ def again(text: str, seeds: Sequence[int]) -> list[Source]:
     Raises
     ------
     UsageError
-        Not ``scenario:NODESxHOURS``.
+        Not ``scenario:NODESxHOURS``, or there is no such scenario.
     """
     found = []
     for one in filter(None, text.split(",")):
@@ -72,6 +72,8 @@ def again(text: str, seeds: Sequence[int]) -> list[Source]:
             found += [Source(name, seed, int(nodes), float(hours)) for seed in seeds]
         except ValueError as error:
             raise UsageError(f"--again: expected scenario:NODESxHOURS, such as controls:16x12, found {one!r}") from error
+    for source in found:
+        source.scenario()  # names and sizes are checked before hours of work, not after
     return found
 
 
@@ -81,12 +83,12 @@ def carried_out(sources: Sequence[Source], some: Sequence[Part], cache: Path, jo
     todo = missing(kept, sources, some)
     print(f"{len(sources) * len(some) - len(todo)} of {len(sources) * len(some)} replays are kept in {kept.file}", file=sys.stderr)
     folders = {source: make(source, cache) for source in dict.fromkeys(s for s, _ in todo)}
-    keys = {(source.title, part.name): kept.key(source, part) for source, part in todo}
+    keys = {(source, part.name): kept.key(source, part) for source, part in todo}
     began = time.monotonic()
     for number, outcome in enumerate(outcomes(deque(Task(s, p.name, str(folders[s])) for s, p in todo), do, jobs), 1):
         if outcome.error is not None:
             raise SystemExit(f"{outcome.task.name}: {outcome.error}")
-        kept.put(keys[outcome.task.source.title, outcome.task.part], outcome.value)
+        kept.put(keys[outcome.task.source, outcome.task.part], outcome.value)
         left = (time.monotonic() - began) * (len(todo) / number - 1)
         print(f"{number}/{len(todo)} {outcome.task.name}: {_told(outcome.value)}; about {duration(round(left))} left", file=sys.stderr)
     return {(source, part.name): kept.figures[kept.key(source, part)] for source in sources for part in some}
@@ -120,13 +122,13 @@ def main(words: Sequence[str] | None = None) -> None:
     scenarios = QUICK if args.quick and args.scenarios == SCENARIOS else args.scenarios
     try:
         seeds, some = parse(args.seeds), chosen(args.parts)
-        more = [*again("" if args.quick else args.again, seeds), *(recorded(args.real, ROOT / "tests" / "maps") if args.real else [])]
+        more = [*again("" if args.quick and args.again == AGAIN else args.again, seeds), *(recorded(args.real, ROOT / "tests" / "maps") if args.real else [])]
         found = carried_out(
             [Source(name.strip(), seed, args.nodes, args.hours) for name in scenarios.split(",") for seed in seeds], some, args.cache, args.jobs
         )
         idle, harm = little(found, [p.name for p in some])
-        tried = carried_out(more, [p for p in some if p.name in (WHOLE, *idle, *harm)], args.cache, args.jobs)
-    except UsageError as error:
+        tried = carried_out(more if idle or harm else [], [p for p in some if p.name in (WHOLE, *idle, *harm)], args.cache, args.jobs)
+    except (UsageError, InputError) as error:
         parser.error(str(error))
     command = " ".join(["python benchmarks/ablation.py", *(sys.argv[1:] if words is None else words)])
     needs = {name: _needing(name) for name in chain(*little(tried, [*idle, *harm]))} if args.tests and tried else {}

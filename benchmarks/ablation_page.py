@@ -48,12 +48,15 @@ def pieces(
     if again:
         names = {name for _, name in again}
         yield Heading("Those on other traces")
-        yield f"What earned nothing, on {sizes(more)}."
+        yield f"What earned nothing or did harm, on {sizes(more)}."
         yield from _tables(again, [p for p in chosen if p.name in names])
         yield from _earning_nothing(again, [p.name for p in chosen if p.name in names])
     if needs:
         yield Heading("What tests need of those")
-        yield "Tests that lead telemetry, logs or dumps through the line and fail without the part; of many, three."
+        yield (
+            "Tests of the parts themselves, and tests that lead telemetry, logs or dumps through the line, that fail without the part; of many, three. "
+            "What a test starts as a process of its own has the part all the same: there may be more."
+        )
         yield Table(("part", "tests that fail without it"), [(name, _tests(tests)) for name, tests in needs.items()], numbers=False)
     yield Heading("The parts")
     yield Table(("part", "what is done without it"), [(p.name, p.without) for p in chosen if p.name != WHOLE], numbers=False)
@@ -81,13 +84,19 @@ def _tables(found: Found, chosen: Sequence[Part]) -> Iterator[Piece]:
     sources = traces(found)
     yield Table(HEAD, [_row(found, part.name) for part in ordered(found, chosen)])
     yield "F1 against everything on, by trace; a dot where the trace says exactly the same without the part."
-    yield Table(("without", *(s.title for s in sources)), [_by_trace(found, part.name, sources) for part in ordered(found, chosen)[1:]])
+    yield Table(("without", *(_column(s, sources) for s in sources)), [_by_trace(found, part.name, sources) for part in ordered(found, chosen)[1:]])
 
 
 def _earning_nothing(found: Found, names: Sequence[str]) -> Iterator[Piece]:
     idle, harm = little(found, names)
     yield f"Without any of these every trace says the same: {', '.join(idle) or 'none'}."
-    yield f"Without any of these nothing is worse, of all that the first table counts: {', '.join(harm) or 'none'}."
+    told = "F1, false pages, exact, state right, name right, repeats and look-alikes explained"
+    yield f"Without any of these nothing is worse, of {told}: {', '.join(harm) or 'none'}."
+
+
+def _column(source: Source, sources: Sequence[Source]) -> str:
+    alike = sum(s.title == source.title for s in sources) > 1
+    return f"{source.title}, {source.nodes} nodes" if alike else source.title
 
 
 def _tests(names: Sequence[str]) -> str:
@@ -97,7 +106,7 @@ def _tests(names: Sequence[str]) -> str:
 
 def _missed(without: Figures, whole: Figures) -> bool:
     """Say whether anything is worse without a part."""
-    fewer = any(getattr(without, name) < getattr(whole, name) for name in ("f1", "exact", "right", "named", "explained"))
+    fewer = any(getattr(without, name) < getattr(whole, name) for name in ("f1", "exact", "right", "called", "explained"))
     return fewer or without.pages > whole.pages or without.repeats > whole.repeats
 
 
@@ -108,7 +117,7 @@ def ordered(found: Found, chosen: Sequence[Part]) -> list[Part]:
 
 def _row(found: Found, part: str) -> tuple[str, ...]:
     f, whole = total(found, part), total(found, WHOLE)
-    shares = (f.precision, f.recall, f.f1, *(part / f.found if f.found else None for part in (f.exact, f.right, f.named)))
+    shares = (f.precision, f.recall, f.f1, *(part / f.found if f.found else None for part in (f.exact, f.right, f.called)))
     gain = "" if part == WHOLE else signed(f.f1 - whole.f1)
     return (part, f"{f.found} of {f.rows}", f"{f.false}", f"{f.pages}", *map(shown, shares), f"{f.repeats}", f"{f.explained}", duration(f.delay), gain)
 

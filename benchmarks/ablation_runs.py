@@ -18,7 +18,7 @@ from ablation_parts import WHOLE, Part, off
 from grayscope.incident import Incident
 from grayscope.matching import COUNTED, Row, row_of, said_of, settle
 from grayscope.pipelines import _benchunits
-from grayscope.pipelines._benchkeys import digest, plugin, replayer
+from grayscope.pipelines._benchkeys import CORE, digest, plugin, replayer
 from grayscope.pipelines._benchunits import Source, Unit
 from grayscope.replaying import replay
 from grayscope.score import score
@@ -53,7 +53,7 @@ class Figures:
     ----------
     false, pages : int
         False pages and tickets, and how many of them are pages.
-    named : int
+    called : int
         Found ones whose incident goes by the right mode.
     explained : int
         Planted look-alikes that a notice speaks of.
@@ -69,7 +69,7 @@ class Figures:
     exact: int = 0
     right: int = 0
     repeats: int = 0
-    named: int = 0
+    called: int = 0
     explained: int = 0
     delays: tuple[int, ...] = ()
     seconds: float = 0.0
@@ -127,7 +127,7 @@ def do(task: Task) -> Figures:
     return Figures(
         rows=len(of.finds), found=len(found), matched=of.matched, false=len(of.false), pages=sum(i.severity == "page" for i in of.false),
         exact=sum(f.exact for f in found), right=sum(f.right for f in found), repeats=len(of.repeats),
-        named=sum(f.incident is not None and f.incident.mode == f.row.mode for f in found),
+        called=sum(f.incident is not None and f.incident.mode == f.row.mode for f in found),
         explained=explained([r for r in map(row_of, truth) if r.state == "benign"], run.found),
         delays=tuple(round(f.delay / 1e6) for f in found), seconds=round(seconds, 2),
     )  # fmt: skip
@@ -160,7 +160,15 @@ class Kept:
     def key(self, source: Source, part: Part) -> str:
         """Return the name of the figures of a part on a trace."""
         patched = [f"{target} {_text(instead)}" for target, instead in part.patches.items()]
-        return digest([], source.key(), replayer(), *(plugin("detectors", d) for d in part.detectors), source.name, part.name, *patched)
+        return digest(
+            [Path(__file__), CORE / "matching.py", CORE / "score.py"],
+            source.key(),
+            replayer(),
+            *(plugin("detectors", d) for d in part.detectors),
+            source.name,
+            part.name,
+            *patched,
+        )
 
     def put(self, key: str, figures: Figures) -> None:
         """Keep figures at once: the next thing may be the power switch."""

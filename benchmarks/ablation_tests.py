@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
@@ -34,8 +35,10 @@ SUITE = (
 def pytest_configure(config: pytest.Config) -> None:
     """Take the part away that the environment names."""
     name = os.environ.get(PART)
-    part = next((p for p in ablation_parts.parts() if p.name == name), None)
-    if part is not None:
+    if name:
+        part = next((p for p in ablation_parts.parts() if p.name == name), None)
+        if part is None:
+            raise pytest.UsageError(f"{PART}: no part {name!r}")
         stack = config.stash[HELD] = ExitStack()  # what nobody holds is taken back
         stack.enter_context(off(part))
         if part.detector:
@@ -43,13 +46,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def needing(part: str) -> list[str]:
-    """Return the tests that fail without a part, in the order of their files.
+    """Return the tests that fail without a part and not with everything on, in the order of their files.
 
     Raises
     ------
     RuntimeError
         The tests did not run.
     """
+    return [test for test in _failing(part) if test not in _failing("")]
+
+
+@cache
+def _failing(part: str) -> list[str]:
     suite = [path for path in SUITE if (ROOT / path).exists()]
     words = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-rfE", "-p", "ablation_tests", "-p", "no:cacheprovider", *suite]
     search = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
@@ -67,4 +75,4 @@ def failed(text: str) -> list[str]:
     >>> failed("FAILED tests/a.py::test_x[1] - boom\\nFAILED tests/a.py::test_x[2]\\nERROR tests/b.py::test_y\\n2 failed")
     ['tests/a.py::test_x', 'tests/b.py::test_y']
     """
-    return list(dict.fromkeys(re.findall(r"^(?:FAILED|ERROR) (\S+?::\w+)", text, re.MULTILINE)))
+    return list(dict.fromkeys(re.findall(r"^(?:FAILED|ERROR) (\S+?(?:::\w+)+)", text, re.MULTILINE)))

@@ -19,7 +19,8 @@ DAY = 86_400_000_000
 #: Figure and its heading.
 COLUMNS = (
     ("rows", "rows"), ("found", "found"), ("precision", "precision"), ("recall", "recall"), ("f1", "F1"), ("exact_share", "exact"),
-    ("state_right_share", "state"), ("delay_median_s", "delay"), ("delay_p90_s", "p90"), ("false", "false"), ("repeats", "repeats"),
+    ("named_share", "exact by any"), ("state_right_share", "state"), ("delay_median_s", "delay"),
+    ("delay_p90_s", "p90"), ("false", "false"), ("repeats", "repeats"),
 )  # fmt: skip
 BASE = ("precision_at_base_rates", "precision at base rates")
 SINCE = (60, 600, 3600, 86_400)

@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 
 from grayscope import plugins
-from grayscope.errors import UsageError
+from grayscope.errors import InputError, UsageError
 
 FOLDER = str(Path(__file__).parents[1] / "benchmarks")
 
@@ -71,8 +71,9 @@ def test_traces_tried_again_are_named_with_their_size() -> None:
     assert load().again("controls:16x12,mixed:32x0.5", (6, 7)) == [
         source(n, s, k, h) for n, k, h in (("controls", 16, 12.0), ("mixed", 32, 0.5)) for s in (6, 7)
     ]
-    with pytest.raises(UsageError, match=r"--again: .* found 'controls:16'"):
-        load().again("controls:16", (6,))
+    for wrong, told in (("controls:16", r"--again: .* found 'controls:16'"), ("control:4x1", "controls"), ("mixed:-4x1", "nodes")):
+        with pytest.raises((UsageError, InputError), match=told):
+            load().again(wrong, (6,))
 
 
 def test_a_look_alike_is_explained_by_a_notice_about_it_and_not_by_an_accusation() -> None:
@@ -93,9 +94,8 @@ def test_tests_that_need_a_part_are_run_without_it(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(tests, "SUITE", ("tests/test_upstream.py", "tests/no_such_file.py"))
     assert tests.needing("detector hang") == []
     assert len(tests.needing("upstream")) > 1
-    monkeypatch.setattr(tests, "SUITE", ("tests/no_such_file.py", "pyproject.toml"))
-    with pytest.raises(RuntimeError, match="exit status"):
-        tests.needing("upstream")
+    with pytest.raises(RuntimeError, match=r"exit status 4.*no part 'no such part'"):
+        tests.needing("no such part")
 
 
 def figures(**some: Any) -> Any:
@@ -123,12 +123,21 @@ def test_the_page_ranks_parts_and_names_those_that_earn_nothing() -> None:
     assert "| crowds | 4 of 10 | 2 | 0 | 0.667 | 0.4 | 0.5 |" in text
     assert "| costs | · |" in text
     assert "every trace says the same: costs." in text
-    assert "counts: impact." in text
-    assert "What earned nothing, on `controls` seed 6, 16 nodes, 12 h." in text
+    assert "explained: impact." in text
+    assert "What earned nothing or did harm, on `controls` seed 6, 16 nodes, 12 h." in text
     assert "every trace says the same: crowds." in text
-    assert "counts: none." in text
+    assert "explained: none." in text
     assert "| crowds | `test_a.py::test_x`, `test_b.py::test_x`, `test_c.py::test_x` and 1 more |" in text
     assert "Seed 6 was neither among those tuned on" in text
+
+
+def test_what_earns_nothing_is_tried_again_and_asked_of_the_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load(), "needing", lambda part: [f"tests/test_{part}.py::test_x"])
+    words = ["--seeds", "101,", "--scenarios", "memory", "--nodes", "2", "--hours", "0.05", "--jobs", "0", "--parts", "crowds", "--tests"]
+    load().main([*words, "--again", "null:1x0.05,null:2x0.05", "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "page.md")])
+    text = (tmp_path / "page.md").read_text()
+    assert "| without | null seed 101, 1 nodes | null seed 101, 2 nodes |" in text
+    assert "| crowds | `test_crowds.py::test_x` |" in text
 
 
 def test_a_tiny_run_is_resumed_and_a_torn_line_is_done_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

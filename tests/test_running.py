@@ -18,7 +18,7 @@ def test_accumulate_against_the_obvious() -> None:
     length = np.array([4, 16, 2, 8], F)  # two that move every tick, two that move by blocks of five
     sign, clip = np.array([1, 0], np.int8), np.array([7, 12], F)
     shape = (2, 3)
-    mean, seen = np.zeros((4, *shape), F), np.full((4, *shape), 0, np.int16)
+    mean, seen = np.zeros((4, *shape), F), np.zeros((4, *shape), np.int16)
     block, filled = np.zeros(shape, F), np.zeros(shape, np.int32)
     ticks: list[list[float]] = [[] for _ in range(3)]
     blocks: list[list[float]] = [[] for _ in range(3)]

@@ -35,10 +35,10 @@ class Reader:
         first = self._ask(lambda: self._client.beginning_offsets([tp]), topic)[tp]
         return int(first), int(self._ask(lambda: self._client.end_offsets([tp]), topic)[tp])
 
-    def since(self, topic: str, partition: int, time: int) -> int:
-        """Return the first offset whose record is of this time (milliseconds) or later; the end where there is none."""
-        tp, time = TopicPartition(topic, partition), min(max(time, 0), LAST)  # the client takes no other times
-        found = self._ask(lambda: self._client.offsets_for_times({tp: time}), topic).get(tp)
+    def since(self, topic: str, partition: int, moment: int) -> int:
+        """Return the first offset whose record is of this moment (milliseconds) or later; the end where there is none."""
+        tp, moment = TopicPartition(topic, partition), min(max(moment, 0), LAST)  # the client takes no others
+        found = self._ask(lambda: self._client.offsets_for_times({tp: moment}), topic).get(tp)
         return int(found.offset) if found is not None else self.bounds(topic, partition)[1]
 
     def partitions(self, topic: str) -> list[int]:
