@@ -88,8 +88,11 @@ def _simulated(runs: Sequence[Run], bench: Bench) -> Iterator[Piece]:
     yield Heading("Recall by mode", 3)
     yield _by_mode(own, modes(runs))
     if HOME in own:
+        scenarios = {s: [r for r in own[HOME] if r.scenario == s] for s in sorted({r.scenario for r in own[HOME]})}
+        yield Heading("grayscope by scenario", 3)
+        yield _home("scenario", {s: pooled(some) for s, some in scenarios.items()})
         yield Heading("grayscope by mode", 3)
-        yield _home_by_mode(own[HOME], modes(runs))
+        yield _home("mode", {mode: pooled(own[HOME], mode) for mode in modes(runs)})
         yield from _ledger(own[HOME])
     yield Heading("Where grayscope loses", 3)
     yield _lost(runs)
@@ -151,14 +154,15 @@ def _by_mode(own: Mapping[str, Sequence[Run]], known: Sequence[str]) -> Table:
     return Table(("mode", "rows", *own), rows)
 
 
-def _home_by_mode(runs: Sequence[Run], known: Sequence[str]) -> Table:
+def _home(head: str, parts: Mapping[str, Part]) -> Table:
     rows = []
-    for mode in known:
-        f = pooled(runs, mode).to_dict()
+    for name, part in parts.items():
+        f = part.to_dict()
         delays = (duration(f["delay_median_s"]), duration(f["delay_p90_s"]))
         found = (f"{f['found']} of {f['rows']}", f"{f['faults_found']} of {f['faults']}")
-        rows.append((mode, *found, shown(f["exact_share"]), shown(f["named_share"]), shown(f["state_right_share"]), *delays, str(f["repeats"])))
-    return Table(("mode", "rows found", "faults found", "exact", "exact by any", "state right", "delay median", "delay p90", "repeats"), rows)
+        shares = (shown(f[k]) for k in ("exact_share", "named_share", "state_right_share", "ledger_intervals_share"))
+        rows.append((name, *found, *shares, *delays, str(f["repeats"])))
+    return Table((head, "rows found", "faults found", "exact", "exact by any", "state right", "ledger right", "delay median", "delay p90", "repeats"), rows)
 
 
 def _ledger(runs: Sequence[Run]) -> Iterator[Piece]:
