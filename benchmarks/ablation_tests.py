@@ -24,11 +24,10 @@ PART = "GRAYSCOPE_TEST_WITHOUT"
 HELD = pytest.StashKey[ExitStack]()
 #: Telemetry, logs, dumps or a small fleet go in, and verdicts or incidents are looked at.
 SUITE = (
-    "tests/test_real_replays.py", "tests/test_real_imports.py", "tests/collectors", "tests/contract/test_engine_contract.py", "tests/fleet",
-    "tests/pipelines/test_importkernel.py", "tests/test_blame.py", "tests/test_commblame.py", "tests/test_crowds.py", "tests/test_hostbusy.py",
-    "tests/test_upstream.py", "tests/test_together.py", "tests/test_pathblame.py", "tests/test_loads.py", "tests/test_judge.py", "tests/test_waiting.py",
-    "tests/detectors/test_hang.py", "tests/detectors/test_lemons.py", "tests/detectors/test_seldom.py", "tests/detectors/test_silent.py",
-    "tests/detectors/test_events.py",
+    *(f"tests/collectors/test_{n}.py" for n in ("exporter", "flightrecorder", "gpud", "hostline", "kernellog", "ncclfound", "nccltests", "superbench")),
+    "tests/test_real_replays.py", "tests/contract/test_engine_contract.py", "tests/fleet/test_selftest.py", "tests/pipelines/test_importkernel.py",
+    *(f"tests/test_{n}.py" for n in ("blame", "commblame", "crowds", "hostbusy", "loads", "matrix", "pathblame", "together", "upstream", "waiting")),
+    *(f"tests/detectors/test_{n}.py" for n in ("events", "hang", "lemons", "mesh", "seldom", "silent")),
 )  # fmt: skip
 
 
