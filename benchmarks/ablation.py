@@ -34,6 +34,8 @@ from grayscope.plugins import nearest
 
 ROOT = Path(__file__).parents[1]
 SCENARIOS = "mixed,links,memory,thermal,weak,correlated"
+#: Options that a page repeats where they are not as usual; folders of one machine are none of its business.
+TOLD = ("scenarios", "parts", "nodes", "hours", "again")
 #: Where parts that earn nothing are tried again: nodes x hours. Rare kinds need many nodes; look-alikes, time.
 AGAIN = "mixed:32x6,controls:16x12,correlated:64x4"
 #: Of a quick run, to see that it works.
@@ -130,7 +132,9 @@ def main(words: Sequence[str] | None = None) -> None:
         tried = carried_out(more if idle or harm else [], [p for p in some if p.name in (WHOLE, *idle, *harm)], args.cache, args.jobs)
     except (UsageError, InputError) as error:
         parser.error(str(error))
-    command = " ".join(["python benchmarks/ablation.py", *(sys.argv[1:] if words is None else words)])
+    told = [(f"--{name} {value}", value != parser.get_default(name)) for name, value in vars(args).items() if name in TOLD]
+    told += [("--real DATA", args.real is not None), ("--tests", args.tests)]
+    command = " ".join(["python benchmarks/ablation.py", f"--seeds {args.seeds}", *(text for text, there in told if there)])
     needs = {name: _needing(name) for name in chain(*little(tried, [*idle, *harm]))} if args.tests and tried else {}
     page = markdown(list(pieces(found, some, command, tried, needs)), args.out.stem)
     if not args.quick or args.out != parser.get_default("out"):
