@@ -84,6 +84,11 @@ def worth(finding: Finding, metric: Metric) -> bool:
     return metric.type == "counter" and metric.mechanism not in limited() and finding.value >= 2 * finding.expected
 
 
+def _called_for(metric: Metric | None) -> bool:
+    """Say whether somebody may be called because of a metric alone: a condition only says why, and in a rack of four the slow fan is no secret."""
+    return metric is not None and metric.side != "condition"
+
+
 def peers(label: NDArray[np.int32], there: NDArray[np.bool_], s: int) -> int:
     """Return how many others of a subject's group have been there, whether or not they are at this moment.
 
@@ -196,7 +201,7 @@ class Horizons:
                 if lately[m, s] < STILL * mean[m, s]:
                     continue
                 level = laws[m].surprise(z) - chances
-                if self.grouped:
+                if self.grouped and _called_for(standing.metrics[m]):
                     level = known_by(peers(standing.label[standing.layout[m]], columns.arrays["seen"][i, m] > 0, s), level)
                 if level > best.get((m, s), (-math.inf, 0))[0]:
                     best[m, s] = (level, horizon)
