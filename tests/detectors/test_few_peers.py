@@ -27,7 +27,8 @@ def strengths(detector: str, metric: str, table: str, size: int, every: int = 1,
         if t % every == 0:
             bad = np.zeros(n, bool)
             bad[0] = t > looks // 2
-            values[0] = np.where(bad, 1.0, draw.random(n) < 0.01) if table == "nic" else np.exp(0.02 * draw.standard_normal(n) + 0.3 * bad)
+            late = 0.02 * draw.standard_normal(n) + (-0.3 if table == "node" else 0.3) * bad
+            values[0] = np.where(bad, 1.0, draw.random(n) < 0.01) if table == "nic" else 1000 * np.exp(late)
         tick = Tick(table, t * PERIOD, PERIOD, view, names, (metric,), values, np.zeros(n, bool))
         found += [f.strength for f in one.step(tick, stand.step(tick)) if f.subject == names[0] and t > looks // 2]
     return found
@@ -48,3 +49,10 @@ def test_a_large_group_that_reports_every_second_tick_is_no_small_one(detector: 
     now = strengths(detector, metric, table, 32, every=2, looks=320)
     monkeypatch.setattr(horizons, "ENOUGH", 1)
     assert now == strengths(detector, metric, table, 32, every=2, looks=320) != []
+
+
+def test_a_condition_is_heard_in_full_beside_three_peers_for_it_only_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = strengths("slower", "fan_speed_rpm", "node", 4)
+    monkeypatch.setattr(horizons, "ENOUGH", 1)
+    assert few == strengths("slower", "fan_speed_rpm", "node", 4)
+    assert max(few) > 5
