@@ -84,7 +84,7 @@ def worth(finding: Finding, metric: Metric) -> bool:
     return metric.type == "counter" and metric.mechanism not in limited() and finding.value >= 2 * finding.expected
 
 
-def _called_for(metric: Metric | None) -> bool:
+def _accuses(metric: Metric | None) -> bool:
     """Say whether somebody may be called because of a metric alone: a condition only says why, and in a rack of four the slow fan is no secret."""
     return metric is not None and metric.side != "condition"
 
@@ -100,15 +100,15 @@ def peers(label: NDArray[np.int32], there: NDArray[np.bool_], s: int) -> int:
     return int(np.count_nonzero(there & (label == label[s]))) - int(there[s])
 
 
-def known_by(peers: int, strength: float) -> float:
-    """Return what evidence is worth beside so many peers: it may fall below what is reported where they are enough.
+def known_by(others: int, strength: float) -> float:
+    """Return what evidence is worth beside so many others: it may fall below what is reported where they are enough.
 
     Examples
     --------
     >>> known_by(7, 10.0), known_by(3, 7.0), known_by(3, -2.0)
     (10.0, 3.0, -2.0)
     """
-    return strength * min(peers / ENOUGH, 1.0) if strength > 0 else strength
+    return strength * min(others / ENOUGH, 1.0) if strength > 0 else strength
 
 
 Explain = Callable[[Tick, Standing, int, int, float, int], Finding | None]
@@ -201,7 +201,7 @@ class Horizons:
                 if lately[m, s] < STILL * mean[m, s]:
                     continue
                 level = laws[m].surprise(z) - chances
-                if self.grouped and _called_for(standing.metrics[m]):
+                if self.grouped and _accuses(standing.metrics[m]):
                     level = known_by(peers(standing.label[standing.layout[m]], columns.arrays["seen"][i, m] > 0, s), level)
                 if level > best.get((m, s), (-math.inf, 0))[0]:
                     best[m, s] = (level, horizon)
