@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
+from grayscope.brokers import _kafkaclients as clients
 from grayscope.brokers._kafkaorder import TOPICS
-from grayscope.brokers._kafkareader import Reader
 from grayscope.brokers._kafkarestore import apply_order, orders_from
 from grayscope.brokers._kafkasettings import kafka_settings
 from grayscope.brokers.parquet import Parquet
@@ -51,7 +51,7 @@ def record_judged(options: Mapping[str, Any], out: Path, cluster: str) -> tuple[
         raise UsageError(f"--out: {out} is not empty: name a new folder")
     traces: list[_Recording] = []
     lost = 0
-    with Reader(settings) as first, Reader(settings) as second:
+    with clients.reader(settings) as first, clients.reader(settings) as second:
         sources = {kind: (reader, settings.topic(TOPICS[kind])) for kind, reader in (("t", first), ("e", second))}
         for number in first.partitions(settings.topic("order")):
             orders = [told for _, told in orders_from(first, settings.topic("order"), number, 0)]

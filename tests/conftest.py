@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import grayscope
-from tests.kafkaserver import kafka_server, prefix, topics  # noqa: F401 - fixtures
+from tests.kafkaserver import client, kafka_server, prefix, topics  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).parents[1]
 # What runs in the background inherits an ignored Ctrl-C, and so would the processes that tests interrupt.

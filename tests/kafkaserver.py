@@ -70,6 +70,15 @@ def prefix() -> str:
     return f"t{uuid.uuid4().hex[:8]}"
 
 
+@pytest.fixture(params=["kafka-python", "confluent"])
+def client(request: pytest.FixtureRequest) -> str:
+    """Each client after the other, for tests that must hold with both."""
+    name = str(request.param)
+    if name == "confluent":
+        pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
+    return name
+
+
 @pytest.fixture
 def topics(kafka_server: Cluster, prefix: str) -> dict[str, str]:
     """Make all topics of one test, four partitions each; return the settings that lead there."""

@@ -21,6 +21,10 @@ GONE = frozenset({"ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "REBALANCE_IN_PROGR
 PASSING = frozenset({"_TRANSPORT", "_ALL_BROKERS_DOWN", "_TIMED_OUT", "_MAX_POLL_EXCEEDED", "_RESOLVE", "COORDINATOR_NOT_AVAILABLE", "NOT_COORDINATOR"})
 
 
+#: What lies ready in the client, which would keep 64 MB: several ticks of ten thousand GPUs.
+QUEUED = {"queued.max.messages.kbytes": 16 << 10}
+
+
 class Record(NamedTuple):
     """One record, as kafka-python gives it; `timestamp` in milliseconds."""
 
@@ -31,6 +35,37 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes]]
+
+
+def batch(client: Any, most: int, seconds: float) -> list[Any]:
+    """Return the messages that lie ready, at most so many, waiting for the first.
+
+    The client's `consume` waits until it has all that it was asked for: so one is waited for, and the rest is what is there.
+    """
+    first = client.poll(seconds)
+    if first is None:
+        return []
+    return [first, *(client.consume(most - 1, 0) if most > 1 else [])]
+
+
+def record(message: Any, topic: str, passing: frozenset[str] = PASSING) -> tuple[int, Record | None]:
+    """Return where the partition goes on after a message, and the record that it is, if it is one.
+
+    Raises
+    ------
+    GrayscopeError
+        It is an error that the client does not heal.
+    """
+    error = message.error()
+    if error is None:
+        offset = message.offset()
+        told = Record(message.topic(), message.partition(), offset, message.timestamp()[1], message.key(), message.value(), message.headers() or [])
+        return offset + 1, told
+    if error.name() == "_PARTITION_EOF":
+        return message.offset(), None
+    if error.name() in passing:
+        return 0, None
+    raise GrayscopeError(plain(error, message.topic() or topic))
 
 
 class Consumer:
@@ -62,7 +97,8 @@ class Consumer:
         self._next: dict[tuple[str, int], int] = {}
         self._revoked: set[tuple[str, int]] = set()
         self._incremental = settings.given.get("group_protocol") == "consumer"
-        self._client, self._told = connected(self._kafka.Consumer, settings, self._arguments(settings, group))
+        self._passing = PASSING if self._grouped else PASSING | {"GROUP_AUTHORIZATION_FAILED"}
+        self._client, self._told = connected(self._kafka.Consumer, settings, {**QUEUED, **self._arguments(settings, group)})
         try:
             parts = [(topic, p) for topic in topics for p in self._partitions(topic)]
             if self._grouped:
@@ -99,27 +135,21 @@ class Consumer:
     def poll(self) -> list[Any]:
         """Return the next records, waiting up to a second for the first; in order of the time at which they were sent."""
         found: list[Record] = []
-        end = self.monotonic() + POLL
+        end, names = self.monotonic() + POLL, ", ".join(self.topics)
         while not found and (left := end - self.monotonic()) > 0:
-            # `consume` waits until it has all it was asked for: so one is waited for, and the rest is what lies there.
-            first = self._ask(partial(self._client.poll, left), ", ".join(self.topics))
-            if first is not None:
-                rest = self._ask(lambda: self._client.consume(self._most - 1, 0), ", ".join(self.topics)) if self._most > 1 else []
-                found = [r for m in (first, *rest) if (r := self._record(m)) is not None]
+            messages = self._ask(partial(batch, self._client, self._most, left), names)
+            found = [r for m in messages if (r := self._record(m, names)) is not None]
         return sorted(found, key=lambda r: (r.timestamp, self.topics.index(r.topic), r.partition, r.offset))
 
-    def _record(self, message: Any) -> Record | None:
-        place, error = (message.topic(), message.partition()), message.error()
-        if error is not None and error.name() != "_PARTITION_EOF":
-            if error.name() in PASSING or (not self._grouped and error.name() == "GROUP_AUTHORIZATION_FAILED"):
+    def _record(self, message: Any, names: str) -> Record | None:
+        reached, found = record(message, names, self._passing)
+        if reached:
+            place = (message.topic(), message.partition())
+            self._next[place] = max(self._next.get(place, 0), reached)
+            # After a rebalance the client goes back to the last commit and gives out again what we hold.
+            if found is not None and found.offset < self.places.get(place, 0):
                 return None
-            raise GrayscopeError(plain(error, message.topic() or ", ".join(self.topics)))
-        offset = message.offset() + (error is None)
-        self._next[place] = max(self._next.get(place, 0), offset)
-        # After a rebalance the client goes back to the last commit and gives out again what we hold.
-        if error is not None or message.offset() < self.places.get(place, 0):
-            return None
-        return Record(*place, message.offset(), message.timestamp()[1], message.key(), message.value(), message.headers() or [])
+        return found
 
     def commit(self, places: Mapping[tuple[str, int], int]) -> bool:
         """Commit the next offset of each (topic, partition); say whether the group still takes our word.
@@ -159,7 +189,32 @@ class Consumer:
         found: tuple[int, int] = self._ask(lambda: self._client.get_watermark_offsets(tp, timeout=ANSWER), tp.topic)
         return found
 
-    def group_metadata(self) -> Any:
+    def settled(self) -> bool:
+        """Say whether it is known what is ours: not while the group is being formed anew."""
+        return not self._revoked
+
+    def assigned(self) -> set[tuple[str, int]]:
+        """Return the (topic, partition) that are ours now."""
+        return {(tp.topic, tp.partition) for tp in self._client.assignment()}
+
+    def seek(self, topic: str, partition: int, offset: int) -> None:
+        """Go on from an offset, whatever was given out or committed."""
+        until, place = self.monotonic() + ANSWER, self._kafka.TopicPartition(topic, partition, offset)
+        while not self._sought(place, last=self.monotonic() >= until):
+            time.sleep(0.02)
+        self._next[topic, partition] = offset
+
+    def _sought(self, place: Any, *, last: bool) -> bool:
+        """Seek; say whether it was taken. A partition that was given to us this moment takes none yet."""
+        try:
+            self._client.seek(place)
+        except self._kafka.KafkaException as error:
+            if last or error.args[0].name() != "_STATE":
+                raise GrayscopeError(plain(error, place.topic, self._told)) from error
+            return False
+        return True
+
+    def member(self) -> Any:
         """Return who we are in the group, for a transaction."""
         return self._client.consumer_group_metadata()
 

@@ -10,7 +10,22 @@ from grayscope.brokers._confluentreach import connected, library, plain
 from grayscope.brokers._kafkaproducer import DELIVERY, UNKNOWN
 from grayscope.brokers._kafkareach import refusal
 from grayscope.brokers._kafkasettings import KafkaSettings
-from grayscope.errors import GrayscopeError
+from grayscope.errors import GrayscopeError, shorten
+
+
+class Sent:
+    """A message on its way; `offset` is known once it has arrived."""
+
+    __slots__ = ("offset",)
+
+    def __init__(self) -> None:
+        self.offset: int | None = None
+
+    def get(self, timeout: float = 0) -> Sent:  # noqa: ARG002 - what kafka-python calls it
+        """Return itself, as kafka-python's future does; `GrayscopeError` where the message has not arrived."""
+        if self.offset is None:
+            raise GrayscopeError("kafka: not acknowledged yet")
+        return self
 
 
 class Producer:
@@ -45,8 +60,10 @@ class Producer:
         #: Something was not acknowledged: what waits behind it is in doubt, and not waited for again.
         self.broken = False
 
-    def send(self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]] | None = None) -> None:
-        """Hand one message over; waits while too much is on the way.
+    def send(
+        self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]] | None = None, partition: int | None = None,
+    ) -> Sent:  # fmt: skip
+        """Hand one message over; waits while too much is on the way. Returns what will know where it went.
 
         Raises
         ------
@@ -56,23 +73,26 @@ class Producer:
         size, end = len(value or b"") + len(key), time.monotonic() + self.patience
         self._known(topic)
         self._serve(0)
-        while (self.bytes and self.bytes + size > self.settings.buffer_memory) or not self._queued(topic, key, value, headers or [], size):
+        message, sent = {"value": value, "key": key, "headers": headers or [], "partition": -1 if partition is None else partition}, Sent()
+        while (self.bytes and self.bytes + size > self.settings.buffer_memory) or not self._queued(topic, message, size, sent):
             if time.monotonic() > end:
                 self.broken = True
                 raise GrayscopeError(f"kafka topic {topic}: not acknowledged within {self.patience:.0f} s: are enough replicas in sync?")
             self._serve(0.1)
         self.bytes += size
         self._serve(0)
+        return sent
 
-    def _queued(self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]], size: int) -> bool:
-        def answered(error: Any, _: Any) -> None:
+    def _queued(self, topic: str, message: dict[str, Any], size: int, sent: Sent) -> bool:
+        def answered(error: Any, arrived: Any) -> None:
             self.bytes -= size
+            sent.offset = arrived.offset() if error is None else None
             if error is not None:
                 self.broken = True
                 self._refused = self._refused or GrayscopeError(self._why(error, topic))
 
         try:
-            self._client.produce(topic, value, key, headers=headers, on_delivery=answered)
+            self._client.produce(topic, on_delivery=answered, **message)
         except BufferError:  # librdkafka's own bound
             return False
         except self._kafka.KafkaException as error:
@@ -88,7 +108,7 @@ class Producer:
 
     def flush(self) -> None:
         """Wait until all that was sent is acknowledged; `GrayscopeError` where something was not."""
-        try:
+        try:  # shut out meanwhile, confluent-kafka 2.16 fails with a `SystemError` that says nothing
             left = self._client.flush(self.patience)
             self._serve(0)
         except self._kafka.KafkaException as error:  # no message will ever be taken from us
@@ -96,6 +116,9 @@ class Producer:
                 return  # nor was one given
             self.broken = True
             raise self._refused or GrayscopeError(self._why(error.args[0], ", ".join(sorted(self._seen)))) from error
+        except SystemError as error:
+            self.broken = True
+            raise self._refused or GrayscopeError(f"kafka: {shorten(self._told[-1]) if self._told else 'not acknowledged'}") from error
         if left:
             self.broken = True
             raise GrayscopeError(f"kafka: not acknowledged within {self.patience:.0f} s: are enough replicas in sync?")
@@ -103,7 +126,7 @@ class Producer:
     def close(self) -> None:
         """Let go; what was not flushed may be lost."""
         self._client.purge()
-        with suppress(self._kafka.KafkaException):
+        with suppress(self._kafka.KafkaException, SystemError):
             self._client.flush(1.0)
         self._client.close()
 

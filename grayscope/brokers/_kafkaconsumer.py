@@ -105,6 +105,10 @@ class Consumer:
             raise
         return len(ours) == len(places)
 
+    def settled(self) -> bool:
+        """Say whether it is known what is ours: always, `poll` waits until the group is formed."""
+        return True
+
     def assigned(self) -> set[tuple[str, int]]:
         """Return the (topic, partition) that are ours now."""
         return {(tp.topic, tp.partition) for tp in self._client.assignment()}

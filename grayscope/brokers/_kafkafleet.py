@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from grayscope.brokers._kafkareader import Reader
+from grayscope.brokers import _kafkaclients as clients
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.brokers.kafka import roster_key
 from grayscope.errors import UsageError
@@ -36,7 +36,7 @@ def must_be_there(settings: KafkaSettings) -> None:
     UsageError
         They are missing.
     """
-    with Reader(settings) as reader:
+    with clients.reader(settings) as reader:
         for topic in map(of_fleet(settings).topic, ("telemetry", "roster")):
             if not reader.partitions(topic):
                 raise UsageError(f"kafka topic {topic}: missing, and `summary` is set: grayscope topics apply --fleet")

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from grayscope.alert import Alert
+from grayscope.brokers import _kafkaclients as clients
 from grayscope.brokers._kafkacheckpoint import Writing, chunk_key, slot_of
+from grayscope.brokers._kafkaclients import Reader, Transactions
 from grayscope.brokers._kafkafleet import of_fleet, records
 from grayscope.brokers._kafkaorder import TOPICS, Order
-from grayscope.brokers._kafkareader import Reader
 from grayscope.brokers._kafkarestore import apply_order, manifest_bytes, manifests, orders_from, state_of
 from grayscope.brokers._kafkasettings import KafkaSettings
-from grayscope.brokers._kafkatransactions import Transactions
 from grayscope.cells import Cells, Said
 from grayscope.checkpoint import pieces, unpack
 from grayscope.engine import Engine, Output
@@ -85,8 +85,8 @@ class Lane:
 
     def open(self) -> None:
         """Shut out whoever had this lane, and become what was last committed."""
-        self._producer = Transactions(self.settings, f"{self.group}.{self.number}")
-        with Reader(self.settings) as first, Reader(self.settings) as second:
+        self._producer = clients.transactions(self.settings, f"{self.group}.{self.number}")
+        with clients.reader(self.settings) as first, clients.reader(self.settings) as second:
             found = self._newest(first)
             orders = list(orders_from(first, self.settings.topic("order"), self.number, self._order_next))
             if found or orders:

@@ -8,8 +8,8 @@ from hashlib import blake2b
 from typing import Any
 
 from grayscope.brokers._kafkacheckpoint import chunk_key, slot_of
+from grayscope.brokers._kafkaclients import Reader
 from grayscope.brokers._kafkaorder import ends, read_order
-from grayscope.brokers._kafkareader import Reader
 from grayscope.errors import InputError
 from grayscope.frames import VERSION, decode, versioned
 from grayscope.roster import RosterRow

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from grayscope.brokers import _kafkaclients as clients
-from grayscope.brokers._kafkareader import Reader
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.errors import InputError
 from grayscope.event import PEOPLE, Event
@@ -55,7 +54,7 @@ def incidents(settings: KafkaSettings) -> list[dict[str, Any]]:
 def events(settings: KafkaSettings, since: int) -> Iterator[Event]:
     """Yield what people have said since a time (microseconds), by partition."""
     topic = settings.topic("events")
-    with Reader(settings) as reader:
+    with clients.reader(settings) as reader:
         for partition in reader.partitions(topic):
             start, stop = reader.since(topic, partition, since // 1000), reader.bounds(topic, partition)[1]
             for record in reader.read(topic, partition, start, stop) if start < stop else ():

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from grayscope.alert import Alert
-from grayscope.brokers._kafkaconsumer import Consumer
+from grayscope.brokers import _kafkaclients as clients
+from grayscope.brokers._kafkaclients import Consumer
 from grayscope.brokers._kafkalane import Lane
 from grayscope.brokers._kafkaorder import TOPICS
 from grayscope.brokers._kafkasettings import KafkaSettings, kafka_settings
@@ -42,9 +43,7 @@ class Worker:
         gone: Callable[[str], None] = lambda _: None, monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         defaults = {"session_timeout_ms": SESSION, "heartbeat_interval_ms": HEARTBEAT, "max_poll_interval_ms": POLL, "group_instance_id": name}
-        if options.get("client") == "confluent":
-            tell("kafka: client: confluent has no effect here: live is written for the transactions of kafka-python")
-        found = kafka_settings({**options, "client": "kafka-python"})
+        found = kafka_settings(options)
         self.settings = replace(found, given={**defaults, **found.given})
         self.group = str(self.settings.given.get("group_id", f"{self.settings.topic_prefix}.live"))
         self.lane, self.tell, self.gone, self.monotonic = lane, tell, gone, monotonic
@@ -70,6 +69,8 @@ class Worker:
         except GrayscopeError:
             self._again(consumer)
             raise
+        if not consumer.settled():
+            return []  # what was polled comes again: the group goes on from what was committed
         alerts: list[Alert] = []
         held = {*self.lanes}  # what came for others is asked for again once they are open
         self._assigned(consumer)
@@ -90,7 +91,7 @@ class Worker:
     def _join(self) -> Consumer:
         """Read the whole roster, then join the group."""
         self._introductions()
-        self._consumer = Consumer(self.settings, list(self._topics), self.group, places=self.places)
+        self._consumer = clients.consumer(self.settings, list(self._topics), self.group, places=self.places)
         return self._consumer
 
     def _again(self, consumer: Consumer) -> None:
@@ -107,7 +108,7 @@ class Worker:
     def _introductions(self) -> list[RosterRow]:
         """Return the rows of the roster that are new since we asked last, up to its end as it is now."""
         if self._roster is None:
-            self._roster = Consumer(self.settings, [self.settings.topic("roster")], None)
+            self._roster = clients.consumer(self.settings, [self.settings.topic("roster")], None)
         rows: list[RosterRow] = []
         while any(self._roster.lag().values()):
             for record in self._roster.poll():

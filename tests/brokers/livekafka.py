@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 
 def environment(options: Mapping[str, str]) -> dict[str, str]:
     """What leads a command to the topics of a test."""
-    return {"GRAYSCOPE_KAFKA_TOPIC_PREFIX": options["topic.prefix"], "GRAYSCOPE_KAFKA_BOOTSTRAP_SERVERS": options["bootstrap.servers"]}
+    names = {"topic.prefix": "TOPIC_PREFIX", "bootstrap.servers": "BOOTSTRAP_SERVERS", "client": "CLIENT"}
+    return {f"GRAYSCOPE_KAFKA_{names[name]}": value for name, value in options.items()}
 
 
 def worker(options: Mapping[str, str], log: Path, name: str = "w1", *words: str, first: str = "") -> subprocess.Popen[bytes]:
@@ -32,7 +33,7 @@ def worker(options: Mapping[str, str], log: Path, name: str = "w1", *words: str,
 
 def records(options: Mapping[str, str], topic: str) -> list[Any]:
     """Return all committed records of a topic, in order within its partitions."""
-    settings = kafka_settings(options)
+    settings = kafka_settings({**options, "client": "kafka-python"})  # whichever wrote it
     found: list[Any] = []
     with Reader(settings) as reader:
         for partition in reader.partitions(settings.topic(topic)):

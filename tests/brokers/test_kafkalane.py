@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from kafka.structs import ConsumerGroupMetadata
 
 from grayscope import assembly
 from grayscope.batch import Batch
+from grayscope.brokers import _kafkaclients as clients
 from grayscope.brokers._kafkalane import Lane
 from grayscope.brokers._kafkaproducer import Producer
-from grayscope.brokers._kafkareader import Reader
 from grayscope.brokers._kafkasettings import kafka_settings
 from grayscope.errors import GrayscopeError
 from grayscope.frames import encode
@@ -18,8 +20,22 @@ from grayscope.roster import RosterRow
 from grayscope.settings import Settings
 from tests.brokers.livekafka import said, taken
 
-MEMBER = ConsumerGroupMetadata(group_id="g")
 NUMBER = 2
+
+
+@pytest.fixture
+def topics(topics: dict[str, str], client: str) -> dict[str, str]:
+    """Return the settings that lead to a test's topics, through each client."""
+    return {**topics, "client": client}
+
+
+def member(options: dict[str, str]) -> Any:
+    """Return a group to which nobody belongs."""
+    if options["client"] == "kafka-python":
+        return ConsumerGroupMetadata(group_id="g")
+    from confluent_kafka import Consumer
+
+    return Consumer({"group.id": "g"}).consumer_group_metadata()
 
 
 class Clock:
@@ -31,7 +47,7 @@ class Clock:
 
 def lane(options: dict[str, str], clock: Clock) -> Lane:
     made = Lane(
-        kafka_settings({**options, "client": "kafka-python"}),
+        kafka_settings(options),
         NUMBER,
         lambda _: assembly.engine(Settings()),
         group=options["topic.prefix"],
@@ -54,7 +70,7 @@ def sent(options: dict[str, str], first: int, last: int) -> None:
 
 def take(some: Lane) -> None:
     topic = some.settings.topic("telemetry")
-    with Reader(some.settings) as reader:
+    with clients.reader(some.settings) as reader:
         for record in reader.read(topic, NUMBER, some.places["t"], reader.bounds(topic, NUMBER)[1]):
             some.take("t", record)
 
@@ -66,21 +82,21 @@ def test_who_takes_over_shuts_the_other_out_and_goes_on(topics: dict[str, str]) 
     sent(topics, 100, 110)
     old.introduce([RosterRow("n1/gpu0", "gpu")])
     take(old)
-    old.commit(MEMBER)
+    old.commit(member(topics))
     assert old.keep(now=True)
     sent(topics, 110, 115)
     take(old)
-    old.commit(MEMBER)
+    old.commit(member(topics))
     sent(topics, 115, 118)
     take(old)  # taken, never committed
     new = lane(topics, clock)
     assert (new.sequence, new.places["t"], new.replayed) == (2, 15, 5)
     with pytest.raises(GrayscopeError):
-        old.commit(MEMBER)
+        old.commit(member(topics))
     assert not old.keep(now=True)
     old.close()
     take(new)
-    new.commit(MEMBER)
+    new.commit(member(topics))
     (engine,), (before,) = new.cells.engines.values(), old.cells.engines.values()
     assert engine.align.counts == before.align.counts
     ours, theirs = engine.snapshot(), before.snapshot()
@@ -99,12 +115,12 @@ def test_a_quiet_cell_is_told_the_time_once_per_silence(topics: dict[str, str]) 
     some = lane(topics, clock)
     sent(topics, 100, 102)
     take(some)
-    some.commit(MEMBER)
+    some.commit(member(topics))
     for seconds in (10.0, 29.0, 31.0, 40.0, 62.0):
         clock.now = seconds
         some.beat(30.0)
         if some.due():
-            some.commit(MEMBER)
+            some.commit(member(topics))
     some.close()
     beats = said(topics, "events")
     assert [(m["time"], m["source"], m["subject"]) for m in beats] == [(1_041_000_000, "clock", "site"), (1_041_000_000, "clock", "site")]
@@ -119,7 +135,7 @@ def test_a_checkpoint_goes_out_in_turns_and_counts_once_it_is_whole(topics: dict
     def written(first: int, turns: int) -> bool:
         sent(topics, first, first + 5)
         take(old)
-        old.commit(MEMBER)
+        old.commit(member(topics))
         clock.now += 61.0
         done = [old.keep() for _ in range(turns)]
         return any(done)
@@ -154,6 +170,6 @@ def test_a_lane_that_is_not_open_commits_nothing() -> None:
 def test_records_since_a_time_that_the_client_does_not_know_are_all_or_none(topics: dict[str, str]) -> None:
     sent(topics, 0, 3)
     settings = kafka_settings(topics)
-    with Reader(settings) as reader:
+    with clients.reader(settings) as reader:
         topic = settings.topic("telemetry")
         assert [reader.since(topic, NUMBER, time) for time in (-(10**18), -1, 0, 2**62, 10**30)] == [0, 0, 0, 3, 3]

@@ -138,6 +138,12 @@ def test_health_tells_what_is_wrong() -> None:
 # -- on a real Kafka ------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def topics(topics: dict[str, str], client: str) -> dict[str, str]:
+    """Return the settings that lead to a test's topics, through each client."""
+    return {**topics, "client": client}
+
+
 def feed(options: dict[str, str], messages: list[Message], cell: str = "cluster") -> None:
     kafka = Kafka(**options, cell=cell)
     for message in messages:

@@ -67,9 +67,9 @@ def trio(server: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFac
 class Line:
     """An agent, workers and a cluster: the line under test."""
 
-    def __init__(self, trio: Cluster, prefix: str, trace: Path, folder: Path, count: int) -> None:
+    def __init__(self, trio: Cluster, prefix: str, trace: Path, folder: Path, count: int, client: str) -> None:
         self.cluster, self.nodes, self.count = trio, Nodes(trio), count
-        self.options, self.log, self.folder = topics(trio, prefix), folder / "log", folder
+        self.options, self.log, self.folder = {**topics(trio, prefix), "client": client}, folder / "log", folder
         self.config = folder / "live.toml"
         self.config.write_text('[live]\nperiods = { nvlink = "60s" }\ncheckpoint = "2s"\n')
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
@@ -116,12 +116,12 @@ class Line:
 
 @pytest.fixture
 def line(
-    trio: Cluster, prefix: str, trace: Path, expected: tuple[Any, Any, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trio: Cluster, prefix: str, client: str, trace: Path, expected: tuple[Any, Any, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Line]:  # fmt: skip
     for name, value in WORKER.items():
         monkeypatch.setenv(name, value)
     trio.up(3)
-    made = Line(trio, prefix, trace, tmp_path, expected[2])
+    made = Line(trio, prefix, trace, tmp_path, expected[2], client)
     try:
         yield made
     finally:

@@ -1,0 +1,82 @@
+"""Confluentreader: `_kafkareader` through confluent-kafka: stretches of one partition at a time, without a group."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from grayscope.brokers._confluentconsumer import ANSWER, QUEUED, Record, batch, record
+from grayscope.brokers._confluentreach import connected, library, plain
+from grayscope.brokers._kafkareader import LAST, PATIENCE
+from grayscope.brokers._kafkasettings import KafkaSettings
+from grayscope.errors import GrayscopeError
+
+#: Records that are taken at once, and seconds that the first is waited for.
+MOST, POLL = 2000, 0.5
+
+
+class Reader:
+    """Committed records of partitions, as often as one likes; use it as a context manager."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._kafka = library()
+        arguments = settings.librdkafka() | {
+            "enable.auto.commit": False, "enable.auto.offset.store": False, "isolation.level": "read_committed", "allow.auto.create.topics": False,
+            "enable.partition.eof": True, "auto.offset.reset": "earliest", "group.id": settings.given.get("group_id", settings.topic_prefix),
+        }  # fmt: skip
+        arguments.pop("group.instance.id", None)  # nobody joins
+        # What is read is there already: no answer is worth waiting for more.
+        self._client, self._told = connected(self._kafka.Consumer, settings, {**QUEUED, "fetch.wait.max.ms": 10, **arguments})
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """Return the first offset that is kept, and the one after the last that is committed."""
+        tp = self._kafka.TopicPartition(topic, partition)
+        first, last = self._ask(lambda: self._client.get_watermark_offsets(tp, timeout=ANSWER), topic)
+        return int(first), int(last)
+
+    def since(self, topic: str, partition: int, moment: int) -> int:
+        """Return the first offset whose record is of this moment (milliseconds) or later; the end where there is none."""
+        asked = self._kafka.TopicPartition(topic, partition, min(max(moment, 0), LAST))
+        (found,) = self._ask(lambda: self._client.offsets_for_times([asked], timeout=ANSWER), topic)
+        if found.error is not None:
+            raise GrayscopeError(plain(found.error, topic))
+        return int(found.offset) if found.offset >= 0 else self.bounds(topic, partition)[1]
+
+    def partitions(self, topic: str) -> list[int]:
+        """Return the numbers of a topic's partitions."""
+        found = self._ask(lambda: self._client.list_topics(topic, timeout=ANSWER), topic).topics.get(topic)
+        if found is None or (found.error is not None and found.error.name() == "UNKNOWN_TOPIC_OR_PART"):
+            return []
+        if found.error is not None:
+            raise GrayscopeError(plain(found.error, topic))
+        return sorted(found.partitions)
+
+    def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[Record]:
+        """Yield the records with offsets from `start` up to but not including `stop`; what is no longer kept is passed over."""
+        self._ask(lambda: self._client.assign([self._kafka.TopicPartition(topic, partition, start)]), topic)
+        place, moved = start, time.monotonic()
+        while place < stop:
+            for message in self._ask(lambda: batch(self._client, MOST, POLL), topic):
+                if (message.topic(), message.partition()) != (topic, partition):
+                    continue
+                reached, found = record(message, topic)
+                if found is not None and start <= found.offset < stop:
+                    yield found
+                place, moved = max(place, reached), time.monotonic()
+            if place < stop and time.monotonic() - moved > PATIENCE:
+                raise GrayscopeError(f"kafka topic {topic}: partition {partition} gives nothing from offset {place} on, expected some up to {stop}")
+
+    def _ask(self, question: Callable[[], Any], topic: str) -> Any:
+        try:
+            return question()
+        except self._kafka.KafkaException as error:
+            raise GrayscopeError(plain(error, topic, self._told)) from error
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(self._kafka.KafkaException, RuntimeError):
+            self._client.close()

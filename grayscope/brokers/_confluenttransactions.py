@@ -1,0 +1,68 @@
+"""Confluenttransactions: `_kafkatransactions` through confluent-kafka: all together or not at all, and an older namesake is shut out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from grayscope.brokers._confluentproducer import Producer
+from grayscope.brokers._kafkaproducer import DELIVERY
+from grayscope.brokers._kafkasettings import KafkaSettings
+from grayscope.brokers._kafkatransactions import PATIENCE, TAKEOVER, TRANSACTION
+from grayscope.errors import GrayscopeError
+
+
+class Transactions(Producer):
+    """Delivery: exactly once for readers of committed messages.
+
+    Making one ends what an older producer of the same name had begun, and fences it: nothing of it can be committed any more.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+    name : str
+        The ``transactional.id``.
+    """
+
+    def __init__(self, settings: KafkaSettings, name: str) -> None:
+        self.name = name
+        # librdkafka takes no message that may be on its way for longer than its transaction.
+        longest = max(TRANSACTION, int(settings.given.get("delivery_timeout_ms", DELIVERY)))
+        super().__init__(settings, {"transactional_id": name, "transaction_timeout_ms": longest})
+        try:
+            self._do(lambda: self._client.init_transactions(TAKEOVER / 1000))
+        except BaseException:
+            self.close()
+            raise
+
+    def begin(self) -> None:
+        """Begin; everything sent until `commit` belongs together."""
+        self._do(self._client.begin_transaction)
+
+    def places(self, offsets: Mapping[tuple[str, int], int], group: Any) -> None:
+        """Add the next offset of each (topic, partition), as a member of `group`, to what is committed."""
+        told = [self._kafka.TopicPartition(t, p, o) for (t, p), o in offsets.items()]
+        self._do(lambda: self._client.send_offsets_to_transaction(told, group, PATIENCE / 1000))
+
+    def commit(self) -> None:
+        """Commit. After `GrayscopeError` it may or may not have happened: whoever goes on has to look."""
+        self.flush()
+        self._do(lambda: self._client.commit_transaction(PATIENCE / 1000))
+
+    def close(self) -> None:
+        """Let go; an open transaction is aborted."""
+        if not self.broken:
+            with suppress(self._kafka.KafkaException):  # there may be none
+                self._client.abort_transaction(PATIENCE / 1000)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # shut out, it would warn that it can abort nothing
+            super().close()
+
+    def _do(self, step: Callable[[], Any]) -> None:
+        try:
+            step()
+        except self._kafka.KafkaException as error:
+            self.broken = True
+            raise GrayscopeError(f"kafka transaction {self.name}: {self._why(error.args[0], self.settings.topic('*'))}") from error
