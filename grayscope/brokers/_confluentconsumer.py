@@ -6,66 +6,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from grayscope.brokers._confluentreach import connected, library, plain
+from grayscope.brokers._confluentreader import Reader
+from grayscope.brokers._confluentrecords import ANSWER, PASSING, QUEUED, Record, batch, record
 from grayscope.brokers._kafkareach import refusal
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.errors import GrayscopeError, UsageError
 
-#: Seconds that `poll` waits for the first record, and a question for its answer.
-POLL, ANSWER = 1.0, 15.0
+#: Seconds that `poll` waits for the first record.
+POLL = 1.0
 #: What a commit is answered with once the partitions have gone to another member.
 GONE = frozenset({"ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "REBALANCE_IN_PROGRESS", "STALE_MEMBER_EPOCH", "_ASSIGNMENT_LOST", "_NO_OFFSET", "_STATE"})
-#: What librdkafka heals by itself.
-PASSING = frozenset({"_TRANSPORT", "_ALL_BROKERS_DOWN", "_TIMED_OUT", "_MAX_POLL_EXCEEDED", "_RESOLVE", "COORDINATOR_NOT_AVAILABLE", "NOT_COORDINATOR"})
-
-
-#: What lies ready in the client, which would keep 64 MB: several ticks of ten thousand GPUs.
-QUEUED = {"queued.max.messages.kbytes": 16 << 10}
-
-
-class Record(NamedTuple):
-    """One record, as kafka-python gives it; `timestamp` in milliseconds."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes]]
-
-
-def batch(client: Any, most: int, seconds: float) -> list[Any]:
-    """Return the messages that lie ready, at most so many, waiting for the first.
-
-    The client's `consume` waits until it has all that it was asked for: so one is waited for, and the rest is what is there.
-    """
-    first = client.poll(seconds)
-    if first is None:
-        return []
-    return [first, *(client.consume(most - 1, 0) if most > 1 else [])]
-
-
-def record(message: Any, topic: str, passing: frozenset[str] = PASSING) -> tuple[int, Record | None]:
-    """Return where the partition goes on after a message, and the record that it is, if it is one.
-
-    Raises
-    ------
-    GrayscopeError
-        It is an error that the client does not heal.
-    """
-    error = message.error()
-    if error is None:
-        offset = message.offset()
-        told = Record(message.topic(), message.partition(), offset, message.timestamp()[1], message.key(), message.value(), message.headers() or [])
-        return offset + 1, told
-    if error.name() == "_PARTITION_EOF":
-        return message.offset(), None
-    if error.name() in passing:
-        return 0, None
-    raise GrayscopeError(plain(error, message.topic() or topic))
 
 
 class Consumer:
@@ -99,6 +52,9 @@ class Consumer:
         self._incremental = settings.given.get("group_protocol") == "consumer"
         self._passing = PASSING if self._grouped else PASSING | {"GROUP_AUTHORIZATION_FAILED"}
         self._client, self._told = connected(self._kafka.Consumer, settings, {**QUEUED, **self._arguments(settings, group)})
+        #: Asks where partitions end: on our own connection the answer waits until a fetch has been answered, half a second where nothing comes.
+        self._asking: Reader | None = None
+        self._settings = settings
         try:
             parts = [(topic, p) for topic in topics for p in self._partitions(topic)]
             if self._grouped:
@@ -186,8 +142,9 @@ class Consumer:
             self._next[tp.topic, tp.partition] = max(tp.offset, low) if self._grouped else low
 
     def _ends(self, tp: Any) -> tuple[int, int]:
-        found: tuple[int, int] = self._ask(lambda: self._client.get_watermark_offsets(tp, timeout=ANSWER), tp.topic)
-        return found
+        if self._asking is None:
+            self._asking = Reader(self._settings)
+        return self._asking.bounds(tp.topic, tp.partition)
 
     def settled(self) -> bool:
         """Say whether it is known what is ours: not while the group is being formed anew."""
@@ -222,6 +179,8 @@ class Consumer:
         """Leave the group; nothing is committed."""
         with suppress(self._kafka.KafkaException, RuntimeError):  # the broker may be away; closed twice
             self._client.close()
+        if self._asking is not None:
+            self._asking.close()
 
     def _assigned(self, _: Any, parts: list[Any]) -> None:
         """Forget the places of partitions that have gone to another member. It must not ask the broker: a rebalance waits for it."""

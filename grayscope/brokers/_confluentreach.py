@@ -75,14 +75,16 @@ def connected(make: Callable[..., Any], settings: KafkaSettings, arguments: Mapp
 
 def _waited(client: Any, settings: KafkaSettings, told: deque[str]) -> str:
     """Return why the cluster does not answer, ``""`` once it does."""
-    begin, why, known = time.monotonic(), "", False
+    begin, why, known, patience = time.monotonic(), "", False, 0.1
     while (waited := time.monotonic() - begin) < sum(TRIES):
         client.poll(0)  # this is when it says what is wrong
         with suppress(library().KafkaException):  # not yet
-            client.cluster_id(0.1)
+            # Asked for its cluster's name instead, it often needs a second.
+            client.list_topics(settings.topic("roster"), timeout=patience)
             told.clear()
             return ""
         why, known = explain(told, settings, SAYS)
+        patience = min(2 * patience, FIRST)
         if waited > FIRST and (known or (why and told and waited > TRIES[0])):
             break
     client.close()

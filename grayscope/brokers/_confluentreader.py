@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from grayscope.brokers._confluentconsumer import ANSWER, QUEUED, Record, batch, record
 from grayscope.brokers._confluentreach import connected, library, plain
+from grayscope.brokers._confluentrecords import ANSWER, QUEUED, Record, batch, record
 from grayscope.brokers._kafkareader import LAST, PATIENCE
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.errors import GrayscopeError
@@ -78,5 +78,9 @@ class Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go."""
         with suppress(self._kafka.KafkaException, RuntimeError):
             self._client.close()
