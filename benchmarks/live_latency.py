@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,7 @@ def peak(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
-def measure(cluster: Cluster, gpus: int, per: int, seconds: int, checkpoint: str, folder: Path) -> dict[str, Any]:
+def measure(cluster: Cluster, client: str, gpus: int, per: int, seconds: int, checkpoint: str, folder: Path) -> dict[str, Any]:
     """Return one row of the table."""
     options = {"bootstrap.servers": cluster.servers, "topic.prefix": f"l{time.time_ns()}"}
     with Topics(kafka_settings(options), partitions=1) as made:
@@ -191,7 +192,7 @@ def measure(cluster: Cluster, gpus: int, per: int, seconds: int, checkpoint: str
     config.write_text(f'[live]\ncheckpoint = "{checkpoint}"\nperiods = {{ gpu = "1s" }}\n')
     watch = Watch(options)
     watch.start()
-    process = worker(options, log, "bench", "--config", str(config))
+    process = worker({**options, "client": client}, log, "bench", "--config", str(config))
     feeder = child("feed", json.dumps(options), gpus, per, seconds)
     try:
         assert feeder.stdout is not None
@@ -218,7 +219,7 @@ def measure(cluster: Cluster, gpus: int, per: int, seconds: int, checkpoint: str
         watch.stop.set()
     late = np.array([(watch.seen[s] - stamp) / 1e6 for s, stamp in due if s in watch.seen])
     quantiles = dict(zip(("p50_ms", "p95_ms", "p99_ms", "max_ms"), np.percentile(late, [50, 95, 99, 100]).round(0).tolist(), strict=True))
-    return {"gpus": gpus, "per_message": per, "ticks": len(due), "missing": len(due) - len(late), "checkpoint": checkpoint, **quantiles,
+    return {"client": client, "gpus": gpus, "per_message": per, "ticks": len(due), "missing": len(due) - len(late), "checkpoint": checkpoint, **quantiles,
             "cpu_s_per_million": round(used / (len(due) * gpus * METRICS / 1e6), 4), "cores": round(used / len(due), 3), "peak_mb": round(most)}  # fmt: skip
 
 
@@ -244,6 +245,7 @@ def main() -> None:
     parser.add_argument("--role", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--gpus", type=int, nargs="+", default=[1000, 10000])
     parser.add_argument("--per-message", type=int, nargs="+", default=[8, 1000])
+    parser.add_argument("--client", nargs="+", default=["confluent", "kafka-python"], help="of the worker")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--nodes", type=int, default=1, choices=(1, 3))
     parser.add_argument("--checkpoint", default="20s")
@@ -260,9 +262,9 @@ def main() -> None:
         cluster = Cluster(Path(folder) / "run")
         try:
             cluster.up(args.nodes)
-            for gpus in args.gpus:
-                for per in args.per_message:
-                    print(json.dumps({"nodes": args.nodes, **measure(cluster, gpus, per, args.seconds, args.checkpoint, Path(folder))}), flush=True)
+            for client, gpus, per in product(args.client, args.gpus, args.per_message):
+                row = measure(cluster, client, gpus, per, args.seconds, args.checkpoint, Path(folder))
+                print(json.dumps({"nodes": args.nodes, **row}), flush=True)
             print(json.dumps({"json_pandas_cpu_s_per_million": round(compare(cluster, 100, 20), 2)}), flush=True)
         finally:
             cluster.down()

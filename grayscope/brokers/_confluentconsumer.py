@@ -49,6 +49,9 @@ class Consumer:
         #: Where each partition of ours goes on, the marks of transactions included.
         self._next: dict[tuple[str, int], int] = {}
         self._revoked: set[tuple[str, int]] = set()
+        self._forming = group is not None
+        #: The client gives no more records: it must be made anew.
+        self.broken = False
         self._incremental = settings.given.get("group_protocol") == "consumer"
         self._passing = PASSING if self._grouped else PASSING | {"GROUP_AUTHORIZATION_FAILED"}
         self._client, self._told = connected(self._kafka.Consumer, settings, {**QUEUED, **self._arguments(settings, group)})
@@ -98,6 +101,7 @@ class Consumer:
         return sorted(found, key=lambda r: (r.timestamp, self.topics.index(r.topic), r.partition, r.offset))
 
     def _record(self, message: Any, names: str) -> Record | None:
+        self.broken |= message.error() is not None and message.error().fatal()
         reached, found = record(message, names, self._passing)
         if reached:
             place = (message.topic(), message.partition())
@@ -147,8 +151,8 @@ class Consumer:
         return self._asking.bounds(tp.topic, tp.partition)
 
     def settled(self) -> bool:
-        """Say whether it is known what is ours: not while the group is being formed anew."""
-        return not self._revoked
+        """Say whether it is known what is ours: not while the group is being formed."""
+        return not self._forming
 
     def assigned(self) -> set[tuple[str, int]]:
         """Return the (topic, partition) that are ours now."""
@@ -188,7 +192,7 @@ class Consumer:
         for place in here:
             self._next.pop(place, None)
         self._forget(self._revoked - here)
-        self._revoked = set()
+        self._revoked, self._forming = set(), False
 
     def _taken(self, _: Any, parts: list[Any]) -> None:
         gone = {(tp.topic, tp.partition) for tp in parts}
@@ -196,6 +200,7 @@ class Consumer:
             self._forget(gone)
         else:
             self._revoked |= gone
+            self._forming = True
 
     def _forget(self, gone: set[tuple[str, int]]) -> None:
         for place in gone:
@@ -206,4 +211,5 @@ class Consumer:
         try:
             return question()
         except self._kafka.KafkaException as error:
+            self.broken |= error.args[0].fatal()
             raise GrayscopeError(plain(error, topic, self._told)) from error

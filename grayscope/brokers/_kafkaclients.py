@@ -12,6 +12,7 @@ class Consumer(Protocol):
     """Takes records of topics; see `_kafkaconsumer.Consumer`."""
 
     joined_anew: int
+    broken: bool  # and must be made anew
 
     def poll(self) -> list[Any]:
         """Return the next records."""

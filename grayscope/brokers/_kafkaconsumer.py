@@ -39,6 +39,8 @@ class Consumer:
         on from there; one that has gone to another member is taken out.
     """
 
+    broken = False  # it joins anew by itself
+
     def __init__(
         self, settings: KafkaSettings, topics: Sequence[str], group: str | None, *, places: dict[tuple[str, int], int] | None = None,
         monotonic: Callable[[], float] = time.monotonic,

@@ -54,6 +54,7 @@ class Worker:
         self._rows: dict[tuple[str, str, int | None], RosterRow] = {}
         self._roster: Consumer | None = None
         self._consumer: Consumer | None = None
+        self._joined = False
         self._not_before: dict[int, float] = {}
         self._told: dict[int, str] = {}  # what was last wrong with a lane
 
@@ -63,7 +64,13 @@ class Worker:
         Cells from which nothing has come for `quiet` seconds are told that time has passed.
         """
         consumer = self._consumer or self._join()
-        records = consumer.poll()
+        try:
+            records = consumer.poll()
+        except GrayscopeError:
+            if consumer.broken:  # shut out by its own earlier self, that asked a broker which died: the lanes are kept
+                self._consumer = None
+                consumer.close()
+            raise
         try:
             news = self._introductions()
         except GrayscopeError:
@@ -91,8 +98,17 @@ class Worker:
     def _join(self) -> Consumer:
         """Read the whole roster, then join the group."""
         self._introductions()
-        self._consumer = clients.consumer(self.settings, list(self._topics), self.group, places=self.places)
+        self._consumer = self._made(list(self._topics), self.group)
+        self._joined = True
         return self._consumer
+
+    def _made(self, topics: list[str], group: str | None) -> Consumer:
+        try:
+            return clients.consumer(self.settings, topics, group, places=self.places if group else None)
+        except UsageError as error:
+            if self._joined:  # they were there: a broker that has just come back knows none of them yet
+                raise GrayscopeError(str(error)) from error
+            raise
 
     def _again(self, consumer: Consumer) -> None:
         """Ask once more for what was polled and not taken, and read the roster with a new client: the old one may know none of the brokers that are left."""
@@ -108,7 +124,7 @@ class Worker:
     def _introductions(self) -> list[RosterRow]:
         """Return the rows of the roster that are new since we asked last, up to its end as it is now."""
         if self._roster is None:
-            self._roster = clients.consumer(self.settings, [self.settings.topic("roster")], None)
+            self._roster = self._made([self.settings.topic("roster")], None)
         rows: list[RosterRow] = []
         while any(self._roster.lag().values()):
             for record in self._roster.poll():

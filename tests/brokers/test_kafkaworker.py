@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from grayscope.brokers._kafkaworker import Worker
-from grayscope.errors import GrayscopeError
+from grayscope.errors import GrayscopeError, UsageError
 
 OPTIONS = {"bootstrap_servers": "127.0.0.1:1", "topic_prefix": "g"}
 
@@ -21,6 +21,8 @@ class Polled:
 
     def poll(self) -> list[Any]:
         return [SimpleNamespace(topic="g.telemetry", partition=0, offset=9)]
+
+    broken = False
 
     def settled(self) -> bool:
         return True
@@ -82,6 +84,28 @@ def test_while_the_group_is_formed_anew_nothing_is_taken_and_nothing_given_up() 
     assert some.turn() == []
     assert list(some.lanes) == [0]
     assert lane.taken == []
+
+
+def test_a_client_that_is_broken_is_made_anew_and_the_lanes_are_kept() -> None:
+    some, lane, closed = worker([]), Lane(9, 4), list[bool]()
+    consumer = SimpleNamespace(broken=False, poll=lambda: (_ for _ in ()).throw(GrayscopeError("fenced")), close=lambda: closed.append(True))
+    some._consumer, some.lanes = consumer, {0: lane}  # type: ignore[dict-item]
+    for broken in (False, True):
+        consumer.broken = broken
+        with pytest.raises(GrayscopeError, match="fenced"):
+            some.turn()
+        assert (some._consumer is None, closed == [True]) == (broken, broken)
+    assert list(some.lanes) == [0]
+
+
+@pytest.mark.parametrize(("joined", "kind"), [(False, UsageError), (True, GrayscopeError)])
+def test_topics_that_were_there_are_waited_for(joined: bool, kind: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    some = worker([])
+    some._joined = joined
+    monkeypatch.setattr("grayscope.brokers._kafkaclients.consumer", lambda *_, **__: (_ for _ in ()).throw(UsageError("there is none")))
+    with pytest.raises(GrayscopeError, match="there is none") as told:
+        some.turn()
+    assert type(told.value) is kind
 
 
 @pytest.mark.parametrize("client", ["confluent", "kafka-python"])
