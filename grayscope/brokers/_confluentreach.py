@@ -96,7 +96,8 @@ def plain(error: Any, topic: str, told: deque[str] | None = None) -> str:
     library()
     error = error.args[0] if isinstance(error, Exception) else error
     why = f": {shorten(told[-1])}" if told else ""
-    meaning = {"_MSG_TIMED_OUT": f"not acknowledged in time{why}: is the broker up, are enough replicas in sync?", "_TIMED_OUT": f"no answer{why}",
-               "_TRANSPORT": f"no answer{why}", "_ALL_BROKERS_DOWN": f"no broker answers{why}"}.get(error.name())  # fmt: skip
+    silent = f"no answer{why}"
+    meaning = {"_MSG_TIMED_OUT": f"not acknowledged in time{why}: is the broker up, are enough replicas in sync?", "_TIMED_OUT": silent,
+               "_TRANSPORT": silent, "_DESTROY_BROKER": silent, "_ALL_BROKERS_DOWN": f"no broker answers{why}"}.get(error.name())  # fmt: skip
     number = {"_UNKNOWN_TOPIC": 3, "_UNKNOWN_PARTITION": 3}.get(error.name(), error.code())
     return f"kafka topic {topic}: {meaning}" if meaning else refusal(number, topic) or f"kafka topic {topic}: {shorten(error.str())}"

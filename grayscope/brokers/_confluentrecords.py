@@ -10,7 +10,9 @@ from grayscope.errors import GrayscopeError
 #: Seconds that a question waits for its answer.
 ANSWER = 15.0
 #: What librdkafka heals by itself.
-PASSING = frozenset({"_TRANSPORT", "_ALL_BROKERS_DOWN", "_TIMED_OUT", "_MAX_POLL_EXCEEDED", "_RESOLVE", "COORDINATOR_NOT_AVAILABLE", "NOT_COORDINATOR"})
+PASSING = frozenset(
+    {"_TRANSPORT", "_DESTROY_BROKER", "_ALL_BROKERS_DOWN", "_TIMED_OUT", "_MAX_POLL_EXCEEDED", "_RESOLVE", "COORDINATOR_NOT_AVAILABLE", "NOT_COORDINATOR"}
+)
 
 
 #: What lies ready in the client, which would keep 64 MB: several ticks of ten thousand GPUs.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
@@ -12,6 +14,9 @@ from grayscope.brokers._kafkaproducer import DELIVERY
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.brokers._kafkatransactions import PATIENCE, TAKEOVER, TRANSACTION
 from grayscope.errors import GrayscopeError
+
+#: Seconds that a step may take beyond the time-out that it was given.
+GRACE = 3.0
 
 
 class Transactions(Producer):
@@ -27,12 +32,12 @@ class Transactions(Producer):
     """
 
     def __init__(self, settings: KafkaSettings, name: str) -> None:
-        self.name = name
+        self.name, self._stuck = name, False
         # librdkafka takes no message that may be on its way for longer than its transaction.
         longest = max(TRANSACTION, int(settings.given.get("delivery_timeout_ms", DELIVERY)))
         super().__init__(settings, {"transactional_id": name, "transaction_timeout_ms": longest})
         try:
-            self._do(lambda: self._client.init_transactions(TAKEOVER / 1000))
+            self._do(lambda: self._client.init_transactions(TAKEOVER / 1000), TAKEOVER)
         except BaseException:
             self.close()
             raise
@@ -53,16 +58,37 @@ class Transactions(Producer):
 
     def close(self) -> None:
         """Let go; an open transaction is aborted."""
+        if self._stuck:
+            return  # the client takes no other call before that one ends; it is shut out by whoever comes next
         if not self.broken:
-            with suppress(self._kafka.KafkaException):  # there may be none
-                self._client.abort_transaction(PATIENCE / 1000)
+            with suppress(GrayscopeError):  # there may be none
+                self._do(lambda: self._client.abort_transaction(PATIENCE / 1000))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # shut out, it would warn that it can abort nothing
             super().close()
 
-    def _do(self, step: Callable[[], Any]) -> None:
+    def _do(self, step: Callable[[], Any], patience: int = PATIENCE) -> None:
+        """Take a step; `patience` in milliseconds.
+
+        librdkafka 2.16 can wait for ever, whatever its time-out, for a group's coordinator that died and came back: so it waits in a thread
+        that nobody waits for.
+        """
+        done: Future[None] = Future()
+        threading.Thread(target=_taken, args=(step, done), daemon=True, name=f"kafka {self.name}").start()
         try:
-            step()
+            done.result(patience / 1000 + GRACE)
         except self._kafka.KafkaException as error:
             self.broken = True
             raise GrayscopeError(f"kafka transaction {self.name}: {self._why(error.args[0], self.settings.topic('*'))}") from error
+        except TimeoutError as error:
+            self.broken = self._stuck = True
+            raise GrayscopeError(f"kafka transaction {self.name}: no answer within {patience / 1000 + GRACE:.0f} s") from error
+
+
+def _taken(step: Callable[[], Any], done: Future[None]) -> None:
+    try:
+        step()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told where it is waited for
+        done.set_exception(error)
+    else:
+        done.set_result(None)

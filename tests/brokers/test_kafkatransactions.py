@@ -1,4 +1,4 @@
-"""Kafkatransactions: an answer that never comes is given up with one line, so that the lane can be opened anew."""
+"""Transactions of both clients: an answer that never comes is given up with one line, so that the lane can be opened anew."""
 
 from __future__ import annotations
 
@@ -51,3 +51,38 @@ def test_the_client_is_woken_until_it_answers(monkeypatch: pytest.MonkeyPatch) -
     woken: list[int] = []
     transactions(Result(3), woken).commit()
     assert len(woken) == 4
+
+
+def test_a_client_that_waits_for_ever_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
+    from grayscope.brokers import _confluenttransactions as confluent
+
+    monkeypatch.setattr(confluent, "GRACE", 0.05)
+    monkeypatch.setattr(confluent, "PATIENCE", 0)
+    never, closed = threading.Event(), list[str]()
+    some = confluent.Transactions.__new__(confluent.Transactions)
+    some.settings, some.name, some.broken, some._stuck = kafka_settings({}), "g.0", False, False
+    some._kafka = confluent.library()
+    some._client = SimpleNamespace(send_offsets_to_transaction=lambda *_: never.wait(30), close=lambda: closed.append("closed"))
+    with pytest.raises(GrayscopeError, match=r"kafka transaction g\.0: no answer within"):
+        some.places({}, None)
+    some.close()
+    assert (some.broken, closed) == (True, [])
+    never.set()
+
+
+def test_what_a_client_says_in_its_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
+    from grayscope.brokers import _confluenttransactions as confluent
+
+    some = confluent.Transactions.__new__(confluent.Transactions)
+    some.settings, some.name, some.broken, some._stuck, some._kafka = kafka_settings({}), "g.0", False, False, confluent.library()
+    some._told = some._client = None
+    fenced = some._kafka.KafkaError(some._kafka.KafkaError._FENCED)
+
+    def refused() -> None:
+        raise some._kafka.KafkaException(fenced)
+
+    with pytest.raises(GrayscopeError, match=r"kafka transaction g\.0: .*fenced"):
+        some._do(refused)
+    assert some.broken
