@@ -76,7 +76,7 @@ class Stand:
         self.catalogue = catalogue
         self.disabled = disabled
         fields = {**{name: Field(np.float32, 0.0) for name in ("scale", "noise", "base")}, **{name: Field(np.int32, 0) for name in ("age", "missed")}}
-        self.memory = Memory(fields)
+        self.memory = Memory({**fields, "told": Field(np.float32, 0.0, (2,))})
         self.shifts = Shifts()
         self.layouts: dict[str, Layout] = {}
         self.loads = Loads()
@@ -94,9 +94,12 @@ class Stand:
         sums = np.zeros(loads.own.shape)
         kernels.compare(
             values, values.view(np.int32), lay.kind, lay.sign, lay.load, loads.unit(), loads.curve, lay.layout, lay.order, lay.starts, lay.groups,
-            doubt, residual, lay.centre, lay.spread, lay.count, sums,
+            doubt, residual, lay.centre, lay.spread, lay.count, sums, memory.arrays["told"],
         )  # fmt: skip
-        self.loads.learn(tick.table, sums)
+        loaded = lay.load >= 0
+        told = memory.arrays["told"][:, loaded]
+        self.loads.learn(tick.table, sums, told, lay.label[lay.layout[loaded]])
+        memory.arrays["told"][:, loaded] = told
         if lay.wide.any():
             less_shared(residual, lay.wide, lay.mates)
         floor = _floor(lay)
@@ -258,4 +261,4 @@ def _moved(old: Placed | None, new: Layout) -> NDArray[np.bool_]:
 def _forget_moved(memory: Columns, cells: NDArray[np.bool_] | None) -> None:
     if cells is not None:
         for array in memory.arrays.values():
-            array[cells] = 0
+            array[..., cells] = 0

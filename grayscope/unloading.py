@@ -17,9 +17,8 @@ SUMS = 16
 
 @njit("float32(float32[::1], float32)", cache=True)
 def _curve(c: Any, u: Any) -> Any:  # pragma: no cover - compiled
-    """Return c0 u + c1 u**2 + c2 u**3; beyond `REACH`, where nothing was learned, it goes straight on."""
-    k = min(max(u, -REACH), REACH)
-    return ((c[2] * k + c[1]) * k + c[0]) * k + ((F(3.0) * c[2] * k + F(2.0) * c[1]) * k + c[0]) * (u - k)
+    """Return c0 u + c1 u**2 + c2 u**3."""
+    return ((c[2] * u + c[1]) * u + c[0]) * u
 
 
 @njit("void(float32[::1], int64, float32, float32[::1], float64[::1])", cache=True)
@@ -54,11 +53,13 @@ def unload(
         u[i] = F(np.nan)
         if np.isfinite(v):
             v = min(max((v - unit[0]) * unit[1], -unit[2]), unit[2])
+            sums[1] += np.float64(v)
+            sums[2] += np.float64(v) * np.float64(v)
+            if unit[2] < F(np.inf):
+                v = min(max(v, -REACH), REACH)
             u[i] = v
             d[known] = v
             known += 1
-            sums[1] += np.float64(v)
-            sums[2] += np.float64(v) * np.float64(v)
     sums[0] = known
     if known == 0:
         for i in range(n):
@@ -75,11 +76,12 @@ def unload(
 
 
 @njit(
-    "void(float32[::1], float32[::1], float32[::1], int32[::1], int64, float32, float32, float32, boolean[::1], float64[::1], float64[::1])",
+    "void(float32[::1], float32[::1], float32[::1], int32[::1], int64, float32, float32, float32, boolean[::1], float64[::1], float64[::1],"
+    " float32[::1], float32[::1])",
     cache=True,
 )
 def teach(
-    x: Any, u: Any, f: Any, who: Any, n: Any, mid: Any, edge: Any, usual: Any, doubted: Any, power: Any, sums: Any
+    x: Any, u: Any, f: Any, who: Any, n: Any, mid: Any, edge: Any, usual: Any, doubted: Any, power: Any, sums: Any, product: Any, square: Any
 ) -> None:  # pragma: no cover - compiled
     """Sum what one group teaches about load: products of the powers of load with each other and with the metric, about their means.
 
@@ -118,3 +120,12 @@ def teach(
             at += 1
         sums[12 + i] = power[7 + i] - power[i] * power[6] / weight
     sums[15] = power[10] - power[6] * power[6] / weight
+    for i in range(n):  # what each part tells for itself
+        s = who[i]
+        if doubted[s] or not (abs(u[i]) <= REACH):
+            continue
+        e = x[i] - mid
+        w = np.float64(edge / abs(e)) if abs(e) > edge else 1.0
+        v = np.float64(u[i]) - power[0] / weight
+        product[s] += F(w * v * (np.float64(e + f[i]) - power[6] / weight))
+        square[s] += F(w * v * v)
