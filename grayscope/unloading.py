@@ -10,7 +10,7 @@ from numba import njit
 from grayscope.medians import SIGMA, F, logarithm, median_near
 
 #: Loads that are learned from: so many of their usual sizes about their usual middle.
-REACH = F(3.0)
+REACH = F(5.0)
 #: Sums per group that teach about load (`grayscope.loads.moments`).
 SUMS = 16
 
