@@ -56,7 +56,7 @@ def compare(
         Members that reported.
     sums : [R, G, 16], in zeros, out
         What this tick teaches about the load, in the order of `grayscope.loads.moments`.
-    told : [2, M, S], in and out
+    told : [2, R, S], in and out
         What each part has told about it, see `grayscope.loads.chance`; this tick's is added.
     """
     n_subjects = values.shape[1]
@@ -114,7 +114,7 @@ def compare(
             for i in range(n):
                 residual[m, who[i]] = direction * (x[i] - mid)
             if load[m] >= 0:
-                teach(x, u, f, who, n, mid, F(3.0) * max(SIGMA * mad, unit[r, 3]), usual, doubted, power, sums[r, g], told[0, m], told[1, m])
+                teach(x, u, f, who, n, mid, F(3.0) * max(SIGMA * mad, unit[r, 3]), usual, doubted, power, sums[r, g], told[0, r], told[1, r])
 
 
 @njit(

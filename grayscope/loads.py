@@ -3,9 +3,10 @@
 Only what differs inside one peer group at one tick teaches, so a phase of the job does not; the whole fleet teaches
 one curve together and a group its own only where many of its members carry the difference, so that no part can teach
 its own slowness. Where parts of one machine stand in different groups they have the fleet's curve alone: what tells them
-apart must not be whose curve was drawn anew. A curve has degree 0 to 3, whichever pays. What departs from the curve by more than three spreads pulls no
-harder than three do (Huber's M-estimate by reweighted least squares; Huber, Robust Statistics, 1981, ch. 7), and only the
-moments are kept.
+apart must not be whose curve was drawn anew. A curve has degree 0 to 3, whichever pays, and pays the more dearly the less its parts
+agree about it. It reaches as far as loads teach it and no further: beyond, it stays where it is. What departs from the curve by
+more than three spreads pulls no harder than three do (Huber's M-estimate by reweighted least squares; Huber, Robust Statistics,
+1981, ch. 7), and only the moments are kept.
 """
 
 from __future__ import annotations
@@ -168,14 +169,15 @@ def curves(fleet: NDArray[np.float32], own: Sums, doubt: Sums | float = 0.0) -> 
 def chance(told: NDArray[np.float32], label: NDArray[np.int32], width: int) -> tuple[Sums, Sums]:
     """Return how far the parts disagree about one slope: for the fleet [R] and each group [R, G], the sum of the squares of what they do.
 
-    Each part is held against the slope that all others together have (the jackknife; MacKinnon and White, Some
+    Each part is held against the slope that all others together have, of what the curve in use leaves: so one that fits is not easily
+    given up (the jackknife; MacKinnon and White, Some
     heteroskedasticity-consistent covariance matrix estimators, Journal of Econometrics, 1985), so one that alone has its
     load and its slowness agrees with nobody.
 
     Parameters
     ----------
     told : ndarray [2, R, S]
-        Of each part, products of load and metric about their group's means, and squares of the load.
+        Of each part, products of load and what the curve in use leaves of the metric, about their group's means, and squares of the load.
     label : ndarray [R, S]
         Its group.
     width : int

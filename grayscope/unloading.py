@@ -9,8 +9,8 @@ from numba import njit
 
 from grayscope.medians import SIGMA, F, logarithm, median_near
 
-#: Loads that are learned from: so many of their usual sizes about their usual middle.
-REACH = F(5.0)
+#: Loads further than so many of their usual sizes from their usual middle are taken to be just there, in learning and in use.
+REACH = F(8.0)
 #: Sums per group that teach about load (`grayscope.loads.moments`).
 SUMS = 16
 
@@ -85,12 +85,12 @@ def teach(
 ) -> None:  # pragma: no cover - compiled
     """Sum what one group teaches about load: products of the powers of load with each other and with the metric, about their means.
 
-    What departs from the curve by more than `edge` pulls no harder than `edge` (Huber's weights); what is doubted or beyond
-    `REACH` does not count. `power` holds weighted sums of the load's powers 1 to 6, then of the metric and its products with
+    What departs from the curve by more than `edge` pulls no harder than `edge` (Huber's weights); what is doubted, has no
+    known load or no unit for it yet does not count. `power` holds weighted sums of the load's powers 1 to 6, then of the metric and its products with
     powers 1 to 3 and itself.
     """
     power[:] = 0.0
-    weight, count = 0.0, 0.0
+    weight, count, left = 0.0, 0.0, 0.0
     for i in range(n):
         if doubted[who[i]] or not (abs(u[i]) <= REACH):
             continue
@@ -99,6 +99,7 @@ def teach(
         y, v = np.float64(e + f[i]), np.float64(u[i])
         count += 1.0
         weight += w
+        left += w * np.float64(e)
         p = w
         for k in range(6):
             p *= v
@@ -127,5 +128,5 @@ def teach(
         e = x[i] - mid
         w = np.float64(edge / abs(e)) if abs(e) > edge else 1.0
         v = np.float64(u[i]) - power[0] / weight
-        product[s] += F(w * v * (np.float64(e + f[i]) - power[6] / weight))
+        product[s] += F(w * v * (np.float64(e) - left / weight))
         square[s] += F(w * v * v)

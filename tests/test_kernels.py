@@ -30,7 +30,7 @@ class World:
         self.kind = np.array([kernels.LINEAR, kernels.LOG, kernels.COUNT, kernels.LOG, kernels.LINEAR], np.int8)
         self.sign = np.array([1, -1, 1, 1, 0], np.int8)
         self.load = np.array([-1, -1, -1, 1, -1], np.int32)
-        self.unit = np.array([[1.0, 15.0, 8.0, 0.03]], F)
+        self.unit = np.array([[1.0, 25.0, 11.0, 0.03]], F)
         self.layout = np.array([0, 1, 0, 1, 0], np.int32)
         self.values = np.exp(rng.normal(1, 0.2, (5, subjects))).astype(F)
         self.values[2] = rng.poisson(3, subjects)
@@ -50,9 +50,9 @@ class World:
         self.residual = np.full((5, subjects), 99, F)
         self.centre, self.spread = np.zeros((5, width), F), np.zeros((5, width), F)
         self.count = np.zeros((5, width), np.int32)
-        self.curve = rng.normal(0, 0.03, (1, width, 3)).astype(F)
+        self.curve = rng.normal(0, 0.01, (1, width, 3)).astype(F)
         self.sums = np.zeros((1, width, unloading.SUMS))
-        self.told = np.zeros((2, 5, subjects), F)
+        self.told = np.zeros((2, 1, subjects), F)
 
     def compare(self) -> None:
         self.sums[:], self.told[:] = 0, 0
@@ -105,10 +105,10 @@ def reference(w: World) -> dict[str, Any]:
             weight = edge / np.maximum(np.abs(e), edge)
             sums[0, g] = loads.moments(np.array([u[s] for s in taught]), e + [f[s] for s in taught], weight)
             away = weight * (np.array([u[s] for s in taught]) - usual) ** 2
-            load, metric = np.array([u[s] for s in taught]), e + [f[s] for s in taught]
-            load, metric = load - np.average(load, weights=weight), metric - np.average(metric, weights=weight)
-            told[:, m, taught] = weight * load * metric, weight * load**2
-            seen = np.array([min(max((scaled(float(w.values[w.load[m], s]), int(w.kind[w.load[m]])) - 1) * 15, -8), 8) for s in u])
+            load = np.array([u[s] for s in taught])
+            load = load - np.average(load, weights=weight)
+            told[:, 0, taught] = weight * load * (e - np.average(e, weights=weight)), weight * load**2
+            seen = np.array([min(max((scaled(float(w.values[w.load[m], s]), int(w.kind[w.load[m]])) - 1) * 25, -11), 11) for s in u])
             sums[0, g, :6] = len(seen), seen.sum(), (seen**2).sum(), len(taught), away.sum(), (away**2).sum()
     return {"residual": residual, "centre": centre, "spread": spread, "count": count, "sums": sums, "told": told}
 
