@@ -201,7 +201,8 @@ def _apart(told: NDArray[np.float32], label: NDArray[np.int32], width: int) -> S
     products, squares = (np.bincount(at, t, rows * width) for t in (product, square))
     squares = np.maximum(squares, 1e-30)
     apart = (product - (products / squares)[at] * square) / np.maximum(1 - square / squares[at], 1e-3)
-    return np.bincount(at, apart * apart, rows * width).reshape(rows, width)
+    total: Sums = np.bincount(at, apart * apart, rows * width).reshape(rows, width).astype(np.float64)
+    return total
 
 
 def fitted(sums: Sums, doubt: Sums | float = 0.0) -> tuple[Sums, NDArray[np.intp], Sums]:

@@ -251,7 +251,7 @@ def test_groups_with_one_curve_in_common_have_none_of_their_own() -> None:
         memory = loads.Loads()
         memory.lay_out("drive", {"t": (("a",), ("b",))}, np.ones(1, np.float32), 2, common)
         for _ in range(32):
-            memory.learn("drive", sums, np.zeros((2, 1, 2), np.float32), np.int32([[0, 1]]))
+            memory.learn("drive", sums, np.zeros((2, 1, 2), np.float32), np.array([[0, 1]], np.int32))
         curves[bool(common)] = memory.tables["drive"].curve
     assert not np.array_equal(curves[False][0, 0], curves[False][0, 1])
     assert np.array_equal(curves[True][0, 0], curves[True][0, 1])
