@@ -35,12 +35,12 @@ CARRIERS, CARRIERS_OWN = 3.0, 16.0
 #: small, for what hardly shows beside the noise of a tick is all that is left in a mean of thousands.
 PRICE, YOUNG = 0.001, 100.0
 #: And what is added for one independent sample alone. Parts differ for ever and so do their usual loads, so that thousands of samples
-#: of few parts may be no more than those few: how well each part agrees with the others' curve tells. A degree that came by chance
-#: explains one such sample; twice its spread is 4.
+#: of few parts may be no more than those few, and what comes over many at once is one sample too: how well each part agrees with the
+#: others' curve tells, and each tick. A degree that came by chance explains one such sample; twice its spread is 4.
 CHANCE = 4.0
 #: A unit that moves or grows by more than this at once was that of other loads: what was learned in it is forgotten.
 ANEW = 1.5
-FIELDS = ("grain", "place", "pooled", "own", "fleet", "curve")
+FIELDS = ("grain", "place", "pooled", "own", "moment", "moments", "fleet", "curve")
 
 
 @dataclass(slots=True, eq=False)
@@ -59,6 +59,8 @@ class Learned:
         Origin and size of the load's unit, as float32 rounds them; size 0 until a load was seen.
     pooled, own : ndarray [R, 16] and [R, G, 16] of float64
         Moments of the fleet and of each group, see `kernels.compare`.
+    moment, moments : ndarray [R] and [R, G] of float64
+        What `told` is of parts, squared, of single ticks: of the fleet and of each group.
     fleet, curve : ndarray [R, 3] and [R, G, 3] of float32
         Coefficients of load, its square and its cube.
     common : frozenset of str
@@ -71,6 +73,8 @@ class Learned:
     place: Sums
     pooled: Sums
     own: Sums
+    moment: Sums
+    moments: Sums
     fleet: NDArray[np.float32]
     curve: NDArray[np.float32]
     common: frozenset[str] = frozenset()
@@ -103,12 +107,12 @@ class Loads:
             for r, name in enumerate(names):
                 if name in old.names:
                     at = old.names.index(name)
-                    new.place[r], new.pooled[r], new.fleet[r] = old.place[at], old.pooled[at], old.fleet[at]
+                    new.place[r], new.pooled[r], new.moment[r], new.fleet[r] = old.place[at], old.pooled[at], old.moment[at], old.fleet[at]
             for r in range(len(names)):  # a new job's group needs not wait for what the fleet knows
                 new.curve[r, : new.groups.groups(r)] = new.fleet[r]
             for r0, r, before, now in new.groups.since(old.groups):
                 if names[r] not in common:
-                    new.own[r, now], new.curve[r, now] = old.own[r0, before], old.curve[r0, before]
+                    new.own[r, now], new.moments[r, now], new.curve[r, now] = old.own[r0, before], old.moments[r0, before], old.curve[r0, before]
         self.tables[table] = new
 
     def learn(self, table: str, sums: Sums, told: NDArray[np.float32], label: NDArray[np.int32]) -> None:
@@ -124,14 +128,17 @@ class Loads:
         a.pooled = a.pooled * keep + carried(sums.sum(axis=1))
         a.own *= keep
         told *= np.float32(keep)
+        left = sums[..., 12] - (a.curve * sums[..., 6:9]).sum(axis=-1)
+        a.moment = a.moment * keep**2 + left.sum(axis=1) ** 2
+        a.moments = a.moments * keep**2 + left**2
         a.own += carried(sums)
         if a.common:
             a.own[[name in a.common for name in a.names]] = 0.0
         if a.ticks == 1 or a.ticks % FIT == 0:
             _settle(a, told)
             doubt, doubts = chance(told, label, a.own.shape[1])
-            a.fleet = fleets(a.pooled, doubt)
-            a.curve = curves(a.fleet, a.own, doubts)
+            a.fleet = fleets(a.pooled, np.maximum(doubt, a.moment))
+            a.curve = curves(a.fleet, a.own, np.maximum(doubts, a.moments))
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return all memory as arrays."""
@@ -148,10 +155,10 @@ class Loads:
         for name in state:
             table, _, field = name.partition("|load|")
             if field == "names":
-                place, pooled, own = (np.array(state[f"{table}|load|{f}"], np.float64) for f in ("place", "pooled", "own"))
+                place, pooled, own, moment, moments = (np.array(state[f"{table}|load|{f}"], np.float64) for f in FIELDS[1:6])
                 grain, fleet, curve = (np.array(state[f"{table}|load|{f}"], np.float32) for f in ("grain", "fleet", "curve"))
                 ticks = int(state[f"{table}|load|ticks"])
-                self.tables[table] = Learned(GroupNames.read(state[name]), grain, ticks, place, pooled, own, fleet, curve)
+                self.tables[table] = Learned(GroupNames.read(state[name]), grain, ticks, place, pooled, own, moment, moments, fleet, curve)
 
 
 def fleets(pooled: Sums, doubt: Sums | float = 0.0) -> NDArray[np.float32]:
@@ -283,9 +290,9 @@ def carried(sums: Sums) -> Sums:
     return out
 
 
-def _blank(rows: int, width: int) -> tuple[Sums, Sums, Sums, NDArray[np.float32], NDArray[np.float32]]:
+def _blank(rows: int, width: int) -> tuple[Sums, Sums, Sums, Sums, Sums, NDArray[np.float32], NDArray[np.float32]]:
     sums, own = np.zeros((rows, SUMS)), np.zeros((rows, width, SUMS))
-    return np.zeros((rows, 2)), sums, own, np.zeros((rows, 3), np.float32), np.zeros((rows, width, 3), np.float32)
+    return np.zeros((rows, 2)), sums, own, np.zeros(rows), np.zeros((rows, width)), np.zeros((rows, 3), np.float32), np.zeros((rows, width, 3), np.float32)
 
 
 def _price(sums: Sums, doubt: Sums | float) -> Sums:
@@ -329,8 +336,10 @@ def _settle(a: Learned, told: NDArray[np.float32]) -> None:
     a.place = np.where(seen[:, None], np.stack([origin, new], axis=1), a.place)
     a.pooled, a.own = rebased(a.pooled, away, wide), rebased(a.own, away[:, None], wide[:, None])
     told /= np.stack([wide, wide**2])[..., None].astype(np.float32)
+    a.moment, a.moments = a.moment / wide**2, a.moments / wide[:, None] ** 2
     anew = (np.abs(away) > ANEW * np.minimum(wide, 1)) | (wide > ANEW) | (wide < 1 / ANEW)
     a.pooled[anew, 3:], a.own[anew, :, 3:], told[:, anew] = 0.0, 0.0, 0.0
+    a.moment[anew], a.moments[anew] = 0.0, 0.0
 
 
 def rebased(sums: Sums, away: Sums, wide: Sums) -> Sums:
