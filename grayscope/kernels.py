@@ -23,12 +23,12 @@ SETTLED = 128
 
 @njit(
     "void(float32[:,::1], int32[:,::1], int8[::1], int8[::1], int32[::1], float32[:,::1], float32[:,:,::1], int32[::1], int32[:,::1], int32[:,::1],"
-    " int32[::1], boolean[::1], float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1], float64[:,:,::1])",
+    " int32[::1], boolean[::1], float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1], float64[:,:,::1], float32[:,:,::1])",
     cache=True,
 )
 def compare(
     values: Any, bits: Any, kind: Any, sign: Any, load: Any, unit: Any, curve: Any, layout: Any, order: Any, starts: Any, groups: Any,
-    doubted: Any, residual: Any, centre: Any, spread: Any, count: Any, sums: Any,
+    doubted: Any, residual: Any, centre: Any, spread: Any, count: Any, sums: Any, told: Any,
 ) -> None:  # fmt: skip  # pragma: no cover - compiled
     """Compare every cell with the median of its role-matched peers.
 
@@ -56,6 +56,8 @@ def compare(
         Members that reported.
     sums : [R, G, 16], in zeros, out
         What this tick teaches about the load, in the order of `grayscope.loads.moments`.
+    told : [2, R, S], in and out
+        What each part has told about it, see `grayscope.loads.chance`; this tick's is added.
     """
     n_subjects = values.shape[1]
     x = np.empty(n_subjects, np.float32)
@@ -112,7 +114,7 @@ def compare(
             for i in range(n):
                 residual[m, who[i]] = direction * (x[i] - mid)
             if load[m] >= 0:
-                teach(x, u, f, who, n, mid, F(3.0) * max(SIGMA * mad, unit[r, 3]), usual, doubted, power, sums[r, g])
+                teach(x, u, f, who, n, mid, F(3.0) * max(SIGMA * mad, unit[r, 3]), usual, doubted, power, sums[r, g], told[0, r], told[1, r])
 
 
 @njit(

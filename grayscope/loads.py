@@ -3,9 +3,10 @@
 Only what differs inside one peer group at one tick teaches, so a phase of the job does not; the whole fleet teaches
 one curve together and a group its own only where many of its members carry the difference, so that no part can teach
 its own slowness. Where parts of one machine stand in different groups they have the fleet's curve alone: what tells them
-apart must not be whose curve was drawn anew. A curve has degree 0 to 3, whichever pays. What departs from the curve by more than three spreads pulls no
-harder than three do (Huber's M-estimate by reweighted least squares; Huber, Robust Statistics, 1981, ch. 7), and only the
-moments are kept.
+apart must not be whose curve was drawn anew. A curve has degree 0 to 3, whichever pays, and pays the more dearly the less its parts
+agree about it. It reaches as far as loads teach it and no further: beyond, it stays where it is. What departs from the curve by
+more than three spreads pulls no harder than three do (Huber's M-estimate by reweighted least squares; Huber, Robust Statistics,
+1981, ch. 7), and only the moments are kept.
 """
 
 from __future__ import annotations
@@ -33,7 +34,13 @@ CARRIERS, CARRIERS_OWN = 3.0, 16.0
 #: Share of the remaining variance that each further degree must explain, and what is added to it for one sample alone:
 #: small, for what hardly shows beside the noise of a tick is all that is left in a mean of thousands.
 PRICE, YOUNG = 0.001, 100.0
-FIELDS = ("grain", "place", "pooled", "own", "curve")
+#: And what is added for one independent sample alone. Parts differ for ever and so do their usual loads, so that thousands of samples
+#: of few parts may be no more than those few, and what comes over many at once is one sample too: how well each part agrees with the
+#: others' curve tells, and each tick. A degree that came by chance explains one such sample; twice its spread is 4.
+CHANCE = 4.0
+#: A unit that moves or grows by more than this at once was that of other loads: what was learned in it is forgotten.
+ANEW = 1.5
+FIELDS = ("grain", "place", "pooled", "own", "moment", "moments", "fleet", "curve")
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +59,9 @@ class Learned:
         Origin and size of the load's unit, as float32 rounds them; size 0 until a load was seen.
     pooled, own : ndarray [R, 16] and [R, G, 16] of float64
         Moments of the fleet and of each group, see `kernels.compare`.
-    curve : ndarray [R, G, 3] of float32
+    moment, moments : ndarray [R] and [R, G] of float64
+        What `told` is of parts, squared, of single ticks: of the fleet and of each group.
+    fleet, curve : ndarray [R, 3] and [R, G, 3] of float32
         Coefficients of load, its square and its cube.
     common : frozenset of str
         Metrics of which no group has a curve of its own.
@@ -64,6 +73,9 @@ class Learned:
     place: Sums
     pooled: Sums
     own: Sums
+    moment: Sums
+    moments: Sums
+    fleet: NDArray[np.float32]
     curve: NDArray[np.float32]
     common: frozenset[str] = frozenset()
 
@@ -94,17 +106,20 @@ class Loads:
         if old is not None:
             for r, name in enumerate(names):
                 if name in old.names:
-                    new.place[r], new.pooled[r] = old.place[old.names.index(name)], old.pooled[old.names.index(name)]
-            fleet = curves(new.pooled, np.zeros((len(names), 1, SUMS)))[:, 0]
+                    at = old.names.index(name)
+                    new.place[r], new.pooled[r], new.moment[r], new.fleet[r] = old.place[at], old.pooled[at], old.moment[at], old.fleet[at]
             for r in range(len(names)):  # a new job's group needs not wait for what the fleet knows
-                new.curve[r, : new.groups.groups(r)] = fleet[r]
+                new.curve[r, : new.groups.groups(r)] = new.fleet[r]
             for r0, r, before, now in new.groups.since(old.groups):
                 if names[r] not in common:
-                    new.own[r, now], new.curve[r, now] = old.own[r0, before], old.curve[r0, before]
+                    new.own[r, now], new.moments[r, now], new.curve[r, now] = old.own[r0, before], old.moments[r0, before], old.curve[r0, before]
         self.tables[table] = new
 
-    def learn(self, table: str, sums: Sums) -> None:
-        """Add the moments [R, G, 16] of one tick; every so often draw the curves anew."""
+    def learn(self, table: str, sums: Sums, told: NDArray[np.float32], label: NDArray[np.int32]) -> None:
+        """Add the moments [R, G, 16] of one tick; every so often draw the curves anew.
+
+        `told` [2, R, S] is what each part has told (see `chance`), and fades here; `label` [R, S] is the group of each.
+        """
         a = self.tables[table]
         if not a.names:
             return
@@ -112,12 +127,18 @@ class Loads:
         keep = 1 - 1 / min(max(a.ticks / 2, SHORTEST), LONGEST)
         a.pooled = a.pooled * keep + carried(sums.sum(axis=1))
         a.own *= keep
+        told *= np.float32(keep)
+        left = sums[..., 12] - (a.curve * sums[..., 6:9]).sum(axis=-1)
+        a.moment = a.moment * keep**2 + left.sum(axis=1) ** 2
+        a.moments = a.moments * keep**2 + left**2
         a.own += carried(sums)
         if a.common:
             a.own[[name in a.common for name in a.names]] = 0.0
         if a.ticks == 1 or a.ticks % FIT == 0:
-            _settle(a)
-            a.curve = curves(a.pooled, a.own)
+            _settle(a, told)
+            doubt, doubts = chance(told, label, a.own.shape[1])
+            a.fleet = fleets(a.pooled, np.maximum(doubt, a.moment))
+            a.curve = curves(a.fleet, a.own, np.maximum(doubts, a.moments))
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return all memory as arrays."""
@@ -134,28 +155,72 @@ class Loads:
         for name in state:
             table, _, field = name.partition("|load|")
             if field == "names":
-                place, pooled, own = (np.array(state[f"{table}|load|{f}"], np.float64) for f in ("place", "pooled", "own"))
-                grain, curve = (np.array(state[f"{table}|load|{f}"], np.float32) for f in ("grain", "curve"))
+                place, pooled, own, moment, moments = (np.array(state[f"{table}|load|{f}"], np.float64) for f in FIELDS[1:6])
+                grain, fleet, curve = (np.array(state[f"{table}|load|{f}"], np.float32) for f in ("grain", "fleet", "curve"))
                 ticks = int(state[f"{table}|load|ticks"])
-                self.tables[table] = Learned(GroupNames.read(state[name]), grain, ticks, place, pooled, own, curve)
+                self.tables[table] = Learned(GroupNames.read(state[name]), grain, ticks, place, pooled, own, moment, moments, fleet, curve)
 
 
-def curves(pooled: Sums, own: Sums) -> NDArray[np.float32]:
-    """Return the curve of every group [R, G, 3]: its own where it may have one and that pays, else the fleet's, else none."""
-    fleet, _, _ = fitted(pooled)
-    fleet = np.where(_taught(pooled, CARRIERS)[..., None], fleet, 0.0)[:, None, :]
-    mine, degree, rest = fitted(own)
-    pays = rest * (1 + _price(own) * degree) < _rest(own, fleet)
-    return np.where((_taught(own, CARRIERS_OWN) & pays)[..., None], mine, fleet).astype(np.float32)
+def fleets(pooled: Sums, doubt: Sums | float = 0.0) -> NDArray[np.float32]:
+    """Return the fleet's curves [R, 3], 0 where there is none; `doubt` [R] is what `chance` says of it."""
+    return np.where(_taught(pooled, CARRIERS)[..., None], fitted(pooled, doubt)[0], 0.0).astype(np.float32)
 
 
-def fitted(sums: Sums) -> tuple[Sums, NDArray[np.intp], Sums]:
+def curves(fleet: NDArray[np.float32], own: Sums, doubt: Sums | float = 0.0) -> NDArray[np.float32]:
+    """Return the curve of every group [R, G, 3]: its own where it may have one and that pays, else the fleet's; `doubt` is [R, G]."""
+    mine, degree, rest = fitted(own, doubt)
+    pays = rest * (1 + _price(own, doubt) * degree) < _rest(own, fleet[:, None].astype(np.float64))
+    return np.where((_taught(own, CARRIERS_OWN) & pays)[..., None], mine, fleet[:, None]).astype(np.float32)
+
+
+def chance(told: NDArray[np.float32], label: NDArray[np.int32], width: int) -> tuple[Sums, Sums]:
+    """Return how far the parts disagree about one slope: for the fleet [R] and each group [R, G], the sum of the squares of what they do.
+
+    Each part is held against the slope that all others together have, of what the curve in use leaves: so one that fits is not easily
+    given up (the jackknife; MacKinnon and White, Some
+    heteroskedasticity-consistent covariance matrix estimators, Journal of Econometrics, 1985), so one that alone has its
+    load and its slowness agrees with nobody.
+
+    Parameters
+    ----------
+    told : ndarray [2, R, S]
+        Of each part, products of load and what the curve in use leaves of the metric, about their group's means, and squares of the load.
+    label : ndarray [R, S]
+        Its group.
+    width : int
+        G, the number of groups.
+
+    Examples
+    --------
+    >>> told = np.float32([[[2.0, 2.0, 2.0, 8.0]], [[1.0, 1.0, 1.0, 1.0]]])  # slopes 2, 2, 2 and 8: the last is 6 from the others'
+    >>> fleet, groups = chance(told, np.int32([[0, 0, 0, 1]]), 2)
+    >>> fleet.round(2).tolist(), groups.round(2).tolist()
+    ([48.0], [[0.0, 0.0]])
+    """
+    fleet = _apart(told, np.zeros_like(label), 1)[:, 0]
+    return fleet, _apart(told, label, width)
+
+
+def _apart(told: NDArray[np.float32], label: NDArray[np.int32], width: int) -> Sums:
+    rows = len(label)
+    at = (label + width * np.arange(rows)[:, None]).ravel()
+    product, square = told.reshape(2, -1).astype(np.float64)
+    products, squares = (np.bincount(at, t, rows * width) for t in (product, square))
+    squares = np.maximum(squares, 1e-30)
+    apart = (product - (products / squares)[at] * square) / np.maximum(1 - square / squares[at], 1e-3)
+    total: Sums = np.bincount(at, apart * apart, rows * width).reshape(rows, width).astype(np.float64)
+    return total
+
+
+def fitted(sums: Sums, doubt: Sums | float = 0.0) -> tuple[Sums, NDArray[np.intp], Sums]:
     """Fit curves by sequential orthogonalisation (L D L'): each degree is judged by what it adds to the lower ones.
 
     Parameters
     ----------
     sums : ndarray [..., 16]
         Moments inside the groups.
+    doubt : ndarray [...]
+        How far their parts disagree, see `chance`.
 
     Returns
     -------
@@ -186,7 +251,7 @@ def fitted(sums: Sums) -> tuple[Sums, NDArray[np.intp], Sums]:
     t = np.stack([z1 / d1, z2 / d2, z3 / d3])
     gains = np.stack([np.zeros_like(yy), z1 * t[0], z2 * t[1], z3 * t[2]])
     rests = np.maximum(yy - np.cumsum(gains, axis=0), 0)
-    degree = np.argmin(rests * (1 + np.multiply.outer(np.arange(4), _price(sums))), axis=0)
+    degree = np.argmin(rests * (1 + np.multiply.outer(np.arange(4), _price(sums, doubt))), axis=0)
     b1, b2, b3 = (np.where(degree >= k, t[k - 1], 0.0) for k in (1, 2, 3))
     b2 = b2 - l32 * b3
     curve = np.stack([b1 - l21 * b2 - l31 * b3, b2, b3], axis=-1)
@@ -225,12 +290,15 @@ def carried(sums: Sums) -> Sums:
     return out
 
 
-def _blank(rows: int, width: int) -> tuple[Sums, Sums, Sums, NDArray[np.float32]]:
-    return np.zeros((rows, 2)), np.zeros((rows, SUMS)), np.zeros((rows, width, SUMS)), np.zeros((rows, width, 3), np.float32)
+def _blank(rows: int, width: int) -> tuple[Sums, Sums, Sums, Sums, Sums, NDArray[np.float32], NDArray[np.float32]]:
+    sums, own = np.zeros((rows, SUMS)), np.zeros((rows, width, SUMS))
+    return np.zeros((rows, 2)), sums, own, np.zeros(rows), np.zeros((rows, width)), np.zeros((rows, 3), np.float32), np.zeros((rows, width, 3), np.float32)
 
 
-def _price(sums: Sums) -> Sums:
-    price: Sums = PRICE + YOUNG / np.maximum(sums[..., 3], 1.0)
+def _price(sums: Sums, doubt: Sums | float) -> Sums:
+    """Return the share of the remaining variance that a degree must explain."""
+    chances = np.maximum(sums[..., 6] * sums[..., 15] - sums[..., 12] ** 2, 1e-6 * sums[..., 6] * sums[..., 15] + 1e-30)
+    price: Sums = PRICE + YOUNG / np.maximum(sums[..., 3], 1.0) + CHANCE * doubt / chances
     return price
 
 
@@ -251,8 +319,11 @@ def _rest(sums: Sums, curve: Sums) -> Sums:
     return rest
 
 
-def _settle(a: Learned) -> None:
-    """Move origin and size of each load's unit to where the loads are; the moments follow exactly, so they stay well conditioned."""
+def _settle(a: Learned, told: NDArray[np.float32]) -> None:
+    """Move origin and size of each load's unit to where the loads are; what was learned follows, so that it stays well conditioned.
+
+    Loads are clamped to the unit's reach, so after a large move what was learned is of other loads than it seems: it is forgotten.
+    """
     n = np.maximum(a.pooled[:, 0], 1e-9)
     mean = a.pooled[:, 1] / n
     size = np.sqrt(np.maximum(a.pooled[:, 2] / n - mean * mean, 0))
@@ -264,6 +335,11 @@ def _settle(a: Learned) -> None:
     away, wide = np.where(seen, away, 0.0), np.where(seen, wide, 1.0)
     a.place = np.where(seen[:, None], np.stack([origin, new], axis=1), a.place)
     a.pooled, a.own = rebased(a.pooled, away, wide), rebased(a.own, away[:, None], wide[:, None])
+    told /= np.stack([wide, wide**2])[..., None].astype(np.float32)
+    a.moment, a.moments = a.moment / wide**2, a.moments / wide[:, None] ** 2
+    anew = (np.abs(away) > ANEW * np.minimum(wide, 1)) | (wide > ANEW) | (wide < 1 / ANEW)
+    a.pooled[anew, 3:], a.own[anew, :, 3:], told[:, anew] = 0.0, 0.0, 0.0
+    a.moment[anew], a.moments[anew] = 0.0, 0.0
 
 
 def rebased(sums: Sums, away: Sums, wide: Sums) -> Sums:

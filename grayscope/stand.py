@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ PAST = 2048
 RATIO_UNITS = frozenset({"s", "By/s", "Hz", "1/s", "By", "J", "us"})
 #: Smallest spread that means anything, per unit, where peers are all alike.
 QUANTUM = {"s": 1e-6, "Cel": 0.5, "W": 1.0, "1": 0.005, "rpm": 20.0, "lanes": 0.05, "links": 0.05}
+#: Where a state holds what parts have told about their loads.
+TOLD = "|told|"
 JUDGED_SIDES = frozenset({"service", "redundancy", "condition"})
 
 
@@ -44,6 +46,7 @@ class Layout:
     kind: NDArray[np.int8]
     sign: NDArray[np.int8]
     load: NDArray[np.int32]
+    loaded: tuple[str, ...]
     quantum: NDArray[np.float32]
     counts: NDArray[np.bool_]
     layout: NDArray[np.int32]
@@ -80,6 +83,7 @@ class Stand:
         self.shifts = Shifts()
         self.layouts: dict[str, Layout] = {}
         self.loads = Loads()
+        self.told = Memory({"told": Field(np.float32, 0.0, (2,))})
         self.placed: dict[str, Placed] = {}
         self.doubts = Doubts()
 
@@ -91,12 +95,13 @@ class Stand:
         residual, past = np.empty_like(values), np.empty_like(values)
         doubt = self.doubts.of(tick, doubted)
         loads = self.loads.tables[tick.table]
+        told = self._told(tick, lay)
         sums = np.zeros(loads.own.shape)
         kernels.compare(
             values, values.view(np.int32), lay.kind, lay.sign, lay.load, loads.unit(), loads.curve, lay.layout, lay.order, lay.starts, lay.groups,
-            doubt, residual, lay.centre, lay.spread, lay.count, sums,
+            doubt, residual, lay.centre, lay.spread, lay.count, sums, told,
         )  # fmt: skip
-        self.loads.learn(tick.table, sums)
+        self.loads.learn(tick.table, sums, told, lay.label[lay.layout[lay.load >= 0]])
         if lay.wide.any():
             less_shared(residual, lay.wide, lay.mates)
         floor = _floor(lay)
@@ -108,6 +113,13 @@ class Stand:
         )  # fmt: skip
         learned = (memory.arrays["scale"], memory.arrays["noise"], lay.centre, lay.spread, lay.count, shift, before)
         return Standing(lay.metrics, lay.kind, lay.sign, residual, past, *learned, lay.layout, lay.label, doubt, moved, lay.called)
+
+    def _told(self, tick: Tick, lay: Layout) -> NDArray[np.float32]:
+        """Return what each part has told about the load of the R metrics that have one [2, R, S]."""
+        if not lay.loaded:
+            return np.zeros((2, 0, len(tick.subjects)), np.float32)
+        told: NDArray[np.float32] = self.told.of(replace(tick, metrics=lay.loaded)).arrays["told"]
+        return told
 
     # -- peers ------------------------------------------------------------------------------------------------------
 
@@ -127,6 +139,7 @@ class Stand:
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return all memory as arrays."""
         out = {**self.memory.snapshot(), **self.shifts.snapshot(), **self.loads.snapshot()}
+        out |= {TOLD + key: array for key, array in self.told.snapshot().items()}
         for table, (_, groups) in self.placed.items():
             out |= {f"{table}|groups|{keys}": of.astype(np.str_) for keys, of in groups.items()}
         return out
@@ -136,7 +149,8 @@ class Stand:
         self.layouts, self.placed = {}, {}
         self.shifts.restore(state)
         self.loads.restore(state)
-        self.memory.restore({k: v for k, v in state.items() if not any(part in k for part in ("|load|", "|groups|", "|shift|"))})
+        self.told.restore({k.removeprefix(TOLD): v for k, v in state.items() if k.startswith(TOLD)})
+        self.memory.restore({k: v for k, v in state.items() if not any(part in k for part in (TOLD, "|load|", "|groups|", "|shift|"))})
         for key, total in state.items():
             table, _, keys = key.partition("|groups|")
             if "|groups|" in key:
@@ -156,12 +170,14 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
     for i, (of, groups) in enumerate(zip(label, names, strict=True)):
         starts[i, 1:] = np.cumsum(np.bincount(of, minlength=width)) if len(groups) else 0
     where = {name: m for m, name in enumerate(tick.metrics)}
+    load = np.array([where.get(m.load, -1) if m and m.load else -1 for m in metrics], np.int32)
     shape = (len(metrics), width)
     return Layout(
         tick.roster, tick.subjects, tick.metrics, metrics,
         kind=np.array([_kind(m) for m in metrics], np.int8),
         sign=np.array([_sign(m) for m in metrics], np.int8),
-        load=np.array([where.get(m.load, -1) if m and m.load else -1 for m in metrics], np.int32),
+        load=load,
+        loaded=tuple(tick.metrics[m] for m in np.flatnonzero(load >= 0)),
         quantum=np.array([_quantum(m, tick.period) for m in metrics], np.float32),
         counts=np.array([m is not None and m.type == "counter" for m in metrics], bool),
         layout=np.array([row[m.peers if m else ()] for m in metrics], np.int32),

@@ -9,17 +9,16 @@ from numba import njit
 
 from grayscope.medians import SIGMA, F, logarithm, median_near
 
-#: Loads that are learned from: so many of their usual sizes about their usual middle.
-REACH = F(3.0)
+#: Loads further than so many of their usual sizes from their usual middle are taken to be just there, in learning and in use.
+REACH = F(8.0)
 #: Sums per group that teach about load (`grayscope.loads.moments`).
 SUMS = 16
 
 
 @njit("float32(float32[::1], float32)", cache=True)
 def _curve(c: Any, u: Any) -> Any:  # pragma: no cover - compiled
-    """Return c0 u + c1 u**2 + c2 u**3; beyond `REACH`, where nothing was learned, it goes straight on."""
-    k = min(max(u, -REACH), REACH)
-    return ((c[2] * k + c[1]) * k + c[0]) * k + ((F(3.0) * c[2] * k + F(2.0) * c[1]) * k + c[0]) * (u - k)
+    """Return c0 u + c1 u**2 + c2 u**3."""
+    return ((c[2] * u + c[1]) * u + c[0]) * u
 
 
 @njit("void(float32[::1], int64, float32, float32[::1], float64[::1])", cache=True)
@@ -54,11 +53,13 @@ def unload(
         u[i] = F(np.nan)
         if np.isfinite(v):
             v = min(max((v - unit[0]) * unit[1], -unit[2]), unit[2])
+            sums[1] += np.float64(v)
+            sums[2] += np.float64(v) * np.float64(v)
+            if unit[2] < F(np.inf):
+                v = min(max(v, -REACH), REACH)
             u[i] = v
             d[known] = v
             known += 1
-            sums[1] += np.float64(v)
-            sums[2] += np.float64(v) * np.float64(v)
     sums[0] = known
     if known == 0:
         for i in range(n):
@@ -75,20 +76,21 @@ def unload(
 
 
 @njit(
-    "void(float32[::1], float32[::1], float32[::1], int32[::1], int64, float32, float32, float32, boolean[::1], float64[::1], float64[::1])",
+    "void(float32[::1], float32[::1], float32[::1], int32[::1], int64, float32, float32, float32, boolean[::1], float64[::1], float64[::1],"
+    " float32[::1], float32[::1])",
     cache=True,
 )
 def teach(
-    x: Any, u: Any, f: Any, who: Any, n: Any, mid: Any, edge: Any, usual: Any, doubted: Any, power: Any, sums: Any
+    x: Any, u: Any, f: Any, who: Any, n: Any, mid: Any, edge: Any, usual: Any, doubted: Any, power: Any, sums: Any, product: Any, square: Any
 ) -> None:  # pragma: no cover - compiled
     """Sum what one group teaches about load: products of the powers of load with each other and with the metric, about their means.
 
-    What departs from the curve by more than `edge` pulls no harder than `edge` (Huber's weights); what is doubted or beyond
-    `REACH` does not count. `power` holds weighted sums of the load's powers 1 to 6, then of the metric and its products with
+    What departs from the curve by more than `edge` pulls no harder than `edge` (Huber's weights); what is doubted, has no
+    known load or no unit for it yet does not count. `power` holds weighted sums of the load's powers 1 to 6, then of the metric and its products with
     powers 1 to 3 and itself.
     """
     power[:] = 0.0
-    weight, count = 0.0, 0.0
+    weight, count, left = 0.0, 0.0, 0.0
     for i in range(n):
         if doubted[who[i]] or not (abs(u[i]) <= REACH):
             continue
@@ -97,6 +99,7 @@ def teach(
         y, v = np.float64(e + f[i]), np.float64(u[i])
         count += 1.0
         weight += w
+        left += w * np.float64(e)
         p = w
         for k in range(6):
             p *= v
@@ -118,3 +121,12 @@ def teach(
             at += 1
         sums[12 + i] = power[7 + i] - power[i] * power[6] / weight
     sums[15] = power[10] - power[6] * power[6] / weight
+    for i in range(n):  # what each part tells for itself
+        s = who[i]
+        if doubted[s] or not (abs(u[i]) <= REACH):
+            continue
+        e = x[i] - mid
+        w = np.float64(edge / abs(e)) if abs(e) > edge else 1.0
+        v = np.float64(u[i]) - power[0] / weight
+        product[s] += F(w * v * (np.float64(e) - left / weight))
+        square[s] += F(w * v * v)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from grayscope import kernels, loads, unloading
 
-F = np.float32
+F, REACH = np.float32, float(unloading.REACH)
 
 
 def scaled(v: float, kind: int) -> float:
@@ -30,7 +30,7 @@ class World:
         self.kind = np.array([kernels.LINEAR, kernels.LOG, kernels.COUNT, kernels.LOG, kernels.LINEAR], np.int8)
         self.sign = np.array([1, -1, 1, 1, 0], np.int8)
         self.load = np.array([-1, -1, -1, 1, -1], np.int32)
-        self.unit = np.array([[1.0, 5.0, 10.0, 0.03]], F)
+        self.unit = np.array([[1.0, 25.0, 11.0, 0.03]], F)
         self.layout = np.array([0, 1, 0, 1, 0], np.int32)
         self.values = np.exp(rng.normal(1, 0.2, (5, subjects))).astype(F)
         self.values[2] = rng.poisson(3, subjects)
@@ -50,27 +50,27 @@ class World:
         self.residual = np.full((5, subjects), 99, F)
         self.centre, self.spread = np.zeros((5, width), F), np.zeros((5, width), F)
         self.count = np.zeros((5, width), np.int32)
-        self.curve = rng.normal(0, 0.1, (1, width, 3)).astype(F)
+        self.curve = rng.normal(0, 0.01, (1, width, 3)).astype(F)
         self.sums = np.zeros((1, width, unloading.SUMS))
+        self.told = np.zeros((2, 1, subjects), F)
 
     def compare(self) -> None:
-        self.sums[:] = 0
+        self.sums[:], self.told[:] = 0, 0
         kernels.compare(
             self.values, self.values.view(np.int32), self.kind, self.sign, self.load, self.unit, self.curve, self.layout, self.order, self.starts, self.groups,
-            self.doubted, self.residual, self.centre, self.spread, self.count, self.sums,
+            self.doubted, self.residual, self.centre, self.spread, self.count, self.sums, self.told,
         )  # fmt: skip
 
 
 def explained(c: NDArray[np.float32], u: float) -> float:
-    """The curve over load, straight on beyond the reach."""
-    k = min(max(u, -3.0), 3.0)
-    return float(c[0] * k + c[1] * k**2 + c[2] * k**3 + (c[0] + 2 * c[1] * k + 3 * c[2] * k**2) * (u - k))
+    """The curve over load."""
+    return float(c[0] * u + c[1] * u**2 + c[2] * u**3)
 
 
 def unloaded(w: World, m: int, g: int, x: dict[int, float]) -> tuple[dict[int, float], dict[int, float]]:
-    """The known loads of a group in their unit, and what each explains beside the median load."""
+    """The known loads of a group in their unit, no further than its reach, and what each explains beside the median load."""
     u = {s: (scaled(float(w.values[w.load[m], s]), int(w.kind[w.load[m]])) - w.unit[0, 0]) * w.unit[0, 1] for s in x}
-    u = {s: v for s, v in u.items() if not math.isnan(v)}
+    u = {s: min(max(v, -REACH), REACH) for s, v in u.items() if not math.isnan(v)}
     usual = explained(w.curve[0, g], float(np.median(list(u.values())))) if u else 0.0
     return u, {s: explained(w.curve[0, g], u[s]) - usual if s in u else 0.0 for s in x}
 
@@ -78,7 +78,7 @@ def unloaded(w: World, m: int, g: int, x: dict[int, float]) -> tuple[dict[int, f
 def reference(w: World) -> dict[str, Any]:
     """What `compare` should give, cell by cell, in float64."""
     residual = np.full(w.values.shape, np.nan)
-    centre, spread, count, sums = {}, {}, {}, np.zeros_like(w.sums)
+    centre, spread, count, sums, told = {}, {}, {}, np.zeros_like(w.sums), np.zeros(w.told.shape)
     for m in range(len(w.kind)):
         if w.sign[m] == 0:
             continue
@@ -99,14 +99,18 @@ def reference(w: World) -> dict[str, Any]:
                 residual[m, s] = w.sign[m] * (v - mid)
             if not u:
                 continue
-            seen, edge = np.array(list(u.values())), 3 * max(1.4826 * mad, 0.03)
-            taught = [s for s in u if not w.doubted[s] and abs(u[s]) <= 3]
+            usual, edge = np.median(list(u.values())), 3 * max(1.4826 * mad, 0.03)
+            taught = [s for s in u if not w.doubted[s]]
             e = np.array([x[s] - mid for s in taught])
             weight = edge / np.maximum(np.abs(e), edge)
             sums[0, g] = loads.moments(np.array([u[s] for s in taught]), e + [f[s] for s in taught], weight)
-            away = weight * (np.array([u[s] for s in taught]) - np.median(seen)) ** 2
+            away = weight * (np.array([u[s] for s in taught]) - usual) ** 2
+            load = np.array([u[s] for s in taught])
+            load = load - np.average(load, weights=weight)
+            told[:, 0, taught] = weight * load * (e - np.average(e, weights=weight)), weight * load**2
+            seen = np.array([min(max((scaled(float(w.values[w.load[m], s]), int(w.kind[w.load[m]])) - 1) * 25, -11), 11) for s in u])
             sums[0, g, :6] = len(seen), seen.sum(), (seen**2).sum(), len(taught), away.sum(), (away**2).sum()
-    return {"residual": residual, "centre": centre, "spread": spread, "count": count, "sums": sums}
+    return {"residual": residual, "centre": centre, "spread": spread, "count": count, "sums": sums, "told": told}
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -120,6 +124,7 @@ def test_compare_against_the_obvious(seed: int) -> None:
         for (m, g), value in want[name].items():
             assert got[m, g] == pytest.approx(value, abs=2e-5), (name, m, g)
     np.testing.assert_allclose(w.sums, want["sums"], rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(w.told, want["told"], rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(4))
