@@ -1,8 +1,8 @@
 """Lemons: components that make job after job late, though in none of them it could be proved.
 
-An episode is a lasting time in which a rank is slower than its peers and than itself before in that job. Episodes are counted for the rank's GPU and
-for its node, under their serial numbers where the roster has them, so that memory ends with the part and not with the
-job. Source: lemon nodes (HPCA 2025) with exposure, and recurrence over jobs before blame (what-if analysis, OSDI 2025).
+An episode is a lasting time in which a rank is slower than its peers and than itself before in that job: healthy parts differ for ever.
+One in each job counts, for the rank's GPU and for its node, under their serial numbers where the roster has them, so that memory ends with
+the part and not with the job. Source: lemon nodes (HPCA 2025) with exposure, and recurrence over jobs before blame (what-if analysis, OSDI 2025).
 """
 
 from __future__ import annotations
@@ -31,19 +31,16 @@ LATELY, BEGINS, LEAST, CLIP = 16, 3.5, 0.75, 6.0
 ENDS = 0.25
 #: Ticks in a job after which a rank has a usual distance from its peers, those until which it is learned in full, and those over which it is learned.
 YOUNG, FIRST, PAST = 64, 16, 2048
-#: Usual noises beyond which one tick teaches no more of it.
-EDGE = np.float32(3.0)
+#: Usual noises beyond which one tick teaches no more of it; the least of such a noise.
+EDGE, TINY = np.float32(3.0), np.float32(1e-12)
 #: First guess of the spread of such means, in usual noises, and ticks over which it is learned.
 SWAY, FOLLOWS = 0.25, 256
-#: What one more episode in the same job counts, and the hours within which it is the same one.
-AGAIN, APART = 0.5, 1.0
-#: Jobs, or else episodes within one job, that must have suffered.
-JOBS, EPISODES = 2, 3
+#: Jobs that must have suffered, and those remembered by name.
+JOBS, NAMED = 3, 32
 #: Independent looks at one component in a week.
 LOOKS = 7
 #: Share of a node's episodes that makes them one GPU's matter.
 ONE = 0.75
-TINY = np.float32(1e-12)
 HOUR = 3_600_000_000
 #: Ticks after which parts of which nothing is left are forgotten.
 SWEEP = 4096
@@ -56,8 +53,7 @@ class Past:
     subject: str
     serial: str
     jobs: list[str] = field(default_factory=list)
-    episodes: int = 0
-    last: int = 0
+    suffered: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,9 +68,9 @@ class Seats:
 
 
 class Lemons:
-    """Count episodes per component and hours at risk; report who had far too many.
+    """Count jobs with episodes per component, and hours at risk; report who had far too many.
 
-    Not for: a component that is slow in one job only (`slower`, `became`), and what all of a role suffer.
+    Not for: a component that is slow in one job only or always (`slower`, `became`), the first 64 ticks of a job, and what all of a role suffer.
 
     Parameters
     ----------
@@ -87,7 +83,7 @@ class Lemons:
     tables: ClassVar[frozenset[str]] = frozenset({"rank"})
 
     def __init__(self, *, false_pages: float = 1.0) -> None:
-        self.least = math.log(1000.0 / false_pages) - 4.6
+        self.least = max(math.log(1000.0 / false_pages) - 4.6, 0.0)
         fields = {"excess": Field(np.float32, 0.0), "base": Field(np.float32, 0.0), "seen": Field(np.int32, 0)}
         self.memory = Memory({**fields, "open": Field(np.int8, 0, per_metric=False)})
         self.sway: dict[str, float] = {}
@@ -110,7 +106,7 @@ class Lemons:
         self._expose(tick, seats, known)
         for s in begun:
             for name in seats.names[s]:
-                self._episode(name, tick.roster.key(tick.subjects[s], "job"), int(seats.size[s]), tick.time)
+                self._episode(name, tick.roster.key(tick.subjects[s], "job"), int(seats.size[s]))
         if columns.ticks % SWEEP == 0:
             self._forget([p for p in (*self.gpus.faded(), *self.nodes.faded()) if p not in {name for names in seats.names for name in names}])
         return Evidence(self._findings(tick, tick.metrics[rows[0]])) if columns.ticks % LATELY == 0 else NOTHING
@@ -187,15 +183,11 @@ class Lemons:
             some = there & (at >= 0)
             counts.add_hours(at[some], seats.size[some], hours * np.broadcast_to(share, there.shape)[some])
 
-    def _episode(self, name: str, job: str, size: int, time: int) -> None:
+    def _episode(self, name: str, job: str, size: int) -> None:
         past = self.past[name]
-        new = job not in past.jobs
-        if past.last and not new and time - past.last < APART * HOUR:
-            past.last = time
-            return
-        past.jobs = [*past.jobs, job][-8:] if new else past.jobs
-        past.episodes, past.last = past.episodes + 1, time
-        self._of(name).add_episode(self._of(name).names[name], size, 1.0 if new else AGAIN)
+        if job not in past.jobs:  # a noisy rank is so all through its job: that says no more than once
+            past.jobs, past.suffered = [*past.jobs, job][-NAMED:], past.suffered + 1
+            self._of(name).add_episode(self._of(name).names[name], size, 1.0)
 
     def _findings(self, tick: Tick, metric: str) -> Iterator[Finding]:
         found = {name: said for name in sorted(self.past) if (said := self._judged(name)) is not None}
@@ -207,13 +199,12 @@ class Lemons:
             if name != node and node in found and observed < ONE * found[node][0]:
                 continue  # the node explains the GPU
             past = self.past[name]
-            where = f"{len(past.jobs)} jobs" if len(past.jobs) > 1 else "one job"
-            why = f"{past.episodes} episodes as one of the worst of its role, in {where}: {observed:.2g} against {expected:.2g} by its exposure"
+            why = f"slower than its peers and than before in {past.suffered} jobs: {observed:.2g} against {expected:.2g} by its exposure"
             yield Finding(tick.time, name, "service", "lemons", round(strength, 4), "lemon_node", "", metric, observed, expected, why=why)
 
     def _judged(self, name: str) -> tuple[float, float, float] | None:
         past = self.past[name]
-        if len(past.jobs) < JOBS and past.episodes < EPISODES:
+        if past.suffered < JOBS:
             return None
         observed, expected, doubt = self._of(name).judge(self._of(name).names[name])
         strength = -math.log(max(doubt, 1e-300)) - math.log(LOOKS)
@@ -221,7 +212,7 @@ class Lemons:
 
     def snapshot(self) -> State:
         """Return the whole state."""
-        kept = json.dumps([[p.subject, p.serial, p.jobs, p.episodes, p.last] for p in self.past.values()])
+        kept = json.dumps([[p.subject, p.serial, p.jobs, p.suffered] for p in self.past.values()])
         parts: tuple[tuple[str, Memory | Recurrence], ...] = ("memory", self.memory), ("gpus", self.gpus), ("nodes", self.nodes)
         sway = {f"sway#{metric}": np.array(value) for metric, value in self.sway.items()}
         return {f"{part}#{key}": array for part, of in parts for key, array in of.snapshot().items()} | sway | {"past": np.array(kept)}
