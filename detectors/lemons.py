@@ -134,7 +134,7 @@ class Lemons:
         """Return the mean at which an episode begins, and learn how far such means stray: noise that lasts carries them far."""
         sway = self.sway.get(metric, SWAY)
         if len(means):
-            sway += (SIGMA * float(np.median(np.abs(means))) - sway) / FOLLOWS
+            sway += (float(SIGMA) * float(np.median(np.abs(means))) - sway) / FOLLOWS
             self.sway[metric] = sway
         return max(BEGINS * sway, LEAST)
 
