@@ -1,8 +1,8 @@
 """Lemons: components that make job after job late, though in none of them it could be proved.
 
-An episode is a lasting time in which a rank is among the worst of its role. Episodes are counted for the rank's GPU and
-for its node, under their serial numbers where the roster has them, so that memory ends with the part and not with the
-job. Source: lemon nodes (HPCA 2025) with exposure, and recurrence over jobs before blame (what-if analysis, OSDI 2025).
+An episode is a lasting time in which a rank is slower than its peers and than itself before in that job: healthy parts differ for ever.
+One in each job counts, for the rank's GPU and for its node, under their serial numbers where the roster has them, so that memory ends with
+the part and not with the job. Source: lemon nodes (HPCA 2025) with exposure, and recurrence over jobs before blame (what-if analysis, OSDI 2025).
 """
 
 from __future__ import annotations
@@ -20,16 +20,23 @@ from numpy.typing import NDArray
 from grayscope.columns import Field, Memory
 from grayscope.detector import State
 from grayscope.evidence import NOTHING, Evidence, Finding
+from grayscope.kernels import SIGMA
 from grayscope.recurrence import Recurrence, size_class
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 
-#: Usual spreads, as a mean over so many ticks, at which an episode begins and below which it has ended; clip of one tick.
-BEGINS, ENDS, LATELY, CLIP = 4.0, 1.0, 16, 6.0
-#: What one more episode in the same job counts, and the hours within which it is the same one.
-AGAIN, APART = 0.5, 1.0
-#: Jobs, or else episodes within one job, that must have suffered.
-JOBS, EPISODES = 2, 3
+#: Ticks of a mean; how many of the spreads that such means usually have, and how many usual noises, it must reach for an episode to begin; clip of one tick.
+LATELY, BEGINS, LEAST, CLIP = 16, 3.5, 0.75, 6.0
+#: Share of that below which an episode has ended.
+ENDS = 0.25
+#: Ticks in a job after which a rank has a usual distance from its peers, those until which it is learned in full, and those over which it is learned.
+YOUNG, FIRST, PAST = 64, 16, 2048
+#: Usual noises beyond which one tick teaches no more of it; the least of such a noise.
+EDGE, TINY = np.float32(3.0), np.float32(1e-12)
+#: First guess of the spread of such means, in usual noises, and ticks over which it is learned.
+SWAY, FOLLOWS = 0.25, 256
+#: Jobs that must have suffered, and those remembered by name.
+JOBS, NAMED = 3, 32
 #: Independent looks at one component in a week.
 LOOKS = 7
 #: Share of a node's episodes that makes them one GPU's matter.
@@ -46,8 +53,7 @@ class Past:
     subject: str
     serial: str
     jobs: list[str] = field(default_factory=list)
-    episodes: int = 0
-    last: int = 0
+    suffered: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,9 +68,9 @@ class Seats:
 
 
 class Lemons:
-    """Count episodes per component and hours at risk; report who had far too many.
+    """Count jobs with episodes per component, and hours at risk; report who had far too many.
 
-    Not for: a component that is slow in one job only (`slower`, `became`), and what all of a role suffer.
+    Not for: a component that is slow in one job only or always (`slower`, `became`), the first 64 ticks of a job, and what all of a role suffer.
 
     Parameters
     ----------
@@ -77,8 +83,10 @@ class Lemons:
     tables: ClassVar[frozenset[str]] = frozenset({"rank"})
 
     def __init__(self, *, false_pages: float = 1.0) -> None:
-        self.least = math.log(1000.0 / false_pages) - 4.6
-        self.memory = Memory({"excess": Field(np.float32, 0.0), "open": Field(np.int8, 0, per_metric=False)})
+        self.least = max(math.log(1000.0 / false_pages) - 4.6, 0.0)
+        fields = {"excess": Field(np.float32, 0.0), "base": Field(np.float32, 0.0), "seen": Field(np.int32, 0)}
+        self.memory = Memory({**fields, "open": Field(np.int8, 0, per_metric=False)})
+        self.sway: dict[str, float] = {}
         self.gpus, self.nodes = Recurrence(), Recurrence()  # each kind has a rate of its own
         self.past: dict[str, Past] = {}
         self._known: tuple[object, object, Seats] | None = None
@@ -91,19 +99,44 @@ class Lemons:
         columns, seats = self.memory.of(tick), self._seats(tick)
         a, moved = columns.arrays, standing.moved_cells()
         if moved is not None:
-            a["excess"][moved] = 0
-        scaled = np.clip(standing.residual / standing.scale, -CLIP, CLIP)
-        a["excess"] += np.where(np.isfinite(scaled), (scaled - a["excess"]) / np.float32(LATELY), np.float32(0))
-        worst = a["excess"][rows].max(axis=0)
-        begun = np.flatnonzero((worst >= BEGINS) & (a["open"] == 0)).tolist()
-        a["open"][:] = np.where(worst >= BEGINS, 1, np.where(worst < ENDS, 0, a["open"]))
-        self._expose(tick, seats, np.isfinite(scaled).any(axis=0))
+            a["excess"][moved] = a["base"][moved] = a["seen"][moved] = 0
+        worst, known = self._late(tick, standing, a, rows)
+        begun = np.flatnonzero((worst >= 1) & (a["open"] == 0)).tolist()
+        a["open"][:] = np.where(worst >= 1, 1, np.where(worst < ENDS, 0, a["open"]))
+        self._expose(tick, seats, known)
         for s in begun:
             for name in seats.names[s]:
-                self._episode(name, tick.roster.key(tick.subjects[s], "job"), int(seats.size[s]), tick.time)
+                self._episode(name, tick.roster.key(tick.subjects[s], "job"), int(seats.size[s]))
         if columns.ticks % SWEEP == 0:
             self._forget([p for p in (*self.gpus.faded(), *self.nodes.faded()) if p not in {name for names in seats.names for name in names}])
         return Evidence(self._findings(tick, tick.metrics[rows[0]])) if columns.ticks % LATELY == 0 else NOTHING
+
+    def _late(self, tick: Tick, standing: Standing, a: Mapping[str, NDArray[Any]], rows: list[int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return how far each rank has lately been slower than its peers and than itself before in this job, 1 where an episode begins; and who is known."""
+        worst, known = np.full(len(tick.subjects), -np.inf, np.float32), np.zeros(len(tick.subjects), bool)
+        for m in rows:
+            residual, noise, base, seen, mean = standing.residual[m], np.maximum(standing.noise[m], TINY), a["base"][m], a["seen"][m], a["excess"][m]
+            there = np.isfinite(residual)
+            # Healthy parts differ for ever, and peers with the job: who is offset among them would be late in every one.
+            gap = residual - base
+            judged = there & (seen >= YOUNG)
+            late = np.clip(np.minimum(residual, gap) / noise, -CLIP, CLIP)
+            mean += np.where(judged, (late - mean) / np.float32(LATELY), np.float32(0))
+            step = np.where(seen < FIRST, gap, np.clip(gap, -EDGE * noise, EDGE * noise)) / np.minimum(seen + 1, PAST).astype(np.float32)
+            base += np.where(there, step, np.float32(0))
+            seen += there
+            told = judged & (seen > YOUNG + 2 * LATELY) & (base >= 0)  # of the others the mean says how far they are from their peers
+            worst = np.where(seen > YOUNG, np.maximum(worst, mean / self._begins(tick.metrics[m], mean[told])), worst)
+            known |= judged
+        return worst, known
+
+    def _begins(self, metric: str, means: NDArray[np.float32]) -> float:
+        """Return the mean at which an episode begins, and learn how far such means stray: noise that lasts carries them far."""
+        sway = self.sway.get(metric, SWAY)
+        if len(means):
+            sway += (float(SIGMA) * float(np.median(np.abs(means))) - sway) / FOLLOWS
+            self.sway[metric] = sway
+        return max(BEGINS * sway, LEAST)
 
     def _seats(self, tick: Tick) -> Seats:
         """Return who sits where, worked out again only when the roster has changed."""
@@ -150,15 +183,11 @@ class Lemons:
             some = there & (at >= 0)
             counts.add_hours(at[some], seats.size[some], hours * np.broadcast_to(share, there.shape)[some])
 
-    def _episode(self, name: str, job: str, size: int, time: int) -> None:
+    def _episode(self, name: str, job: str, size: int) -> None:
         past = self.past[name]
-        new = job not in past.jobs
-        if past.last and not new and time - past.last < APART * HOUR:
-            past.last = time
-            return
-        past.jobs = [*past.jobs, job][-8:] if new else past.jobs
-        past.episodes, past.last = past.episodes + 1, time
-        self._of(name).add_episode(self._of(name).names[name], size, 1.0 if new else AGAIN)
+        if job not in past.jobs:  # a noisy rank is so all through its job: that says no more than once
+            past.jobs, past.suffered = [*past.jobs, job][-NAMED:], past.suffered + 1
+            self._of(name).add_episode(self._of(name).names[name], size, 1.0)
 
     def _findings(self, tick: Tick, metric: str) -> Iterator[Finding]:
         found = {name: said for name in sorted(self.past) if (said := self._judged(name)) is not None}
@@ -170,13 +199,12 @@ class Lemons:
             if name != node and node in found and observed < ONE * found[node][0]:
                 continue  # the node explains the GPU
             past = self.past[name]
-            where = f"{len(past.jobs)} jobs" if len(past.jobs) > 1 else "one job"
-            why = f"{past.episodes} episodes as one of the worst of its role, in {where}: {observed:.2g} against {expected:.2g} by its exposure"
+            why = f"slower than its peers and than before in {past.suffered} jobs: {observed:.2g} against {expected:.2g} by its exposure"
             yield Finding(tick.time, name, "service", "lemons", round(strength, 4), "lemon_node", "", metric, observed, expected, why=why)
 
     def _judged(self, name: str) -> tuple[float, float, float] | None:
         past = self.past[name]
-        if len(past.jobs) < JOBS and past.episodes < EPISODES:
+        if past.suffered < JOBS:
             return None
         observed, expected, doubt = self._of(name).judge(self._of(name).names[name])
         strength = -math.log(max(doubt, 1e-300)) - math.log(LOOKS)
@@ -184,13 +212,15 @@ class Lemons:
 
     def snapshot(self) -> State:
         """Return the whole state."""
-        kept = json.dumps([[p.subject, p.serial, p.jobs, p.episodes, p.last] for p in self.past.values()])
+        kept = json.dumps([[p.subject, p.serial, p.jobs, p.suffered] for p in self.past.values()])
         parts: tuple[tuple[str, Memory | Recurrence], ...] = ("memory", self.memory), ("gpus", self.gpus), ("nodes", self.nodes)
-        return {f"{part}#{key}": array for part, of in parts for key, array in of.snapshot().items()} | {"past": np.array(kept)}
+        sway = {f"sway#{metric}": np.array(value) for metric, value in self.sway.items()}
+        return {f"{part}#{key}": array for part, of in parts for key, array in of.snapshot().items()} | sway | {"past": np.array(kept)}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
         for part in ("memory", "gpus", "nodes"):
             getattr(self, part).restore({key.partition("#")[2]: array for key, array in state.items() if key.startswith(f"{part}#")})
+        self.sway = {key.partition("#")[2]: float(value) for key, value in state.items() if key.startswith("sway#")}
         self.past = {p[0]: Past(*p) for p in json.loads(str(state["past"]))}
         self._known = None

@@ -22,6 +22,8 @@ CLASSES = 10
 FADES, NOTHING = 28 * 24.0, 1e-3
 #: Bounds of the prior's shape: below it a single episode would count as proof, above it nobody would ever stand out.
 SHAPE = (0.2, 5.0)
+#: Hours of others at a size of job below which nothing is known of it.
+FEW = 1e-6
 #: One less the level of the bound on the shrunk rate.
 SURE = 0.01
 
@@ -81,19 +83,19 @@ class Recurrence:
         left = self.hours.sum(axis=0) + self.episodes.sum(axis=0)
         return [name for name, i in self.names.items() if left[i] < NOTHING]
 
-    def expected(self) -> Array:
-        """Return the episodes that each component should have had, by the rates of all others."""
+    def compared(self) -> tuple[Array, Array]:
+        """Return the episodes of each component and those that it should have had by the rates of all others, at the sizes of jobs that others ran too."""
         hours, episodes = self.hours.sum(axis=1, keepdims=True) - self.hours, self.episodes.sum(axis=1, keepdims=True) - self.episodes
-        rate = np.where(hours > 0, (episodes + 0.5) / np.maximum(hours, 1e-9), 0.0)
-        return np.asarray((rate * self.hours).sum(axis=0))
+        ran = hours > FEW  # who alone ran jobs of some size is compared with nobody there
+        rate = np.where(ran, (episodes + 0.5) / np.maximum(hours, FEW), 0.0)
+        return np.asarray((self.episodes * ran).sum(axis=0)), np.asarray((rate * self.hours).sum(axis=0))
 
     def judge(self, at: int) -> tuple[float, float, float]:
         """Return the episodes of a component, those expected, and how likely a component of this fleet is to have so many.
 
         The likelihood is 1 unless the lower 99 % bound of the shrunk rate lies above the fleet's.
         """
-        expected = self.expected()
-        observed = self.episodes.sum(axis=0)
+        observed, expected = self.compared()
         others = np.arange(len(observed)) != at
         a = _shape(observed[others], expected[others])
         o, e, weak = float(observed[at]), float(expected[at]), min(a, 1.0)

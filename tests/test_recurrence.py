@@ -54,3 +54,12 @@ def test_gamma_is_the_poissons_tail() -> None:
     assert gamma_below(3.0, 1.5) == pytest.approx(1 - math.exp(-1.5) * (1 + 1.5 + 1.5**2 / 2))
     assert gamma_below(4.0, 0.0) == 0.0
     assert gamma_below(2.0, 60.0) == pytest.approx(1.0)
+
+
+def test_who_alone_ran_jobs_of_some_size_is_compared_with_nobody_there() -> None:
+    r = fleet()
+    r.add_hours(np.array([7]), np.array([2]), 50.0)
+    for _ in range(6):
+        r.add_episode(7, 2, 1.0)
+    observed, _, doubt = r.judge(7)
+    assert (observed, doubt) == (0.0, 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,6 +56,7 @@ def test_the_client_is_woken_until_it_answers(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_client_that_waits_for_ever_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
+    from grayscope.brokers import _confluentreach as confluentreach
     from grayscope.brokers import _confluenttransactions as confluent
 
     monkeypatch.setattr(confluent, "GRACE", 0.05)
@@ -62,7 +64,7 @@ def test_a_client_that_waits_for_ever_is_left_behind(monkeypatch: pytest.MonkeyP
     never, closed = threading.Event(), list[str]()
     some = confluent.Transactions.__new__(confluent.Transactions)
     some.settings, some.name, some.broken, some._stuck = kafka_settings({}), "g.0", False, False
-    some._kafka = confluent.library()
+    some._kafka = confluentreach.library()
     some._client = SimpleNamespace(send_offsets_to_transaction=lambda *_: never.wait(30), close=lambda: closed.append("closed"))
     with pytest.raises(GrayscopeError, match=r"kafka transaction g\.0: no answer within"):
         some.places({}, None)
@@ -73,11 +75,12 @@ def test_a_client_that_waits_for_ever_is_left_behind(monkeypatch: pytest.MonkeyP
 
 def test_what_a_client_says_in_its_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
+    from grayscope.brokers import _confluentreach as confluentreach
     from grayscope.brokers import _confluenttransactions as confluent
 
     some = confluent.Transactions.__new__(confluent.Transactions)
-    some.settings, some.name, some.broken, some._stuck, some._kafka = kafka_settings({}), "g.0", False, False, confluent.library()
-    some._told = some._client = None
+    some.settings, some.name, some.broken, some._stuck, some._kafka = kafka_settings({}), "g.0", False, False, confluentreach.library()
+    some._told, some._client = deque(), None
     fenced = some._kafka.KafkaError(some._kafka.KafkaError._FENCED)
 
     def refused() -> None:
