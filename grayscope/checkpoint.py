@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,17 +28,19 @@ def pack(state: State) -> bytes:
     return b"".join(_parts(state))
 
 
-def pieces(state: State, size: int) -> Iterator[bytes]:
+def pieces(state: dict[str, np.ndarray[Any, Any]], size: int) -> Iterator[bytes]:
     """Yield what `pack` returns in pieces of `size` bytes, the last one smaller; never holds more than one of them beside the state.
+
+    Arrays are taken out of the state once they are told, so that it shrinks while it goes out.
 
     Examples
     --------
     >>> state = {"x": np.arange(5)}
-    >>> [len(p) for p in pieces(state, 60)], b"".join(pieces(state, 60)) == pack(state)
+    >>> [len(p) for p in pieces(dict(state), 60)], b"".join(pieces(dict(state), 60)) == pack(state)
     ([60, 48], True)
     """
     waiting = bytearray()
-    for part in _parts(state):
+    for part in _parts(state, state.pop):
         view = memoryview(part)
         while len(view):
             taken = view[: size - len(waiting)]
@@ -51,7 +53,7 @@ def pieces(state: State, size: int) -> Iterator[bytes]:
         yield bytes(waiting)
 
 
-def _parts(state: State) -> Iterator[bytes | memoryview]:
+def _parts(state: State, take: Callable[[str], np.ndarray[Any, Any]] | None = None) -> Iterator[bytes | memoryview]:
     entries, texts = [], {}
     for name, array in state.items():
         if array.dtype.kind not in KINDS:
@@ -62,7 +64,8 @@ def _parts(state: State) -> Iterator[bytes | memoryview]:
     head = json.dumps({"grayscope": VERSION, "kind": "state", "arrays": entries}, separators=(",", ":")).encode()
     yield len(head).to_bytes(8, "little")
     yield head
-    for name, array in state.items():
+    for name in list(state):
+        array = (take or state.__getitem__)(name)
         yield texts[name] if name in texts else np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 

@@ -29,6 +29,7 @@ from grayscope.event import Event
 from grayscope.frames import decode, encode
 from grayscope.roster import RosterRow
 from grayscope.saidrows import incident_frame, verdict_frame
+from grayscope.trim import trim
 
 #: Seconds after which what was taken is committed even if nothing was said; so many stretches are committed at once.
 COMMIT, STRETCHES = 1.0, 2000
@@ -263,6 +264,7 @@ class Lane:
             return False
         self._chunks, self._slot, self._writing = writing.keys, writing.slot, None
         self.checkpoints += 1
+        trim()  # the next one finds the room that this one took
         return True
 
     def _begin(self, now: bool) -> bool:
