@@ -264,7 +264,7 @@ class Lane:
             return False
         self._chunks, self._slot, self._writing = writing.keys, writing.slot, None
         self.checkpoints += 1
-        trim()  # the next one finds the room that this one took
+        trim()
         return True
 
     def _begin(self, now: bool) -> bool:
@@ -272,6 +272,7 @@ class Lane:
         if not self.cells.engines or not (now or self.monotonic() - self._checked >= self.checkpoint):
             return False
         told = {"sequence": self.sequence, "order": self._order_next, "places": dict(self.places)}
+        trim()  # the state needs more room than is free in pieces
         state = self.cells.snapshot()
         # Commits come at least once a second: it is out when half the time to the next one is over.
         self._at_once = max(AT_ONCE, math.ceil(2 * COMMIT * sum(array.nbytes for array in state.values()) / (CHUNK * self.checkpoint)))
