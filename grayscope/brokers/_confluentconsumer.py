@@ -11,7 +11,7 @@ from typing import Any
 from grayscope.brokers._confluentreach import connected, library, plain
 from grayscope.brokers._confluentreader import Reader
 from grayscope.brokers._confluentrecords import ANSWER, PASSING, QUEUED, Record, batch, record
-from grayscope.brokers._kafkareach import refusal
+from grayscope.brokers._kafkareasons import refusal
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.errors import GrayscopeError, UsageError
 

@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from grayscope.brokers._confluentreach import connected, library, plain
-from grayscope.brokers._kafkaproducer import DELIVERY, UNKNOWN
-from grayscope.brokers._kafkareach import refusal
+from grayscope.brokers._kafkaclients import DELIVERY, UNKNOWN
+from grayscope.brokers._kafkareasons import refusal
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.errors import GrayscopeError, shorten
 

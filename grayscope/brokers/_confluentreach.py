@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from grayscope.brokers._kafkareach import MEANING, TRIES, dialled, explain, looked, refusal
+from grayscope.brokers._kafkareasons import MEANING, TRIES, dialled, explain, looked, refusal
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.errors import GrayscopeError, MissingPackage, UsageError, shorten
 

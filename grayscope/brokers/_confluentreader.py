@@ -9,7 +9,7 @@ from typing import Any
 
 from grayscope.brokers._confluentreach import connected, library, plain
 from grayscope.brokers._confluentrecords import ANSWER, QUEUED, Record, batch, record
-from grayscope.brokers._kafkareader import LAST, PATIENCE
+from grayscope.brokers._kafkaclients import LAST, STANDSTILL
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.errors import GrayscopeError
 
@@ -65,7 +65,7 @@ class Reader:
                 if found is not None and start <= found.offset < stop:
                     yield found
                 place, moved = max(place, reached), time.monotonic()
-            if place < stop and time.monotonic() - moved > PATIENCE:
+            if place < stop and time.monotonic() - moved > STANDSTILL:
                 raise GrayscopeError(f"kafka topic {topic}: partition {partition} gives nothing from offset {place} on, expected some up to {stop}")
 
     def _ask(self, question: Callable[[], Any], topic: str) -> Any:

@@ -16,7 +16,7 @@ PASSING = frozenset(
 
 
 #: What lies ready in the client, which would keep 64 MB: several ticks of ten thousand GPUs.
-QUEUED = {"queued.max.messages.kbytes": 16 << 10}
+QUEUED = {"queued.max.messages.kbytes": 4 << 10}
 
 
 class Record(NamedTuple):

@@ -10,9 +10,8 @@ from contextlib import suppress
 from typing import Any
 
 from grayscope.brokers._confluentproducer import Producer
-from grayscope.brokers._kafkaproducer import DELIVERY
+from grayscope.brokers._kafkaclients import DELIVERY, PATIENCE, TAKEOVER, TRANSACTION
 from grayscope.brokers._kafkasettings import KafkaSettings
-from grayscope.brokers._kafkatransactions import PATIENCE, TAKEOVER, TRANSACTION
 from grayscope.errors import GrayscopeError
 
 #: Seconds that a step may take beyond the time-out that it was given.

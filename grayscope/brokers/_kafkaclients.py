@@ -7,6 +7,15 @@ from typing import Any, Protocol, Self
 
 from grayscope.brokers._kafkasettings import KafkaSettings
 
+#: Milliseconds: a topic that nobody has made, and a broker that does not take what is sent.
+UNKNOWN, DELIVERY = 5_000, 30_000
+#: Milliseconds: until the broker gives a silent producer's transaction up, until a predecessor's is settled, and until a step of it is given up.
+TRANSACTION, TAKEOVER, PATIENCE = 60_000, 30_000, 15_000
+#: Seconds without any progress after which the stretch that is read is given up.
+STANDSTILL = 60.0
+#: Milliseconds that Kafka knows at most.
+LAST = 2**63 - 1
+
 
 class Consumer(Protocol):
     """Takes records of topics; see `_kafkaconsumer.Consumer`."""

@@ -25,6 +25,25 @@ ALIASES = {
     "ssl_truststore_certificates": "ssl_ca_pem", "sasl_oauthbearer_client_id": "sasl_oauthbearer_client_credentials_client_id",
     "sasl_oauthbearer_client_secret": "sasl_oauthbearer_client_credentials_client_secret",
 }  # fmt: skip
+#: kafka-python 3.0's settings: yes or no, numbers, texts. Told here, so that who works through confluent-kafka need not load it.
+TRUTHS = (
+    "allow_auto_create_topics", "check_crcs", "enable_auto_commit", "enable_idempotence", "enable_incremental_fetch_sessions", "exclude_internal_topics",
+    "metrics_enabled", "ssl_check_hostname",
+)  # fmt: skip
+NUMBERS = (
+    "acks", "auto_commit_interval_ms", "batch_size", "bootstrap_timeout_ms", "connections_max_idle_ms", "delivery_timeout_ms", "fetch_max_bytes",
+    "fetch_max_wait_ms", "fetch_min_bytes", "heartbeat_interval_ms", "linger_ms", "max_block_ms", "max_in_flight_requests_per_connection",
+    "max_partition_fetch_bytes", "max_poll_interval_ms", "max_poll_records", "max_request_size", "metadata_max_age_ms", "metrics_num_samples",
+    "metrics_sample_window_ms", "receive_message_max_bytes", "reconnect_backoff_max_ms", "reconnect_backoff_ms", "request_timeout_ms", "retries",
+    "retry_backoff_ms", "session_timeout_ms",
+)  # fmt: skip
+TEXTS = (
+    "auto_offset_reset", "bootstrap_servers", "client_dns_lookup", "client_id", "client_rack", "compression_type", "group_id", "group_instance_id",
+    "isolation_level", "metric_group_prefix", "proxy_url", "receive_buffer_bytes", "sasl_kerberos_domain_name", "sasl_kerberos_name",
+    "sasl_kerberos_service_name", "sasl_mechanism", "sasl_plain_password", "sasl_plain_username", "security_protocol", "send_buffer_bytes", "ssl_cafile",
+    "ssl_certfile", "ssl_ciphers", "ssl_crlfile", "ssl_keyfile", "ssl_password",
+)  # fmt: skip
+KAFKA_PYTHON: dict[str, Any] = {**dict.fromkeys(TRUTHS, False), **dict.fromkeys(NUMBERS, 0), **dict.fromkeys(TEXTS, "")}
 #: kafka-python's name -> librdkafka's, where underscores for dots are not enough.
 LIBRDKAFKA = {
     "sasl_plain_username": "sasl.username", "sasl_plain_password": "sasl.password", "ssl_cafile": "ssl.ca.location",

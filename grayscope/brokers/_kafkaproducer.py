@@ -9,12 +9,10 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
+from grayscope.brokers._kafkaclients import DELIVERY, UNKNOWN
 from grayscope.brokers._kafkareach import plain, reached
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.errors import GrayscopeError
-
-#: Milliseconds: a topic that nobody has made, and a broker that does not take what is sent.
-UNKNOWN, DELIVERY = 5_000, 30_000
 
 
 class Producer:

@@ -11,14 +11,10 @@ from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
+from grayscope.brokers._kafkaclients import LAST, STANDSTILL
 from grayscope.brokers._kafkareach import plain, reached
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.errors import GrayscopeError
-
-#: Seconds without any progress after which a stretch is given up.
-PATIENCE = 60.0
-#: Milliseconds that Kafka knows at most.
-LAST = 2**63 - 1
 
 
 class Reader:
@@ -60,7 +56,7 @@ class Reader:
             reached_ = self._ask(lambda: self._client.position(tp), topic) or place
             if reached_ > place or found:
                 place, moved = reached_, time.monotonic()
-            elif time.monotonic() - moved > PATIENCE:
+            elif time.monotonic() - moved > STANDSTILL:
                 raise GrayscopeError(f"kafka topic {topic}: partition {partition} gives nothing from offset {place} on, expected some up to {stop}")
 
     def _ask(self, question: Callable[[], Any], topic: str) -> Any:

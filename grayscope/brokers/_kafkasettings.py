@@ -9,8 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from kafka import KafkaConsumer, KafkaProducer
-
 from grayscope.brokers._kafkanames import (
     ALIASES,
     CLIENTS,
@@ -18,10 +16,10 @@ from grayscope.brokers._kafkanames import (
     FIXED,
     INSTEAD,
     JAVA,
+    KAFKA_PYTHON,
     LEAST,
     LIBRDKAFKA,
     NEEDED,
-    OBJECTS,
     OURS,
     OWN,
     PROTOCOLS,
@@ -147,9 +145,7 @@ def merged(*sections: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _known() -> dict[str, Any]:
-    both = {**KafkaProducer.DEFAULT_CONFIG, **KafkaConsumer.DEFAULT_CONFIG}
-    own = {**NEEDED, **TUNING, **JAVA, **dict.fromkeys(FIXED, ""), **OWN}
-    return {**{k: v for k, v in both.items() if k not in OBJECTS}, **own}
+    return {**KAFKA_PYTHON, **NEEDED, **TUNING, **JAVA, **dict.fromkeys(FIXED, ""), **OWN}
 
 
 def _dotted(name: str) -> str:

@@ -10,15 +10,14 @@ from typing import Any
 from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
+from grayscope.brokers._kafkaclients import PATIENCE, TAKEOVER, TRANSACTION
 from grayscope.brokers._kafkaproducer import Producer
 from grayscope.brokers._kafkareach import plain
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.errors import GrayscopeError
 
-#: Milliseconds: until the broker gives a silent producer's transaction up, and until a predecessor's is settled.
-TRANSACTION, TAKEOVER = 60_000, 30_000
-#: Milliseconds: so often the client is told to look again for what it waits for; after so long that is given up.
-NUDGE, PATIENCE = 500, 15_000
+#: Milliseconds: so often the client is told to look again for what it waits for.
+NUDGE = 500
 
 
 class Transactions(Producer):

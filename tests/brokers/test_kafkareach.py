@@ -9,7 +9,8 @@ import pytest
 from kafka import errors
 
 from grayscope.brokers import _kafkareach
-from grayscope.brokers._kafkareach import explain, plain, reached
+from grayscope.brokers._kafkareach import plain, reached
+from grayscope.brokers._kafkareasons import explain
 from grayscope.brokers._kafkasettings import kafka_settings
 from grayscope.errors import GrayscopeError, MissingPackage, UsageError
 from tests.brokers.kafkadoors import CLIENTS, said

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
 
+from grayscope.brokers import _kafkanames
 from grayscope.brokers._kafkasettings import kafka_settings
 from grayscope.errors import UsageError
 
@@ -78,3 +81,20 @@ def test_all_problems_are_told_at_once_and_no_password_is() -> None:
 def test_a_file_that_is_there_is_taken(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("x")
     assert kafka_settings({"ssl": {"ca": {"location": str(tmp_path / "ca.pem")}}}).given["ssl_cafile"] == str(tmp_path / "ca.pem")
+
+
+def test_the_names_that_are_told_here_are_those_of_the_client() -> None:
+    theirs = {k: v for k, v in {**KafkaProducer.DEFAULT_CONFIG, **KafkaConsumer.DEFAULT_CONFIG}.items() if k not in _kafkanames.OBJECTS}
+    assert theirs.keys() == _kafkanames.KAFKA_PYTHON.keys()
+
+    def kind(value: object) -> type:
+        return bool if isinstance(value, bool) else int if isinstance(value, (int, float)) else str
+
+    assert {k: kind(v) for k, v in theirs.items()} == {k: kind(v) for k, v in _kafkanames.KAFKA_PYTHON.items()}
+
+
+def test_who_works_through_confluent_loads_no_other_client() -> None:
+    pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
+    parts = "_kafkaworker, _kafkalane, kafka, _confluentconsumer, _confluenttransactions, _confluentreader"
+    told = f"import sys; from grayscope.brokers import {parts}; print('kafka' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True, timeout=60).stdout == "False\n"
