@@ -15,8 +15,8 @@ PASSING = frozenset(
 )
 
 
-#: What lies ready in the client, which would keep 64 MB: several ticks of ten thousand GPUs.
-QUEUED = {"queued.max.messages.kbytes": 4 << 10}
+#: What lies ready in the client, which would keep 64 MB: a few ticks of ten thousand GPUs; once there is so much, it would ask for no more for a second.
+QUEUED = {"queued.max.messages.kbytes": 8 << 10, "fetch.queue.backoff.ms": 10}
 
 
 class Record(NamedTuple):
