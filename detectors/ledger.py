@@ -44,7 +44,7 @@ class Ledger:
     def __init__(self, *, false_pages: float = 1.0, horizon: float = 14.0) -> None:
         del false_pages
         self.accounts = mechanisms.load()
-        self.watched = frozenset(a.busy for a in self.accounts if a.busy)
+        self.watched = frozenset(name for a in self.accounts for name in (a.busy, a.moving) if name)
         within = round(horizon * DAY)
         self.levels = Levels()
         self.kinds: dict[str, Keeper] = {"level": self.levels, "bank": Banks(), "stock": Stocks(within), "margin": Margins(within), "rate": Flows()}

@@ -21,8 +21,8 @@ PATIENCE = 3
 SHORT = 1e-3
 #: Ticks between two looks at what peers show.
 LOOK = 64
-#: A part is busy above this share of its time.
-BUSY = 0.1
+#: A part is busy above this share of its time, and moves nothing below that share of what its memory can: it waits and spins, as in a hang.
+BUSY, STILL = 0.1, 0.01
 #: Spare rows of the worst bank, best first: what the histogram says of a bank in each class is at least this.
 BANKS = {"max": 8.0, "high": 7.0, "partial": 2.0, "low": 1.0, "none": 0.0}
 
@@ -69,12 +69,15 @@ class Levels:
         return np.where(self._busy(page), value, np.nan) if page.account.busy else value
 
     def _busy(self, page: Page) -> NDArray[np.bool_]:
-        subjects, load = self.load.get(page.account.busy, ((), np.empty(0)))
+        return np.asarray((self._of_parent(page, page.account.busy) > BUSY) & ~(self._of_parent(page, page.account.moving) < STILL))
+
+    def _of_parent(self, page: Page, name: str) -> Floats:
+        subjects, load = self.load.get(name, ((), np.empty(0)))
         if self._parents is None or self._parents[0] is not page.subjects or self._parents[1] is not subjects:
             where = {s: i for i, s in enumerate(subjects)}
             self._parents = page.subjects, subjects, np.array([where.get(s.rpartition("/")[0], -1) for s in page.subjects], np.intp)
-        # Whoever has no parent there is met by the NaN at the end: never busy.
-        return np.asarray(np.append(load, np.nan)[self._parents[2]] > BUSY)
+        # Whoever has no parent there is met by the NaN at the end.
+        return np.asarray(np.append(load, np.nan)[self._parents[2]])
 
     @staticmethod
     def _full(page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]], value: Floats) -> Floats:

@@ -25,8 +25,9 @@ class Account:
     mechanism, table, kind, unit : str
     counters : tuple of str
         Metrics that spend; one without labels stands for all its labels, which are added up.
-    gauge, also, expected, busy, explained, per : str
-        Metrics: what is there (and its other name), how much there should be, when it counts, what explains it, what it is exposed to.
+    gauge, also, expected, busy, moving, explained, per : str
+        Metrics: what is there (and its other name), how much there should be, what must be busy and must move for it to count, what
+        explains it, what it is exposed to.
     budget, full, knee, limit, limit_per_lane, top, bank : float or None
         As published; None where it must be seen from the subject, its peers or its SKU.
     reserve, cliff : float
@@ -45,6 +46,7 @@ class Account:
     also: str = ""
     expected: str = ""
     busy: str = ""
+    moving: str = ""
     explained: str = ""
     per: str = ""
     budget: float | None = None

@@ -105,3 +105,11 @@ def test_an_idle_link_may_fall_to_generation_1_and_a_busy_one_may_not() -> None:
     assert books.accused == {"n0/gpu3/pcie"}
     assert (books.entries[0].left, books.entries[0].unit) == (1, "generation")
     assert keep(("pcie", {"pcie_link_generation": generation})).findings == []  # nobody says who is busy
+
+
+def test_the_link_of_a_gpu_that_spins_and_moves_nothing_may_rest() -> None:
+    generation, memory = late(5, 1), flat(0.3)
+    gpu = {"gpu_active_ratio": flat(1.0), "gpu_dram_active_ratio": memory}
+    assert keep(("gpu", gpu), ("pcie", {"pcie_link_generation": generation})).accused == {"n0/gpu3/pcie"}
+    memory[19:, 3] = 0.0  # it hangs
+    assert keep(("gpu", gpu), ("pcie", {"pcie_link_generation": generation})).findings == []
