@@ -190,7 +190,8 @@ class Lemons:
             self._of(name).add_episode(self._of(name).names[name], size, 1.0)
 
     def _findings(self, tick: Tick, metric: str) -> Iterator[Finding]:
-        found = {name: said for name in sorted(self.past) if (said := self._judged(name)) is not None}
+        compared = {id(of): of.compared() for of in (self.gpus, self.nodes)}
+        found = {name: said for name in sorted(self.past) if (said := self._judged(name, compared[id(self._of(name))])) is not None}
         for name, (observed, expected, strength) in found.items():
             node = name.partition("/")[0]
             parts = [found[p][0] for p in found if p.startswith(f"{node}/")]
@@ -202,11 +203,11 @@ class Lemons:
             why = f"slower than its peers and than before in {past.suffered} jobs: {observed:.2g} against {expected:.2g} by its exposure"
             yield Finding(tick.time, name, "service", "lemons", round(strength, 4), "lemon_node", "", metric, observed, expected, why=why)
 
-    def _judged(self, name: str) -> tuple[float, float, float] | None:
-        past = self.past[name]
-        if past.suffered < JOBS:
+    def _judged(self, name: str, compared: tuple[NDArray[np.float64], NDArray[np.float64]]) -> tuple[float, float, float] | None:
+        at = self._of(name).names[name]
+        if self.past[name].suffered < JOBS or compared[0][at] <= compared[1][at]:
             return None
-        observed, expected, doubt = self._of(name).judge(self._of(name).names[name])
+        observed, expected, doubt = self._of(name).judge(at, compared)
         strength = -math.log(max(doubt, 1e-300)) - math.log(LOOKS)
         return (observed, expected, strength) if strength >= self.least and observed > expected else None
 

@@ -90,12 +90,13 @@ class Recurrence:
         rate = np.where(ran, (episodes + 0.5) / np.maximum(hours, FEW), 0.0)
         return np.asarray((self.episodes * ran).sum(axis=0)), np.asarray((rate * self.hours).sum(axis=0))
 
-    def judge(self, at: int) -> tuple[float, float, float]:
+    def judge(self, at: int, compared: tuple[Array, Array] | None = None) -> tuple[float, float, float]:
         """Return the episodes of a component, those expected, and how likely a component of this fleet is to have so many.
 
-        The likelihood is 1 unless the lower 99 % bound of the shrunk rate lies above the fleet's.
+        The likelihood is 1 unless the lower 99 % bound of the shrunk rate lies above the fleet's. `compared` saves working it out for
+        one component after the other.
         """
-        observed, expected = self.compared()
+        observed, expected = self.compared() if compared is None else compared
         others = np.arange(len(observed)) != at
         a = _shape(observed[others], expected[others])
         o, e, weak = float(observed[at]), float(expected[at]), min(a, 1.0)

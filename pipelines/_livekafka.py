@@ -64,14 +64,12 @@ def run(
     UsageError
         What no waiting mends: topics that are missing, settings that are wrong.
     """
-    said, asked, lag = "", -LAG, dict[tuple[str, int], int]()
+    said, unheard, asked, lag = "", "", -LAG, dict[tuple[str, int], int]()
     try:
         while not stop.is_set():
             try:
                 began = monotonic()
                 alerts = worker.turn(quiet)
-                if once or monotonic() - asked >= LAG:
-                    asked, lag = monotonic(), worker.lag()
             except UsageError:
                 raise
             except GrayscopeError as error:
@@ -85,6 +83,11 @@ def run(
             _send(sinks, alerts)
             worker.keep()
             said = ""
+            if once or monotonic() - asked >= LAG:
+                asked, (lag, wrong) = monotonic(), _lag(worker, lag, once=once)
+                if wrong and wrong != unheard:
+                    say(wrong)
+                unheard = wrong
             health.turn(_numbers(worker, sum(lag.values()), monotonic() - began), ready=bool(worker.lanes), said="no partition has been given to this worker")
             if once and worker.lanes and lag and not any(lag.values()):
                 break
@@ -92,6 +95,16 @@ def run(
         last: list[Any] = []
         worker.close(last)
         _send(sinks, last)
+
+
+def _lag(worker: Worker, before: dict[tuple[str, int], int], *, once: bool) -> tuple[dict[tuple[str, int], int], str]:
+    """Return how much waits, or what it was and why nobody answers: that must hold up neither alerts nor checkpoints."""
+    try:
+        return worker.lag(), ""
+    except GrayscopeError as error:
+        if once:  # whether anything is left would stay unknown
+            raise
+        return before, f"how much waits is not known: {error}"
 
 
 def _send(sinks: Sequence[Any], alerts: Sequence[Any]) -> None:

@@ -50,6 +50,7 @@ class Consumer:
         self._next: dict[tuple[str, int], int] = {}
         self._revoked: set[tuple[str, int]] = set()
         self._forming = group is not None
+        self._wrong: GrayscopeError | None = None  # to be told once what came with it has been given out
         #: The client gives no more records: it must be made anew.
         self.broken = False
         self._incremental = settings.given.get("group_protocol") == "consumer"
@@ -95,13 +96,21 @@ class Consumer:
         """Return the next records, waiting up to a second for the first; in order of the time at which they were sent."""
         found: list[Record] = []
         end, names = self.monotonic() + POLL, ", ".join(self.topics)
-        while not found and (left := end - self.monotonic()) > 0:
-            messages = self._ask(partial(batch, self._client, self._most, left), names)
-            found = [r for m in messages if (r := self._record(m, names)) is not None]
+        while not (found or self._wrong) and (left := end - self.monotonic()) > 0:
+            for message in self._ask(partial(batch, self._client, self._most, left), names):
+                try:
+                    told = self._record(message, names)
+                except GrayscopeError as error:  # what came with it has been given out, and does not come again
+                    self._wrong = self._wrong or error
+                else:
+                    found += [told] if told is not None else []
+        if self._wrong and not found:
+            wrong, self._wrong = self._wrong, None
+            raise wrong
         return sorted(found, key=lambda r: (r.timestamp, self.topics.index(r.topic), r.partition, r.offset))
 
     def _record(self, message: Any, names: str) -> Record | None:
-        self.broken |= message.error() is not None and message.error().fatal()
+        self.broken |= message.error() is not None and _fatal(message.error())
         reached, found = record(message, names, self._passing)
         if reached:
             place = (message.topic(), message.partition())
@@ -148,7 +157,12 @@ class Consumer:
     def _ends(self, tp: Any) -> tuple[int, int]:
         if self._asking is None:
             self._asking = Reader(self._settings)
-        return self._asking.bounds(tp.topic, tp.partition)
+        try:
+            return self._asking.bounds(tp.topic, tp.partition)
+        except GrayscopeError:  # it may know none of the brokers that are left
+            self._asking.close()
+            self._asking = None
+            raise
 
     def settled(self) -> bool:
         """Say whether it is known what is ours: not while the group is being formed."""
@@ -211,5 +225,10 @@ class Consumer:
         try:
             return question()
         except self._kafka.KafkaException as error:
-            self.broken |= error.args[0].fatal()
+            self.broken |= _fatal(error.args[0])
             raise GrayscopeError(plain(error, topic, self._told)) from error
+
+
+def _fatal(error: Any) -> bool:
+    """Say whether the client is of no use after an error; what comes as a message does not tell so itself."""
+    return bool(error.fatal()) or error.name() == "_FATAL"

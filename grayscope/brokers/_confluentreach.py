@@ -96,6 +96,8 @@ def plain(error: Any, topic: str, told: deque[str] | None = None) -> str:
     library()
     error = error.args[0] if isinstance(error, Exception) else error
     why = f": {shorten(told[-1])}" if told else ""
+    if "same group.instance.id" in error.str():  # told as fatal, without its number
+        return refusal(82, topic)
     silent = f"no answer{why}"
     meaning = {"_MSG_TIMED_OUT": f"not acknowledged in time{why}: is the broker up, are enough replicas in sync?", "_TIMED_OUT": silent,
                "_TRANSPORT": silent, "_DESTROY_BROKER": silent, "_ALL_BROKERS_DOWN": f"no broker answers{why}"}.get(error.name())  # fmt: skip

@@ -59,12 +59,13 @@ class Reader:
         place, moved = start, time.monotonic()
         while place < stop:
             for message in self._ask(lambda: batch(self._client, MOST, POLL), topic):
-                if (message.topic(), message.partition()) != (topic, partition):
-                    continue
                 reached, found = record(message, topic)
+                if (message.topic(), message.partition()) != (topic, partition):
+                    continue  # of a stretch before
                 if found is not None and start <= found.offset < stop:
                     yield found
-                place, moved = max(place, reached), time.monotonic()
+                if reached > place:
+                    place, moved = reached, time.monotonic()
             if place < stop and time.monotonic() - moved > STANDSTILL:
                 raise GrayscopeError(f"kafka topic {topic}: partition {partition} gives nothing from offset {place} on, expected some up to {stop}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from grayscope.brokers._confluentreach import plain
+from grayscope.brokers._confluentreach import library, plain
 from grayscope.errors import GrayscopeError
 
 #: Seconds that a question waits for its answer.
@@ -39,7 +39,10 @@ def batch(client: Any, most: int, seconds: float) -> list[Any]:
     first = client.poll(seconds)
     if first is None:
         return []
-    return [first, *(client.consume(most - 1, 0) if most > 1 else [])]
+    try:
+        return [first, *(client.consume(most - 1, 0) if most > 1 else [])]
+    except library().KafkaException:  # the next poll says it again; the first must not be lost
+        return [first]
 
 
 def record(message: Any, topic: str, passing: frozenset[str] = PASSING) -> tuple[int, Record | None]:

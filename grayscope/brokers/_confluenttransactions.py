@@ -14,8 +14,9 @@ from grayscope.brokers._kafkaclients import DELIVERY, PATIENCE, TAKEOVER, TRANSA
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.errors import GrayscopeError
 
-#: Seconds that a step may take beyond the time-out that it was given.
-GRACE = 3.0
+#: Seconds that a step may take beyond the time-out that it was given; steps that are waited for no longer, with their clients, until no more are made.
+GRACE, MOST = 3.0, 8
+_LEFT: list[threading.Thread] = []
 
 
 class Transactions(Producer):
@@ -32,6 +33,9 @@ class Transactions(Producer):
 
     def __init__(self, settings: KafkaSettings, name: str) -> None:
         self.name, self._stuck = name, False
+        _LEFT[:] = [thread for thread in _LEFT if thread.is_alive()]
+        if len(_LEFT) >= MOST:
+            raise GrayscopeError(f"kafka transaction {name}: {MOST} steps that were begun before still wait for their coordinator: start this worker again")
         # librdkafka takes no message that may be on its way for longer than its transaction.
         longest = max(TRANSACTION, int(settings.given.get("delivery_timeout_ms", DELIVERY)))
         super().__init__(settings, {"transactional_id": name, "transaction_timeout_ms": longest})
@@ -62,26 +66,31 @@ class Transactions(Producer):
         if not self.broken:
             with suppress(GrayscopeError):  # there may be none
                 self._do(lambda: self._client.abort_transaction(PATIENCE / 1000))
+            if self._stuck:
+                return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # shut out, it would warn that it can abort nothing
             super().close()
 
-    def _do(self, step: Callable[[], Any], patience: int = PATIENCE) -> None:
+    def _do(self, step: Callable[[], Any], patience: int | None = None) -> None:
         """Take a step; `patience` in milliseconds.
 
         librdkafka 2.16 can wait for ever, whatever its time-out, for a group's coordinator that died and came back: so it waits in a thread
         that nobody waits for.
         """
         done: Future[None] = Future()
-        threading.Thread(target=_taken, args=(step, done), daemon=True, name=f"kafka {self.name}").start()
+        seconds = (PATIENCE if patience is None else patience) / 1000 + GRACE
+        thread = threading.Thread(target=_taken, args=(step, done), daemon=True, name=f"kafka {self.name}")
+        thread.start()
         try:
-            done.result(patience / 1000 + GRACE)
+            done.result(seconds)
         except self._kafka.KafkaException as error:
             self.broken = True
             raise GrayscopeError(f"kafka transaction {self.name}: {self._why(error.args[0], self.settings.topic('*'))}") from error
         except TimeoutError as error:
             self.broken = self._stuck = True
-            raise GrayscopeError(f"kafka transaction {self.name}: no answer within {patience / 1000 + GRACE:.0f} s") from error
+            _LEFT.append(thread)
+            raise GrayscopeError(f"kafka transaction {self.name}: no answer within {seconds:.0f} s") from error
 
 
 def _taken(step: Callable[[], Any], done: Future[None]) -> None:

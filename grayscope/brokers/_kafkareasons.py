@@ -96,6 +96,7 @@ REFUSALS = {
     29: "kafka topic {topic}: no right to use it: grant this user WRITE to send, READ to receive",
     30: "kafka: no right to use the consumer group in group.id: grant this user READ on it",
     31: "kafka: no right to this on the cluster: grant this user CREATE and ALTER, or let an administrator run it",
+    82: "kafka: another member has this worker's name, or it joined twice while a broker died: give each worker its own --worker",
     53: "kafka: no right to send in transactions: grant this user WRITE and DESCRIBE on its transactional ids",
 }
 

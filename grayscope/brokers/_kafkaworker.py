@@ -44,6 +44,8 @@ class Worker:
     ) -> None:  # fmt: skip
         defaults = {"session_timeout_ms": SESSION, "heartbeat_interval_ms": HEARTBEAT, "max_poll_interval_ms": POLL, "group_instance_id": name}
         found = kafka_settings(options)
+        if found.given.get("group_protocol") == "consumer":
+            raise UsageError("kafka: group.protocol: expected classic (or nothing) for workers, that need telemetry and events at once; found consumer")
         self.settings = replace(found, given={**defaults, **found.given})
         self.group = str(self.settings.given.get("group_id", f"{self.settings.topic_prefix}.live"))
         self.lane, self.tell, self.gone, self.monotonic = lane, tell, gone, monotonic
@@ -52,6 +54,7 @@ class Worker:
         self.places: dict[tuple[str, int], int] = {}
         self._topics = {self.settings.topic(name): kind for kind, name in TOPICS.items()}
         self._rows: dict[tuple[str, str, int | None], RosterRow] = {}
+        self._news: list[RosterRow] = []
         self._roster: Consumer | None = None
         self._consumer: Consumer | None = None
         self._joined = False
@@ -63,21 +66,20 @@ class Worker:
 
         Cells from which nothing has come for `quiet` seconds are told that time has passed.
         """
+        consumer = self._consumer
+        if consumer is not None and consumer.broken:  # shut out by its own earlier self, that asked a broker which died: the lanes are kept
+            self._consumer = None
+            consumer.close()
         consumer = self._consumer or self._join()
+        records = consumer.poll()
         try:
-            records = consumer.poll()
-        except GrayscopeError:
-            if consumer.broken:  # shut out by its own earlier self, that asked a broker which died: the lanes are kept
-                self._consumer = None
-                consumer.close()
-            raise
-        try:
-            news = self._introductions()
+            self._introductions()
         except GrayscopeError:
             self._again(consumer)
             raise
         if not consumer.settled():
             return []  # what was polled comes again: the group goes on from what was committed
+        news, self._news = self._news, []
         alerts: list[Alert] = []
         held = {*self.lanes}  # what came for others is asked for again once they are open
         self._assigned(consumer)
@@ -111,23 +113,31 @@ class Worker:
             raise
 
     def _again(self, consumer: Consumer) -> None:
-        """Ask once more for what was polled and not taken, and read the roster with a new client: the old one may know none of the brokers that are left."""
+        """Ask once more for what was polled and not taken; a lane for which that cannot be done is opened anew."""
         ours = consumer.assigned()
-        for number, lane in self.lanes.items():
-            for topic, kind in self._topics.items():
-                if (topic, number) in ours:
-                    consumer.seek(topic, number, lane.places[kind])
-        if self._roster is not None:
-            self._roster.close()
-        self._roster = None
+        for number in sorted(self.lanes):
+            self._run(number, lambda lane: self._sought(consumer, lane, ours))
 
-    def _introductions(self) -> list[RosterRow]:
-        """Return the rows of the roster that are new since we asked last, up to its end as it is now."""
-        if self._roster is None:
-            self._roster = self._made([self.settings.topic("roster")], None)
+    def _sought(self, consumer: Consumer, lane: Lane, ours: set[tuple[str, int]]) -> None:
+        for topic, kind in self._topics.items():
+            if (topic, lane.number) in ours:
+                consumer.seek(topic, lane.number, lane.places[kind])
+
+    def _introductions(self) -> None:
+        """Add the rows of the roster that are new since we asked last, up to its end as it is now, to what the open lanes have not been told."""
+        try:
+            self._news += self._asked(self._roster or self._made([self.settings.topic("roster")], None))
+        except GrayscopeError:  # the next one begins anew: the old one may know none of the brokers that are left
+            roster, self._roster = self._roster, None
+            if roster is not None:
+                roster.close()
+            raise
+
+    def _asked(self, roster: Consumer) -> list[RosterRow]:
+        self._roster = roster
         rows: list[RosterRow] = []
-        while any(self._roster.lag().values()):
-            for record in self._roster.poll():
+        while any(roster.lag().values()):
+            for record in roster.poll():
                 try:
                     found = decode(record.value, f"{record.topic}/{record.partition}@{record.offset}") if record.value is not None else ()
                     if not isinstance(found, tuple):
@@ -206,7 +216,8 @@ class Worker:
             self.places[topic, lane.number] = lane.places[kind]
 
     def _member(self) -> Any:
-        assert self._consumer is not None
+        if self._consumer is None:
+            raise GrayscopeError("kafka: this worker is not in its group at the moment")
         return self._consumer.member()
 
     def lag(self) -> dict[tuple[str, int], int]:

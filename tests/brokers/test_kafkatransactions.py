@@ -89,3 +89,23 @@ def test_what_a_client_says_in_its_thread_is_told(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(GrayscopeError, match=r"kafka transaction g\.0: .*fenced"):
         some._do(refused)
     assert some.broken
+
+
+def test_a_client_whose_abort_never_ends_is_left_alone_and_not_too_many_of_them_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
+    from grayscope.brokers import _confluentreach as confluentreach
+    from grayscope.brokers import _confluenttransactions as confluent
+
+    monkeypatch.setattr(confluent, "GRACE", 0.02)
+    monkeypatch.setattr(confluent, "PATIENCE", 0)
+    monkeypatch.setattr(confluent, "_LEFT", [])
+    never, touched = threading.Event(), list[str]()
+    for _ in range(confluent.MOST):
+        some = confluent.Transactions.__new__(confluent.Transactions)
+        some.settings, some.name, some.broken, some._stuck, some._kafka = kafka_settings({}), "g.0", False, False, confluentreach.library()
+        some._client = SimpleNamespace(abort_transaction=lambda _: never.wait(30), purge=lambda: touched.append("purge"), close=lambda: touched.append("close"))
+        some.close()
+    assert touched == []
+    with pytest.raises(GrayscopeError, match="start this worker again"):
+        confluent.Transactions(kafka_settings({"bootstrap.servers": "127.0.0.1:1"}), "g.0")
+    never.set()

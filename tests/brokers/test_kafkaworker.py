@@ -37,9 +37,13 @@ class Polled:
 class Lane:
     """A lane that takes what it is given and fails when it is told to."""
 
-    def __init__(self, *places: int) -> None:
+    def __init__(self, *places: int, number: int = 0) -> None:
+        self.number = number
         self.places = dict(zip("te", places, strict=True))
         self.taken: list[Any] = []
+        self.introduced: list[Any] = []
+        self.closed = False
+        self.again = list[Any]()
 
     def take(self, kind: str, record: Any) -> None:
         self.taken.append((kind, record))
@@ -47,8 +51,23 @@ class Lane:
     def open(self) -> None:
         raise GrayscopeError("head: grayscope: expected version 1 or older, found 2")
 
-    def close(self) -> None:
+    def introduce(self, rows: Any) -> None:
+        self.introduced += rows
+
+    def waiting(self) -> bool:
+        return True
+
+    def beat(self, _: float) -> None:
         pass
+
+    def due(self) -> bool:
+        return False
+
+    def commit(self, _: Any) -> list[Any]:
+        return []
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def worker(told: list[str], lane: Any = None, **options: str) -> Worker:
@@ -57,9 +76,9 @@ def worker(told: list[str], lane: Any = None, **options: str) -> Worker:
 
 def test_what_was_polled_is_asked_for_again_where_the_roster_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     some, consumer, closed, lane = worker([]), Polled(), list[str](), Lane(9, 4)
-    some._consumer, some.lanes = consumer, {0: lane, 1: Lane(7, 7)}  # type: ignore[assignment, dict-item]
+    some._consumer, some.lanes = consumer, {0: lane, 1: Lane(7, 7, number=1)}  # type: ignore[assignment, dict-item]
     some._roster = SimpleNamespace(close=lambda: closed.append("roster"))
-    monkeypatch.setattr(some, "_introductions", lambda: (_ for _ in ()).throw(GrayscopeError("no answer")))
+    monkeypatch.setattr(some, "_asked", lambda _: (_ for _ in ()).throw(GrayscopeError("no answer")))
     with pytest.raises(GrayscopeError, match="no answer"):
         some.turn()
     assert sorted(consumer.sought) == [("g.events", 0, 4), ("g.telemetry", 0, 9)]  # lane 1 is another worker's by now
@@ -75,27 +94,42 @@ def test_a_lane_that_cannot_be_opened_says_why_once() -> None:
     assert (some.reopened, some.lanes) == (3, {})
 
 
-def test_while_the_group_is_formed_anew_nothing_is_taken_and_nothing_given_up() -> None:
-    some, lane = worker([]), Lane(9, 4)
-    consumer = Polled()
+def test_while_the_group_is_formed_anew_nothing_is_taken_nothing_given_up_and_no_introduction_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    some, lane, consumer, told = worker([]), Lane(9, 4), Polled(), iter([["a"], ["b"], []])
+    some._roster = SimpleNamespace(close=lambda: None)
+    monkeypatch.setattr(some, "_asked", lambda _: next(told))
+    some._consumer, some.lanes = consumer, {0: lane}  # type: ignore[assignment, dict-item]
     consumer.settled = lambda: False  # type: ignore[method-assign]
-    consumer.assigned = set  # type: ignore[method-assign]
-    some._consumer, some.lanes, some._introductions = consumer, {0: lane}, list  # type: ignore[assignment, dict-item, method-assign]
     assert some.turn() == []
-    assert list(some.lanes) == [0]
-    assert lane.taken == []
+    assert (list(some.lanes), lane.taken, lane.introduced) == ([0], [], [])
+    consumer.settled = lambda: True  # type: ignore[method-assign]
+    some.turn()
+    assert (lane.introduced, len(lane.taken)) == (["a", "b"], 1)
 
 
-def test_a_client_that_is_broken_is_made_anew_and_the_lanes_are_kept() -> None:
+def test_told_to_stop_while_it_is_in_no_group_it_closes_all_lanes() -> None:
+    told = list[str]()
+    some, lanes = worker(told), {0: Lane(9, 4), 1: Lane(7, 7, number=1)}
+    some.lanes = dict(lanes)  # type: ignore[arg-type]
+    some.close()
+    assert all(lane.closed for lane in lanes.values())
+    assert sum("not in its group" in line for line in told) == 2
+
+
+def test_a_client_that_is_broken_is_made_anew_and_the_lanes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     some, lane, closed = worker([]), Lane(9, 4), list[bool]()
-    consumer = SimpleNamespace(broken=False, poll=lambda: (_ for _ in ()).throw(GrayscopeError("fenced")), close=lambda: closed.append(True))
+    consumer = SimpleNamespace(broken=True, close=lambda: closed.append(True))
     some._consumer, some.lanes = consumer, {0: lane}  # type: ignore[dict-item]
-    for broken in (False, True):
-        consumer.broken = broken
-        with pytest.raises(GrayscopeError, match="fenced"):
-            some.turn()
-        assert (some._consumer is None, closed == [True]) == (broken, broken)
-    assert list(some.lanes) == [0]
+    monkeypatch.setattr(some, "_join", lambda: (_ for _ in ()).throw(GrayscopeError("not yet")))
+    with pytest.raises(GrayscopeError, match="not yet"):
+        some.turn()
+    assert some._consumer is None
+    assert (closed, list(some.lanes)) == ([True], [0])
+
+
+def test_a_protocol_that_gives_one_topic_after_the_other_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"group\.protocol"):
+        worker([], group_protocol="consumer")
 
 
 @pytest.mark.parametrize(("joined", "kind"), [(False, UsageError), (True, GrayscopeError)])
