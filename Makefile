@@ -9,7 +9,7 @@ help:
 	@echo "make test    style, types, import contracts, doctests and all tests"
 	@echo "make check   the fast part of it: style, types, import contracts"
 	@echo "make bench   speed and memory against polars, and what is said about published real telemetry"
-	@echo "make crash   brokers, workers and agents die and sleep again and again on three Kafka nodes; about 20 minutes"
+	@echo "make crash   brokers, workers and agents die and sleep again and again on three Kafka nodes, through both clients; about 35 minutes"
 	@echo "make soak    10,000 GPUs x 50 metrics through one worker for ten minutes: memory, lag"
 	@echo "make fuzz    a million broken inputs to every parser, then SECONDS=60 led by coverage; hours, Ctrl-C stops, goes on (INPUTS=10000 for fewer)"
 	@echo "make clean   remove .venv and caches"
