@@ -190,8 +190,8 @@ class Lemons:
             self._of(name).add_episode(self._of(name).names[name], size, 1.0)
 
     def _findings(self, tick: Tick, metric: str) -> Iterator[Finding]:
-        compared = {id(of): of.compared() for of in (self.gpus, self.nodes)}
-        found = {name: said for name in sorted(self.past) if (said := self._judged(name, compared[id(self._of(name))])) is not None}
+        compared = {True: self.gpus.compared(), False: self.nodes.compared()}
+        found = {name: said for name in sorted(self.past) if (said := self._judged(name, compared["/" in name])) is not None}
         for name, (observed, expected, strength) in found.items():
             node = name.partition("/")[0]
             parts = [found[p][0] for p in found if p.startswith(f"{node}/")]
