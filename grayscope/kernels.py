@@ -55,9 +55,9 @@ def compare(
     count : [M, G], out
         Members that reported.
     sums : [R, G, 16], in zeros, out
-        What this tick teaches about the load, in the order of `grayscope.loads.moments`.
+        What this tick teaches about the load, in the order of `grayscope.loadcurves.moments`.
     told : [2, R, S], in and out
-        What each part has told about it, see `grayscope.loads.chance`; this tick's is added.
+        What each part has told about it, see `grayscope.loadcurves.chance`; this tick's is added.
     """
     n_subjects = values.shape[1]
     x = np.empty(n_subjects, np.float32)

@@ -11,7 +11,7 @@ from grayscope.medians import SIGMA, F, logarithm, median_near
 
 #: Loads further than so many of their usual sizes from their usual middle are taken to be just there, in learning and in use.
 REACH = F(8.0)
-#: Sums per group that teach about load (`grayscope.loads.moments`).
+#: Sums per group that teach about load (`grayscope.loadcurves.moments`).
 SUMS = 16
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from grayscope import kernels, loads, unloading
+from grayscope import kernels, loadcurves, unloading
 
 F, REACH = np.float32, float(unloading.REACH)
 
@@ -103,7 +103,7 @@ def reference(w: World) -> dict[str, Any]:
             taught = [s for s in u if not w.doubted[s]]
             e = np.array([x[s] - mid for s in taught])
             weight = edge / np.maximum(np.abs(e), edge)
-            sums[0, g] = loads.moments(np.array([u[s] for s in taught]), e + [f[s] for s in taught], weight)
+            sums[0, g] = loadcurves.moments(np.array([u[s] for s in taught]), e + [f[s] for s in taught], weight)
             away = weight * (np.array([u[s] for s in taught]) - usual) ** 2
             load = np.array([u[s] for s in taught])
             load = load - np.average(load, weights=weight)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from grayscope import loads
+from grayscope import loadcurves, loads
 from grayscope.catalogue import Catalogue
 from grayscope.roster import Roster, RosterRow, View
 from grayscope.stand import Stand
@@ -59,7 +59,7 @@ def straight(sums: NDArray[np.float64], doubt: Any = 0.0) -> Any:
     return FITTED(kept, doubt)
 
 
-FITTED = loads.fitted
+FITTED = loadcurves.fitted
 
 
 def queues(seed: int = 1) -> Floats:
@@ -78,9 +78,9 @@ def test_a_curved_dependence_is_followed_where_a_straight_one_accuses_the_health
     values, view = queues(), drives()
     values[:, 0, 3] *= 1.15  # tired, under a low load
     curved = usual(DRIVE, values, view)
-    monkeypatch.setattr(loads, "fitted", straight)
+    monkeypatch.setattr(loadcurves, "fitted", straight)
     lined = usual(DRIVE, values, view)
-    monkeypatch.setattr(loads, "LEAST", np.inf)
+    monkeypatch.setattr(loadcurves, "LEAST", np.inf)
     plain = usual(DRIVE, values, view)
     others = np.arange(48) != 3
     assert curved[3] > 0.1
@@ -245,7 +245,7 @@ def test_an_unknown_load_explains_nothing() -> None:
 def test_groups_with_one_curve_in_common_have_none_of_their_own() -> None:
     rng = np.random.default_rng(3)
     u = rng.normal(0, 1, (2, 64))
-    sums = np.stack([loads.moments(u[0], 2 * u[0]), loads.moments(u[1], -u[1])])[None]
+    sums = np.stack([loadcurves.moments(u[0], 2 * u[0]), loadcurves.moments(u[1], -u[1])])[None]
     curves = {}
     for common in (frozenset(), frozenset({"t"})):
         memory = loads.Loads()
@@ -261,12 +261,12 @@ def test_groups_with_one_curve_in_common_have_none_of_their_own() -> None:
 # -- what a curve is not drawn from, and not drawn to -------------------------------------------------------------------
 
 
-def drawn(seed: int, monkeypatch: pytest.MonkeyPatch, chance: float = loads.CHANCE) -> bool:
+def drawn(seed: int, monkeypatch: pytest.MonkeyPatch, chance: float = loadcurves.CHANCE) -> bool:
     """Say whether 12 GPUs get a curve that differ for ever in warmth and in load, the one having nothing to do with the other."""
     rng, stand = np.random.default_rng(seed), Stand(Catalogue.load())
     power = 500 + 20 * rng.normal(0, 1, 12) + 2 * rng.normal(0, 1, (TICKS, 12))
     warmth = 60 + 3 * rng.normal(0, 1, 12) + rng.normal(0, 0.3, power.shape)
-    monkeypatch.setattr(loads, "CHANCE", chance)
+    monkeypatch.setattr(loadcurves, "CHANCE", chance)
     for tick in ticks(GPU, np.stack([warmth, power], axis=1), gpus(12)):
         stand.step(tick)
     return bool(stand.loads.tables["gpu"].curve.any())
@@ -283,7 +283,7 @@ def test_loads_that_wander_teach_though_parts_differ_for_ever(monkeypatch: pytes
     power = 500 + 20 * rng.normal(0, 1, (TICKS, 12))
     values = np.stack([30 + 0.05 * power + rng.normal(0, 3, 12) + rng.normal(0, 0.3, power.shape), power], axis=1)
     known, _ = stood(GPU, values, view)
-    monkeypatch.setattr(loads, "LEAST", np.inf)
+    monkeypatch.setattr(loadcurves, "LEAST", np.inf)
     unknown, _ = stood(GPU, values, view)
     assert (known[TICKS // 2 :].std(axis=0) < 0.7 * unknown[TICKS // 2 :].std(axis=0)).all()
 

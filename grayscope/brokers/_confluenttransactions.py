@@ -20,16 +20,7 @@ _LEFT: list[threading.Thread] = []
 
 
 class Transactions(Producer):
-    """Delivery: exactly once for readers of committed messages.
-
-    Making one ends what an older producer of the same name had begun, and fences it: nothing of it can be committed any more.
-
-    Parameters
-    ----------
-    settings : KafkaSettings
-    name : str
-        The ``transactional.id``.
-    """
+    """Delivery: exactly once for readers of committed messages, as `_kafkatransactions.Transactions`; no step is waited for for ever."""
 
     def __init__(self, settings: KafkaSettings, name: str) -> None:
         self.name, self._stuck = name, False
