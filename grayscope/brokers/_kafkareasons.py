@@ -47,6 +47,8 @@ def dialled(servers: str) -> str:
     reasons: list[str] = []
     for address in _kafkatls.addresses(servers):
         try:
+            if not 0 < address[1] < 1 << 16:  # the system would cut it down to one of these and dial that
+                raise ValueError(f"port: expected 1 to 65535, found {address[1]}")
             socket.create_connection(address, DIAL).close()
         except socket.gaierror:
             reasons.append(MEANING["DNS Resolution failure"])
