@@ -26,7 +26,8 @@ class Field:
 
     def blank(self, metrics: int, subjects: int) -> Array:
         """Return a new array that knows nothing."""
-        return np.full(self.shape(metrics, subjects), self.fill, self.dtype)
+        shape = self.shape(metrics, subjects)
+        return np.full(shape, self.fill, self.dtype) if self.fill else np.zeros(shape, self.dtype)  # zeros take no memory until they are written
 
     def shape(self, metrics: int, subjects: int) -> tuple[int, ...]:
         """Return its shape for so many of both."""

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from grayscope.medians import SIGMA, F, logarithm, median_near, nearby
-from grayscope.unloading import teach, unload
+from grayscope.unloading import SUMS, teach, unload
 
 __all__ = ["COUNT", "LINEAR", "LOG", "SIGMA", "F", "compare", "median_near", "remember"]
 
@@ -23,11 +23,11 @@ SETTLED = 128
 
 @njit(
     "void(float32[:,::1], int32[:,::1], int8[::1], int8[::1], int32[::1], float32[:,::1], float32[:,:,::1], int32[::1], int32[:,::1], int32[:,::1],"
-    " int32[::1], boolean[::1], float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1], float64[:,:,::1], float32[:,:,::1])",
+    " int32[::1], int32[:,::1], boolean[::1], float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1], float64[:,:,::1], float32[:,:,::1])",
     cache=True,
 )
 def compare(
-    values: Any, bits: Any, kind: Any, sign: Any, load: Any, unit: Any, curve: Any, layout: Any, order: Any, starts: Any, groups: Any,
+    values: Any, bits: Any, kind: Any, sign: Any, load: Any, unit: Any, curve: Any, layout: Any, order: Any, starts: Any, groups: Any, seat: Any,
     doubted: Any, residual: Any, centre: Any, spread: Any, count: Any, sums: Any, told: Any,
 ) -> None:  # fmt: skip  # pragma: no cover - compiled
     """Compare every cell with the median of its role-matched peers.
@@ -42,10 +42,12 @@ def compare(
     unit : [R, 4]
         Origin, inverse size and bound of the (scaled) load, least spread of the metric; for the R metrics that have a load, in
         their order.
-    curve : [R, G, 3]
+    curve : [R, C, 3]
         What the load explains of the (scaled) metric: coefficients of load, its square and its cube.
     order, starts, groups : [L, S], [L, G + 1], [L]
         Subjects sorted by group, where each group begins, how many groups.
+    seat : [R, G]
+        Row of each group's curve, and of what it teaches.
     doubted : [S]
         Subjects that nothing is learned from.
     residual : [M, S], out
@@ -54,7 +56,7 @@ def compare(
         Median and median absolute deviation per group; last tick's values are the first guess.
     count : [M, G], out
         Members that reported.
-    sums : [R, G, 16], in zeros, out
+    sums : [R, C, 16], in zeros, out
         What this tick teaches about the load, in the order of `grayscope.loadcurves.moments`.
     told : [2, R, S], in and out
         What each part has told about it, see `grayscope.loadcurves.chance`; this tick's is added.
@@ -66,7 +68,7 @@ def compare(
     who = np.empty(n_subjects, np.int32)
     f = np.empty(n_subjects, np.float32)
     scratch = np.empty(n_subjects + 1, np.float32)
-    power = np.empty(11, np.float64)
+    power, taught = np.empty(11, np.float64), np.empty(SUMS, np.float64)
     nan = F(np.nan)
     usual = F(0.0)
     r = -1
@@ -101,7 +103,8 @@ def compare(
             if n < 4:  # three are no crowd
                 continue
             if load[m] >= 0:
-                usual = unload(values, bits, kind[load[m]] == LOG, load[m], unit[r], curve[r, g], x, who, n, u, f, d, scratch, sums[r, g])
+                taught[:] = 0.0
+                usual = unload(values, bits, kind[load[m]] == LOG, load[m], unit[r], curve[r, seat[r, g]], x, who, n, u, f, d, scratch, taught)
             near = nearby(n) * spread[m, g]
             mid = median_near(x, n, centre[m, g], near, scratch)
             for i in range(n):
@@ -109,12 +112,13 @@ def compare(
             mad = median_near(d, n, spread[m, g], near, scratch)
             centre[m, g] = mid
             spread[m, g] = mad
-            if k == COUNT and mid < F(1.2248):
-                continue  # most of the peers counted nothing: a distance from zero has no scale
-            for i in range(n):
-                residual[m, who[i]] = direction * (x[i] - mid)
+            if k != COUNT or mid >= F(1.2248):  # else most of the peers counted nothing: a distance from zero has no scale
+                for i in range(n):
+                    residual[m, who[i]] = direction * (x[i] - mid)
+                if load[m] >= 0:
+                    teach(x, u, f, who, n, mid, F(3.0) * max(SIGMA * mad, unit[r, 3]), usual, doubted, power, taught, told[0, r], told[1, r])
             if load[m] >= 0:
-                teach(x, u, f, who, n, mid, F(3.0) * max(SIGMA * mad, unit[r, 3]), usual, doubted, power, sums[r, g], told[0, r], told[1, r])
+                sums[r, seat[r, g]] += taught
 
 
 @njit(
@@ -170,7 +174,10 @@ def remember(
     common, wide, own = np.empty(n_subjects, np.float32), np.empty(n_subjects, np.float32), np.empty(n_subjects, np.float32)
     scratch = np.empty(n_subjects + 1, np.float32)
     for m in range(residual.shape[0]):
-        if sign[m] == 0:
+        reported = 0
+        for s in range(n_subjects):
+            reported += np.isfinite(residual[m, s])
+        if sign[m] == 0 or reported == 0:
             for s in range(n_subjects):
                 past[m, s] = F(np.nan)
             continue

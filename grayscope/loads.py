@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.groupnames import GroupNames
-from grayscope.loadcurves import Sums, carried, chance, curves, fleets, rebased
+from grayscope.loadcurves import CARRIERS_OWN, Sums, carried, chance, curves, fleets, rebased
 from grayscope.unloading import SUMS
 
 Names = tuple[tuple[str, ...], ...]
@@ -28,12 +28,14 @@ SHORTEST, LONGEST = 64.0, 4096.0
 FIT = 16
 #: A unit that moves or grows by more than this at once was that of other loads: what was learned in it is forgotten.
 ANEW = 1.5
-FIELDS = ("grain", "place", "pooled", "own", "moment", "moments", "fleet", "curve")
+#: Members of a group that is compared at all (`kernels.compare`).
+CROWD = 4
+FIELDS = ("grain", "place", "pooled", "own", "moment", "moments", "fleet", "curve", "seat")
 
 
 @dataclass(slots=True, eq=False)
 class Learned:
-    """Memory of one table; r is a metric with a load, g a peer group.
+    """Memory of one table; r is a metric with a load, g a peer group, c a seat for one that is large enough for a curve of its own.
 
     Parameters
     ----------
@@ -45,12 +47,14 @@ class Learned:
         That have taught.
     place : ndarray [R, 2] of float64
         Origin and size of the load's unit, as float32 rounds them; size 0 until a load was seen.
-    pooled, own : ndarray [R, 16] and [R, G, 16] of float64
-        Moments of the fleet and of each group, see `kernels.compare`.
-    moment, moments : ndarray [R] and [R, G] of float64
-        What `told` is of parts, squared, of single ticks: of the fleet and of each group.
-    fleet, curve : ndarray [R, 3] and [R, G, 3] of float32
-        Coefficients of load, its square and its cube.
+    pooled, own : ndarray [R, 16] and [R, C, 16] of float64
+        Moments of the fleet and of each large group, see `kernels.compare`.
+    moment, moments : ndarray [R] and [R, C] of float64
+        What `told` is of parts, squared, of single ticks: of the fleet and of each large group.
+    fleet, curve : ndarray [R, 3] and [R, C + 1, 3] of float32
+        Coefficients of load, its square and its cube; the last curve is the fleet's, for all groups without a seat.
+    seat : ndarray [R, G] of int32
+        Of each group, C where it has none.
     common : frozenset of str
         Metrics of which no group has a curve of its own.
     """
@@ -65,6 +69,7 @@ class Learned:
     moments: Sums
     fleet: NDArray[np.float32]
     curve: NDArray[np.float32]
+    seat: NDArray[np.int32]
     common: frozenset[str] = frozenset()
 
     @property
@@ -86,25 +91,36 @@ class Loads:
         self.tables: dict[str, Learned] = {}
 
     def lay_out(
-        self, table: str, metrics: Mapping[str, Names], grain: NDArray[np.float32], width: int, common: frozenset[str] = frozenset()
+        self, table: str, metrics: Mapping[str, Names], grain: NDArray[np.float32], members: NDArray[np.int32], common: frozenset[str] = frozenset()
     ) -> None:  # fmt: skip
-        """Take the layout of a table: the metrics that have a load, the key values of their groups, their grain, and which have but one curve."""
+        """Take the layout of a table: the metrics that have a load, the key values of their groups, their grain, and which have but one curve.
+
+        `members` [R, G] says how many each group has: it takes a seat with `CARRIERS_OWN`, and leaves it with less than `CROWD`.
+        """
         old, names = self.tables.get(table), tuple(metrics)
-        new = Learned(GroupNames.among(names, metrics.values()), grain, old.ticks if old else 0, *_blank(len(names), width), common)
+        groups = GroupNames.among(names, metrics.values())
+        where = [] if old is None else [found for found in groups.since(old.groups) if names[found[1]] not in common]
+        sits = members >= np.where([[name in common] for name in names], np.inf, CARRIERS_OWN)
+        for r0, r, before, now in where:
+            assert old is not None
+            sits[r, now] |= (old.seat[r0, before] < old.own.shape[1]) & (members[r, now] >= CROWD)
+        seats = int(sits.sum(axis=1).max(initial=0))
+        seat = np.where(sits, np.cumsum(sits, axis=1) - 1, seats).astype(np.int32)
+        new = Learned(groups, grain, old.ticks if old else 0, *_blank(len(names), seats), seat, common)
         if old is not None:
             for r, name in enumerate(names):
                 if name in old.names:
                     at = old.names.index(name)
                     new.place[r], new.pooled[r], new.moment[r], new.fleet[r] = old.place[at], old.pooled[at], old.moment[at], old.fleet[at]
-            for r in range(len(names)):  # a new job's group needs not wait for what the fleet knows
-                new.curve[r, : new.groups.groups(r)] = new.fleet[r]
-            for r0, r, before, now in new.groups.since(old.groups):
-                if names[r] not in common:
-                    new.own[r, now], new.moments[r, now], new.curve[r, now] = old.own[r0, before], old.moments[r0, before], old.curve[r0, before]
+            new.curve[:] = new.fleet[:, None]  # a new job's group needs not wait for what the fleet knows
+            for r0, r, before, now in where:
+                had = (old.seat[r0, before] < old.own.shape[1]) & sits[r, now]
+                then, here = old.seat[r0, before[had]], seat[r, now[had]]
+                new.own[r, here], new.moments[r, here], new.curve[r, here] = old.own[r0, then], old.moments[r0, then], old.curve[r0, then]
         self.tables[table] = new
 
     def learn(self, table: str, sums: Sums, told: NDArray[np.float32], label: NDArray[np.int32]) -> None:
-        """Add the moments [R, G, 16] of one tick; every so often draw the curves anew.
+        """Add the moments [R, C + 1, 16] of one tick; every so often draw the curves anew.
 
         `told` [2, R, S] is what each part has told (see `chance`), and fades here; `label` [R, S] is the group of each.
         """
@@ -114,19 +130,17 @@ class Loads:
         a.ticks += 1
         keep = 1 - 1 / min(max(a.ticks / 2, SHORTEST), LONGEST)
         a.pooled = a.pooled * keep + carried(sums.sum(axis=1))
-        a.own *= keep
+        a.own = a.own * keep + carried(sums[:, :-1])
         told *= np.float32(keep)
         left = sums[..., 12] - (a.curve * sums[..., 6:9]).sum(axis=-1)
         a.moment = a.moment * keep**2 + left.sum(axis=1) ** 2
-        a.moments = a.moments * keep**2 + left**2
-        a.own += carried(sums)
-        if a.common:
-            a.own[[name in a.common for name in a.names]] = 0.0
+        a.moments = a.moments * keep**2 + left[:, :-1] ** 2
         if a.ticks == 1 or a.ticks % FIT == 0:
             _settle(a, told)
-            doubt, doubts = chance(told, label, a.own.shape[1])
+            doubt, doubts = chance(told, np.take_along_axis(a.seat, label, axis=1), a.curve.shape[1])
             a.fleet = fleets(a.pooled, np.maximum(doubt, a.moment))
-            a.curve = curves(a.fleet, a.own, np.maximum(doubts, a.moments))
+            a.curve[:, :-1] = curves(a.fleet, a.own, np.maximum(doubts[:, :-1], a.moments))
+            a.curve[:, -1] = a.fleet
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return all memory as arrays."""
@@ -145,13 +159,13 @@ class Loads:
             if field == "names":
                 place, pooled, own, moment, moments = (np.array(state[f"{table}|load|{f}"], np.float64) for f in FIELDS[1:6])
                 grain, fleet, curve = (np.array(state[f"{table}|load|{f}"], np.float32) for f in ("grain", "fleet", "curve"))
-                ticks = int(state[f"{table}|load|ticks"])
-                self.tables[table] = Learned(GroupNames.read(state[name]), grain, ticks, place, pooled, own, moment, moments, fleet, curve)
+                ticks, seat = int(state[f"{table}|load|ticks"]), np.array(state[f"{table}|load|seat"], np.int32)
+                self.tables[table] = Learned(GroupNames.read(state[name]), grain, ticks, place, pooled, own, moment, moments, fleet, curve, seat)
 
 
-def _blank(rows: int, width: int) -> tuple[Sums, Sums, Sums, Sums, Sums, NDArray[np.float32], NDArray[np.float32]]:
-    sums, own = np.zeros((rows, SUMS)), np.zeros((rows, width, SUMS))
-    return np.zeros((rows, 2)), sums, own, np.zeros(rows), np.zeros((rows, width)), np.zeros((rows, 3), np.float32), np.zeros((rows, width, 3), np.float32)
+def _blank(rows: int, seats: int) -> tuple[Sums, Sums, Sums, Sums, Sums, NDArray[np.float32], NDArray[np.float32]]:
+    sums, own, fleet, curve = np.zeros((rows, SUMS)), np.zeros((rows, seats, SUMS)), np.zeros((rows, 3), np.float32), np.zeros((rows, seats + 1, 3), np.float32)
+    return np.zeros((rows, 2)), sums, own, np.zeros(rows), np.zeros((rows, seats)), fleet, curve
 
 
 def _settle(a: Learned, told: NDArray[np.float32]) -> None:

@@ -43,16 +43,23 @@ def accumulate(
     for m in range(residual.shape[0]):
         if sign[m] == 0:
             continue
+        any_came, any_filled = 0, 0
         for s in range(n_subjects):
-            r = residual[m, s]
-            came[s] = np.isfinite(r)
-            v[s] = min(max(r / (scale[m, s] * (F(1.0) + restless[m, s])), -clip[m]), clip[m])
-        for h in range(fast):
-            _step(mean[h, m], seen[h, m], v, came, length[h])
-        for s in range(n_subjects):
-            block[m, s] = block[m, s] + v[s] if came[s] else block[m, s]
-            filled[m, s] += came[s]
+            any_came += np.isfinite(residual[m, s])
+        if any_came:  # most counters never move: their rows are left alone, and their memory stays unused
+            for s in range(n_subjects):
+                r = residual[m, s]
+                came[s] = np.isfinite(r)
+                v[s] = min(max(r / (scale[m, s] * (F(1.0) + restless[m, s])), -clip[m]), clip[m])
+            for h in range(fast):
+                _step(mean[h, m], seen[h, m], v, came, length[h])
+            for s in range(n_subjects):
+                block[m, s] = block[m, s] + v[s] if came[s] else block[m, s]
+                filled[m, s] += came[s]
         if close:
+            for s in range(n_subjects):
+                any_filled += filled[m, s]
+        if any_filled:
             for s in range(n_subjects):
                 came[s] = filled[m, s] > 0
                 v[s] = block[m, s] / F(filled[m, s])
@@ -79,6 +86,11 @@ def follow(
     """
     for m in range(residual.shape[0]):
         known, many = 0, 0
+        for s in range(residual.shape[1]):
+            known += np.isfinite(residual[m, s])
+        if known == 0:
+            continue
+        known = 0
         for s in range(residual.shape[1]):
             r, old, seen = residual[m, s] / scale[m, s], move[m, s], moves[m, s]
             came = np.isfinite(r) and not doubted[s]

@@ -51,21 +51,23 @@ class Shifts:
                     arrays[field][m, now] = old.arrays[field][m0, before]
         self.tables[table] = Followed(names, arrays)
 
-    def step(self, table: str, centre: Floats, floor: Floats, there: NDArray[np.bool_], sign: NDArray[np.int8]) -> tuple[Floats, Floats]:
+    def step(
+        self, table: str, centre: Floats, floor: Floats, count: NDArray[np.int32], sign: NDArray[np.int8], groups: NDArray[np.int32]
+    ) -> tuple[Floats, Floats]:
         """Return (shift, before) of every group [M, G]: the shift in usual spreads, larger is worse, 0 until it is known; the usual median.
 
         Parameters
         ----------
         centre, floor : [M, G]
             Medians on the metric's scale, and the least spread that means anything.
-        there : [M, G]
-            Groups with enough members at this tick.
-        sign : [M]
-            Direction of worse.
+        count : [M, G]
+            Members that reported.
+        sign, groups : [M]
+            Direction of worse, and how many groups there are.
         """
         a = self.tables[table].arrays
-        shift, before = np.empty_like(centre), a["base"].copy()
-        _follow(centre, floor, there, sign, a["base"], a["spread"], a["now"], a["age"], shift)
+        shift, before = np.zeros_like(centre), a["base"].copy()
+        _follow(centre, floor, count, sign, groups, a["base"], a["spread"], a["now"], a["age"], shift)
         return shift, before
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
@@ -87,21 +89,24 @@ class Shifts:
 
 
 @njit(
-    "void(float32[:,::1], float32[:,::1], boolean[:,::1], int8[::1], float32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1])",
+    "void(float32[:,::1], float32[:,::1], int32[:,::1], int8[::1], int32[::1], float32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1])",
     cache=True,
     error_model="numpy",
 )
-def _follow(centre: Any, floor: Any, there: Any, sign: Any, base: Any, spread: Any, now: Any, age: Any, shift: Any) -> None:  # pragma: no cover - compiled
-    """Follow every group's usual median and spread by one tick; write its shift. All arrays are [M, G] but `sign` [M]."""
+def _follow(
+    centre: Any, floor: Any, count: Any, sign: Any, groups: Any, base: Any, spread: Any, now: Any, age: Any, shift: Any
+) -> None:  # pragma: no cover - compiled
+    """Follow every group's usual median and spread by one tick; write its shift. All arrays are [M, G] but `sign` and `groups` [M]."""
     for m in range(centre.shape[0]):
-        for g in range(centre.shape[1]):
+        for g in range(groups[m]):
+            there = count[m, g] >= 4
             usual = max(spread[m, g] * F(1.25), floor[m, g])
-            distance = centre[m, g] - base[m, g] if there[m, g] else F(0.0)
+            distance = centre[m, g] - base[m, g] if there else F(0.0)
             old = age[m, g] >= F(YOUNG)
-            if old and there[m, g]:
+            if old and there:
                 now[m, g] += (distance - now[m, g]) / F(NOW)
             shift[m, g] = F(sign[m]) * now[m, g] / usual if old else F(0.0)
-            if not there[m, g]:
+            if not there:
                 continue
             step = min(max(distance, -F(3.0) * usual), F(3.0) * usual) if old else distance
             rate = F(1.0) / min(age[m, g] + F(1.0), F(PAST))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grayscope import kernels
+from grayscope import kernels, leastspread
 from grayscope.catalogue import Catalogue, Metric
 from grayscope.columns import Columns, Field, Memory
 from grayscope.doubts import Doubts
@@ -19,6 +19,7 @@ from grayscope.roster import View
 from grayscope.shifts import Names, Shifts
 from grayscope.standing import Standing
 from grayscope.tick import Tick
+from grayscope.unloading import SUMS
 
 #: Ticks over which a cell's own usual residual is learned.
 PAST = 2048
@@ -47,7 +48,7 @@ class Layout:
     sign: NDArray[np.int8]
     load: NDArray[np.int32]
     loaded: tuple[str, ...]
-    quantum: NDArray[np.float32]
+    grain: NDArray[np.float32]
     counts: NDArray[np.bool_]
     layout: NDArray[np.int32]
     label: NDArray[np.int32]
@@ -62,6 +63,9 @@ class Layout:
     spread: NDArray[np.float32]
     count: NDArray[np.int32]
     left: NDArray[np.float32]
+    least: NDArray[np.float32]
+    floor: NDArray[np.float32]
+    pooled: NDArray[np.float32]
 
 
 class Stand:
@@ -91,24 +95,25 @@ class Stand:
         """Compare one tick; nothing is learned from subjects that are `doubted`."""
         memory = self.memory.of(tick)
         lay, moved = self._layout(tick)
-        values = np.require(_per_tick(tick.values, lay, memory), np.float32, ["C", "A"])
+        values = np.empty(tick.values.shape, np.float32)
+        leastspread.per_tick(np.require(tick.values, np.float32, ["C", "A"]), lay.counts, memory.arrays["missed"], values)
         residual, past = np.empty_like(values), np.empty_like(values)
         doubt = self.doubts.of(tick, doubted)
         loads = self.loads.tables[tick.table]
         told = self._told(tick, lay)
-        sums = np.zeros(loads.own.shape)
+        sums = np.zeros((*loads.curve.shape[:2], SUMS))
         kernels.compare(
             values, values.view(np.int32), lay.kind, lay.sign, lay.load, loads.unit(), loads.curve, lay.layout, lay.order, lay.starts, lay.groups,
-            doubt, residual, lay.centre, lay.spread, lay.count, sums, told,
+            loads.seat, doubt, residual, lay.centre, lay.spread, lay.count, sums, told,
         )  # fmt: skip
         self.loads.learn(tick.table, sums, told, lay.label[lay.layout[lay.load >= 0]])
         if lay.wide.any():
             less_shared(residual, lay.wide, lay.mates)
-        floor = _floor(lay)
-        shift, before = self.shifts.step(tick.table, lay.centre, floor, lay.count >= 4, lay.sign)
+        leastspread.least(lay.centre, lay.spread, lay.count, lay.kind == kernels.LINEAR, lay.least, lay.layout, lay.groups, lay.floor, lay.pooled)
+        shift, before = self.shifts.step(tick.table, lay.centre, lay.floor, lay.count, lay.sign, lay.groups[lay.layout])
         _forget_moved(memory, moved[lay.layout] if moved.any() else None)
         kernels.remember(
-            residual, lay.spread, lay.layout, lay.order, lay.starts, lay.groups, lay.sign, floor, _pooled(lay), doubt,
+            residual, lay.spread, lay.layout, lay.order, lay.starts, lay.groups, lay.sign, lay.floor, lay.pooled, doubt,
             memory.arrays["scale"], memory.arrays["noise"], memory.arrays["base"], memory.arrays["age"], past, PAST, lay.left,
         )  # fmt: skip
         learned = (memory.arrays["scale"], memory.arrays["noise"], lay.centre, lay.spread, lay.count, shift, before)
@@ -133,7 +138,8 @@ class Stand:
         self.shifts.lay_out(tick.table, tick.metrics, new.called, new.layout, new.centre.shape[1])
         loaded = {name: new.called[new.layout[m]] for m, name in enumerate(tick.metrics) if new.load[m] >= 0}
         common = frozenset(name for name, wide in zip(tick.metrics, new.wide, strict=True) if wide)
-        self.loads.lay_out(tick.table, loaded, _grain(new)[new.load >= 0], new.centre.shape[1], common)
+        rows = new.load >= 0
+        self.loads.lay_out(tick.table, loaded, new.grain[rows], np.diff(new.starts[new.layout[rows]], axis=1), common)
         return new, moved
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
@@ -172,13 +178,16 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
     where = {name: m for m, name in enumerate(tick.metrics)}
     load = np.array([where.get(m.load, -1) if m and m.load else -1 for m in metrics], np.int32)
     shape = (len(metrics), width)
+    kind = np.array([_kind(m) for m in metrics], np.int8)
+    wide = np.array([m is not None and strangers(m.peers, names[row[m.peers]]) for m in metrics], bool)
+    grain = _grain(kind, np.array([_quantum(m, tick.period) for m in metrics], np.float32))
     return Layout(
         tick.roster, tick.subjects, tick.metrics, metrics,
-        kind=np.array([_kind(m) for m in metrics], np.int8),
+        kind=kind,
         sign=np.array([_sign(m) for m in metrics], np.int8),
         load=load,
         loaded=tuple(tick.metrics[m] for m in np.flatnonzero(load >= 0)),
-        quantum=np.array([_quantum(m, tick.period) for m in metrics], np.float32),
+        grain=grain,
         counts=np.array([m is not None and m.type == "counter" for m in metrics], bool),
         layout=np.array([row[m.peers if m else ()] for m in metrics], np.int32),
         label=label,
@@ -188,9 +197,10 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
         of={"".join(f"{k}|" for k in ks): np.array([*map(repr, n)], object)[of] if len(n) else np.array([], object)
             for ks, n, of in zip(keys, names, label, strict=True)},
         called=names,
-        wide=np.array([m is not None and strangers(m.peers, names[row[m.peers]]) for m in metrics], bool),
+        wide=wide,
         mates=tick.roster.labels(tick.subjects, ("node",))[0],
         centre=np.zeros(shape, np.float32), spread=np.zeros(shape, np.float32), count=np.zeros(shape, np.int32), left=np.zeros(shape, np.float32),
+        least=np.where(wide & (kind == kernels.LOG), STRANGERS, grain), floor=np.zeros(shape, np.float32), pooled=np.zeros(len(metrics), np.float32),
     )  # fmt: skip
 
 
@@ -226,35 +236,10 @@ def _quantum(metric: Metric | None, period: int) -> float:
     return QUANTUM.get(metric.unit, 0.01)
 
 
-def _per_tick(values: NDArray[np.float32], lay: Layout, memory: Columns) -> NDArray[np.float32]:
-    """Spread what a counter gained over the ticks in which the subject was not heard: a pause is no burst."""
-    missed = memory.arrays["missed"]
-    came = np.isfinite(values)
-    late = came & (missed > 0) & lay.counts[:, None]
-    if late.any():
-        values = np.where(late, values / (missed + 1), values).astype(np.float32)
-    memory.arrays["missed"] = np.where(came, 0, missed + 1).astype(np.int32)
-    return values
-
-
-def _floor(lay: Layout) -> NDArray[np.float32]:
-    """Return the least spread [M, G]: half a percent, one unit of a count's scale, or the unit's own grain."""
-    grain = np.where(lay.wide & (lay.kind == kernels.LOG), STRANGERS, _grain(lay))[:, None]
-    return np.where((lay.kind == kernels.LINEAR)[:, None], np.maximum(np.abs(lay.centre) * np.float32(0.005), grain), grain).astype(np.float32)
-
-
-def _grain(lay: Layout) -> NDArray[np.float32]:
-    """Return the least spread [M] whatever the values are."""
-    other = np.where(lay.kind == kernels.LOG, np.float32(0.005), np.float32(1.0))
-    return np.where(lay.kind == kernels.LINEAR, lay.quantum, other).astype(np.float32)
-
-
-def _pooled(lay: Layout) -> NDArray[np.float32]:
-    """Return the mean spread [M] over the groups that are large enough to have one."""
-    full = lay.count >= 4
-    total = np.where(full, lay.spread, 0).sum(axis=1, dtype=np.float64) / np.maximum(full.sum(axis=1), 1)
-    pooled: NDArray[np.float32] = (total * kernels.SIGMA).astype(np.float32)
-    return pooled
+def _grain(kind: NDArray[np.int8], quantum: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the least spread [M] whatever the values are: half a percent, one unit of a count's scale, or the unit's own grain."""
+    other = np.where(kind == kernels.LOG, np.float32(0.005), np.float32(1.0))
+    return np.where(kind == kernels.LINEAR, quantum, other).astype(np.float32)
 
 
 def _moved(old: Placed | None, new: Layout) -> NDArray[np.bool_]:

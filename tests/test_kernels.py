@@ -50,15 +50,16 @@ class World:
         self.residual = np.full((5, subjects), 99, F)
         self.centre, self.spread = np.zeros((5, width), F), np.zeros((5, width), F)
         self.count = np.zeros((5, width), np.int32)
-        self.curve = rng.normal(0, 0.01, (1, width, 3)).astype(F)
-        self.sums = np.zeros((1, width, unloading.SUMS))
+        self.seat = np.array([[0, 3, 1, 3, 2]], np.int32)[:, :width]  # two groups share the last
+        self.curve = rng.normal(0, 0.01, (1, 4, 3)).astype(F)
+        self.sums = np.zeros((1, 4, unloading.SUMS))
         self.told = np.zeros((2, 1, subjects), F)
 
     def compare(self) -> None:
         self.sums[:], self.told[:] = 0, 0
         kernels.compare(
             self.values, self.values.view(np.int32), self.kind, self.sign, self.load, self.unit, self.curve, self.layout, self.order, self.starts, self.groups,
-            self.doubted, self.residual, self.centre, self.spread, self.count, self.sums, self.told,
+            self.seat, self.doubted, self.residual, self.centre, self.spread, self.count, self.sums, self.told,
         )  # fmt: skip
 
 
@@ -71,8 +72,8 @@ def unloaded(w: World, m: int, g: int, x: dict[int, float]) -> tuple[dict[int, f
     """The known loads of a group in their unit, no further than its reach, and what each explains beside the median load."""
     u = {s: (scaled(float(w.values[w.load[m], s]), int(w.kind[w.load[m]])) - w.unit[0, 0]) * w.unit[0, 1] for s in x}
     u = {s: min(max(v, -REACH), REACH) for s, v in u.items() if not math.isnan(v)}
-    usual = explained(w.curve[0, g], float(np.median(list(u.values())))) if u else 0.0
-    return u, {s: explained(w.curve[0, g], u[s]) - usual if s in u else 0.0 for s in x}
+    usual = explained(w.curve[0, w.seat[0, g]], float(np.median(list(u.values())))) if u else 0.0
+    return u, {s: explained(w.curve[0, w.seat[0, g]], u[s]) - usual if s in u else 0.0 for s in x}
 
 
 def reference(w: World) -> dict[str, Any]:
@@ -103,13 +104,14 @@ def reference(w: World) -> dict[str, Any]:
             taught = [s for s in u if not w.doubted[s]]
             e = np.array([x[s] - mid for s in taught])
             weight = edge / np.maximum(np.abs(e), edge)
-            sums[0, g] = loadcurves.moments(np.array([u[s] for s in taught]), e + [f[s] for s in taught], weight)
+            one = loadcurves.moments(np.array([u[s] for s in taught]), e + [f[s] for s in taught], weight)
             away = weight * (np.array([u[s] for s in taught]) - usual) ** 2
             load = np.array([u[s] for s in taught])
             load = load - np.average(load, weights=weight)
             told[:, 0, taught] = weight * load * (e - np.average(e, weights=weight)), weight * load**2
             seen = np.array([min(max((scaled(float(w.values[w.load[m], s]), int(w.kind[w.load[m]])) - 1) * 25, -11), 11) for s in u])
-            sums[0, g, :6] = len(seen), seen.sum(), (seen**2).sum(), len(taught), away.sum(), (away**2).sum()
+            one[:6] = len(seen), seen.sum(), (seen**2).sum(), len(taught), away.sum(), (away**2).sum()
+            sums[0, w.seat[0, g]] += one
     return {"residual": residual, "centre": centre, "spread": spread, "count": count, "sums": sums, "told": told}
 
 

@@ -198,12 +198,25 @@ def test_another_order_of_subjects_gives_the_same() -> None:
 
 def test_a_group_keeps_its_curve_when_others_come() -> None:
     memory = loads.Loads()
-    memory.lay_out("gpu", {"t": (("b",),)}, np.ones(1, np.float32), 1)
+    memory.lay_out("gpu", {"t": (("b",),)}, np.ones(1, np.float32), np.array([[16]]))
     memory.tables["gpu"].curve[0, 0] = 1, 2, 3
     memory.tables["gpu"].pooled[0] = 7
-    memory.lay_out("gpu", {"s": (("b",),), "t": (("a",), ("b",))}, np.ones(2, np.float32), 2)
-    assert memory.tables["gpu"].curve.tolist() == [[[0, 0, 0], [0, 0, 0]], [[0, 0, 0], [1, 2, 3]]]
-    assert memory.tables["gpu"].pooled[:, 0].tolist() == [0, 7]
+    memory.lay_out("gpu", {"s": (("b",),), "t": (("a",), ("b",))}, np.ones(2, np.float32), np.array([[20, 0], [16, 15]]))
+    now = memory.tables["gpu"]
+    assert [[now.curve[r, c].tolist() for c in now.seat[r]] for r in (0, 1)] == [[[0, 0, 0], [0, 0, 0]], [[0, 0, 0], [1, 2, 3]]]
+    assert now.pooled[:, 0].tolist() == [0, 7]
+
+
+@pytest.mark.parametrize(("members", "keeps"), [(15, True), (4, True), (3, False)])
+def test_a_group_that_shrinks_keeps_what_it_learned_while_it_is_compared(members: int, keeps: bool) -> None:
+    memory = loads.Loads()
+    memory.lay_out("gpu", {"t": (("a",), ("b",))}, np.ones(1, np.float32), np.array([[15, 16]]))
+    assert memory.tables["gpu"].seat.tolist() == [[1, 0]]
+    memory.tables["gpu"].own[0, 0] = 5
+    memory.lay_out("gpu", {"t": (("b",), ("c",))}, np.ones(1, np.float32), np.array([[members, 40]]))
+    now = memory.tables["gpu"]
+    assert now.seat.tolist() == [[0, 1]] if keeps else [[1, 0]]
+    assert now.own[0, :, 0].tolist() == ([5, 0] if keeps else [0])
 
 
 def test_a_new_group_begins_with_what_the_fleet_knows() -> None:
@@ -212,9 +225,10 @@ def test_a_new_group_begins_with_what_the_fleet_knows() -> None:
     for tick in ticks(DRIVE, values, view):
         stand.step(tick)
     stand.step(ticks(DRIVE, np.repeat(values[-1:], 2, axis=2)[:, :, :60], drives(hosts=5))[0])
-    curve = stand.loads.tables["drive"].curve
-    assert curve[0, 4].any()
-    assert curve[0, 4].tolist() == pytest.approx(curve[0, 0].tolist(), rel=0.1)
+    drive = stand.loads.tables["drive"]
+    first, new = drive.curve[0, drive.seat[0, 0]], drive.curve[0, drive.seat[0, 4]]
+    assert new.any()
+    assert new.tolist() == pytest.approx(first.tolist(), rel=0.1)
 
 
 def test_one_mad_reading_of_a_load_neither_accuses_nor_teaches() -> None:
@@ -249,10 +263,13 @@ def test_groups_with_one_curve_in_common_have_none_of_their_own() -> None:
     curves = {}
     for common in (frozenset(), frozenset({"t"})):
         memory = loads.Loads()
-        memory.lay_out("drive", {"t": (("a",), ("b",))}, np.ones(1, np.float32), 2, common)
+        memory.lay_out("drive", {"t": (("a",), ("b",))}, np.ones(1, np.float32), np.array([[64, 64]]), common)
+        a = memory.tables["drive"]
+        seated = np.zeros((1, a.curve.shape[1], sums.shape[-1]))
+        np.add.at(seated[0], a.seat[0], sums[0])
         for _ in range(32):
-            memory.learn("drive", sums, np.zeros((2, 1, 2), np.float32), np.array([[0, 1]], np.int32))
-        curves[bool(common)] = memory.tables["drive"].curve
+            memory.learn("drive", seated, np.zeros((2, 1, 2), np.float32), np.array([[0, 1]], np.int32))
+        curves[bool(common)] = a.curve[:, a.seat[0]]
     assert not np.array_equal(curves[False][0, 0], curves[False][0, 1])
     assert np.array_equal(curves[True][0, 0], curves[True][0, 1])
     assert curves[True].any()

@@ -23,7 +23,7 @@ def run(shifts: Shifts, a: float, b: float, ticks: int, noise: float = 0.1, seed
     floor = np.full((1, 2), 0.05, np.float32)
     for _ in range(ticks):
         centre = (np.array([[a, b]]) + rng.normal(0, noise, (1, 2))).astype(np.float32)
-        shift, _ = shifts.step("gpu", centre, floor, np.ones((1, 2), bool), SIGN)
+        shift, _ = shifts.step("gpu", centre, floor, np.full((1, 2), 4, np.int32), SIGN, np.full(1, 2, np.int32))
     return shift
 
 
