@@ -100,7 +100,8 @@ class Loads:
         old, names = self.tables.get(table), tuple(metrics)
         groups = GroupNames.among(names, metrics.values())
         where = [] if old is None else [found for found in groups.since(old.groups) if names[found[1]] not in common]
-        sits = members >= np.where([[name in common] for name in names], np.inf, CARRIERS_OWN)
+        least = np.array([np.inf if name in common else CARRIERS_OWN for name in names])
+        sits = members >= least[:, None]
         for r0, r, before, now in where:
             assert old is not None
             sits[r, now] |= (old.seat[r0, before] < old.own.shape[1]) & (members[r, now] >= CROWD)
