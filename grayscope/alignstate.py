@@ -14,6 +14,7 @@ from grayscope.batch import Batch
 from grayscope.event import Event
 from grayscope.frames import decode, encode
 from grayscope.roster import Roster
+from grayscope.squeezed import squeezed, unsqueezed
 
 if TYPE_CHECKING:
     from grayscope.align import Align
@@ -69,14 +70,15 @@ def _table(table: Table, roster: Roster) -> State:
     number = {key: i for i, key in enumerate(heads)}
     told |= {"heads": list(heads.values()), "open": [(time, number[id(subjects), id(metrics)]) for time, subjects, metrics, _ in parts]}
     flat = np.concatenate([values.reshape(-1) for *_, values in parts]) if parts else np.empty(0, np.float32)
-    return {"told": _text(told), "first": lay.first.copy(), "heard": lay.heard.copy(), "open": flat}
+    return {"told": _text(told), **squeezed("first", lay.first), "heard": lay.heard.copy(), "open": flat}
 
 
 def _retable(table: Table, roster: Roster, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
     told, lay = json.loads(state["told"].tobytes()), table.layout
     table.crowded, table.start, table.last, table.quiet = (told[key] for key in ("crowded", "start", "last", "quiet"))
     table.who = {name: tuple(identity) for name, identity in told["who"]}
-    lay.restore(tuple(told["subjects"]), tuple(told["metrics"]), state["first"], state["heard"])
+    subjects, metrics = tuple(told["subjects"]), tuple(told["metrics"])
+    lay.restore(subjects, metrics, unsqueezed("first", state, (len(metrics), len(subjects))), state["heard"])
     lay.members, lay.era, lay.version, lay._swept = frozenset(told["members"]), told["era"], told["version"], told["swept"]
     lay.shown = (tuple(told["shown"][0]), tuple(told["shown"][1]))
     if told["current"]:

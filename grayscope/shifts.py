@@ -33,6 +33,12 @@ class Followed:
     names: GroupNames
     arrays: dict[str, Floats]
 
+    def there(self) -> NDArray[np.bool_]:
+        """Return which places [M, G] stand for a group: few metrics have many."""
+        groups = np.array([self.names.groups(m) for m in range(len(self.names.metrics))], np.intp)
+        width = next((array.shape[1] for array in self.arrays.values()), groups.max(initial=0))
+        return np.arange(width) < groups[:, None]
+
 
 class Shifts:
     """Part of stand. Deterministic and bounded by the number of groups."""
@@ -75,7 +81,7 @@ class Shifts:
         out: dict[str, NDArray[Any]] = {}
         for table, followed in self.tables.items():
             out[f"{table}|shift|names"] = followed.names.told()
-            out |= {f"{table}|shift|{field}": array.copy() for field, array in followed.arrays.items()}
+            out |= {f"{table}|shift|{field}": array[followed.there()] for field, array in followed.arrays.items()}
         return out
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -84,8 +90,11 @@ class Shifts:
         for name in state:
             table, _, field = name.partition("|shift|")
             if field == "names":
-                arrays = {f: np.array(state[f"{table}|shift|{f}"], np.float32) for f in FIELDS}
-                self.tables[table] = Followed(GroupNames.read(state[name]), arrays)
+                followed = self.tables[table] = Followed(GroupNames.read(state[name]), {})
+                there = followed.there()
+                for f in FIELDS:
+                    array = followed.arrays[f] = np.zeros(there.shape, np.float32)
+                    array[there] = state[f"{table}|shift|{f}"]
 
 
 @njit(

@@ -13,7 +13,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 #: Elements of an array, and of a row of it, below which it is kept as it is.
 LEAST, WIDTH = 1 << 16, 16
-BITS = {4: np.uint32, 8: np.uint64}
+BITS = {2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
 def squeezed(name: str, array: Array) -> dict[str, Array]:
