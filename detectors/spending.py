@@ -45,7 +45,8 @@ class Spending:
 
     def __init__(self, *, false_pages: float = 1.0) -> None:
         self.level = threshold(false_pages) - MARGIN
-        self.memory = Memory({"events": Field(np.float64, 0.0, (len(PASTS),)), "ticks": Field(np.float64, 0.0, (len(PASTS),))})
+        pasts = (len(PASTS),)
+        self.memory = Memory({"events": Field(np.float64, 0.0, pasts), "ticks": Field(np.float64, 0.0, pasts), "usual": Field(np.bool_, False, pasts)})
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return the subjects that spend more often than the others explain."""
@@ -53,11 +54,12 @@ class Spending:
         rows = [m for m, metric in enumerate(standing.metrics) if metric and metric.type == "counter" and metric.side == "redundancy" and standing.sign[m]]
         if not rows:
             return NOTHING
-        events, ticks = columns.arrays["events"], columns.arrays["ticks"]
+        events, ticks, usual = columns.arrays["events"], columns.arrays["ticks"], columns.arrays["usual"]
         moved = standing.moved_cells()
         if moved is not None:  # among new peers, what was counted beside the old ones says nothing
-            events[..., moved], ticks[..., moved] = 0, 0
+            events[..., moved], ticks[..., moved], usual[..., moved] = 0, 0, False
         values = tick.values[rows]
+        usual[:, rows] &= ~(values > 0)
         for h, past in enumerate(PASTS):
             events[h, rows] = events[h, rows] * (1 - 1 / past) + (values > 0)
             ticks[h, rows] = ticks[h, rows] * (1 - 1 / past) + np.isfinite(values)
@@ -74,9 +76,12 @@ class Spending:
             for h, past in enumerate(PASTS):
                 # A fading past is a new look with every event: twice as many as a running mean has.
                 chances = math.log(2 * tests * looks(past, tick.period))
-                counted = columns.arrays["events"][h, m], columns.arrays["ticks"][h, m]
-                for s, tail, expected in _unlikely(*counted, label, ~standing.doubted, self.level + chances):
+                counted, usual = (columns.arrays["events"][h, m], columns.arrays["ticks"][h, m]), columns.arrays["usual"][h, m]
+                suspects = np.flatnonzero((counted[0] >= LEAST) & ~usual)
+                usual[suspects] = True  # and so it stays until there is another event
+                for s, tail, expected in _unlikely(suspects, *counted, label, ~standing.doubted, self.level + chances):
                     strength = known_by(peers(label, counted[1] > 0, s), -tail - chances)
+                    usual[s] = strength < self.level
                     if strength >= self.level and strength > best.get(s, (-math.inf,))[0]:
                         best[s] = (strength, float(columns.arrays["events"][h, m, s]), expected, float(columns.arrays["ticks"][h, m, s]))
             for s, found in sorted(best.items()):
@@ -100,14 +105,15 @@ class Spending:
         self.memory.restore(state)
 
 
-def _unlikely(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: NDArray[np.bool_], needed: float) -> Iterator[tuple[int, float, float]]:
-    """Yield (subject, ln of the tail probability, expected events) for whoever may reach -`needed`, against its own group.
+def _unlikely(
+    suspects: NDArray[np.intp], events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: NDArray[np.bool_], needed: float
+) -> Iterator[tuple[int, float, float]]:
+    """Yield (subject, ln of the tail probability, expected events) for those of the `suspects` that may reach -`needed`, against their own groups.
 
     The law is the predictive one: it knows that the group's rate was itself estimated from few events, and that healthy
     parts differ, by as much as all others that are `trusted` do within their groups. Before a group has seen much, its
     rate is that of all groups, for as many events as groups differ little.
     """
-    suspects = np.flatnonzero(events >= LEAST)
     if not len(suspects):
         return
     seen, watched = (np.bincount(label, weights=np.where(trusted, x, 0.0), minlength=int(label.max()) + 1) for x in (events, ticks))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -76,9 +77,9 @@ def test_events_so_sparse_that_no_two_members_share_them_make_no_one_suspicious(
     label = (np.arange(256) // 8).astype(np.int32)
     events[np.arange(0, 104, 8)] = 5.0  # in thirteen of thirty-two groups one member
     assert within(events, ticks, label, trusted, 0, int(label.max()) + 1) < 30
-    assert min(tail for _, tail, _ in LAW._unlikely(events, ticks, label, trusted, 14.0)) > -7
+    assert min(tail for _, tail, _ in LAW._unlikely(np.flatnonzero(events >= LAW.LEAST), events, ticks, label, trusted, 14.0)) > -7
     events[0] = 60.0
-    assert [s for s, tail, _ in LAW._unlikely(events, ticks, label, trusted, 5.0) if tail < -5.0] == [0]
+    assert [s for s, tail, _ in LAW._unlikely(np.flatnonzero(events >= LAW.LEAST), events, ticks, label, trusted, 5.0) if tail < -5.0] == [0]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -89,6 +90,26 @@ def test_the_cheap_look_leaves_out_nobody_that_the_law_finds_unlikely(seed: int)
     events = np.minimum(draw.poisson(draw.gamma(0.3, 0.02, 4 * groups) * ticks).astype(np.float64), ticks)
     trusted = draw.random(4 * groups) < 0.9
     needed = 8.0
-    found = {s for s, tail, _ in LAW._unlikely(events, ticks, label, trusted, needed) if -tail >= needed}
-    every = {s for s, tail, _ in LAW._unlikely(events, ticks, label, trusted, -1e300) if -tail >= needed}
+    found = {s for s, tail, _ in LAW._unlikely(np.flatnonzero(events >= LAW.LEAST), events, ticks, label, trusted, needed) if -tail >= needed}
+    every = {s for s, tail, _ in LAW._unlikely(np.flatnonzero(events >= LAW.LEAST), events, ticks, label, trusted, -1e300) if -tail >= needed}
     assert found == every
+
+
+def test_what_was_found_usual_is_looked_at_again_once_it_has_spent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[list[int]] = []
+
+    def unlikely(suspects: NDArray[np.intp], *_: object) -> Iterator[tuple[int, float, float]]:
+        looked.append(suspects.tolist())
+        yield from ((s, -1e3, 1.0) for s in suspects if s == 5)
+
+    monkeypatch.setattr(LAW, "_unlikely", unlikely)
+    monkeypatch.setattr(LAW, "LEAST", 1.5)
+    names = tuple(f"n{i}/nic0" for i in range(8))
+    view = Roster([RosterRow(name, "nic", keys={"job": "job:1"}) for name in names]).at(0)
+    stand, detector, spent = Stand(Catalogue.load()), plugins.load("detectors", "spending")(), {1: [2, 5], 2: [2, 5], 17: [2]}
+    for t in range(1, 25):
+        values = np.zeros((1, 8), np.float32)
+        values[0, spent.get(t, [])] = 1
+        tick = Tick("nic", t * PERIOD, PERIOD, view, names, (METRIC,), values, np.zeros(8, bool))
+        detector.step(tick, stand.step(tick))
+    assert looked[::2] == [[2, 5], [5], [5], [5], [2, 5], [5]]  # of two pasts the first, every fourth tick; what was unlikely is looked at each time
