@@ -32,7 +32,7 @@ def holder(settings: KafkaSettings, group: str, name: str, places: Collection[tu
 def _made(arguments: dict[str, Any]) -> Any:
     from confluent_kafka.admin import AdminClient
 
-    class Admin(AdminClient):  # type: ignore[misc]
+    class Admin(AdminClient):
         def close(self) -> None:
             """Do nothing: it lets go when it is forgotten."""
 

@@ -10,6 +10,7 @@ import pytest
 from grayscope.brokers._kafkanamesake import SESSIONS, Holder, Namesake, signature
 from grayscope.brokers._kafkasettings import kafka_settings
 from grayscope.brokers._kafkaworker import Worker
+from grayscope.brokers.kafka import Kafka
 from grayscope.errors import GrayscopeError, UsageError
 
 GIVEN = {"group_instance_id": "w 1"}  # names may hold blanks
@@ -205,3 +206,24 @@ def test_a_lane_that_failed_is_opened_again_where_the_name_is_ours_and_not_while
     known.holder = Holder("w1-a", ())
     some.turn()
     assert opened == [0, 1, 0, 1]
+
+
+# -- a recorder -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_reader_that_was_shut_out_joins_again_where_nobody_else_has_its_name_and_gives_nothing_twice() -> None:
+    known, first = Known(), Member(told=True)
+    kafka = Kafka(topic_prefix="g", group_instance_id="r1", session_timeout_ms=10_000)
+    kafka._namesake.ask, kafka._namesake.monotonic = known.ask, lambda: known.now
+    kafka._consumer, kafka._roster = first, SimpleNamespace(close=lambda: None)  # type: ignore[assignment]
+    kafka._held.append("taken, not given out")
+    joined = list[bool]()
+    kafka._begin = lambda: joined.append(True) or []  # type: ignore[func-returns-value, method-assign]
+    with pytest.raises(GrayscopeError, match="fenced"):
+        kafka.poll()
+    known.holder = Holder("r1-b", ())
+    with pytest.raises(GrayscopeError, match="this one waits"):
+        kafka.poll()
+    known.holder = Holder("", ())
+    assert kafka.poll() == []
+    assert (joined, first.closed, list(kafka._held)) == ([True], True, [])
