@@ -22,10 +22,11 @@ def holder(settings: KafkaSettings, group: str, name: str, places: Collection[tu
     arguments = settings.of(KafkaAdminClient.DEFAULT_CONFIG, request_timeout_ms=ANSWER, metrics_enabled=False)
     client = reached(KafkaAdminClient, settings, arguments)
     try:
+        # Asked first: it says what is wrong by its number.
+        signed = client.list_group_offsets({group: [TopicPartition(*place) for place in places]})[group]
         found = client.describe_groups([group])[group]
         if found["error"] is not None:
             raise GrayscopeError(f"kafka group {group}: {found['error']}")
-        signed = client.list_group_offsets({group: [TopicPartition(*place) for place in places]})[group] if places else {}
     except KafkaError as error:
         raise GrayscopeError(plain(error, group)) from error
     finally:
