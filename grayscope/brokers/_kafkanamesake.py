@@ -78,12 +78,15 @@ class Namesake:
             That is not known yet, or nobody answers.
         """
         found = self.ask(self.settings, self.group, self.name, places)
-        if found.member in ("", member):
+        if not found.member:
             self._seen = ""
             return
         for nonce, process, host, name in (s.split(" ", 3) for s in found.signatures if s.count(" ") >= 3):
-            if name == self.name and nonce != NONCE:
+            if name == self.name and nonce != NONCE:  # after us: even where we were let in again since, as one that slept is
                 raise self._taken(f"process {shorten(process)} on host {shorten(host)}")
+        if found.member == member:
+            self._seen = ""
+            return
         if found.member != self._seen:
             self._seen, self._since = found.member, self.monotonic()
         if self.monotonic() - self._since > self.patience:

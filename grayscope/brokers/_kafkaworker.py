@@ -63,7 +63,8 @@ class Worker:
         self._told: dict[int, str] = {}  # what was last wrong with a lane
         self._committed: set[int] = set()  # lanes in which we have signed
         self._namesake = Namesake(self.settings, self.group, int(self.settings.given["session_timeout_ms"]) / 1000, clients.holder, monotonic)
-        self._shut_out: str | None = None  # the number under which we were a member
+        self._number = ""  # under which we are a member
+        self._shut_out: str | None = None  # the same, once we are not any more
 
     def turn(self, quiet: float = 30.0) -> list[Alert]:
         """Take what has come within about a second; return the alerts of what has been committed.
@@ -79,6 +80,11 @@ class Worker:
             self._leave(self._consumer)
         if self._shut_out is not None:
             self._alone(self._shut_out)
+            self._committed.clear()  # whoever signed after us has gone
+        elif self._consumer is not None and self._consumer.itself() != self._number:
+            if self._number and self._committed:  # asleep for too long; somebody may have been let in meanwhile
+                self._alone(self._consumer.itself())
+            self._number = self._consumer.itself()
         consumer = self._consumer or self._join()
         try:
             records = consumer.poll()

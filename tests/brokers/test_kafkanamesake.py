@@ -35,7 +35,7 @@ def other(name: str = "w 1") -> str:
     return f"0123456789ab 4711 pod-7 {name}"
 
 
-@pytest.mark.parametrize("holder", [Holder("", ()), Holder("", (other(),)), Holder("w 1-a", (other(),))])
+@pytest.mark.parametrize("holder", [Holder("", ()), Holder("", (other(),)), Holder("w 1-a", (signature(GIVEN), other("w2")))])
 def test_a_name_that_is_nobodys_or_ours_is_ours(holder: Holder) -> None:
     known = Known()
     known.holder = holder
@@ -43,9 +43,10 @@ def test_a_name_that_is_nobodys_or_ours_is_ours(holder: Holder) -> None:
     assert known.asked == [("g.live", "w 1", PLACES)]
 
 
-def test_who_signed_after_us_is_named() -> None:
+@pytest.mark.parametrize("member", ["w 1-b", "w 1-a"])
+def test_who_signed_after_us_is_named_even_where_we_were_let_in_again(member: str) -> None:
     known = Known()
-    known.holder = Holder("w 1-b", ("", "x", signature(GIVEN), other()))
+    known.holder = Holder(member, ("", "x", signature(GIVEN), other()))
     with pytest.raises(UsageError, match=r"worker w 1: process 4711 on host pod-7 .*--worker NAME"):
         known.namesake().ours("w 1-a", PLACES)
 
@@ -206,6 +207,24 @@ def test_a_lane_that_failed_is_opened_again_where_the_name_is_ours_and_not_while
     known.holder = Holder("w1-a", ())
     some.turn()
     assert opened == [0, 1, 0, 1]
+
+
+def test_one_that_slept_too_long_and_was_let_in_again_asks_whether_another_had_its_name_meanwhile() -> None:
+    known, member, opened = Known(), Member(told=False), list[int]()
+    some = worker(known, member, opened, [])
+    some.turn()
+    some.turn()
+    some._committed = {0}
+    member.itself = lambda: "w1-c"  # type: ignore[method-assign]
+    known.holder = Holder("w1-c", ())
+    some.turn()
+    some.turn()
+    assert len(known.asked) == 1
+    member.itself = lambda: "w1-d"  # type: ignore[method-assign]
+    known.holder = Holder("w1-d", (other("w1"),))
+    with pytest.raises(UsageError, match="process 4711"):
+        some.turn()
+    assert some.lanes == {}
 
 
 # -- a recorder -----------------------------------------------------------------------------------------------------------

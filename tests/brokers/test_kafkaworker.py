@@ -25,6 +25,9 @@ class Polled:
 
     broken = False
 
+    def itself(self) -> str:
+        return "w1-a"
+
     def settled(self) -> bool:
         return True
 
