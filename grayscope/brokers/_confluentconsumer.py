@@ -52,7 +52,7 @@ class Consumer:
         self._forming = group is not None
         self._wrong: GrayscopeError | None = None  # to be told once what came with it has been given out
         #: The client gives no more records: it must be made anew.
-        self.broken = False
+        self.broken, self._itself = False, ""
         self._incremental = settings.given.get("group_protocol") == "consumer"
         self._passing = PASSING if self._grouped else PASSING | {"GROUP_AUTHORIZATION_FAILED"}
         self._client, self._told = connected(self._kafka.Consumer, settings, {**QUEUED, **self._arguments(settings, group)})
@@ -104,6 +104,8 @@ class Consumer:
                     self._wrong = self._wrong or error
                 else:
                     found += [told] if told is not None else []
+        if self._grouped and not self.broken:
+            self._itself = self._client.memberid() or self._itself
         if self._wrong and not found:
             wrong, self._wrong = self._wrong, None
             raise wrong
@@ -192,6 +194,10 @@ class Consumer:
     def member(self) -> Any:
         """Return who we are in the group, for a transaction."""
         return self._client.consumer_group_metadata()
+
+    def itself(self) -> str:
+        """Return the number under which we are, or were last, a member; ``""`` if never."""
+        return self._itself
 
     def close(self) -> None:
         """Leave the group; nothing is committed."""

@@ -41,6 +41,7 @@ SAYS = (
 )
 #: Beside kafka-python's: what a user adds a handler for gets both.
 quiet = logging.getLogger("kafka.confluent")
+quiet.addHandler(logging.NullHandler())  # or Python would print what is grave
 
 
 def library() -> Any:

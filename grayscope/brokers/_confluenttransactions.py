@@ -11,6 +11,7 @@ from typing import Any
 
 from grayscope.brokers._confluentproducer import Producer
 from grayscope.brokers._kafkaclients import DELIVERY, PATIENCE, TAKEOVER, TRANSACTION
+from grayscope.brokers._kafkanamesake import signature
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.errors import GrayscopeError
 
@@ -23,7 +24,7 @@ class Transactions(Producer):
     """Delivery: exactly once for readers of committed messages, as `_kafkatransactions.Transactions`; no step is waited for for ever."""
 
     def __init__(self, settings: KafkaSettings, name: str) -> None:
-        self.name, self._stuck = name, False
+        self.name, self._stuck, self._signature = name, False, signature(settings.given)
         _LEFT[:] = [thread for thread in _LEFT if thread.is_alive()]
         if len(_LEFT) >= MOST:
             raise GrayscopeError(f"kafka transaction {name}: {MOST} steps that were begun before still wait for their coordinator: start this worker again")
@@ -41,8 +42,8 @@ class Transactions(Producer):
         self._do(self._client.begin_transaction)
 
     def places(self, offsets: Mapping[tuple[str, int], int], group: Any) -> None:
-        """Add the next offset of each (topic, partition), as a member of `group`, to what is committed."""
-        told = [self._kafka.TopicPartition(t, p, o) for (t, p), o in offsets.items()]
+        """Add the next offset of each (topic, partition), as a member of `group`, to what is committed; signed."""
+        told = [self._kafka.TopicPartition(t, p, o, self._signature) for (t, p), o in offsets.items()]
         self._do(lambda: self._client.send_offsets_to_transaction(told, group, PATIENCE / 1000))
 
     def commit(self) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol, Self
 
+from grayscope.brokers._kafkanamesake import Holder
 from grayscope.brokers._kafkasettings import KafkaSettings
 
 #: Milliseconds: a topic that nobody has made, and a broker that does not take what is sent.
@@ -40,6 +41,9 @@ class Consumer(Protocol):
 
     def member(self) -> Any:
         """Return who we are in the group, for a transaction."""
+
+    def itself(self) -> str:
+        """Return the number under which we are, or were last, a member; ``""`` if never."""
 
     def lag(self) -> dict[tuple[str, int], int]:
         """Return how many records wait in each partition of ours."""
@@ -142,3 +146,14 @@ def reader(settings: KafkaSettings) -> Reader:
     from grayscope.brokers import _kafkareader
 
     return _kafkareader.Reader(settings)
+
+
+def holder(settings: KafkaSettings, group: str, name: str, places: Collection[tuple[str, int]]) -> Holder:
+    """Ask through the client of `settings` who has a name in a group, and who signed the commits of some (topic, partition)."""
+    if settings.client == "confluent":
+        from grayscope.brokers import _confluentholder
+
+        return _confluentholder.holder(settings, group, name, places)
+    from grayscope.brokers import _kafkaholder
+
+    return _kafkaholder.holder(settings, group, name, places)

@@ -9,10 +9,11 @@ from typing import Any
 
 from kafka import KafkaConsumer
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
-from kafka.errors import CommitFailedError, IllegalGenerationError, KafkaError, RebalanceInProgressError, UnknownMemberIdError
+from kafka.errors import CommitFailedError, FencedInstanceIdError, IllegalGenerationError, KafkaError, RebalanceInProgressError, UnknownMemberIdError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from grayscope.brokers._kafkareach import plain, reached
+from grayscope.brokers._kafkareasons import refusal
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.errors import GrayscopeError, UsageError
 
@@ -39,13 +40,13 @@ class Consumer:
         on from there; one that has gone to another member is taken out.
     """
 
-    broken = False  # it joins anew by itself
-
     def __init__(
         self, settings: KafkaSettings, topics: Sequence[str], group: str | None, *, places: dict[tuple[str, int], int] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.topics, self.monotonic, self.joined_anew = tuple(topics), monotonic, 0
+        #: Another member has our name: this client will not be let in again.
+        self.broken, self._itself = False, ""
         self.places = {} if places is None else places
         wanted = {"auto_offset_reset": "earliest", "session_timeout_ms": 45_000, "max_poll_records": 2000, "metrics_enabled": False}
         fixed = {"enable_auto_commit": False, "isolation_level": "read_committed", "allow_auto_create_topics": False, "group_id": group}
@@ -77,9 +78,18 @@ class Consumer:
         """Return the next records, waiting up to a second for the first; in order of the time at which they were sent."""
         found = self._ask(lambda: self._client.poll(timeout_ms=POLL), ", ".join(self.topics))
         self._watch()
+        if self._grouped and self._silenced():
+            self.broken = True
+            raise GrayscopeError(refusal(FencedInstanceIdError.errno, self.topics[0]))
         # After a rebalance the client goes back to the last commit and gives out again what we hold.
         fresh = (r for records in found.values() for r in records if r.offset >= self.places.get((r.topic, r.partition), 0))
         return sorted(fresh, key=lambda r: (r.timestamp, self.topics.index(r.topic), r.partition, r.offset))
+
+    def _silenced(self) -> bool:
+        """Say whether the client was told that it is shut out: kafka-python 3.0 then gives up its heartbeats, says nothing, and goes on."""
+        coordinator = self._client._coordinator
+        self._itself = coordinator._generation.member_id or self._itself
+        return coordinator.stable() and not (coordinator._heartbeat_enabled or coordinator.rejoining or coordinator.rejoin_needed)
 
     def _watch(self) -> None:
         if not self._grouped or self._client.assignment():
@@ -123,6 +133,10 @@ class Consumer:
         """Return what says which member of the group we are, for a transaction."""
         return self._client.group_metadata()
 
+    def itself(self) -> str:
+        """Return the number under which we are, or were last, a member; ``""`` if never."""
+        return self._itself
+
     def lag(self) -> dict[tuple[str, int], int]:
         """Return how many records each partition of ours holds that were not given out."""
         ours = list(self._client.assignment())
@@ -138,6 +152,7 @@ class Consumer:
         try:
             return question()
         except KafkaError as error:
+            self.broken |= isinstance(error, FencedInstanceIdError)
             raise GrayscopeError(plain(error, topic)) from error
 
 

@@ -11,6 +11,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from grayscope.brokers._kafkaclients import PATIENCE, TAKEOVER, TRANSACTION
+from grayscope.brokers._kafkanamesake import signature
 from grayscope.brokers._kafkaproducer import Producer
 from grayscope.brokers._kafkareach import plain
 from grayscope.brokers._kafkasettings import KafkaSettings
@@ -33,7 +34,7 @@ class Transactions(Producer):
     """
 
     def __init__(self, settings: KafkaSettings, name: str) -> None:
-        self.name = name
+        self.name, self._signature = name, signature(settings.given)
         super().__init__(settings, transactional_id=name, transaction_timeout_ms=TRANSACTION, max_block_ms=TAKEOVER)
         try:
             self._do(self._client.init_transactions)
@@ -46,8 +47,8 @@ class Transactions(Producer):
         self._do(self._client.begin_transaction)
 
     def places(self, offsets: Mapping[tuple[str, int], int], group: Any) -> None:
-        """Add the next offset of each (topic, partition), as a member of `group`, to what is committed."""
-        told = {TopicPartition(t, p): OffsetAndMetadata(o, "", -1) for (t, p), o in offsets.items()}
+        """Add the next offset of each (topic, partition), as a member of `group`, to what is committed; signed."""
+        told = {TopicPartition(t, p): OffsetAndMetadata(o, self._signature, -1) for (t, p), o in offsets.items()}
         self._do(lambda: self._ended(lambda: self._client._transaction_manager.send_offsets_to_transaction(told, group)))
 
     def commit(self) -> None:

@@ -11,6 +11,7 @@ from grayscope.alert import Alert
 from grayscope.brokers import _kafkaclients as clients
 from grayscope.brokers._kafkaclients import Consumer
 from grayscope.brokers._kafkalane import Lane
+from grayscope.brokers._kafkanamesake import Namesake
 from grayscope.brokers._kafkaorder import TOPICS
 from grayscope.brokers._kafkasettings import KafkaSettings, kafka_settings
 from grayscope.errors import GrayscopeError, InputError, UsageError
@@ -60,18 +61,38 @@ class Worker:
         self._joined = False
         self._not_before: dict[int, float] = {}
         self._told: dict[int, str] = {}  # what was last wrong with a lane
+        self._committed: set[int] = set()  # lanes in which we have signed
+        self._namesake = Namesake(self.settings, self.group, int(self.settings.given["session_timeout_ms"]) / 1000, clients.holder, monotonic)
+        self._number = ""  # under which we are a member
+        self._shut_out: str | None = None  # the same, once we are not any more
 
     def turn(self, quiet: float = 30.0) -> list[Alert]:
         """Take what has come within about a second; return the alerts of what has been committed.
 
         Cells from which nothing has come for `quiet` seconds are told that time has passed.
+
+        Raises
+        ------
+        UsageError
+            Among others: another process that began later has this worker's name. Nothing is left to close.
         """
-        consumer = self._consumer
-        if consumer is not None and consumer.broken:  # shut out by its own earlier self, that asked a broker which died: the lanes are kept
-            self._consumer = None
-            consumer.close()
+        if self._consumer is not None and self._consumer.broken:
+            self._leave(self._consumer)
+        if self._shut_out is not None:
+            self._alone(self._shut_out)
+            self._committed.clear()  # whoever signed after us has gone
+        elif self._consumer is not None and self._consumer.itself() != self._number:
+            if self._number and self._committed:  # asleep for too long; somebody may have been let in meanwhile
+                self._alone(self._consumer.itself())
+            self._number = self._consumer.itself()
         consumer = self._consumer or self._join()
-        records = consumer.poll()
+        try:
+            records = consumer.poll()
+        except GrayscopeError:
+            if consumer.broken:  # by whom is known at once, mostly
+                self._leave(consumer)
+                self._alone(consumer.itself())
+            raise
         try:
             self._introductions()
         except GrayscopeError:
@@ -92,8 +113,43 @@ class Worker:
             self._run(number, lambda lane: self._settle(lane, quiet, alerts))
         return alerts
 
+    def _leave(self, consumer: Consumer) -> None:
+        """Let go of a client that is shut out; the lanes are kept."""
+        self._consumer, self._shut_out = None, consumer.itself()
+        consumer.close()
+
+    def _alone(self, member: str) -> None:
+        """Return if nobody else has our name; let go of everything where somebody has."""
+        try:
+            self._namesake.ours(member, self._places())
+        except UsageError:  # the other one says what is to be said
+            for lane in self.lanes.values():
+                lane.close()
+                for cell in lane.cells.engines:
+                    self.gone(cell)
+            self.lanes = {}
+            raise
+        self._shut_out = None
+
+    def _still(self, consumer: Consumer) -> bool:
+        """Say whether our name is still ours: a lane that another one shut us out of must not be taken back."""
+        try:
+            self._namesake.ours(consumer.itself(), self._places())
+        except UsageError:  # the next turn says so
+            consumer.broken = True
+        except GrayscopeError:
+            consumer.broken = self._namesake.doubted
+        else:
+            return True
+        return False
+
+    def _places(self) -> list[tuple[str, int]]:
+        return [(topic, number) for topic in self._topics for number in sorted(self._committed)]
+
     def keep(self) -> None:
         """Write a part of what checkpoints are due; after `turn`, once its alerts are out, which must not wait for it."""
+        if self._consumer is not None and self._consumer.broken:
+            return  # another one may have the lanes by now
         for number in sorted(self.lanes):
             self._run(number, _kept)
 
@@ -161,9 +217,11 @@ class Worker:
             for cell in lane.cells.engines:
                 self.gone(cell)
             self.tell(f"lane {number} has gone to another worker")
-        for number in sorted(both - self.lanes.keys()):
-            if self.monotonic() >= self._not_before.get(number, 0.0):
-                self._open(consumer, number)
+        fresh = [number for number in sorted(both - self.lanes.keys()) if self.monotonic() >= self._not_before.get(number, 0.0)]
+        if any(number in self._not_before for number in fresh) and not self._still(consumer):
+            return
+        for number in fresh:
+            self._open(consumer, number)
 
     def _split(self, ours: set[tuple[str, int]]) -> set[int]:
         raise UsageError(f"kafka: telemetry and events must have equally many partitions, so that both come to one worker; found {sorted(ours)}: "
@@ -212,6 +270,7 @@ class Worker:
         lane.beat(quiet)
         if lane.due():
             alerts += lane.commit(self._member())
+            self._committed.add(lane.number)
         for topic, kind in self._topics.items():
             self.places[topic, lane.number] = lane.places[kind]
 
@@ -239,7 +298,8 @@ class Worker:
     def _last(self, lane: Lane, alerts: list[Alert]) -> None:
         if lane.waiting():
             alerts += lane.commit(self._member())
-        lane.keep(now=True)
+        if self._shut_out is None:
+            lane.keep(now=True)
 
 
 def _kept(lane: Lane) -> None:

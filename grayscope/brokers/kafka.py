@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from grayscope.batch import Batch
-from grayscope.brokers._kafkaclients import Consumer, Producer, consumer, producer
+from grayscope.brokers._kafkaclients import Consumer, Producer, consumer, holder, producer
+from grayscope.brokers._kafkanamesake import Namesake
 from grayscope.brokers._kafkasettings import kafka_settings
 from grayscope.errors import GrayscopeError, InputError, shorten
 from grayscope.event import Event
@@ -17,6 +18,8 @@ from grayscope.roster import RosterRow
 
 #: Polls without any partition after which `receive` believes that there is none for it.
 UNASSIGNED = 90
+#: Milliseconds after which a silent member is given up, where nothing else is said.
+SESSION = 45_000
 
 
 class Kafka:
@@ -54,6 +57,7 @@ class Kafka:
         self._producer: Producer | None = None
         self._consumer: Consumer | None = None
         self._roster: Consumer | None = None
+        self._namesake = Namesake(self.settings, self.group, int(self.settings.given.get("session_timeout_ms", SESSION)) / 1000, holder)
         self._told: deque[Any] = deque()
         self._held: deque[Any] = deque()
 
@@ -85,6 +89,8 @@ class Kafka:
 
     def poll(self) -> list[Message]:
         """Return the next messages, waiting about a second for the first; the very first time begins with all of the roster."""
+        if self._consumer is not None and self._consumer.broken:
+            self._anew(self._consumer)
         if self._consumer is None or self._roster is None:
             return self._begin()
         self._held += self._consumer.poll()
@@ -124,6 +130,13 @@ class Kafka:
         self._introduced(self._roster)
         self._consumer = consumer(self.settings, [self.settings.topic(name) for name in ("telemetry", "events")], self.group, places=self.places)
         return self._messages()
+
+    def _anew(self, shut_out: Consumer) -> None:
+        """Join again, unless another process has our group.instance.id; what was not given out comes again."""
+        self._namesake.ours(shut_out.itself(), ())
+        self._consumer = None
+        self._held.clear()
+        shut_out.close()
 
     def _introduced(self, roster: Consumer) -> None:
         """Take what the roster has been told since we asked last, up to its end as it is now."""

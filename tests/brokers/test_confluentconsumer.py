@@ -28,7 +28,8 @@ def consumer(*polls: list[Any]) -> Any:
         return waiting.pop(0)
 
     some.topics, some.places, some._next, some._most, some._passing = ("t",), {}, {}, 100, frozenset()
-    some._wrong, some.broken, some._kafka, some._told, some._client = None, False, kafka, [], SimpleNamespace(poll=poll, consume=consume)
+    some._wrong, some.broken, some._kafka, some._told, some._grouped, some._itself = None, False, kafka, [], True, ""
+    some._client = SimpleNamespace(poll=poll, consume=consume, memberid=lambda: "w1-a" if not some.broken else None)
     some.monotonic = lambda: 0.0 if waiting else 9.0
     return some
 
@@ -44,7 +45,9 @@ def test_an_error_among_records_loses_none_of_them_and_is_told_after_them() -> N
 
 def test_a_client_that_was_shut_out_is_broken_and_says_why_in_one_line() -> None:
     fenced = kafka.KafkaError(kafka.KafkaError._FATAL, "Fatal error: Broker: Static consumer fenced by other consumer with same group.instance.id")
-    some = consumer([message(0, fenced)])
+    some = consumer([message(1)], [message(0, fenced)])
+    some.poll()
     with pytest.raises(GrayscopeError, match="give each worker its own --worker"):
         some.poll()
     assert some.broken
+    assert some.itself() == "w1-a"

@@ -30,6 +30,8 @@ class FakeClient:
         self.error: Exception | None = None
         self.listener: Any = None
         self.known: set[int] | None = {0, 1}
+        generation = SimpleNamespace(member_id="w1-a")
+        self._coordinator = SimpleNamespace(_generation=generation, _heartbeat_enabled=True, rejoining=False, rejoin_needed=False, stable=lambda: True)
 
     def partitions_for_topic(self, topic: str) -> set[int] | None:
         return self.known
@@ -171,3 +173,22 @@ def test_refusals_are_told_and_a_missing_topic_lets_go_of_the_client(monkeypatch
     monkeypatch.setattr(FakeClient, "partitions_for_topic", lambda *_: None)
     with pytest.raises(UsageError, match="kafka topic t: there is none"):
         made(monkeypatch)
+
+
+def test_a_member_that_is_shut_out_is_broken_though_the_client_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer, client, _, _ = made(monkeypatch)
+    client._coordinator._heartbeat_enabled, client._coordinator.rejoining = False, True
+    consumer.poll()  # it is only joining
+    assert (consumer.broken, consumer.itself()) == (False, "w1-a")
+    client._coordinator.rejoining = False
+    with pytest.raises(GrayscopeError, match="give each worker its own --worker"):
+        consumer.poll()
+    assert consumer.broken
+
+
+def test_a_member_that_is_not_let_in_again_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer, client, _, _ = made(monkeypatch)
+    client.error = errors.FencedInstanceIdError()
+    with pytest.raises(GrayscopeError, match="give each worker its own --worker"):
+        consumer.poll()
+    assert consumer.broken

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, KafkaAdminClient, ResourcePattern, ResourceType
 
+from grayscope.brokers._kafkaclients import holder
+from grayscope.brokers._kafkanamesake import Holder
 from grayscope.brokers._kafkasettings import kafka_settings
 from grayscope.brokers._kafkatopics import Topics
 from grayscope.brokers.kafka import Kafka
@@ -117,6 +119,8 @@ def test_each_missing_right_is_told_until_all_are_there(guarded: Cluster, client
         grant(ResourceType.TOPIC, ACLOperation.READ, f"{prefix}.roster")
         text = refused(_received, **options)
         assert "group.id: grant this user READ on it" in text, text
+        with pytest.raises(GrayscopeError, match=r"group\.id: grant this user READ on it"):
+            holder(kafka_settings(options), prefix, "w1", ())
         grant(ResourceType.GROUP, ACLOperation.READ, prefix)
         text = refused(_received, **options)
         assert re.search(rf"{prefix}\.(events|telemetry).*READ to receive", text), text
@@ -125,6 +129,7 @@ def test_each_missing_right_is_told_until_all_are_there(guarded: Cluster, client
         found = list(reader.receive())
         reader.close()
         assert [m.time for m in found if hasattr(m, "time")] == [1]
+        assert holder(kafka_settings(options), prefix, "w1", [(f"{prefix}.events", 0)]) == Holder("", ("",))  # needs no more than that
         assert capfd.readouterr().err == ""
     finally:
         admin.close()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from grayscope.brokers._kafkanamesake import Holder
 from grayscope.brokers._kafkaworker import Worker
 from grayscope.errors import GrayscopeError, UsageError
 
@@ -23,6 +24,9 @@ class Polled:
         return [SimpleNamespace(topic="g.telemetry", partition=0, offset=9)]
 
     broken = False
+
+    def itself(self) -> str:
+        return "w1-a"
 
     def settled(self) -> bool:
         return True
@@ -118,8 +122,9 @@ def test_told_to_stop_while_it_is_in_no_group_it_closes_all_lanes() -> None:
 
 def test_a_client_that_is_broken_is_made_anew_and_the_lanes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     some, lane, closed = worker([]), Lane(9, 4), list[bool]()
-    consumer = SimpleNamespace(broken=True, close=lambda: closed.append(True))
+    consumer = SimpleNamespace(broken=True, close=lambda: closed.append(True), itself=lambda: "w1-a")
     some._consumer, some.lanes = consumer, {0: lane}  # type: ignore[dict-item]
+    some._namesake.ask = lambda *_: Holder("", ())
     monkeypatch.setattr(some, "_join", lambda: (_ for _ in ()).throw(GrayscopeError("not yet")))
     with pytest.raises(GrayscopeError, match="not yet"):
         some.turn()
