@@ -9,6 +9,7 @@ nobody shows a cause, nobody is cleared.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,6 @@ class Sufferers:
         """Return all of it as one JSON text in an array."""
         return {"sufferers": np.array(json.dumps(list(self.held.items())))}
 
-    def restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
+    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
         self.held = dict(json.loads(str(state["sufferers"])))
