@@ -33,7 +33,7 @@ class Became:
 
     def __init__(self, *, false_pages: float = 1.0) -> None:
         # Beyond 256 ticks the usual value itself follows.
-        self.horizons = Horizons("became", false_pages, longest=256)
+        self.horizons = Horizons("became", false_pages, longest=256, lasting=False)
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return the cells that stand out from their own past."""

@@ -24,6 +24,8 @@ STILL, LIVELY = 3, 0.8
 SITE = 0.5
 #: Rows that come so many times more seldom or often than the table's usual are a wrong rate, after so many of them and ticks.
 PACE, ROWS, TICKS = 1.6, 24, 60
+#: Where the steps from row to row usually differ from their mean by this share, most subjects keep no time: tasks, not samples.
+FREE = 0.5
 #: Share of a subject's metrics that are gone to be one finding about the subject.
 HALF = 0.5
 
@@ -64,6 +66,7 @@ class Silent:
                 "lively": Field(np.float32, 0.0),  # running share of ticks with a change, before it stood still
                 "quiet": Field(np.int32, 0, per_metric=False),  # ticks since the last row
                 "pace": Field(np.float32, 1.0, per_metric=False),  # running ticks from row to row; one long gap moves it little
+                "uneven": Field(np.float32, 0.0, per_metric=False),  # by what share of the pace a step usually differs from it
                 "rows": Field(np.int32, 0, per_metric=False),
                 "off": Field(np.int32, 0, per_metric=False),  # ticks with a pace unlike the others'
             }
@@ -157,7 +160,7 @@ class Silent:
 
     def _paced(self, tick: Tick, a: dict[str, np.ndarray[Any, Any]], came: NDArray[np.bool_]) -> Iterator[Finding]:
         """Learn from row to row how far apart they are; yield who differs from the table's median."""
-        usual = heard.pace(came, a["pace"], a["quiet"], a["rows"], a["off"], ROWS, PACE)
+        usual = heard.pace(came, a["pace"], a["uneven"], a["quiet"], a["rows"], a["off"], ROWS, PACE, FREE)
         if not usual or int(a["off"].max(initial=0)) < TICKS:
             return
         settled = a["rows"] >= ROWS

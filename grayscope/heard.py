@@ -69,34 +69,43 @@ def heed(
     return longest, stuck
 
 
-@njit("float64(boolean[::1], float32[::1], int32[::1], int32[::1], int32[::1], int64, float64)", cache=True)
-def pace(came: Any, steps: Any, quiet: Any, rows: Any, off: Any, enough: Any, much: Any) -> Any:  # pragma: no cover - compiled
+@njit("float64(boolean[::1], float32[::1], float32[::1], int32[::1], int32[::1], int32[::1], int64, float64, float64)", cache=True)
+def pace(came: Any, steps: Any, uneven: Any, quiet: Any, rows: Any, off: Any, enough: Any, much: Any, free: Any) -> Any:  # pragma: no cover - compiled
     """Learn from row to row how far apart they are; return the median over those with `enough` rows, 0 while they are few.
+
+    So it is where most keep no time at all: whoever does a task now and then has no rate.
 
     Parameters
     ----------
     came : [S]
-    steps, quiet, rows, off : [S], in and out
-        Running ticks from row to row, in which one long gap counts little; ticks since the last row; rows; ticks in which the
-        steps were `much` times as long or short as the median.
+    steps, uneven, quiet, rows, off : [S], in and out
+        Running ticks from row to row, in which one long gap counts little; by what share of them a step usually differs; ticks
+        since the last row; rows; ticks in which the steps were `much` times as long or short as the median.
+    free : float
+        Share by which the steps of most differ where nobody keeps time.
     """
     n_subjects = len(came)
-    settled = np.empty(n_subjects, np.float32)
+    settled, irregular = np.empty(n_subjects, np.float32), np.empty(n_subjects, np.float32)
     n = 0
     for s in range(n_subjects):
         if came[s]:
             if rows[s] > 0:
+                away = min(abs(F(quiet[s] + 1) - steps[s]) / steps[s], F(1.0))
+                uneven[s] += (away - uneven[s]) * F(0.1)
                 steps[s] += (min(F(quiet[s] + 1), F(2.0) * steps[s] + F(1.0)) - steps[s]) * F(0.1)
             quiet[s] = 0
             rows[s] += 1
         else:
             quiet[s] += 1
         if rows[s] >= enough:
-            settled[n] = steps[s]
+            settled[n], irregular[n] = steps[s], uneven[s]
             n += 1
     if 2 * n <= n_subjects:
         return 0.0  # the table is new: nothing is usual yet
     usual = median_near(settled, n, settled[0], F(0.0), np.empty(n + 1, np.float32))
+    if np.float64(median_near(irregular, n, irregular[0], F(0.0), np.empty(n + 1, np.float32))) > free:
+        off[:] = 0
+        return 0.0
     edge = F(much * np.float64(usual))
     for s in range(n_subjects):
         wrong = rows[s] >= enough and (steps[s] > edge or F(much) * steps[s] < usual)

@@ -10,8 +10,10 @@ Strength = -ln(expected false alarms of one subject in a week), over all metrics
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,10 +129,14 @@ class Horizons:
         Horizons above this many ticks are not watched.
     grouped : bool
         The residuals are those of peers: crowds of a group are one finding about it, and each has noise of its own.
+    lasting : bool
+        What is looked for lasts. Else no mean bridges a silence of the whole table that is longer than itself: what was strange
+        for minutes in the evening and for minutes in the morning was not strange in between.
     """
 
-    def __init__(self, name: str, false_pages: float, longest: int = HORIZONS[-1], grouped: bool = True) -> None:
-        self.name, self.grouped = name, grouped
+    def __init__(self, name: str, false_pages: float, longest: int = HORIZONS[-1], grouped: bool = True, lasting: bool = True) -> None:
+        self.name, self.grouped, self.lasting = name, grouped, lasting
+        self.heard: dict[str, int] = {}  # table -> time of its last tick with a residual
         self.level = threshold(false_pages) - MARGIN
         self.horizons = tuple(h for h in HORIZONS if h <= longest)
         self.steps = np.array([h if h in FAST else h // BLOCK for h in self.horizons], np.float32)
@@ -166,6 +172,8 @@ class Horizons:
                 array[..., moved] = 0
         close = columns.ticks % BLOCK == 0
         a = columns.arrays
+        if not self.lasting:
+            self._forget(tick, residual, a)
         self.tails.of(tick.table, tick.metrics)
         clip = self._clip(tick.table)
         if self.grouped:
@@ -183,6 +191,18 @@ class Horizons:
         groups = (split(tick, standing, cell, members, max(best[cell[0], s][0] for s in members), self.name) for cell, members in sorted(crowded.items()))
         found = (explain(tick, standing, m, s, level, h) for (m, s), (level, h) in sorted(best.items()) if (m, s) not in lost)
         return Evidence([*groups, *(f for f in found if f is not None)])
+
+    def _forget(self, tick: Tick, residual: NDArray[np.float32], a: dict[str, NDArray[Any]]) -> None:
+        """Begin anew at all horizons that are shorter than the silence of the whole table that has just ended."""
+        if not np.isfinite(residual).any():
+            return
+        ticks = (tick.time - self.heard.get(tick.table, tick.time)) // tick.period
+        self.heard[tick.table] = tick.time
+        for i in (i for i, h in enumerate(self.horizons) if ticks > h):
+            for name in ("mean", "seen", "peak"):
+                a[name][i] = 0
+        if ticks > BLOCK:
+            a["block"][:], a["filled"][:] = 0, 0
 
     def _clip(self, table: str) -> NDArray[np.float32]:
         """Return at how many spreads values of each metric are clipped; only those beside peers are followed from tick to tick."""
@@ -234,11 +254,13 @@ class Horizons:
 
     def snapshot(self) -> State:
         """Return the whole state."""
-        return {**self.memory.snapshot(), **self.tails.snapshot()}
+        heard = {} if self.lasting else {"#heard": np.array(json.dumps(self.heard))}
+        return {**self.memory.snapshot(), **self.tails.snapshot(), **heard}
 
     def restore(self, state: State) -> None:
         """Become what `snapshot` returned."""
-        self.memory.restore({k: v for k, v in state.items() if "|tail|" not in k})
+        self.memory.restore({k: v for k, v in state.items() if "|tail|" not in k and k != "#heard"})
+        self.heard = dict(json.loads(str(state["#heard"]))) if "#heard" in state else {}
         self.tails.restore(state)
 
 

@@ -15,7 +15,7 @@ from ._benchforms import Code, Heading, Piece, Plot, Points, Table, between, dur
 BY_SCENARIO = (("F1", "f1"), ("Precision", "precision"), ("Recall", "recall"), ("False pages per 1,000 GPU-weeks", "false_pages_per_1000_gpu_weeks"))
 RECORDED = (
     "Published telemetry with labels, imported through the maps of the repository. Rates count weeks of whatever a set observes, drives for instance. Workflow "
-    "runs have one label per run and host, for limits that were set on purpose while a run of minutes lasted: who waits for persistence misses them."
+    "runs have one label per run and host, for limits that were set on purpose while a run of minutes lasted; half of those slow nothing (workflow-runs.md)."
 )
 #: Times since onset that get a line but no label: it would touch its neighbour's.
 CROWDED = (300, 1800, 3 * 86_400)

@@ -85,3 +85,34 @@ def test_what_is_over_is_no_news(run: Run) -> None:
     assert loud
     assert ONSET < min(loud) < ONSET + 20
     assert max(loud) < ONSET + 20 + 128
+
+
+def over_a_night(noise: float) -> Callable[[int], Floats]:
+    """Return what makes compute times, one rank slower in the minutes before and after a silence of so many ticks."""
+
+    def made(silence: int) -> Floats:
+        values = compute(6)
+        values[ONSET - 24 : ONSET + 24, 21] *= 1.0 + noise
+        return np.concatenate([values[:ONSET], np.full((silence, WIDTH), np.nan), values[ONSET:]])
+
+    return made
+
+
+def test_no_mean_bridges_a_silence_longer_than_itself(run: Run) -> None:
+    made = over_a_night(0.04)
+
+    def strongest(silence: int) -> float:
+        said = run("became", "rank", {"compute_seconds": made(silence)}, keys=ranks)
+        return max((f.strength for found in said for f in found if f.subject == "n2/gpu5"), default=0.0)  # type: ignore[attr-defined]
+
+    together, apart = strongest(0), strongest(1000)
+    assert together > 6.9
+    assert apart < together - 2
+    assert abs(strongest(30) - together) < 2  # a short silence is bridged
+
+
+def test_what_goes_on_after_a_silence_is_found_after_it(run: Run, accused: Callable[..., set[str]]) -> None:
+    values = compute(6)
+    values[ONSET:, 21] *= 1.05
+    silent = np.concatenate([values[: ONSET + 8], np.full((1000, WIDTH), np.nan), values[ONSET + 8 :]])
+    assert accused(run("became", "rank", {"compute_seconds": silent}, keys=ranks)) == {"n2/gpu5"}

@@ -67,3 +67,56 @@ def test_work_that_has_changed_for_all_is_learned(run: Run) -> None:
     said = run("seldom", "host", {"task_seconds": values}, subjects=HOSTS, keys=keys, catalogue=BOOK, period=30.0)
     assert any(said[150:170])
     assert not any(said[400:])
+
+
+WAITS = Metric("task_iowait_seconds", "host", unit="s", worse="higher", side="condition", peers=("job", "role"))
+BOTH = Catalogue([METRIC, WAITS])
+
+
+def waiting(values: np.ndarray[tuple[int, int], np.dtype[np.float64]], seed: int = 2) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Return what tasks usually wait for storage: next to nothing."""
+    return np.where(np.isnan(values), np.nan, np.round(np.random.default_rng(seed).uniform(0, 0.1, values.shape), 1))
+
+
+def said_of(run: Run, values: object, waits: object, side: str = "service") -> list[tuple[int, str]]:
+    said = run(
+        "seldom", "host", {"task_seconds": values, "task_iowait_seconds": waits}, subjects=HOSTS, keys=keys, catalogue=BOTH, period=30.0
+    )  # fmt: skip
+    return [(t, f.subject) for t, found in enumerate(said) for f in found if f.side == side]  # type: ignore[attr-defined]
+
+
+def test_who_shows_the_cause_is_accused_and_who_is_late_with_it_is_not(run: Run) -> None:
+    values = tasks()
+    values[150] = np.nan
+    values[150, [2, 4, 7]] = 130.0, 130.0, 41.0
+    waits = waiting(values)
+    waits[150, 4] = 85.0
+    assert said_of(run, values, waits) == [(150, "h04")]
+    assert said_of(run, values, waits, "condition") == [(150, "h02")]
+
+
+def test_where_nobody_shows_a_cause_nobody_is_cleared(run: Run) -> None:
+    values = tasks()
+    values[150] = np.nan
+    values[150, [2, 4]] = 130.0
+    assert said_of(run, values, waiting(values)) == [(150, "h02"), (150, "h04")]
+
+
+def test_a_task_that_comes_later_than_the_cause_lasted_is_its_own_matter(run: Run) -> None:
+    values = tasks()
+    values[150:] = np.nan
+    values[150, 4] = values[156, 2] = values[165, 3] = 130.0
+    waits = waiting(values)
+    waits[150, 4] = 85.0
+    assert said_of(run, values, waits) == [(150, "h04"), (165, "h03")]
+
+
+def test_a_symptom_tells_what_unlike_work_hides(run: Run) -> None:
+    """Tasks take 40 to 140 s by what they are about: one of 150 s is nothing, one that waited 60 s of them is."""
+    values = tasks()
+    values *= np.random.default_rng(3).choice([1.0, 1.5, 2.5, 3.5], values.shape)
+    waits = waiting(values)
+    values[150], values[150, 4] = np.nan, 150.0
+    assert (150, "h04") not in said_of(run, values, waits)
+    waits[150, 4] = 60.0
+    assert (150, "h04") in said_of(run, values, waits)

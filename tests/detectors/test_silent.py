@@ -100,6 +100,15 @@ def test_all_at_another_rate_is_nobody_s(run: Run) -> None:
     assert modes(run("silent", "gpu", values)) == set()
 
 
+def test_who_does_a_task_now_and_then_has_no_rate(run: Run) -> None:
+    """Rows as tasks come: each subject by chance, one a third as often as the others."""
+    values, rng = live(3000), np.random.default_rng(1)
+    idle = rng.random((3000, 24)) >= np.where(np.arange(24) == 9, 0.04, 0.12)
+    for v in values.values():
+        v[idle] = np.nan
+    assert modes(run("silent", "gpu", values)) == set()
+
+
 def test_a_long_silence_is_no_rate(run: Run) -> None:
     values = live(600)
     for v in values.values():
