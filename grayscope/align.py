@@ -87,8 +87,10 @@ class Align:
         """Take one message; yield closed ticks in order of (time, table)."""
         if isinstance(message, Batch):
             self._overrule(self.clock.overruled(message))
-            for batch in self.clock.trusted(_finite(message), (s for t in self.tables.values() for s in t.subjects)):
-                self._take(batch)
+            whole = bool(np.isfinite(message.values).all())
+            finite = message if whole else _finite(message)
+            for batch in self.clock.trusted(finite, (s for t in self.tables.values() for s in t.subjects)):
+                self._take(batch, whole and batch is finite)
         elif isinstance(message, Event):
             self._event(message)
         else:
@@ -115,13 +117,13 @@ class Align:
 
     # -- taking -----------------------------------------------------------------------------------------------------
 
-    def _take(self, batch: Batch) -> None:
+    def _take(self, batch: Batch, whole: bool = False) -> None:
         table = self.tables.get(batch.table)
         if table is None:
             period = self.periods.get(batch.table, self.settings.period)
             table = self.tables[batch.table] = Table(batch.table, period, self.settings, self.counter, self.counts)
         for k, time in enumerate(batch.times.tolist()):
-            table.take(time, batch, k)
+            table.take(time, batch, k, whole)
         if len(batch.times):
             self.clock.advance(int(batch.times[-1]))
 

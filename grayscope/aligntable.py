@@ -63,11 +63,11 @@ class Table:
 
     # -- taking -----------------------------------------------------------------------------------------------------
 
-    def take(self, time: int, batch: Batch, k: int) -> None:
-        """Put the k-th rows of a batch, stamped `time`, into their open tick."""
+    def take(self, time: int, batch: Batch, k: int, whole: bool = False) -> None:
+        """Put the k-th rows of a batch, stamped `time`, into their open tick; `whole` if every value of it is a number."""
         tick = -(-time // self.period) * self.period
         part = (time, batch.subjects, batch.metrics, batch.values[k])
-        rows = int(np.count_nonzero(np.isfinite(part[3]).any(axis=0)))
+        rows = len(batch.subjects) if whole and batch.metrics else int(np.count_nonzero(np.isfinite(part[3]).any(axis=0)))
         self.counts["rows"] += rows
         if not rows:
             return  # nothing was reported, which is the same as no row
@@ -110,14 +110,16 @@ class Table:
         started = self.start is not None and time > self.start + self.settings.lateness
         if not (self.settings.eager and started and time in self.pending and now >= time) or self.crowded:
             return False
+        missing = self.missing.get(time)
+        if missing is not None and missing.era == self.layout.era and missing.unseen < missing.left:
+            return False  # too little has come to matter, as nearly always
         view = roster.at(time)
         if view is not self._view:
             return False  # the first tick of a new view waits: who is fresh, and who is gone, is found when it closes
-        missing = self.missing.get(time)
         if missing is None or missing.era != self.layout.era:
             cells = self._expected(view).copy()
             missing = self.missing[time] = Missing(self.layout.era, cells, int(cells.sum()), 0, sum(part[3].size for part in self.pending[time]))
-        if missing.unseen and missing.unseen >= missing.left:  # else too little has come to matter
+        if missing.unseen >= missing.left > 0:
             for part in (self._apart(time) if not missing.seen else None) or self.pending[time][missing.seen :]:
                 self._tick_off(missing, part)
             missing.seen, missing.unseen = len(self.pending[time]), 0
