@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from grayscope.cascade import Member, belongs, effects, lead, member_of, suspects
+from grayscope.cascade import Member, another, belongs, effects, lead, member_of, suspects
 from grayscope.incident import SEVERITIES, Incident, incident_id
 from grayscope.modes import MAINTENANCE, Modes
 from grayscope.verdict import STATES, Verdict
@@ -40,6 +40,8 @@ class Desk:
     def step(self, verdicts: Iterable[Verdict]) -> Iterator[Incident]:
         """Yield every incident that a verdict opened, changed or ended."""
         for verdict in verdicts:
+            if (parted := self._parted(verdict)) is not None:
+                yield parted
             key = self._find(verdict)
             if key is not None:
                 yield self._change(self.open[key], verdict)
@@ -54,6 +56,15 @@ class Desk:
         member = _member(v)
         unsure = (k for name, _ in v.rivals if (k := self.where.holder(name)) is not None)
         return next((k for k in (*self.where.near(v.subject), *unsure) if belongs(member, self.members[k])), None)
+
+    def _parted(self, v: Verdict) -> Incident | None:
+        """Let a member go to whom something else has happened, of which nothing is known to the incident's others; return what is left of it."""
+        key = self.where.holder(v.subject)
+        if key is None or v.state == "normal" or not another(_member(v), self.members[key]):
+            return None
+        del self.members[key][v.subject]
+        self.where.drop(v.subject)
+        return self._stand(self.open[key], v.time)
 
     def _new(self, v: Verdict) -> Incident:
         member = _member(v)
