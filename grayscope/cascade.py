@@ -114,7 +114,7 @@ def another(now: Member, members: Mapping[str, Member]) -> bool:
     >>> another(lost, {"n1": fan, "n1/gpu3": hot}), another(lost, {"n1/gpu3": hot}), another(hot, {"n1": fan, "n1/gpu3": hot})
     (True, False, False)
     """
-    before = members[now.subject].mode
+    before = members[now.subject].mode if now.subject in members else ""
     if now.side not in OWN or not before or not now.mode or now.mode == before or now.mode in effects(before) or before in effects(now.mode):
         return False
     others = [m for s, m in members.items() if s != now.subject and m.state != "normal"]
