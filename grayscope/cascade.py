@@ -85,8 +85,9 @@ def _nameless(m: Member) -> bool:
 
 
 def _unbraked(whole: Member, part: Member) -> bool:
-    """Say whether a part is only slow while its machine is braked: what a machine brakes says so itself, and this is slow for another reason."""
-    return whole.mode in SHARED and part.mode != whole.mode and part.side == "service" and contains(whole.subject, part.subject)
+    """Say whether a part is only slow while its machine has lost a spare that would brake it, and nothing says that it does: another reason makes it slow."""
+    spare = whole.mode in SHARED and whole.side == "redundancy"
+    return spare and part.mode != whole.mode and part.side == "service" and contains(whole.subject, part.subject)
 
 
 def belongs(new: Member, members: Mapping[str, Member]) -> bool:

@@ -37,7 +37,8 @@ def test_effects_are_transitive_and_no_mode_brings_about_itself() -> None:
         (member("leaf01", "switch_fault"), member("leaf02", "switch_fault"), False),
         (member("n1", ""), member("n1/gpu3/pcie", "pcie_width"), False),  # a lost spare is a cause by itself, named or not
         (member("n1", "", "gray", "service"), member("n1/gpu3/pcie", "pcie_width"), True),
-        (member("n1", "power_cap"), LATE, False),  # a braked part would say so
+        (member("n1", "power_cap"), LATE, False),  # only a spare is lost
+        (member("n1", "power_cap", side="condition"), LATE, True),
         (member("n1", "power_cap"), member("n1/gpu3", "power_cap", side="condition"), True),
         (member("n1", "power_cap"), member("n1", "slow_rank", "gray", "service"), False),  # one subject is one member
     ],
