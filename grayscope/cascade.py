@@ -105,7 +105,7 @@ def belongs(new: Member, members: Mapping[str, Member]) -> bool:
 
 
 def another(now: Member, members: Mapping[str, Member]) -> bool:
-    """Say whether what has come upon a member is a trouble of its own, neither what it was held for nor related to any other that still stands.
+    """Say whether what has come upon a member is a trouble of its own: no effect of what it was held for, and related to no other that still stands.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def another(now: Member, members: Mapping[str, Member]) -> bool:
     (True, False, False)
     """
     before = members[now.subject].mode if now.subject in members else ""
-    if now.side not in OWN or not before or not now.mode or now.mode == before or now.mode in effects(before) or before in effects(now.mode):
+    if now.side not in OWN or not before or not now.mode or now.mode == before or now.mode in effects(before):
         return False
     others = [m for s, m in members.items() if s != now.subject and m.state != "normal"]
     return bool(others) and not any(related(now, m) for m in others)

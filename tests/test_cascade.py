@@ -108,7 +108,8 @@ def test_who_meets_another_fate_leaves_and_who_only_grows_worse_stays() -> None:
     assert not another(gone, {"n1": FAN, "n1/gpu3": HOT, "n1/gpu3/pcie": member("n1/gpu3/pcie", "pcie_errors")})
     assert not another(gone, {"n1": FAN, "n1/gpu3": HOT._replace(mode="")})
     assert not another(HOT._replace(state="gray", side="service"), {"n1": FAN, "n1/gpu3": HOT})
-    assert not another(LATE._replace(mode="ecc_burst", side="redundancy"), {"n1": FAN, "n1/gpu3": LATE})  # the name of what made it late
+    assert another(LATE._replace(mode="ecc_burst", side="redundancy"), {"n1": FAN, "n1/gpu3": LATE})  # what makes it late is its own
+    assert not another(LATE._replace(mode="ecc_burst"), {"n1": FAN, "n1/gpu3": LATE})
 
 
 def test_what_the_first_suspect_lies_in_is_no_rival_to_it() -> None:
