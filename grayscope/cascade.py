@@ -122,9 +122,15 @@ def another(now: Member, members: Mapping[str, Member]) -> bool:
     return bool(others) and not any(related(now, m) for m in others)
 
 
+def _only_slow(mode: str) -> bool:
+    """Say whether a mode is slowness and no cause of it."""
+    known = Modes.load().modes.get(mode)
+    return known is None or known.sides == ("service",)
+
+
 def _explained(effect: Member, new: Member, members: Mapping[str, Member]) -> bool:
     """Say whether a member is what another member, which has nothing to do with the new trouble, brought about."""
-    if new.side == "service" or effect.mode not in effects(new.mode):
+    if (new.side == "service" and _only_slow(new.mode)) or effect.mode not in effects(new.mode):
         return False  # what is only slow may be an effect itself
     causes = (o for o in members.values() if o.subject != effect.subject and effect.mode in effects(o.mode) and related(o, effect))
     return any(not related(new, o) for o in causes)

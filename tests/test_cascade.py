@@ -117,3 +117,11 @@ def test_what_the_first_suspect_lies_in_is_no_rival_to_it() -> None:
     assert suspects({m.subject: m for m in (link, gpu, LATE._replace(subject="n1"))}, link) == (1.0, ())
     other = member("n1/gpu3", "hbm_row_spares")
     assert [s for s, _ in suspects({m.subject: m for m in (link, other)}, link)[1]] == ["n1/gpu3"]
+
+
+def test_a_machine_that_is_braked_stays_apart_from_a_slow_part_that_has_its_own_cause() -> None:
+    braked = member("n1", "power_cap", "gray", "service")
+    lanes = member("n1/gpu3/pcie", "pcie_width")
+    assert belongs(braked, {LATE.subject: LATE})
+    assert not belongs(braked, {m.subject: m for m in (LATE, lanes)})
+    assert belongs(braked._replace(mode="slow_rank"), {m.subject: m for m in (LATE, lanes)})  # only slow: that may be the link's doing
