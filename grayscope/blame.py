@@ -50,6 +50,7 @@ class Blame:
         self.level = threshold(false_pages)
         self.ticks: dict[str, int] = {}
         self.told: dict[str, int] = {}  # component -> when something was last said about itself
+        self.spent: dict[str, int] = {}  # those of them that spent a reserve or broke
         self.lately = Memory({"excess": Field(np.float32, 0.0)})
         self.paths, self.together, self.congestion = PathBlame(self.level), Together(), Congestion()
         self.hosts, self.waiting, self.upstream = HostBusy(), Waiting(), Upstream()
@@ -84,7 +85,7 @@ class Blame:
             nothing = np.zeros((len(tick.metrics), len(tick.subjects)), np.float32)
             found = self.paths.step(found, tick, now, ACCUSING, nothing if excess is None else excess, self.told, self.congestion.explains(tick))
         if tick.table == "comm":
-            found = self.waiting.ready((moved(f, tick, self.told) for f in found), tick)
+            found = self.waiting.ready((moved(f, tick, self.told, self.spent) for f in found), tick)
         if tick.table in ("comm", "path") and self.congestion.explains(tick):
             found = [congested(f, tick, self.told) for f in found]
         found = list(self.together.step(found, tick, now))
@@ -103,9 +104,12 @@ class Blame:
 
     def _hear(self, findings: list[Finding], tick: Tick) -> None:
         # A hint too weak to be said by itself is no reason to accuse one of dozens of members: some of them always have one.
-        self.told |= {f.subject: tick.time for f in findings if f.side in ("redundancy", "health", "condition") and f.strength >= self.level}
-        for subject in [s for s, at in self.told.items() if tick.time - at > TOLD]:
-            del self.told[subject]
+        loud = [f for f in findings if f.side in ("redundancy", "health", "condition") and f.strength >= self.level]
+        self.told |= {f.subject: tick.time for f in loud}
+        self.spent |= {f.subject: tick.time for f in loud if f.side != "condition"}
+        for known in (self.told, self.spent):
+            for subject in [s for s, at in known.items() if tick.time - at > TOLD]:
+                del known[subject]
 
     def _counted(self, tick: Tick) -> tuple[Counter[str], bool]:
         """Return how many subjects lie directly in each component, and whether any of them crosses something."""
@@ -121,14 +125,15 @@ class Blame:
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state as one JSON text in an array, and the excess of ranks and paths."""
-        text = json.dumps(
-            [self.ticks, self.told, self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.last, self.waiting.since]
-        )
+        parts = self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.last, self.waiting.since
+        text = json.dumps([self.ticks, self.told, *parts, self.spent])
         return {"blame": np.array(text), "upstream": np.array(self.upstream.snapshot()), **self.lately.snapshot()}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, self.hosts.last, since = json.loads(str(state["blame"]))
+        known = json.loads(str(state["blame"]))
+        self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, self.hosts.last, since, *spent = known
+        self.spent = spent[0] if spent else {}  # older states lack it
         self.waiting.since = {name: (first, last) for name, (first, last) in since.items()}
         self.paths.ends = {table: {end: (seen, size) for end, (seen, size) in some.items()} for table, some in ends.items()}
         self.together.restore(together)

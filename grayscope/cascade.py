@@ -14,6 +14,8 @@ from grayscope.verdict import STATES
 SPREADING = frozenset({"thermal_throttle", "power_cap", "slow_component", "became_slower"})
 #: Those of them that a machine brings about, and parts that must show them at once to make the machine the suspect.
 SHARED, PARTS = frozenset({"thermal_throttle", "power_cap"}), 3
+#: Sides of evidence about a component itself: not what it does to others, nor a symptom of what others do to it.
+OWN = frozenset({"redundancy", "health"})
 #: How much less likely a member is to be the culprit that the first suspect's mode explains.
 EXPLAINED = 0.25
 
@@ -69,12 +71,23 @@ def related(a: Member, b: Member) -> bool:
     """
     if a.mode == b.mode and b.subject in dict(a.rivals):
         return True  # the evidence itself could not tell one from the other
-    causal = a.mode == b.mode or not a.mode or not b.mode or b.mode in effects(a.mode) or a.mode in effects(b.mode)
+    causal = a.mode == b.mode or _nameless(a) or _nameless(b) or b.mode in effects(a.mode) or a.mode in effects(b.mode)
     if contains(a.subject, b.subject) or contains(b.subject, a.subject):
-        return causal
+        return causal and not _unbraked(a, b) and not _unbraked(b, a)
     place = a.subject.rpartition("/")[0]  # ranks of a job are no neighbours
     siblings = place == b.subject.rpartition("/")[0] != "" and ":" not in place
     return siblings and a.mode == b.mode and a.mode in SPREADING
+
+
+def _nameless(m: Member) -> bool:
+    """Say whether a trouble may be anybody's effect: it has no name, and it is no loss of a spare, which is a cause by itself."""
+    return not m.mode and m.side != "redundancy"
+
+
+def _unbraked(whole: Member, part: Member) -> bool:
+    """Say whether a part is only slow while its machine has lost a spare that would brake it, and nothing says that it does: another reason makes it slow."""
+    spare = whole.mode in SHARED and whole.side == "redundancy"
+    return spare and part.mode != whole.mode and part.side == "service" and contains(whole.subject, part.subject)
 
 
 def belongs(new: Member, members: Mapping[str, Member]) -> bool:
@@ -91,9 +104,33 @@ def belongs(new: Member, members: Mapping[str, Member]) -> bool:
     return any(related(new, m) and not _explained(m, new, members) for m in members.values())
 
 
+def another(now: Member, members: Mapping[str, Member]) -> bool:
+    """Say whether what has come upon a member is a trouble of its own: no effect of what it was held for, and related to no other that still stands.
+
+    Examples
+    --------
+    >>> fan = Member("n1", "masked", "ticket", "fan_degraded", "condition", 9.0, 0, "")
+    >>> hot = Member("n1/gpu3", "masked", "ticket", "thermal_throttle", "condition", 9.0, 0, "")
+    >>> lost = hot._replace(state="failed", mode="gpu_lost", side="health")
+    >>> another(lost, {"n1": fan, "n1/gpu3": hot}), another(lost, {"n1/gpu3": hot}), another(hot, {"n1": fan, "n1/gpu3": hot})
+    (True, False, False)
+    """
+    before = members[now.subject].mode if now.subject in members else ""
+    if now.side not in OWN or not before or not now.mode or now.mode == before or now.mode in effects(before):
+        return False
+    others = [m for s, m in members.items() if s != now.subject and m.state != "normal"]
+    return bool(others) and not any(related(now, m) for m in others)
+
+
+def _only_slow(mode: str) -> bool:
+    """Say whether a mode is slowness and no cause of it."""
+    known = Modes.load().modes.get(mode)
+    return known is None or known.sides == ("service",)
+
+
 def _explained(effect: Member, new: Member, members: Mapping[str, Member]) -> bool:
     """Say whether a member is what another member, which has nothing to do with the new trouble, brought about."""
-    if new.side == "service" or effect.mode not in effects(new.mode):
+    if (new.side == "service" and _only_slow(new.mode)) or effect.mode not in effects(new.mode):
         return False  # what is only slow may be an effect itself
     causes = (o for o in members.values() if o.subject != effect.subject and effect.mode in effects(o.mode) and related(o, effect))
     return any(not related(new, o) for o in causes)
@@ -134,15 +171,29 @@ def _shared(first: Member, members: Mapping[str, Member]) -> Member:
 def suspects(members: Mapping[str, Member], first: Member) -> tuple[float, tuple[tuple[str, float], ...]]:
     """Return the first suspect's probability and the others with theirs, likeliest first.
 
-    Where the evidence itself could not tell the first suspect from others, those are its rivals.
+    Where the evidence itself could not tell the first suspect from others, those are its rivals. What the first suspect lies in is none,
+    if all that is wrong with it is what a part of it in such trouble brings about.
+
+    Examples
+    --------
+    >>> lanes = Member("n1/gpu3/pcie", "masked", "ticket", "pcie_width", "redundancy", 9.0, 0, "")
+    >>> slow = Member("n1/gpu3", "gray", "page", "slow_rank", "service", 9.0, 0, "")
+    >>> suspects({"n1/gpu3/pcie": lanes, "n1/gpu3": slow}, lanes), suspects({"n1/gpu3/pcie": lanes, "n1/gpu3": slow}, slow)[0]
+    ((1.0, ()), 0.6666666666666666)
     """
     if first.rivals:
         return round(1.0 - sum(chance for _, chance in first.rivals), 4), first.rivals
     caused = effects(first.mode)
-    weights = {first.subject: 1.0} | {s: 1.0 if s == first.subject else EXPLAINED if m.mode in caused else 0.5 for s, m in members.items()}
+    weights = {first.subject: 1.0} | {
+        s: EXPLAINED if m.mode in caused else 0.5 for s, m in members.items() if s != first.subject and not _repeats(m, first, caused)
+    }
     total = sum(weights.values())
     rivals = sorted(((s, w / total) for s, w in weights.items() if s != first.subject), key=lambda r: (-r[1], r[0]))
     return 1.0 / total, tuple(rivals)
+
+
+def _repeats(m: Member, first: Member, caused: frozenset[str]) -> bool:
+    return first.subject.startswith(f"{m.subject}/") and bool(m.mode) and m.mode in {first.mode, *caused}
 
 
 def contains(place: str, subject: str) -> bool:

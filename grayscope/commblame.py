@@ -18,6 +18,7 @@ from grayscope.tick import Tick
 #: have passed is it about something else.
 RECENT, MEANT = 900_000_000, 32
 CONGESTION = "fabric_congestion"
+FOREVER = 2**62
 #: Tables of switches and of what has no health of its own: congestion looks like their fault.
 SHARED = frozenset({"", "leaf", "spine", "rail", "port", "switch", "comm", "job", "path"})
 
@@ -80,7 +81,7 @@ def congested(finding: Finding, tick: Tick, told: Mapping[str, int]) -> Finding:
     return finding._replace(mode=CONGESTION, why=f"the network is congested: {finding.why}")
 
 
-def moved(finding: Finding, tick: Tick, told: Mapping[str, int]) -> Finding:
+def moved(finding: Finding, tick: Tick, told: Mapping[str, int], spent: Mapping[str, int]) -> Finding:
     """Return a finding about a communicator as one about the component that it crosses and that has something to tell.
 
     Parameters
@@ -89,13 +90,16 @@ def moved(finding: Finding, tick: Tick, told: Mapping[str, int]) -> Finding:
     tick : Tick
     told : mapping of str to int
         Component to when something was last said about it, microseconds.
+    spent : mapping of str to int
+        Those of them that spend a reserve or are broken: where any did so lately, they come before what only shows a symptom.
     """
     crossed = tick.roster.crosses(finding.subject)
     if finding.side != "service" or not crossed or finding.mode in _nobodys():
         return finding
-    known = sorted((-at, place) for place, at in told.items() if any(place == c or place.startswith(f"{c}/") for c in crossed))
+    here = ((place, at) for place, at in told.items() if any(place == c or place.startswith(f"{c}/") for c in crossed))
+    known = sorted((tick.time - spent.get(place, -FOREVER) > recent(tick), -at, place) for place, at in here)
     if known:
-        names = [place for _, place in known[:4]]
+        names = [place for *_, place in known[:4]]
         chance = 1.0 / len(names)
         rivals = json.dumps([[name, round(chance, 4)] for name in names[1:]]) if len(names) > 1 else ""
         return finding._replace(subject=names[0], rivals=rivals, why=f"{finding.why} (felt by {finding.subject})")

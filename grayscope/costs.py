@@ -88,8 +88,11 @@ class Costs:
         modes = Modes.load().modes
         for f in evidence:
             known = modes.get(f.mode)
-            own = f.side in ("redundancy", "condition") or (f.side == "service" and tick.table == COMMON)
-            if own and f.strength >= ACCUSED and known is not None and known.explains & FELT:
+            if known is None or not known.explains & FELT or f.strength < ACCUSED:
+                continue
+            # What brakes shows it as a condition; that only the spare is lost slows nobody yet.
+            spends = f.side == "redundancy" and "condition" not in known.sides
+            if spends or f.side == "condition" or (f.side == "service" and tick.table == COMMON):
                 old = self.suspects.get(f.subject)
                 self.suspects[f.subject] = Suspect(old.since if old else f.since or f.time, f.time, f.mode, f.mechanism, f.why)
         for subject in [s for s, who in self.suspects.items() if tick.time - who.last > SUSPECT]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from grayscope.cascade import Member, belongs, effects, lead, member_of, suspects
+from grayscope.cascade import Member, another, belongs, effects, lead, member_of, suspects
 from grayscope.incident import SEVERITIES, Incident, incident_id
 from grayscope.modes import MAINTENANCE, Modes
 from grayscope.verdict import STATES, Verdict
@@ -23,6 +23,7 @@ KEEP, CHANGES = 20, 200
 class Desk:
     """The station. A verdict joins the open incident of its subject, or one that it belongs to by place and by cause.
 
+    A member upon which something else has come, unrelated to the others, leaves them for the incident where that belongs.
     The first suspect is the root of the cascade; state and severity are the gravest of all members.
 
     Parameters
@@ -40,11 +41,16 @@ class Desk:
     def step(self, verdicts: Iterable[Verdict]) -> Iterator[Incident]:
         """Yield every incident that a verdict opened, changed or ended."""
         for verdict in verdicts:
-            key = self._find(verdict)
+            key, paged = self._find(verdict), False
+            if key is not None and verdict.state != "normal" and another(_member(verdict), self.members[key]):
+                paged = self.members[key].pop(verdict.subject).severity == "page"
+                self.where.drop(verdict.subject)
+                yield self._stand(self.open[key], verdict.time)
+                key = self._find(verdict)
             if key is not None:
-                yield self._change(self.open[key], verdict)
+                yield self._change(self.open[key], verdict, paged)
             elif verdict.state != "normal":
-                yield self._new(verdict)
+                yield self._new(verdict, paged)
 
     def _find(self, v: Verdict) -> str | None:
         """Return the open incident that holds the subject, else one in which it takes part in a cascade."""
@@ -55,8 +61,8 @@ class Desk:
         unsure = (k for name, _ in v.rivals if (k := self.where.holder(name)) is not None)
         return next((k for k in (*self.where.near(v.subject), *unsure) if belongs(member, self.members[k])), None)
 
-    def _new(self, v: Verdict) -> Incident:
-        member = _member(v)
+    def _new(self, v: Verdict, paged: bool) -> Incident:
+        member = _member(v, paged)
         key = incident_id(self.cluster, v.subject, v.time)
         incident = Incident(
             key, v.subject, v.subject, v.state, member.severity, v.mode, min(v.since, v.time), v.time,
@@ -67,13 +73,13 @@ class Desk:
         self.where.put(v.subject, key)
         return incident
 
-    def _change(self, old: Incident, v: Verdict) -> Incident:
+    def _change(self, old: Incident, v: Verdict, paged: bool) -> Incident:
         members = self.members[old.id]
         if v.state == "normal":
             mode = lead(members, old.subject).mode
             self._recover(members, old.subject, v.subject)
             return self._stand(old, v.time) if any(m.state != "normal" for m in members.values()) else self._end(old, v.time, mode)
-        members[v.subject] = _member(v)
+        members[v.subject] = _member(v, paged)
         self.where.put(v.subject, old.id)
         joined = replace(old, place=_common(old.place, v.subject), evidence=(*old.evidence, _piece(v))[-KEEP:], began=min(old.began, v.since))
         return self._stand(joined, v.time)
@@ -141,9 +147,11 @@ def severity_of(v: Verdict) -> str:
     return min(loud, mode.severity, key=SEVERITIES.index) if mode is not None and v.side in mode.sides else loud
 
 
-def _member(v: Verdict) -> Member:
+def _member(v: Verdict, paged: bool = False) -> Member:
+    """Return what is held about a subject; what fails after it was paged for is a page still."""
     planned = v.mode == MAINTENANCE
-    return Member(v.subject, v.state, severity_of(v), v.behind if planned else v.mode, v.side, v.strength, v.since, v.why, v.rivals, planned)
+    severity = "page" if paged and v.state == "failed" else severity_of(v)
+    return Member(v.subject, v.state, severity, v.behind if planned else v.mode, v.side, v.strength, v.since, v.why, v.rivals, planned)
 
 
 def _called(first: Member, members: dict[str, Member], before: str) -> str:

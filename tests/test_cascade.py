@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from grayscope.cascade import Member, belongs, effects, lead, related, suspects
+from grayscope.cascade import Member, another, belongs, effects, lead, related, suspects
 from grayscope.modes import Modes
 
 
@@ -35,6 +35,12 @@ def test_effects_are_transitive_and_no_mode_brings_about_itself() -> None:
         (FAN, member("n2/gpu3", "thermal_throttle", side="condition"), False),
         (member("n1/gpu1/nvlink4", "nvlink_errors"), member("n1", "slow_rank", "gray", "service"), True),
         (member("leaf01", "switch_fault"), member("leaf02", "switch_fault"), False),
+        (member("n1", ""), member("n1/gpu3/pcie", "pcie_width"), False),  # a lost spare is a cause by itself, named or not
+        (member("n1", "", "gray", "service"), member("n1/gpu3/pcie", "pcie_width"), True),
+        (member("n1", "power_cap"), LATE, False),  # only a spare is lost
+        (member("n1", "power_cap", side="condition"), LATE, True),
+        (member("n1", "power_cap"), member("n1/gpu3", "power_cap", side="condition"), True),
+        (member("n1", "power_cap"), member("n1", "slow_rank", "gray", "service"), False),  # one subject is one member
     ],
 )  # fmt: skip
 def test_one_fault_or_two(a: Member, b: Member, one: bool) -> None:
@@ -93,3 +99,29 @@ def test_a_probe_that_is_only_slow_still_joins_what_is_explained() -> None:
     members = {m.subject: m for m in (slow, links)}
     assert belongs(probe, members)
     assert not belongs(spent, members)
+
+
+def test_who_meets_another_fate_leaves_and_who_only_grows_worse_stays() -> None:
+    gone = HOT._replace(mode="gpu_lost", side="health", state="failed")
+    assert another(gone, {"n1": FAN, "n1/gpu3": HOT})
+    assert not another(gone, {"n1": FAN._replace(state="normal"), "n1/gpu3": HOT})  # nothing else stands
+    assert not another(gone, {"n1": FAN, "n1/gpu3": HOT, "n1/gpu3/pcie": member("n1/gpu3/pcie", "pcie_errors")})
+    assert not another(gone, {"n1": FAN, "n1/gpu3": HOT._replace(mode="")})
+    assert not another(HOT._replace(state="gray", side="service"), {"n1": FAN, "n1/gpu3": HOT})
+    assert another(LATE._replace(mode="ecc_burst", side="redundancy"), {"n1": FAN, "n1/gpu3": LATE})  # what makes it late is its own
+    assert not another(LATE._replace(mode="ecc_burst"), {"n1": FAN, "n1/gpu3": LATE})
+
+
+def test_what_the_first_suspect_lies_in_is_no_rival_to_it() -> None:
+    link, gpu = member("n1/gpu3/nvlink4", "nvlink_errors"), member("n1/gpu3", "nvlink_errors")
+    assert suspects({m.subject: m for m in (link, gpu, LATE._replace(subject="n1"))}, link) == (1.0, ())
+    other = member("n1/gpu3", "hbm_row_spares")
+    assert [s for s, _ in suspects({m.subject: m for m in (link, other)}, link)[1]] == ["n1/gpu3"]
+
+
+def test_a_machine_that_is_braked_stays_apart_from_a_slow_part_that_has_its_own_cause() -> None:
+    braked = member("n1", "power_cap", "gray", "service")
+    lanes = member("n1/gpu3/pcie", "pcie_width")
+    assert belongs(braked, {LATE.subject: LATE})
+    assert not belongs(braked, {m.subject: m for m in (LATE, lanes)})
+    assert belongs(braked._replace(mode="slow_rank"), {m.subject: m for m in (LATE, lanes)})  # only slow: that may be the link's doing

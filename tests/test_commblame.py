@@ -30,25 +30,34 @@ def slow(subject: str, **more: str) -> Finding:
 
 @pytest.mark.parametrize("place", ["n2/nic3", "leaf04"])
 def test_the_member_that_told_something_is_it(place: str) -> None:
-    found = moved(slow(RAIL), TICK, {place: 90 * S, "n7/nic3": 95 * S})
+    found = moved(slow(RAIL), TICK, {place: 90 * S, "n7/nic3": 95 * S}, {})
     assert (found.subject, found.rivals) == (place, "")
     assert f"felt by {RAIL}" in found.why
 
 
 def test_a_part_of_a_member_counts_and_several_share_the_suspicion() -> None:
-    found = moved(slow(INSIDE), TICK, {"n1/gpu1/nvlink7": 90 * S, "n1/gpu0": 40 * S})
+    found = moved(slow(INSIDE), TICK, {"n1/gpu1/nvlink7": 90 * S, "n1/gpu0": 40 * S}, {})
     assert found.subject == "n1/gpu1/nvlink7"  # the latest first
     assert json.loads(found.rivals) == [["n1/gpu0", 0.5]]
 
 
+def test_who_spends_a_reserve_comes_before_who_shows_a_symptom() -> None:
+    told = {"n1/gpu1/nvlink7": 80 * S, "n1/gpu0": 90 * S}
+    assert moved(slow(INSIDE), TICK, told, {}).subject == "n1/gpu0"
+    found = moved(slow(INSIDE), TICK, told, {"n1/gpu1/nvlink7": 80 * S})
+    assert (found.subject, json.loads(found.rivals)) == ("n1/gpu1/nvlink7", [["n1/gpu0", 0.5]])
+    late = dataclasses.replace(TICK, time=100 * S + RECENT)
+    assert moved(slow(INSIDE), late, told, {"n1/gpu1/nvlink7": 80 * S}).subject == "n1/gpu0"  # that was too long ago
+
+
 def test_without_a_word_it_is_the_only_machine_or_stays() -> None:
-    assert moved(slow(INSIDE), TICK, {}).subject == "n1"
-    assert moved(slow(RAIL), TICK, {"n7/nic3": 90 * S}).subject == RAIL
+    assert moved(slow(INSIDE), TICK, {}, {}).subject == "n1"
+    assert moved(slow(RAIL), TICK, {"n7/nic3": 90 * S}, {}).subject == RAIL
 
 
 def test_what_accuses_nobody_is_not_moved() -> None:
-    assert moved(slow(RAIL, mode="group_shift"), TICK, {"n2/nic3": 90 * S}).subject == RAIL
-    assert moved(slow(RAIL, side="coverage"), TICK, {"n2/nic3": 90 * S}).subject == RAIL
+    assert moved(slow(RAIL, mode="group_shift"), TICK, {"n2/nic3": 90 * S}, {}).subject == RAIL
+    assert moved(slow(RAIL, side="coverage"), TICK, {"n2/nic3": 90 * S}, {}).subject == RAIL
 
 
 def test_congestion_explains_shared_network_but_no_part_that_told_something() -> None:

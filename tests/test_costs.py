@@ -109,6 +109,14 @@ def test_weak_evidence_and_modes_that_no_job_feels_make_no_suspects() -> None:
     assert costs.suspects == {}
 
 
+def test_a_lost_spare_supply_is_no_suspect_until_something_is_braked() -> None:
+    costs, tick, spare = Costs(), ranks(10 * S, {}), accused("n1", "power_cap", "psu")
+    costs.hear(spare, tick)
+    assert costs.suspects == {}
+    costs.hear(Evidence(f._replace(side="condition") for f in spare), tick)
+    assert list(costs.suspects) == ["n1"]
+
+
 def test_a_suspect_that_is_no_longer_accused_is_forgotten() -> None:
     run = Run()
     run.play(ranks, {}, 40, accused("n1/gpu3/pcie", "pcie_width"))

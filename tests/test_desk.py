@@ -150,3 +150,29 @@ def test_the_whole_takes_the_lead_over_its_part_and_an_end_over_its_path() -> No
         opened = one(desk, say(5, part, "gray"))
         joined = one(desk, say(7, whole, "gray", mode="slow_rank"))
         assert (joined.id, joined.subject, [s for s, _ in joined.rivals]) == (opened.id, whole, [part])
+
+
+def test_a_member_that_is_lost_for_another_reason_goes_where_it_belongs() -> None:
+    desk = Desk("c")
+    hot = {"mode": "thermal_throttle", "side": "condition"}
+    first = one(desk, say(1, "n1", "masked", mode="fan_degraded", side="condition"))
+    for k in range(3):
+        one(desk, say(2 + k, f"n1/gpu{k}", "gray", **hot))
+    wire = one(desk, say(6, "n1/gpu2/pcie", "masked", mode="pcie_errors", side="redundancy"))
+    left, joined = desk.step([say(7, "n1/gpu2", "failed", "gray", mode="gpu_lost", side="health")])
+    assert (left.id, left.subject, left.mode, left.state) == (first.id, "n1", "fan_degraded", "gray")
+    assert (joined.id, joined.subject, joined.state) == (wire.id, "n1/gpu2/pcie", "failed")
+    other = Desk("c")
+    other.restore(desk.snapshot())
+    end = say(9, "n1/gpu2", "normal", "failed")
+    assert list(desk.step([end])) == list(other.step([end]))
+    assert desk.where.holder("n1/gpu2") is None
+
+
+def test_a_member_that_is_lost_for_another_reason_is_an_incident_where_it_belongs_nowhere() -> None:
+    desk = Desk("c")
+    one(desk, say(1, "n1", "masked", mode="fan_degraded", side="condition"))
+    one(desk, say(2, "n1/gpu2", "gray", mode="thermal_throttle", side="condition"))
+    left, new = desk.step([say(7, "n1/gpu2", "failed", "gray", mode="gpu_lost", side="health")])
+    assert (left.subject, left.state) == ("n1", "masked")
+    assert (new.subject, new.noticed, new.mode, new.severity) == ("n1/gpu2", 7, "gpu_lost", "page")  # it was paged for before

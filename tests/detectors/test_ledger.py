@@ -19,7 +19,7 @@ LEVELS = [
     ("node", "bond_members_active", 2, 1, "bond_member", 1, 0, "bond_degraded"),
     ("node", "bond_members_aggregated", 2, 1, "bond_member", 1, 0, "bond_degraded"),
     ("leaf", "leaf_uplinks_active", 16, 15, "adaptive_routing", 15, 14, ""),
-    ("node", "psu_redundancy_intact", 1, 0, "psu", 1, 0, ""),
+    ("node", "psu_redundancy_intact", 1, 0, "psu", 1, 0, "power_cap"),
     ("node", "fan_redundancy_intact", 1, 0, "cooling", 1, 0, "fan_degraded"),
     ("node", "raid_members_missing", 0, 1, "disk_spares", 1, 0, "disk_redundancy"),
     ("gpu", "gpu_row_remap_pending", 0, 1, "hbm_remap_pending", 1, 0, "remap_pending"),
