@@ -74,7 +74,7 @@ class PathBlame:
         votes |= {f.subject: now for f in findings if f.side in accusing and f.subject in paths}
         self.votes[tick.table] = votes = {path: seen for path, seen in votes.items() if now - seen <= VALID}
         self.ends[tick.table] = ends = {end: (seen, size) for end, (seen, size) in ends.items() if now - seen <= VALID}
-        findings = [self._inner(f, tick, ends, owning, excess) for f in findings]
+        findings = [inner for f in findings if (inner := self._inner(f, tick, ends, owning, excess)) is not None]
         ends |= {f.subject: (now, _size(f)) for f in findings if f.side in accusing and f.subject not in paths and f.strength >= self.enter}
         moved = list(self._owned(findings, tick, ends, owning, paths))
         if any(len(tick.roster.crosses(f.subject)) > 2 for f in moved):
@@ -93,21 +93,32 @@ class PathBlame:
             owner = owner if _size(f) <= FAR * size else _teller(crossed, tick, told)
             yield f._replace(subject=owner, why=f"one of its paths is {f.subject}: {f.why}") if owner else f
 
-    def _inner(self, f: Finding, tick: Tick, ends: Mapping[str, tuple[int, float]], told: Mapping[str, int], excess: NDArray[np.float32]) -> Finding:
-        """Move a finding about a component to an accused one that some of its paths cross, if its other paths are well."""
+    def _inner(self, f: Finding, tick: Tick, ends: Mapping[str, tuple[int, float]], told: Mapping[str, int], excess: NDArray[np.float32]) -> Finding | None:
+        """Move a finding about a component to an accused one that some of its paths cross, if its other paths are well.
+
+        Or to one that all of them cross, accused or not, as those of a port cross its switch, if paths of others through that are as bad. None
+        where such a one is accused and the paths are well by now: what is left of its trouble in long means is nobody else's.
+        """
         mine = self._counted(tick)[1].of(f.subject)
         if f.side != "service" or len(mine) < PATHS or f.metric not in tick.metrics:
             return f
         left = np.nan_to_num(excess[tick.metrics.index(f.metric)])
-        crossed = {c for s in mine for c in tick.roster.crosses(tick.subjects[s])} & (ends.keys() | told.keys()) - {f.subject}
+        ways, accused = [set(tick.roster.crosses(tick.subjects[s])) for s in mine], ends.keys() | told.keys()
+        crossed = (set.intersection(*ways) | set.union(*ways) & accused) - {f.subject}
         best: tuple[int, int, str] = (0, 0, "")
         for other in crossed:
             theirs = self._counted(tick)[1].of(other)
-            through, beside = sorted(mine & theirs), sorted(mine - theirs)
-            if beside and np.median(left[beside]) < WELL * np.median(left[through]):
+            through, beside, others = sorted(mine & theirs), sorted(mine - theirs), sorted(theirs - mine)
+            size = np.median(left[through])
+            inside = not beside and len(others) >= PATHS
+            if inside and size <= 0 and other in accused:
+                return None
+            alike = inside and np.median(left[others]) > WELL * size
+            if alike or (beside and np.median(left[beside]) < WELL * size):
                 best = max(best, (len(through), len(theirs), other))
         n, _, other = best
-        return f._replace(subject=other, why=f"{n} of the {len(mine)} paths through {f.subject} cross it, the others are well; {f.why}") if n else f
+        rest = "the others are well" if n < len(mine) else "and so do others that are as bad"
+        return f._replace(subject=other, why=f"{n} of the {len(mine)} paths through {f.subject} cross it, {rest}; {f.why}") if n else f
 
     def _solved(self, findings: list[Finding], tick: Tick, votes: dict[str, int], excess: NDArray[np.float32], told: Mapping[str, int]) -> Iterator[Finding]:
         """Find the components that explain the paths of each metric, and move the paths to them."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from grayscope.evidence import Finding
-from grayscope.judge import look_alikes
+from grayscope.judge import EFFECT, look_alikes
 from grayscope.tick import Tick
 
 #: Roster keys whose equal values share something that can break, and the mode that is then likely; "" keeps the finding's.
@@ -102,6 +102,8 @@ def _about(f: Finding, tick: Tick) -> str | None:
     row = tick.roster.rows.get(f.subject)
     if row is None or f.side not in SIDES | {"condition"} or f.mode in look_alikes():
         return None
+    if f.side == "condition" and abs(f.value - f.expected) < EFFECT * abs(f.expected):
+        return None  # how healthy parts differ for ever goes by job and machine as well as by lot
     return f"{tick.table}|{row.table}|{f.metric or f.mode}"
 
 

@@ -73,6 +73,13 @@ def test_look_alikes_and_coverage_are_not_gathered() -> None:
     assert [f.subject for f in told(Together(), leaf, side="coverage")] == leaf
 
 
+def test_how_healthy_parts_differ_makes_no_group_of_the_one_that_is_ill() -> None:
+    lot = [r.subject for r in NICS if r.keys["lot"] == "lot3"][::2]
+    low = [finding(s, "condition")._replace(value=0.97 if i else 0.78, expected=1.0) for i, s in enumerate(lot)]
+    assert [f.subject for f in Together().step(low, tick(), 1)] == lot
+    assert [f.subject for f in Together().step([f._replace(value=0.78) for f in low], tick(), 1)] == ["batch:lot=lot3"]
+
+
 def test_a_pause_changes_nothing() -> None:
     first, second = Together(), Together()
     told(first, [f"n{n:02d}/nic2" for n in (8, 9, 10, 11)], 1)

@@ -144,7 +144,7 @@ def holds(options: dict[str, str], expected: dict[str, Any], incidents: set[str]
 
     A trace that is over is a site that has fallen silent: where brokers were away for long, a worker may say so before we look.
     """
-    from tests.pipelines.test_live import by_subject
+    from tests.pipelines.livetrace import by_subject
 
     sent = {(r.partition, kind, r.offset) for kind, topic in (("t", "telemetry"), ("e", "events")) for r in records(options, topic)}
 

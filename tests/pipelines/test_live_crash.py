@@ -28,7 +28,7 @@ from grayscope.trace import Trace
 from tests.brokers.crashing import WORKER, Agent, Nodes, cluster, holds, topics
 from tests.brokers.livekafka import eventually, said, worker
 from tests.kafkaserver import Cluster, needs_java
-from tests.pipelines.test_live import by_subject
+from tests.pipelines.livetrace import by_subject
 
 pytestmark = pytest.mark.slow
 LONG = os.environ.get("GRAYSCOPE_TEST_CRASH") == "long"

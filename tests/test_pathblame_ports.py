@@ -1,0 +1,47 @@
+"""Pathblame: all paths of a port cross its switch: which of the two it is, the paths of the switch's other ports tell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from grayscope.evidence import Finding
+from grayscope.pathblame import PathBlame
+from grayscope.roster import RosterRow, View
+from grayscope.tick import Tick
+
+PORTS, LEAVES = 16, 4
+PAIRS = [(a, b) for a in range(PORTS) for b in range(PORTS) if a % LEAVES != b % LEAVES]
+ROWS = [
+    RosterRow(f"p{a}>p{b}", "path", keys={"source": f"p{a}", "target": f"p{b}"}, crosses=(f"p{a}", f"leaf{a % LEAVES}", f"leaf{b % LEAVES}", f"p{b}"))
+    for a, b in PAIRS
+]  # fmt: skip
+VIEW = View(1, {r.subject: r for r in ROWS})
+NAMES, METRIC = tuple(sorted(VIEW.rows)), "path_rtt_seconds"
+TICK = Tick("path", 0, 1_000_000, VIEW, NAMES, (METRIC,), np.ones((1, len(NAMES)), np.float32), np.zeros(len(NAMES), bool))
+PORT = Finding(0, "p4", "service", "mesh", 9.0, "slow_path", metric=METRIC, value=1.4, expected=1.0, why="receiving")
+
+
+def blamed(excess: dict[str, float], told: dict[str, int]) -> list[str]:
+    """Return whom a finding about a port of leaf0 accuses, where paths across some components are worse than expected by so many spreads."""
+    left = np.array([[sum(size for name, size in excess.items() if name in VIEW.crosses(s)) for s in NAMES]], np.float32)
+    return [f.subject for f in PathBlame(6.9).step([PORT], TICK, 1, frozenset({"service"}), left, told, False)]
+
+
+@pytest.mark.parametrize("told", [{}, {"leaf0": 0}])
+def test_where_the_switchs_other_ports_are_as_bad_it_is_the_switch_accused_or_not(told: dict[str, int]) -> None:
+    assert blamed({"leaf0": 3.0}, told) == ["leaf0"]
+
+
+@pytest.mark.parametrize("told", [{}, {"leaf0": 0}])
+def test_where_they_are_well_it_is_the_port(told: dict[str, int]) -> None:
+    assert blamed({"p4": 3.0}, told) == ["p4"]
+
+
+def test_a_port_far_worse_than_the_others_of_a_bad_switch_is_its_own_trouble() -> None:
+    assert blamed({"leaf0": 1.0, "p4": 2.0}, {}) == ["p4"]
+
+
+def test_what_is_left_in_long_means_when_all_are_well_is_nobodys_but_the_accuseds() -> None:
+    assert blamed({"leaf0": -1.0}, {"leaf0": 0}) == []
+    assert blamed({"leaf0": -1.0}, {}) == ["p4"]
