@@ -4,7 +4,7 @@ What is observed: the simulator's `null` and `controls`, and hostile noise made 
 runs live, once per setting. Writes a page and a plot. Simulator seeds 101 to 199 are those that grayscope is tuned on; others validate.
 
 Usage: python benchmarks/calibration.py [--quick] [--rates 10,100,1000] [--seeds 1] [--out docs/calibration.md] [--json]
-       python benchmarks/calibration.py --rates 1 --hours 50 --only noise     (a million GPU-hours: hours of computing)
+       python benchmarks/calibration.py --rates 1 --hours 50 --only noise     (a million GPU-hours: some minutes)
 """
 
 from __future__ import annotations

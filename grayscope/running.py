@@ -149,13 +149,11 @@ def outstanding(
             for s in range(n_subjects):
                 if seen[m, s] < least:
                     continue
-                far = w[s] / usual
+                far, top = w[s] / usual, F(0.0)
                 tail[m, 0] += 1.0
-                if doubted[s]:
-                    peak[m, s] = F(0.0)
-                elif far > marks[0]:
-                    peak[m, s] = max(peak[m, s], far)
-                elif peak[m, s] > F(0.0):
+                if not doubted[s] and far > marks[0]:
+                    top = max(peak[m, s], far)
+                elif not doubted[s]:
                     k = 0
                     while k < len(marks) and peak[m, s] > marks[k]:
                         over = peak[m, s] - marks[k]
@@ -163,7 +161,7 @@ def outstanding(
                         tail[m, 2 + 3 * k] += np.float64(min(over, F(2.0)))
                         tail[m, 3 + 3 * k] += over < F(2.0)
                         k += 1
-                    peak[m, s] = F(0.0)
+                peak[m, s] = top  # every time, so that the memory of a row is used at once and does not grow for hours
         edge = cut[m] * usual
         for s in range(n_subjects):
             if w[s] > edge:
