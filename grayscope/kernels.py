@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from grayscope.medians import SIGMA, F, logarithm, median_near, nearby
+from grayscope.medians import CROWD, SIGMA, F, logarithm, median_near, nearby
 from grayscope.unloading import SUMS, teach, unload
 
 __all__ = ["COUNT", "LINEAR", "LOG", "SIGMA", "F", "compare", "median_near", "remember"]
@@ -100,7 +100,7 @@ def compare(
                 who[n] = s
                 n += 1
             count[m, g] = n
-            if n < 4:  # three are no crowd
+            if n < CROWD:
                 continue
             if load[m] >= 0:
                 taught[:] = 0.0

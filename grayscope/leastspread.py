@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from grayscope.medians import SIGMA, F
+from grayscope.medians import CROWD, SIGMA, F
 
 
 @njit("void(float32[:,::1], boolean[::1], int32[:,::1], float32[:,::1])", cache=True, error_model="numpy")
@@ -52,7 +52,7 @@ def least(
         total, full = 0.0, 0
         for g in range(groups[layout[m]]):
             floor[m, g] = max(abs(centre[m, g]) * F(0.005), grain[m]) if linear[m] else grain[m]
-            if count[m, g] >= 4:
+            if count[m, g] >= CROWD:
                 total += np.float64(spread[m, g])
                 full += 1
         pooled[m] = F(total / max(full, 1) * np.float64(SIGMA))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from grayscope.groupnames import GroupNames
 from grayscope.loadcurves import CARRIERS_OWN, Sums, carried, chance, curves, fleets, rebased
+from grayscope.medians import CROWD
 from grayscope.unloading import SUMS
 
 Names = tuple[tuple[str, ...], ...]
@@ -28,8 +29,6 @@ SHORTEST, LONGEST = 64.0, 4096.0
 FIT = 16
 #: A unit that moves or grows by more than this at once was that of other loads: what was learned in it is forgotten.
 ANEW = 1.5
-#: Members of a group that is compared at all (`kernels.compare`).
-CROWD = 4
 FIELDS = ("grain", "place", "pooled", "own", "moment", "moments", "fleet", "curve", "seat")
 
 

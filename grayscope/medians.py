@@ -18,6 +18,8 @@ keep()
 F = np.float32
 #: Robust sigma from the median absolute deviation of normal data.
 SIGMA = F(1.4826)
+#: Members that a peer group has at least: three are no crowd.
+CROWD = 4
 
 
 @njit("float32(int32)", cache=True)

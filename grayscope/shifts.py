@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from grayscope.groupnames import GroupNames
-from grayscope.medians import F
+from grayscope.medians import CROWD, F
 
 Floats = NDArray[np.float32]
 Names = tuple[tuple[str, ...], ...]
@@ -108,7 +108,7 @@ def _follow(
     """Follow every group's usual median and spread by one tick; write its shift. All arrays are [M, G] but `sign` and `groups` [M]."""
     for m in range(centre.shape[0]):
         for g in range(groups[m]):
-            there = count[m, g] >= 4
+            there = count[m, g] >= CROWD
             usual = max(spread[m, g] * F(1.25), floor[m, g])
             distance = centre[m, g] - base[m, g] if there else F(0.0)
             old = age[m, g] >= F(YOUNG)
