@@ -6,8 +6,6 @@ import itertools
 import json
 import signal
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from grayscope.roster import RosterRow
 from grayscope.saidrows import verdict_dict
 from tests.brokers.crashing import WORKER
 from tests.brokers.livekafka import environment, eventually, said, taken, worker
+from tests.pipelines.alerthook import Hook
 from tests.pipelines.livetrace import by_subject, run, write
 
 pytestmark = pytest.mark.slow
@@ -186,39 +185,6 @@ def test_two_workers_share_the_cells_and_one_that_leaves_loses_nothing(topics: d
             process.wait(30)
     found = taken(topics)
     assert len(found) == len(set(found))
-
-
-class Hook:
-    """Receives what is posted."""
-
-    def __init__(self) -> None:
-        self.bodies: list[str] = []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(handler) -> None:  # noqa: N805 - self is the hook
-                self.bodies.append(handler.rfile.read(int(handler.headers["Content-Length"])).decode())
-                handler.send_response(200)
-                handler.end_headers()
-
-            def log_message(handler, *_: object) -> None:  # noqa: N805
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-
-    def names(self) -> set[str]:
-        """Return the identities of the alerts that came."""
-        return {str(alert["labels"]["incident"]) for body in self.bodies for alert in _alerts(json.loads(body))}
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-
-def _alerts(told: Any) -> list[Any]:
-    found: list[Any] = told["alerts"] if isinstance(told, dict) and "alerts" in told else told if isinstance(told, list) else [told]
-    return found
 
 
 def test_after_a_crash_what_fires_is_sent_again_with_the_same_identity(topics: dict[str, str], trace: Path, settings_file: Path, tmp_path: Path) -> None:
