@@ -13,6 +13,11 @@ from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.errors import GrayscopeError, shorten
 
 
+#: Shut out meanwhile, confluent-kafka 2.16 calls back with an exception already set. Python then fails with a `SystemError` that says nothing, or
+#: cannot find, in whatever was called, a method of a base class: an `AttributeError` that is not true.
+CALLED_WRONG = (SystemError, AttributeError)
+
+
 class Sent:
     """A message on its way; `offset` is known once it has arrived."""
 
@@ -108,7 +113,7 @@ class Producer:
 
     def flush(self) -> None:
         """Wait until all that was sent is acknowledged; `GrayscopeError` where something was not."""
-        try:  # shut out meanwhile, confluent-kafka 2.16 fails with a `SystemError` that says nothing
+        try:
             left = self._client.flush(self.patience)
             self._serve(0)
         except self._kafka.KafkaException as error:  # no message will ever be taken from us
@@ -116,7 +121,7 @@ class Producer:
                 return  # nor was one given
             self.broken = True
             raise self._refused or GrayscopeError(self._why(error.args[0], ", ".join(sorted(self._seen)))) from error
-        except SystemError as error:
+        except CALLED_WRONG as error:
             self.broken = True
             raise self._refused or GrayscopeError(f"kafka: {shorten(self._told[-1]) if self._told else 'not acknowledged'}") from error
         if left:
@@ -126,7 +131,7 @@ class Producer:
     def close(self) -> None:
         """Let go; what was not flushed may be lost."""
         self._client.purge()
-        with suppress(self._kafka.KafkaException, SystemError):
+        with suppress(self._kafka.KafkaException, *CALLED_WRONG):
             self._client.flush(1.0)
         self._client.close()
 

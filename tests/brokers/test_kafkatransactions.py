@@ -109,3 +109,24 @@ def test_a_client_whose_abort_never_ends_is_left_alone_and_not_too_many_of_them_
     with pytest.raises(GrayscopeError, match="start this worker again"):
         confluent.Transactions(kafka_settings({"bootstrap.servers": "127.0.0.1:1"}), "g.0")
     never.set()
+
+
+@pytest.mark.parametrize("fails", [SystemError, AttributeError])
+def test_a_client_that_was_shut_out_and_calls_back_wrongly_is_told_of_and_closed(fails: type[Exception]) -> None:
+    pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
+    from grayscope.brokers import _confluentreach as confluentreach
+    from grayscope.brokers import _confluenttransactions as confluent
+
+    def flush(_: float) -> int:
+        raise fails
+
+    closed = list[str]()
+    some = confluent.Transactions.__new__(confluent.Transactions)
+    some.settings, some.name, some.broken, some._stuck, some._kafka = kafka_settings({}), "g.0", False, False, confluentreach.library()
+    some._told, some._refused, some.patience = deque(["fenced by a newer instance"]), None, 1.0
+    some._client = SimpleNamespace(flush=flush, purge=lambda: None, close=lambda: closed.append("closed"))
+    with pytest.raises(GrayscopeError, match="fenced by a newer instance"):
+        some.flush()
+    assert some.broken
+    some.close()
+    assert closed == ["closed"]
