@@ -12,7 +12,6 @@ from grayscope.brokers._kafkareasons import refusal
 from grayscope.brokers._kafkasettings import KafkaSettings
 from grayscope.errors import GrayscopeError, shorten
 
-
 #: Shut out meanwhile, confluent-kafka 2.16 calls back with an exception already set. Python then fails with a `SystemError` that says nothing, or
 #: cannot find, in whatever was called, a method of a base class: an `AttributeError` that is not true.
 CALLED_WRONG = (SystemError, AttributeError)
