@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -77,8 +78,11 @@ def ticks(gpus: int, per: int) -> Callable[[int], list[bytes]]:
     return make
 
 
-def feed(options: dict[str, str], gpus: int, per: int, seconds: int, rate: float = 1.0) -> None:
-    """Send all; one JSON line per measured tick: subject that is due, nanoseconds just before the last message was handed over."""
+def feed(options: dict[str, str], gpus: int, per: int, seconds: int, rate: float = 1.0, replaced: float = math.inf) -> None:
+    """Send all; one JSON line per measured tick: subject that is due, nanoseconds just before the last message was handed over.
+
+    `replaced`: ticks after which a GPU that fell off the bus is told to be another one.
+    """
     kafka, make, found = Kafka(**options, cell="cluster"), ticks(gpus, per), subjects(gpus)
     topic, out = f"{options['topic.prefix']}.telemetry", kafka._out()
     rows = [RosterRow(s, "gpu", keys={"node": s.partition("/")[0], "sku": "H100", "slot": s[-1]}) for s in found]
@@ -96,6 +100,8 @@ def feed(options: dict[str, str], gpus: int, per: int, seconds: int, rate: float
             time.sleep(max(0.0, begin + (tick - WARM) / rate - time.monotonic()))
         if tick >= WARM - WAIT - FIRST:
             kafka.send(Event((START + tick) * SECOND, found[hit(tick, gpus)], "xid", "79", "GPU has fallen off the bus."))
+        if tick - replaced >= WARM - WAIT - FIRST:
+            kafka.send(Event((START + tick) * SECOND, found[hit(int(tick - replaced), gpus)], "health", "replaced", "GPU was replaced."))
         for frame in frames[:-1]:
             out.send(topic, b"cluster", frame)
         stamp = time.monotonic_ns()

@@ -183,5 +183,6 @@ def _reason(rule: Rule) -> str:
 
 
 def _quoted(text: str) -> str:
-    plain = "".join(c if c.isprintable() else " " for c in text)[:120].strip()
+    plain = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    plain = plain[:120].strip()
     return f": {plain}" if plain else ""

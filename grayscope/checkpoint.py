@@ -54,19 +54,20 @@ def pieces(state: dict[str, np.ndarray[Any, Any]], size: int) -> Iterator[bytes]
 
 
 def _parts(state: State, take: Callable[[str], np.ndarray[Any, Any]] | None = None) -> Iterator[bytes | memoryview]:
-    entries, texts = [], {}
-    for name, array in state.items():
-        if array.dtype.kind not in KINDS:
-            raise TypeError(f"{name}: {array.dtype} cannot be kept")
-        if array.dtype.kind == "U":  # numpy takes four bytes for a letter
-            texts[name] = json.dumps(array.tolist()).encode()
-        entries.append([name, array.dtype.str, list(array.shape), len(texts[name]) if name in texts else array.nbytes])
+    if refused := [f"{name}: {a.dtype}" for name, a in state.items() if a.dtype.kind not in KINDS]:
+        raise TypeError(f"{refused[0]} cannot be kept")
+    take = take or state.__getitem__
+    entries: list[list[Any]] = [[name, a.dtype.str, list(a.shape), a.nbytes] for name, a in state.items()]
+    texts = {}
+    for entry in entries:
+        if "U" in entry[1]:  # numpy takes four bytes for a letter, so these are the first to go
+            texts[entry[0]] = json.dumps(take(entry[0]).tolist()).encode()
+            entry[3] = len(texts[entry[0]])
     head = json.dumps({"grayscope": VERSION, "kind": "state", "arrays": entries}, separators=(",", ":")).encode()
     yield len(head).to_bytes(8, "little")
     yield head
-    for name in list(state):
-        array = (take or state.__getitem__)(name)
-        yield texts[name] if name in texts else np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+    for name, *_ in entries:
+        yield texts.pop(name) if name in texts else np.ascontiguousarray(take(name)).reshape(-1).view(np.uint8).data
 
 
 def unpack(data: bytes) -> dict[str, np.ndarray[Any, Any]]:

@@ -36,8 +36,7 @@ class Doubts:
         if doubted and not places:
             places = _places(tick)
         found = np.zeros(len(tick.subjects), bool)
-        for name in doubted:
-            found[places.get(name, [])] = True
+        found[[i for name in doubted for i in places.get(name, ())]] = True
         self.tables[tick.table] = _Known(tick.subjects, tick.roster, doubted, found, places)
         return found
 
