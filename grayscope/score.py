@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from grayscope.matching import COUNTED, FOREVER, Find, Row, Said, micros, row_of, rows_of, said_of, settle, weighed
+from grayscope.oracle import oracle
 
 #: Times since onset, seconds, at which recall is reported.
 SINCE_ONSET = (60, 300, 600, 1800, 3600, 6 * 3600, 86_400, 3 * 86_400, 7 * 86_400)
@@ -32,6 +33,9 @@ class Part:
         How many of the ledger's intervals contain the true moment of exhaustion, and of how many.
     faults : (int, int)
         How many faults were found in at least one of their rows, and of how many: one whose effect comes and goes has several rows.
+    best : (int, int, int)
+        Rows found exactly, rows found, and repeats, of one who names every fault at once, exactly and in one incident: more than that the
+        rules do not allow.
     """
 
     finds: Sequence[Find]
@@ -41,6 +45,7 @@ class Part:
     gpu_weeks: float
     ledger: tuple[int, int] = (0, 0)
     faults: tuple[int, int] = (0, 0)
+    best: tuple[int, int, int] = (0, 0, 0)
 
     @cached_property
     def found(self) -> list[Find]:
@@ -98,6 +103,7 @@ class Part:
             "precision": self.precision, "recall": self.recall, "f1": self.f1,
             **({} if base is None else {"precision_at_base_rates": base}), "exact_share": _share(sum(f.exact for f in self.found), len(self.found)),
             "named_share": _share(sum(f.named for f in self.found), len(self.found)),
+            "exact_share_at_best": _share(*self.best[:2]), "repeats_at_best": self.best[2],
             "state_right_share": _share(sum(f.right for f in self.found), len(self.found)),
             "delay_median_s": float(np.median(delays)) if delays else None, "delay_p90_s": float(np.quantile(delays, 0.9)) if delays else None,
             "matched": self.matched, "false": len(self.false), "repeats": len(self.repeats),
@@ -166,13 +172,16 @@ def score(
     false = weighed(wrong, [r for r in told if r.state == "benign"])
     names = {r.mode for r in rows} | {i.mode for i in false}
     inside = _intervals(rows, ledger)
+    ideal, doubled, _ = settle(rows, oracle(rows))
 
     def part(mode: str | None) -> Part:
         own = [f for f in finds if mode in (None, f.row.mode)]
         held = [is_in for m, is_in in inside if mode in (None, m)]
         matched = len({id(f.incident) for f in own if f.incident is not None})
         repeated = [i for i, row in repeats if mode in (None, row.mode)]
-        return Part(own, matched, [i for i in false if mode in (None, i.mode)], repeated, gpu_weeks, (sum(held), len(held)), _faults(own))
+        best = [f for f in ideal if mode in (None, f.row.mode)]
+        bound = (sum(f.exact for f in best), len(best), sum(mode in (None, row.mode) for _, row in doubled))
+        return Part(own, matched, [i for i in false if mode in (None, i.mode)], repeated, gpu_weeks, (sum(held), len(held)), _faults(own), bound)
 
     return Score(part(None), {m: part(m) for m in sorted(names)})
 

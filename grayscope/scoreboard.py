@@ -15,10 +15,10 @@ HOME = "grayscope"
 #: Under which mode the figures of all modes stand.
 ALL = "all"
 FIGURES = (
-    "precision", "precision_at_base_rates", "recall", "f1", "exact_share", "named_share", "state_right_share", "delay_median_s", "delay_p90_s",
-    "false_pages_per_1000_gpu_weeks", "false_tickets_per_1000_gpu_weeks", "ledger_intervals_share",
+    "precision", "precision_at_base_rates", "recall", "f1", "exact_share", "named_share", "exact_share_at_best", "state_right_share", "delay_median_s",
+    "delay_p90_s", "false_pages_per_1000_gpu_weeks", "false_tickets_per_1000_gpu_weeks", "ledger_intervals_share",
 )  # fmt: skip
-COUNTS = ("rows", "found", "matched", "false", "repeats", "ledger_intervals")
+COUNTS = ("rows", "found", "matched", "false", "repeats", "repeats_at_best", "ledger_intervals")
 SCHEMA = pa.schema(
     [("detector", pa.string()), ("scenario", pa.string()), ("kind", pa.string()), ("seed", pa.int64()), ("mode", pa.string()),
      *((name, pa.int64()) for name in COUNTS), *((name, pa.float64()) for name in FIGURES), *((f"recall_after_{s}s", pa.float64()) for s in SINCE_ONSET),
@@ -87,7 +87,8 @@ def pooled(runs: Sequence[Run], mode: str = ALL) -> Part:
     parts = [p for r in runs if (p := r.score.overall if mode == ALL else r.score.modes.get(mode)) is not None]
     finds, false, repeats = ([x for p in parts for x in getattr(p, name)] for name in ("finds", "false", "repeats"))
     ledger, faults = ((sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)) for pairs in ([p.ledger for p in parts], [p.faults for p in parts]))
-    return Part(finds, sum(p.matched for p in parts), false, repeats, sum(r.gpu_weeks for r in runs), ledger, faults)
+    exact, found, doubled = (sum(p.best[k] for p in parts) for k in range(3))
+    return Part(finds, sum(p.matched for p in parts), false, repeats, sum(r.gpu_weeks for r in runs), ledger, faults, (exact, found, doubled))
 
 
 def names(runs: Iterable[Run], key: Callable[[Run], str] = lambda r: r.detector) -> list[str]:

@@ -43,6 +43,8 @@ counts rows, as the format says; a fault is found if any of its rows is.
 
 A row is found when a page or a ticket names the part, its parent or its direct child as first suspect or among the three next; `exact`
 counts the first one alone, of the incident that matched first; `exact by any`, of any that matched, for one place may have two troubles.
+`at best` is what one would reach who named every fault the moment it begins, exactly and in one incident: where a place has two troubles, the
+incident of the first matches the second too and was there before its own, which then counts as a repeat.
 Who accuses nearly everybody finds nearly everything: read recall together with precision.
 
 CPU seconds are those of the replay on a machine that did other things too. The rivals share one pass: reading, aligning and comparing is done

@@ -115,3 +115,11 @@ def test_a_state_that_nobody_knows_is_an_error_that_names_the_row() -> None:
 def test_who_says_nothing_has_an_f1_of_nothing() -> None:
     part = overall([fault()], [])
     assert (part.precision, part.recall, part.f1) == (None, 0.0, 0.0)
+
+
+def test_who_names_every_fault_at_once_is_kept_below_one_by_a_trouble_beside_it() -> None:
+    rows = [fault("n4", "masked"), {**fault("n4/nic2", "masked", began=20 * MINUTE), "mode": "fec_margin"}, fault("n7/gpu1")]
+    part = overall(rows, [])
+    assert part.best == (2, 3, 1)
+    assert (part.to_dict()["exact_share_at_best"], part.to_dict()["repeats_at_best"]) == (pytest.approx(2 / 3), 1)
+    assert overall([rows[0], rows[2]], []).best == (2, 2, 0)

@@ -35,7 +35,7 @@ def test_it_tells_of_grayscope_by_mode_what_was_found_how_exactly_and_how_soon()
     text = page(run(HOME, "n1", 10, state="masked"), run("static", "n1/gpu0", 5))
     assert "### grayscope by mode" in text
     for name in ("slow_rank", "s"):
-        assert f"| {name} | 1 of 2 | 1 of 2 | 0 | 0 | 0 | - | 10 min | 10 min | 0 |" in text
+        assert f"| {name} | 1 of 2 | 1 of 2 | 0 | 1 | 0 | 0 | - | 10 min | 10 min | 0 | 0 |" in text
     assert "grayscope by mode" not in page(run("static", "n1", 5))
 
 
