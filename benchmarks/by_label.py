@@ -22,7 +22,7 @@ from real_telemetry import ROOT, SETS
 from grayscope import plugins
 from grayscope.matching import COUNTED, Row, row_of, said_of, settle
 from grayscope.replaying import replay
-from grayscope.results import incident_dict
+from grayscope.saidrows import incident_dict
 from grayscope.trace import Trace
 from grayscope.tracewriter import TraceWriter
 

@@ -23,7 +23,7 @@ import numpy as np
 from grayscope import plugins
 from grayscope.incident import Incident
 from grayscope.replaying import replay
-from grayscope.results import incident_dict
+from grayscope.saidrows import incident_dict
 from grayscope.score import score
 from grayscope.showing import incident_lines
 from grayscope.trace import Trace

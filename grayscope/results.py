@@ -18,10 +18,10 @@ from grayscope.evidence import SCHEMA as EVIDENCE
 from grayscope.evidence import Evidence
 from grayscope.incident import Incident
 from grayscope.ledger import Entry
+from grayscope.saidrows import incident_dict, pieces
 from grayscope.tracefiles import read_table
 from grayscope.tracewriter import writing
 from grayscope.verdict import Verdict
-from grayscope.wording import utc
 
 if TYPE_CHECKING:
     from grayscope.engine import Coverage
@@ -51,23 +51,6 @@ COVERAGE = pa.schema(
 )  # fmt: skip
 
 SCHEMAS = {"verdicts": VERDICTS, "incidents": INCIDENTS, "ledger": LEDGER, "scores": SCORES, "coverage": COVERAGE}
-
-
-def incident_dict(incident: Incident) -> dict[str, Any]:
-    """Return an incident as JSON would have it: times as RFC 3339, unknown as null.
-
-    Examples
-    --------
-    >>> incident_dict(Incident("ab", "n1", "n1", "gray", "page", "", 0, 0, ended=1_000_000))["ended"]
-    '1970-01-01T00:00:01Z'
-    """
-    moment = {name: utc(t) if (t := getattr(incident, name)) is not None else None for name in ("began", "noticed", "escalated", "ended")}
-    return {
-        "id": incident.id, "subject": incident.subject, "place": incident.place, "state": incident.state, "severity": incident.severity,
-        "mode": incident.mode or None, **moment, "history": [{"time": utc(t), "state": s, "severity": v} for t, s, v in incident.history],
-        "probability": incident.probability, "rivals": [{"subject": s, "probability": p} for s, p in incident.rivals],
-        "summary": incident.summary, "evidence": _pieces(incident),
-    }  # fmt: skip
 
 
 def tables(
@@ -229,18 +212,8 @@ def _incident(i: Incident) -> dict[str, Any]:
         "id": i.id, "subject": i.subject, "place": i.place, "state": i.state, "severity": i.severity, "mode": i.mode or None, "began": i.began,
         "noticed": i.noticed, "escalated": i.escalated, "ended": i.ended, "history": [{"time": t, "state": s, "severity": v} for t, s, v in i.history],
         "probability": i.probability, "rivals": [{"subject": s, "probability": p} for s, p in i.rivals], "summary": i.summary,
-        "evidence": json.dumps(_pieces(i)),
+        "evidence": json.dumps(pieces(i)),
     }  # fmt: skip
-
-
-def _pieces(incident: Incident) -> list[dict[str, Any]]:
-    return [_dated(piece) for piece in incident.evidence]
-
-
-def _dated(piece: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a piece of evidence with its times, and those of its signals, in words."""
-    told = {k: (utc(v) if k in ("time", "since", "exhausted_at") and isinstance(v, int) else v) for k, v in piece.items()}
-    return told | {"signals": [_dated(s) for s in piece["signals"]]} if "signals" in piece else told
 
 
 def _entry(e: Entry) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from grayscope.frames import VERSION
 from grayscope.incident import Incident
-from grayscope.results import incident_dict
 from grayscope.verdict import Verdict
 from grayscope.wording import utc
 
@@ -32,6 +32,34 @@ def verdict_dict(verdict: Verdict) -> dict[str, Any]:
         "exhausted_at": None if v.exhausted_at is None else utc(v.exhausted_at),
         "rivals": [{"subject": s, "probability": p} for s, p in v.rivals],
     }  # fmt: skip
+
+
+def incident_dict(incident: Incident) -> dict[str, Any]:
+    """Return an incident as JSON would have it: times as RFC 3339, unknown as null.
+
+    Examples
+    --------
+    >>> incident_dict(Incident("ab", "n1", "n1", "gray", "page", "", 0, 0, ended=1_000_000))["ended"]
+    '1970-01-01T00:00:01Z'
+    """
+    moment = {name: utc(t) if (t := getattr(incident, name)) is not None else None for name in ("began", "noticed", "escalated", "ended")}
+    return {
+        "id": incident.id, "subject": incident.subject, "place": incident.place, "state": incident.state, "severity": incident.severity,
+        "mode": incident.mode or None, **moment, "history": [{"time": utc(t), "state": s, "severity": v} for t, s, v in incident.history],
+        "probability": incident.probability, "rivals": [{"subject": s, "probability": p} for s, p in incident.rivals],
+        "summary": incident.summary, "evidence": pieces(incident),
+    }  # fmt: skip
+
+
+def pieces(incident: Incident) -> list[dict[str, Any]]:
+    """Return an incident's evidence as JSON would have it."""
+    return [_dated(piece) for piece in incident.evidence]
+
+
+def _dated(piece: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a piece of evidence with its times, and those of its signals, in words."""
+    told = {k: (utc(v) if k in ("time", "since", "exhausted_at") and isinstance(v, int) else v) for k, v in piece.items()}
+    return told | {"signals": [_dated(s) for s in piece["signals"]]} if "signals" in piece else told
 
 
 def verdict_frame(verdict: Verdict, cell: str) -> bytes:

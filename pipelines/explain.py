@@ -22,7 +22,8 @@ def command(name: str, results: Path, as_json: bool) -> None:
     """
     from grayscope.explaining import explained
     from grayscope.recalling import recall_entries, recall_incidents
-    from grayscope.results import incident_dict, read_results
+    from grayscope.results import read_results
+    from grayscope.saidrows import incident_dict
     from grayscope.showing import incident_lines
 
     from ._finding import find

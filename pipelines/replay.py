@@ -40,7 +40,7 @@ def command(
         return 0
     from grayscope.explaining import explained
     from grayscope.replaying import replay
-    from grayscope.results import incident_dict
+    from grayscope.saidrows import incident_dict
     from grayscope.settings import load_settings
     from grayscope.showing import incident_lines, progress
 

@@ -49,7 +49,7 @@ def command(results: Path, as_json: bool, exit_code: bool) -> int:
 
 
 def _document(read: Results, opened: list[Incident], held: list[Entry]) -> dict[str, Any]:
-    from grayscope.results import incident_dict
+    from grayscope.saidrows import incident_dict
     from grayscope.wording import utc
 
     states = {row["subject"]: row["state"] for row in read.verdicts.select(["subject", "state"]).to_pylist()}

@@ -9,7 +9,7 @@ import pytest
 from grayscope.event import Event
 from grayscope.feedback import Answer, Asked, answers, asked, asked_of, in_the_field, precision, read
 from grayscope.incident import Incident
-from grayscope.results import incident_dict
+from grayscope.saidrows import incident_dict
 
 
 def test_the_last_word_counts_in_whatever_order_words_come() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from grayscope.errors import InputError
 from grayscope.incident import Incident
-from grayscope.results import incident_dict, tables
+from grayscope.results import tables
+from grayscope.saidrows import incident_dict
 from grayscope.score import score
 from tests.scored import HOUR, MINUTE, fault, overall, paged, said
 

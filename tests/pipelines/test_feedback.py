@@ -134,7 +134,7 @@ def test_in_a_trace_it_is_an_event_that_changes_no_verdict(results: Path, tmp_pa
 
 def test_kafkas_incidents_are_answered_there_though_a_file_is_followed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from grayscope.brokers import _kafkatold
-    from grayscope.results import incident_dict
+    from grayscope.saidrows import incident_dict
 
     config, file, sent = tmp_path / "grayscope.toml", tmp_path / "planned.jsonl", list[tuple[str, Event]]()
     config.write_text(f'[collectors.maintenance]\npath = "{file}"\n[kafka]\n"bootstrap.servers" = "127.0.0.1:1"\n')
