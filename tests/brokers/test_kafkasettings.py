@@ -102,5 +102,6 @@ def test_who_works_through_confluent_loads_no_other_client() -> None:
 
 def test_a_worker_loads_nothing_that_only_files_need() -> None:
     parts = "from grayscope import assembly, settings; from grayscope.brokers import _kafkaworker, kafka; from grayscope.pipelines import _livekafka"
-    told = f"import sys; {parts}; assembly.engine(settings.Settings()); print([m for m in ('pyarrow.parquet', 'pyarrow.compute', 'polars') if m in sys.modules])"
+    files = "('pyarrow.parquet', 'pyarrow.compute', 'polars')"
+    told = f"import sys; {parts}; assembly.engine(settings.Settings()); print([m for m in {files} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True, timeout=60).stdout == "[]\n"
