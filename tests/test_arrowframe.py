@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+import subprocess
+import sys
 import tracemalloc
 from typing import Any
 
@@ -64,6 +66,26 @@ def test_another_writer_may_align_otherwise_and_leave_nulls() -> None:
     batch = decode(made({**HEAD, "later": [1]}, values, options=pa.ipc.IpcWriteOptions(metadata_version=pa.ipc.MetadataVersion.V5)))
     assert np.isnan(batch.values[0, 0, 1])
     assert batch.values[0, 1].tolist() == [4, 5, 6]
+
+
+PROGRAM = """
+import sys
+class Finder:
+    def find_spec(self, name, *_):
+        asked.append(name) if name == "pandas" else None
+asked = []
+sys.meta_path.insert(0, Finder())
+import numpy as np
+from grayscope.batch import Batch
+from grayscope.frames import decode, encode
+frame = encode(Batch("gpu", np.array([1]), ("a",), ("m",), np.ones((1, 1, 1), np.float32)))
+print(decode(frame).values.tolist(), decode(frame).times.tolist(), asked)
+"""
+
+
+def test_pandas_is_not_looked_for_which_costs_thirty_megabytes_where_it_is_installed() -> None:
+    ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout == "[[[1.0]]] [1] []\n"
 
 
 @pytest.mark.parametrize(
