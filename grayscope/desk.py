@@ -151,7 +151,7 @@ def _member(v: Verdict, paged: bool = False) -> Member:
     """Return what is held about a subject; what fails after it was paged for is a page still."""
     planned = v.mode == MAINTENANCE
     severity = "page" if paged and v.state == "failed" else severity_of(v)
-    return Member(v.subject, v.state, severity, v.behind if planned else v.mode, v.side, v.strength, v.since, v.why, v.rivals, planned)
+    return Member(v.subject, v.state, severity, v.behind if planned else v.mode, v.side, v.strength, v.since, v.why, v.rivals, planned, v.also)
 
 
 def _called(first: Member, members: dict[str, Member], before: str) -> str:

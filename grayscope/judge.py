@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from grayscope.cascade import OWN, effects
 from grayscope.evidence import Evidence, Finding
 from grayscope.horizons import threshold
 from grayscope.modes import Modes
@@ -58,6 +59,8 @@ class Case:
     tracks: dict[tuple[str, str], Track] = field(default_factory=dict)
     #: When it was first to become a ticket; -1 while it is not waiting to.
     asked: int = -1
+    #: What was known to be wrong with it, by its reserves or by its own word, when it was last spoken of.
+    known: tuple[str, ...] = ()
     #: Until this tick nothing changes unless something new is heard, and whether the tracks uphold the state so long; found again after a pause.
     rests: int = -1
     upheld: bool = False
@@ -171,14 +174,38 @@ class Judge:
             case.rests = -1
             return None
         renamed = state == case.state != "normal" and cause is not None and case.mode in _explains(cause.finding.mode)
+        if state == case.state and best is not None and cause is not None and not renamed and (news := self._news(case)) is not None:
+            return self._joined(subject, case, time, best, news)
         calm = EASED if (case.state, state) == ("gray", "masked") else CALM
         if not renamed and (state == case.state or (RANK[state] < RANK[case.state] and now - case.supported < calm)):
             kept = min((t.seen for t in case.tracks.values()), default=now + calm) + HOLD
             case.rests = kept if state == case.state else min(kept, case.supported + calm - 1)
             return None
         previous, case.state, case.supported = case.state, state, now
-        case.mode = cause.finding.mode if cause else ""
-        return _verdict(subject, case.table, state, previous, time, best, cause, self._shown(case, best, cause))
+        case.mode, case.known = cause.finding.mode if cause else "", tuple(self._own(case))
+        verdict = _verdict(subject, case.table, state, previous, time, best, cause, self._shown(case, best, cause))
+        return replace(verdict, also=tuple(m for m in case.known if m != case.mode))
+
+    def _own(self, case: Case) -> dict[str, Track]:
+        """Return what is wrong with a subject itself and may make others suffer: its mode and strongest track, by strength."""
+        level = self.enter - SLACK
+        tracks = (t for t in case.tracks.values() if t.finding.side in OWN and t.finding.strength >= level and _explains(t.finding.mode))
+        return {t.finding.mode: t for t in sorted(tracks, key=lambda t: t.finding.strength)}
+
+    def _news(self, case: Case) -> Track | None:
+        """Return what came upon a subject that is in trouble already and is no part of that: the desk must know it, or it files what follows as a riddle."""
+        if RANK[case.state] < RANK["masked"]:
+            return None
+        heard = (t for m, t in self._own(case).items() if m not in (*case.known, case.mode) and t.finding.strength >= self.enter)
+        return max((t for t in heard if t.finding.mode not in effects(case.mode)), key=lambda t: t.finding.strength, default=None)
+
+    def _joined(self, subject: str, case: Case, time: int, best: Track, news: Track) -> Verdict:
+        """Return a verdict that keeps its state and its name, and tells what has come upon the subject besides."""
+        before = (t for t in case.tracks.values() if t.finding.mode == case.mode and RANK[state_of(t.finding)] >= RANK[case.state])
+        held = max(before, key=lambda t: t.finding.strength, default=best)
+        case.mode, case.known = held.finding.mode, tuple(self._own(case))
+        verdict = _verdict(subject, case.table, case.state, case.state, time, held, held, self._shown(case, held, news))
+        return replace(verdict, why=f"{verdict.why}; and besides: {news.finding.why}", also=tuple(m for m in case.known if m != case.mode))
 
     def _shown(self, case: Case, best: Track | None, cause: Track | None) -> tuple[Signal, ...]:
         first = [signal(t.finding, t.since) for t in (best, cause) if t is not None]
@@ -217,7 +244,7 @@ class Judge:
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return all cases as one JSON text in an array."""
         cases = {
-            s: [c.table, c.state, c.supported, c.mode, c.asked, [[*k, list(t.finding), t.seen, t.since] for k, t in c.tracks.items()]]
+            s: [c.table, c.state, c.supported, c.mode, c.asked, [[*k, list(t.finding), t.seen, t.since] for k, t in c.tracks.items()], c.known]
             for s, c in self.cases.items()
         }
         return {"judge": np.array(json.dumps([self.ticks, self.last, cases]))}
@@ -227,8 +254,8 @@ class Judge:
         self.ticks, last, cases = json.loads(str(state["judge"]))
         self.last = {table: (time, period) for table, (time, period) in last.items()}
         self.cases = {
-            s: Case(table, name, supported, mode, {(d, m): Track(Finding(*f), seen, since) for d, m, f, seen, since in tracks}, asked)
-            for s, (table, name, supported, mode, asked, tracks) in cases.items()
+            s: Case(table, name, supported, mode, {(d, m): Track(Finding(*f), seen, since) for d, m, f, seen, since in tracks}, asked, *map(tuple, known))
+            for s, (table, name, supported, mode, asked, tracks, *known) in cases.items()  # older states do not have the last
         }
 
 

@@ -176,3 +176,45 @@ def test_a_member_that_is_lost_for_another_reason_is_an_incident_where_it_belong
     left, new = desk.step([say(7, "n1/gpu2", "failed", "gray", mode="gpu_lost", side="health")])
     assert (left.subject, left.state) == ("n1", "masked")
     assert (new.subject, new.noticed, new.mode, new.severity) == ("n1/gpu2", 7, "gpu_lost", "page")  # it was paged for before
+
+
+def late(time: int, gpu: int, state: str = "gray") -> Verdict:
+    return say(time, f"n1/gpu{gpu}", state, mode="slow_rank", side="service")
+
+
+def test_parts_that_a_second_trouble_of_their_machine_slows_are_one_incident() -> None:
+    desk = Desk("c")
+    lost = one(desk, say(1, "n1", "masked", mode="power_cap", side="redundancy"))
+    one(desk, say(2, "n1", "masked", "masked", mode="power_cap", side="redundancy", also=("bond_degraded",)))
+    assert {one(desk, late(3 + g, g)).id for g in range(8)} == {lost.id}
+    assert one(desk, late(12, 3, "masked")).subject == "n1"
+
+
+def test_a_machine_whose_name_changes_to_its_other_trouble_keeps_its_parts() -> None:
+    desk = Desk("c")
+    first = one(desk, say(1, "n1", "gray", mode="bond_degraded", side="service"))
+    assert one(desk, late(2, 1)).id == first.id
+    (again,) = desk.step([say(3, "n1", "masked", "gray", mode="power_cap", side="redundancy", also=("bond_degraded",))])
+    assert (again.id, again.subject, len(desk.open)) == (first.id, "n1", 1)
+    other = Desk("c")
+    other.restore(desk.snapshot())
+    assert one(other, late(4, 2)).id == first.id
+
+
+def test_a_part_that_is_slow_beside_a_lost_spare_alone_stays_the_culprit() -> None:
+    desk = Desk("c")
+    lost = one(desk, say(1, "n1", "masked", mode="power_cap", side="redundancy"))
+    slow = one(desk, late(2, 1))
+    assert (slow.subject, slow.id != lost.id) == ("n1/gpu1", True)
+    fan = one(desk, say(3, "n2", "masked", mode="fan_degraded", side="redundancy", also=("power_cap",)))
+    assert one(desk, say(4, "n2/gpu1/pcie", "masked", mode="pcie_width", side="redundancy")).id != fan.id
+
+
+def test_what_the_data_cannot_tell_from_an_open_suspect_joins_it_until_the_data_can() -> None:
+    desk = Desk("c")
+    first = one(desk, say(1, "spine2", "masked", mode="slow_path", side="service"))
+    lost = {"mode": "switch_fault", "side": "redundancy"}
+    assert one(desk, say(2, "spine4", "masked", rivals=(("spine2", 0.6), ("spine1", 0.1)), **lost)).id == first.id
+    told = one(desk, say(3, "spine2", "masked", "masked", rivals=(("spine4", 0.02), ("spine1", 0.01)), **lost))
+    assert (told.id, told.subject, round(told.probability, 2)) == (first.id, "spine2", 0.97)
+    assert one(desk, say(4, "spine9", "masked", rivals=(("spine7", 0.6),), **lost)).id != first.id
