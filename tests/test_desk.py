@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 
 from grayscope.desk import KEEP, Desk
@@ -218,3 +221,41 @@ def test_what_the_data_cannot_tell_from_an_open_suspect_joins_it_until_the_data_
     told = one(desk, say(3, "spine2", "masked", "masked", rivals=(("spine4", 0.02), ("spine1", 0.01)), **lost))
     assert (told.id, told.subject, round(told.probability, 2)) == (first.id, "spine2", 0.97)
     assert one(desk, say(4, "spine9", "masked", rivals=(("spine7", 0.6),), **lost)).id != first.id
+
+
+def test_what_comes_back_within_the_hour_under_its_name_is_the_same_fault() -> None:
+    hour = 3_600_000_000
+    desk = Desk("c")
+    first = one(desk, late(1, 1))
+    one(desk, late(5, 1, "normal"))
+    other = Desk("c")
+    other.restore(desk.snapshot())
+    for back in (one(desk, late(5 + hour, 1)), one(other, late(5 + hour, 1))):
+        assert (back.id, back.ended, back.state, back.severity, back.escalated, back.began) == (first.id, None, "gray", "page", None, 0)
+        assert back.history == ((1, "gray", "page"), (5, "normal", "notice"), (5 + hour, "gray", "page"))
+    ended = one(desk, late(6 + hour, 1, "normal"))
+    assert (ended.state, ended.severity, ended.ended) == ("gray", "page", 6 + hour)
+    assert one(desk, late(7 + 2 * hour, 1)).id != first.id
+
+
+@pytest.mark.parametrize("mode", ["thermal_throttle", ""])
+def test_what_comes_back_under_another_name_or_none_is_a_fault_of_its_own(mode: str) -> None:
+    desk = Desk("c")
+    first = one(desk, say(1, "n1/gpu1", "masked", mode="slow_rank" if mode else ""))
+    one(desk, say(5, "n1/gpu1", "normal"))
+    assert one(desk, say(6, "n1/gpu1", "masked", mode=mode)).id != first.id
+
+
+def test_a_ticket_that_comes_back_as_a_page_has_escalated() -> None:
+    desk = Desk("c")
+    one(desk, late(1, 1, "masked"))
+    one(desk, late(5, 1, "normal"))
+    assert one(desk, late(9, 1)).escalated == 9
+
+
+def test_an_older_state_of_the_desk_knows_nothing_that_has_ended() -> None:
+    desk = Desk("c")
+    one(desk, late(1, 1))
+    incidents, members, _ = json.loads(str(desk.snapshot()["desk"]))
+    desk.restore({"desk": np.array(json.dumps([incidents, {k: {s: m[:-1] for s, m in some.items()} for k, some in members.items()}]))})
+    assert one(desk, late(2, 1, "masked")).severity == "ticket"
