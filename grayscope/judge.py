@@ -253,10 +253,14 @@ class Judge:
         """Become what `snapshot` returned."""
         self.ticks, last, cases = json.loads(str(state["judge"]))
         self.last = {table: (time, period) for table, (time, period) in last.items()}
-        self.cases = {
-            s: Case(table, name, supported, mode, {(d, m): Track(Finding(*f), seen, since) for d, m, f, seen, since in tracks}, asked, *map(tuple, known))
-            for s, (table, name, supported, mode, asked, tracks, *known) in cases.items()  # older states do not have the last
-        }
+        self.cases = {s: _case(fields) for s, fields in cases.items()}
+
+
+def _case(fields: list[Any]) -> Case:
+    """Return a case from its fields as JSON gives them back; older states lack the last one."""
+    table, name, supported, mode, asked, tracks, *known = fields
+    held = {(d, m): Track(Finding(*f), seen, since) for d, m, f, seen, since in tracks}
+    return Case(table, name, supported, mode, held, asked, tuple(known[0]) if known else ())
 
 
 def _resting(case: Case, now: int) -> bool:
