@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from grayscope.cascade import OWN, effects
+from grayscope.besides import news, own
 from grayscope.evidence import Evidence, Finding
 from grayscope.horizons import threshold
 from grayscope.modes import Modes
@@ -174,8 +174,8 @@ class Judge:
             case.rests = -1
             return None
         renamed = state == case.state != "normal" and cause is not None and case.mode in _explains(cause.finding.mode)
-        if state == case.state and best is not None and cause is not None and not renamed and (news := self._news(case)) is not None:
-            return self._joined(subject, case, time, best, news)
+        if state == case.state and best is not None and cause is not None and not renamed and (new := self._news(case)) is not None:
+            return self._joined(subject, case, time, best, new)
         calm = EASED if (case.state, state) == ("gray", "masked") else CALM
         if not renamed and (state == case.state or (RANK[state] < RANK[case.state] and now - case.supported < calm)):
             kept = min((t.seen for t in case.tracks.values()), default=now + calm) + HOLD
@@ -187,25 +187,18 @@ class Judge:
         return replace(verdict, also=tuple(m for m in case.known if m != case.mode))
 
     def _own(self, case: Case) -> dict[str, Track]:
-        """Return what is wrong with a subject itself and may make others suffer: its mode and strongest track, by strength."""
-        level = self.enter - SLACK
-        tracks = (t for t in case.tracks.values() if t.finding.side in OWN and t.finding.strength >= level and _explains(t.finding.mode))
-        return {t.finding.mode: t for t in sorted(tracks, key=lambda t: t.finding.strength)}
+        return own(case.tracks.values(), self.enter - SLACK)
 
     def _news(self, case: Case) -> Track | None:
-        """Return what came upon a subject that is in trouble already and is no part of that: the desk must know it, or it files what follows as a riddle."""
-        if RANK[case.state] < RANK["masked"]:
-            return None
-        heard = (t for m, t in self._own(case).items() if m not in (*case.known, case.mode) and t.finding.strength >= self.enter)
-        return max((t for t in heard if t.finding.mode not in effects(case.mode)), key=lambda t: t.finding.strength, default=None)
+        return news(self._own(case), case.known, case.mode, self.enter) if RANK[case.state] >= RANK["masked"] else None
 
-    def _joined(self, subject: str, case: Case, time: int, best: Track, news: Track) -> Verdict:
+    def _joined(self, subject: str, case: Case, time: int, best: Track, new: Track) -> Verdict:
         """Return a verdict that keeps its state and its name, and tells what has come upon the subject besides."""
         before = (t for t in case.tracks.values() if t.finding.mode == case.mode and RANK[state_of(t.finding)] >= RANK[case.state])
         held = max(before, key=lambda t: t.finding.strength, default=best)
         case.mode, case.known = held.finding.mode, tuple(self._own(case))
-        verdict = _verdict(subject, case.table, case.state, case.state, time, held, held, self._shown(case, held, news))
-        return replace(verdict, why=f"{verdict.why}; and besides: {news.finding.why}", also=tuple(m for m in case.known if m != case.mode))
+        verdict = _verdict(subject, case.table, case.state, case.state, time, held, held, self._shown(case, held, new))
+        return replace(verdict, why=f"{verdict.why}; and besides: {new.finding.why}", also=tuple(m for m in case.known if m != case.mode))
 
     def _shown(self, case: Case, best: Track | None, cause: Track | None) -> tuple[Signal, ...]:
         first = [signal(t.finding, t.since) for t in (best, cause) if t is not None]
