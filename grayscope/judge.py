@@ -174,8 +174,8 @@ class Judge:
             case.rests = -1
             return None
         renamed = state == case.state != "normal" and cause is not None and case.mode in _explains(cause.finding.mode)
-        if state == case.state and best is not None and cause is not None and not renamed and (new := self._news(case)) is not None:
-            return self._joined(subject, case, time, best, new)
+        if state == case.state and not renamed and (new := self._news(case)) is not None:
+            return self._joined(subject, case, time, new)
         calm = EASED if (case.state, state) == ("gray", "masked") else CALM
         if not renamed and (state == case.state or (RANK[state] < RANK[case.state] and now - case.supported < calm)):
             kept = min((t.seen for t in case.tracks.values()), default=now + calm) + HOLD
@@ -192,11 +192,13 @@ class Judge:
     def _news(self, case: Case) -> Track | None:
         return news(self._own(case), case.known, case.mode, self.enter) if RANK[case.state] >= RANK["masked"] else None
 
-    def _joined(self, subject: str, case: Case, time: int, best: Track, new: Track) -> Verdict:
-        """Return a verdict that keeps its state and its name, and tells what has come upon the subject besides."""
+    def _joined(self, subject: str, case: Case, time: int, new: Track) -> Verdict | None:
+        """Return a verdict that tells what has come upon a subject besides: its state and its name stay, as long as something shows them."""
         before = (t for t in case.tracks.values() if t.finding.mode == case.mode and RANK[state_of(t.finding)] >= RANK[case.state])
-        held = max(before, key=lambda t: t.finding.strength, default=best)
-        case.mode, case.known = held.finding.mode, tuple(self._own(case))
+        held = max(before, key=lambda t: t.finding.strength, default=None)
+        if held is None:
+            return None
+        case.known = tuple(self._own(case))
         verdict = _verdict(subject, case.table, case.state, case.state, time, held, held, self._shown(case, held, new))
         return replace(verdict, why=f"{verdict.why}; and besides: {new.finding.why}", also=tuple(m for m in case.known if m != case.mode))
 

@@ -248,3 +248,14 @@ def test_what_is_an_effect_explains_nothing_or_is_faint_is_no_news() -> None:
     ):  # fmt: skip
         first = says("redundancy", 60.0, mode="nic_rate", metric="m")
         assert len(drive(Judge(), [first] * (WAIT + 1) + [Evidence([*first, *news])] * 9)) == 1
+
+
+def test_news_about_a_subject_whose_name_nothing_shows_any_more_is_not_told_under_another() -> None:
+    hot = says("condition", 50.0, mode="thermal_throttle", mechanism="clock_throttle", metric="m", value=2.0, expected=1.0)
+    worn = says("redundancy", 50.0, mode="ecc_burst", metric="x")
+    said = drive(Judge(), [hot] * (WAIT + 1) + [worn] * (HOLD + 9))
+    assert [(v.state, v.mode, v.also) for v in said] == [("masked", "thermal_throttle", ()), ("masked", "thermal_throttle", ("ecc_burst",))]
+    felt = says("service", 50.0, mode="thermal_throttle", metric="c", detector="costs")
+    other = says("service", 50.0, mode="ecc_burst", metric="c", detector="costs")
+    said = drive(Judge(), [felt] * 3 + [Evidence([*other, *worn])] * 9)
+    assert [(v.state, v.mode) for v in said] == [("gray", "thermal_throttle")]
