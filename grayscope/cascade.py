@@ -21,7 +21,10 @@ EXPLAINED = 0.25
 
 
 class Member(NamedTuple):
-    """What an incident holds about one of its subjects; `planned`: somebody works there, and `mode` is what the trouble would be called without."""
+    """What an incident holds about one of its subjects.
+
+    `planned`: somebody works there, and `mode` is what the trouble would be called without. `also`: what else is wrong with the subject itself.
+    """
 
     subject: str
     state: str
@@ -33,12 +36,14 @@ class Member(NamedTuple):
     why: str
     rivals: tuple[tuple[str, float], ...] = ()
     planned: bool = False
+    also: tuple[str, ...] = ()
 
 
 def member_of(fields: Sequence[Any]) -> Member:
     """Return a member from its fields as JSON gives them back."""
-    subject, state, severity, mode, side, strength, since, why, rivals, *planned = fields
-    return Member(subject, state, severity, mode, side, strength, since, why, tuple((name, chance) for name, chance in rivals), *planned)
+    subject, state, severity, mode, side, strength, since, why, rivals, *more = fields
+    planned, also = more[:1] == [True], tuple(more[1] if len(more) > 1 else ())  # older states lack them
+    return Member(subject, state, severity, mode, side, strength, since, why, tuple((name, chance) for name, chance in rivals), planned, also)
 
 
 @cache
@@ -69,14 +74,32 @@ def related(a: Member, b: Member) -> bool:
     >>> related(fan, hot), related(hot, hot._replace(subject="n1/gpu4")), related(fan, hot._replace(subject="n2/gpu3"))
     (True, True, False)
     """
-    if a.mode == b.mode and b.subject in dict(a.rivals):
+    explained = a.mode == b.mode or b.mode in brings(a) or a.mode in brings(b)
+    if explained and b.subject in dict(a.rivals):
         return True  # the evidence itself could not tell one from the other
-    causal = a.mode == b.mode or _nameless(a) or _nameless(b) or b.mode in effects(a.mode) or a.mode in effects(b.mode)
+    causal = explained or _nameless(a) or _nameless(b)
     if contains(a.subject, b.subject) or contains(b.subject, a.subject):
         return causal and not _unbraked(a, b) and not _unbraked(b, a)
     place = a.subject.rpartition("/")[0]  # ranks of a job are no neighbours
     siblings = place == b.subject.rpartition("/")[0] != "" and ":" not in place
     return siblings and a.mode == b.mode and a.mode in SPREADING
+
+
+def brings(m: Member) -> frozenset[str]:
+    """Return what a member may bring about in others: the effects of its mode, and of what else is wrong with it.
+
+    Examples
+    --------
+    >>> m = Member("n1", "masked", "ticket", "lemon_node", "health", 9.0, 0, "")
+    >>> "slow_rank" in brings(m), "slow_rank" in brings(m._replace(also=("bond_degraded",)))
+    (False, True)
+    """
+    return effects(m.mode) | _besides(m) if m.also else effects(m.mode)
+
+
+def _besides(m: Member) -> frozenset[str]:
+    """Return the effects of what else is wrong with a member; the loss of a spare that would brake it has none as long as nothing says so."""
+    return frozenset().union(*(effects(other) for other in m.also if other not in SHARED))
 
 
 def _nameless(m: Member) -> bool:
@@ -87,7 +110,8 @@ def _nameless(m: Member) -> bool:
 def _unbraked(whole: Member, part: Member) -> bool:
     """Say whether a part is only slow while its machine has lost a spare that would brake it, and nothing says that it does: another reason makes it slow."""
     spare = whole.mode in SHARED and whole.side == "redundancy"
-    return spare and part.mode != whole.mode and part.side == "service" and contains(whole.subject, part.subject)
+    unlike = part.mode != whole.mode and part.mode not in _besides(whole)
+    return spare and unlike and part.side == "service" and contains(whole.subject, part.subject)
 
 
 def belongs(new: Member, members: Mapping[str, Member]) -> bool:
@@ -132,7 +156,7 @@ def _explained(effect: Member, new: Member, members: Mapping[str, Member]) -> bo
     """Say whether a member is what another member, which has nothing to do with the new trouble, brought about."""
     if (new.side == "service" and _only_slow(new.mode)) or effect.mode not in effects(new.mode):
         return False  # what is only slow may be an effect itself
-    causes = (o for o in members.values() if o.subject != effect.subject and effect.mode in effects(o.mode) and related(o, effect))
+    causes = (o for o in members.values() if o.subject != effect.subject and effect.mode in brings(o) and related(o, effect))
     return any(not related(new, o) for o in causes)
 
 
@@ -147,15 +171,17 @@ def lead(members: Mapping[str, Member], before: str) -> Member:
     'n1'
     """
     modes = {m.mode for m in members.values()}
+    brought = frozenset[str]().union(*map(brings, members.values()))
 
-    def order(m: Member) -> tuple[bool, bool, int, bool, bool, float, str]:
+    def order(m: Member) -> tuple[bool, bool, int, bool, float, bool, float, str]:
         # What has no name is the effect of what has one.
-        caused = any(m.mode in effects(other) for other in modes) or (not m.mode and modes != {""})
+        caused = m.mode in brought or (not m.mode and modes != {""})
         # A whole leads its parts, unless it only repeats what one of them says more exactly.
         inner = [o for s, o in members.items() if contains(m.subject, s)]
         alike = [o for o in members.values() if contains(o.subject, m.subject) and o.mode == m.mode]
         whole = len(inner) > 1 or (len(inner) == 1 and inner[0].mode != m.mode) or (not inner and len(alike) == 1)
-        return (bool(effects(m.mode) & modes), not caused, STATES.index(m.state), whole, m.subject == before, m.strength, m.subject)
+        sure = 1.0 - sum(chance for _, chance in m.rivals)
+        return (bool((brings(m) - {m.mode}) & modes), not caused, STATES.index(m.state), whole, round(sure, 4), m.subject == before, m.strength, m.subject)
 
     return _shared(max(members.values(), key=order), members)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from grayscope.again import Again
 from grayscope.cascade import Member, another, belongs, effects, lead, member_of, suspects
 from grayscope.incident import SEVERITIES, Incident, incident_id
 from grayscope.modes import MAINTENANCE, Modes
@@ -24,7 +25,8 @@ class Desk:
     """The station. A verdict joins the open incident of its subject, or one that it belongs to by place and by cause.
 
     A member upon which something else has come, unrelated to the others, leaves them for the incident where that belongs.
-    The first suspect is the root of the cascade; state and severity are the gravest of all members.
+    The first suspect is the root of the cascade; state and severity are the gravest of all members. What comes back soon after its end
+    goes on with its incident.
 
     Parameters
     ----------
@@ -37,6 +39,7 @@ class Desk:
         self.open: dict[str, Incident] = {}
         self.members: dict[str, dict[str, Member]] = {}  # incident -> subject -> what is held about it
         self.where = Whereabouts()
+        self.again = Again()
 
     def step(self, verdicts: Iterable[Verdict]) -> Iterator[Incident]:
         """Yield every incident that a verdict opened, changed or ended."""
@@ -63,6 +66,9 @@ class Desk:
 
     def _new(self, v: Verdict, paged: bool) -> Incident:
         member = _member(v, paged)
+        before = self.again.take(v.subject, v.mode, v.time)
+        if before is not None:
+            return self._resume(before, v, member)
         key = incident_id(self.cluster, v.subject, v.time)
         incident = Incident(
             key, v.subject, v.subject, v.state, member.severity, v.mode, min(v.since, v.time), v.time,
@@ -72,6 +78,15 @@ class Desk:
         self.open[key], self.members[key] = incident, {v.subject: member}
         self.where.put(v.subject, key)
         return incident
+
+    def _resume(self, old: Incident, v: Verdict, member: Member) -> Incident:
+        """Return an incident that had ended and goes on; who was paged for it before is no escalation."""
+        self.members[old.id] = {v.subject: member}
+        self.where.put(v.subject, old.id)
+        new = self._stand(replace(old, evidence=(*old.evidence, _piece(v))[-KEEP:]), v.time)
+        if any(severity == "page" for _, _, severity in old.history):
+            new = self.open[old.id] = replace(new, escalated=old.escalated)
+        return new
 
     def _change(self, old: Incident, v: Verdict, paged: bool) -> Incident:
         members = self.members[old.id]
@@ -115,23 +130,27 @@ class Desk:
         del self.open[old.id], self.members[old.id]
         _, state, severity = max(old.history, key=lambda h: (SEVERITIES.index(h[2]), STATES.index(h[1])))
         eased = old.mode == MAINTENANCE and severity != "notice"
-        return replace(old, state=state, severity=severity, mode=mode if eased else old.mode, ended=time)
+        ended = replace(old, state=state, severity=severity, mode=mode if eased else old.mode, ended=time)
+        self.again.put(ended)
+        return ended
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Return all open incidents as one JSON text in an array."""
-        return {"desk": np.array(json.dumps([[asdict(i) for i in self.open.values()], self.members]))}
+        """Return all open incidents, and those that have just ended, as one JSON text in an array."""
+        return {"desk": np.array(json.dumps([[asdict(i) for i in self.open.values()], self.members, [asdict(i) for i in self.again]]))}
 
     def restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        incidents, members = json.loads(str(state["desk"]))
+        incidents, members, *ended = json.loads(str(state["desk"]))
         self.members = {key: {s: member_of(m) for s, m in some.items()} for key, some in members.items()}
         self.where = Whereabouts(self.members)
-        self.open = {}
-        for fields in incidents:
-            fields["history"] = tuple(map(tuple, fields["history"]))
-            fields["rivals"] = tuple(map(tuple, fields["rivals"]))
-            fields["evidence"] = tuple(fields["evidence"])
-            self.open[fields["id"]] = Incident(**fields)
+        self.open = {i.id: i for i in map(_incident, incidents)}
+        self.again.fill(map(_incident, ended[0] if ended else ()))  # older states lack them
+
+
+def _incident(fields: dict[str, Any]) -> Incident:
+    """Return an incident from its fields as JSON gives them back."""
+    history, rivals = tuple(map(tuple, fields["history"])), tuple(map(tuple, fields["rivals"]))
+    return Incident(**{**fields, "history": history, "rivals": rivals, "evidence": tuple(fields["evidence"])})
 
 
 def _longer(old: Incident, time: int, state: str, severity: str) -> tuple[tuple[int, str, str], ...]:
@@ -151,7 +170,7 @@ def _member(v: Verdict, paged: bool = False) -> Member:
     """Return what is held about a subject; what fails after it was paged for is a page still."""
     planned = v.mode == MAINTENANCE
     severity = "page" if paged and v.state == "failed" else severity_of(v)
-    return Member(v.subject, v.state, severity, v.behind if planned else v.mode, v.side, v.strength, v.since, v.why, v.rivals, planned)
+    return Member(v.subject, v.state, severity, v.behind if planned else v.mode, v.side, v.strength, v.since, v.why, v.rivals, planned, v.also)
 
 
 def _called(first: Member, members: dict[str, Member], before: str) -> str:

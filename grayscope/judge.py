@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from grayscope.besides import news, own
 from grayscope.evidence import Evidence, Finding
 from grayscope.horizons import threshold
 from grayscope.modes import Modes
@@ -58,6 +59,8 @@ class Case:
     tracks: dict[tuple[str, str], Track] = field(default_factory=dict)
     #: When it was first to become a ticket; -1 while it is not waiting to.
     asked: int = -1
+    #: What was known to be wrong with it, by its reserves or by its own word, when it was last spoken of.
+    known: tuple[str, ...] = ()
     #: Until this tick nothing changes unless something new is heard, and whether the tracks uphold the state so long; found again after a pause.
     rests: int = -1
     upheld: bool = False
@@ -171,14 +174,33 @@ class Judge:
             case.rests = -1
             return None
         renamed = state == case.state != "normal" and cause is not None and case.mode in _explains(cause.finding.mode)
+        if state == case.state and not renamed and (new := self._news(case)) is not None:
+            return self._joined(subject, case, time, new)
         calm = EASED if (case.state, state) == ("gray", "masked") else CALM
         if not renamed and (state == case.state or (RANK[state] < RANK[case.state] and now - case.supported < calm)):
             kept = min((t.seen for t in case.tracks.values()), default=now + calm) + HOLD
             case.rests = kept if state == case.state else min(kept, case.supported + calm - 1)
             return None
         previous, case.state, case.supported = case.state, state, now
-        case.mode = cause.finding.mode if cause else ""
-        return _verdict(subject, case.table, state, previous, time, best, cause, self._shown(case, best, cause))
+        case.mode, case.known = cause.finding.mode if cause else "", tuple(self._own(case))
+        verdict = _verdict(subject, case.table, state, previous, time, best, cause, self._shown(case, best, cause))
+        return replace(verdict, also=tuple(m for m in case.known if m != case.mode))
+
+    def _own(self, case: Case) -> dict[str, Track]:
+        return own(case.tracks.values(), self.enter - SLACK)
+
+    def _news(self, case: Case) -> Track | None:
+        return news(self._own(case), case.known, case.mode, self.enter) if RANK[case.state] >= RANK["masked"] else None
+
+    def _joined(self, subject: str, case: Case, time: int, new: Track) -> Verdict | None:
+        """Return a verdict that tells what has come upon a subject besides: its state and its name stay, as long as something shows them."""
+        before = (t for t in case.tracks.values() if t.finding.mode == case.mode and RANK[state_of(t.finding)] >= RANK[case.state])
+        held = max(before, key=lambda t: t.finding.strength, default=None)
+        if held is None:
+            return None
+        case.known = tuple(self._own(case))
+        verdict = _verdict(subject, case.table, case.state, case.state, time, held, held, self._shown(case, held, new))
+        return replace(verdict, why=f"{verdict.why}; and besides: {new.finding.why}", also=tuple(m for m in case.known if m != case.mode))
 
     def _shown(self, case: Case, best: Track | None, cause: Track | None) -> tuple[Signal, ...]:
         first = [signal(t.finding, t.since) for t in (best, cause) if t is not None]
@@ -217,7 +239,7 @@ class Judge:
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return all cases as one JSON text in an array."""
         cases = {
-            s: [c.table, c.state, c.supported, c.mode, c.asked, [[*k, list(t.finding), t.seen, t.since] for k, t in c.tracks.items()]]
+            s: [c.table, c.state, c.supported, c.mode, c.asked, [[*k, list(t.finding), t.seen, t.since] for k, t in c.tracks.items()], c.known]
             for s, c in self.cases.items()
         }
         return {"judge": np.array(json.dumps([self.ticks, self.last, cases]))}
@@ -226,10 +248,14 @@ class Judge:
         """Become what `snapshot` returned."""
         self.ticks, last, cases = json.loads(str(state["judge"]))
         self.last = {table: (time, period) for table, (time, period) in last.items()}
-        self.cases = {
-            s: Case(table, name, supported, mode, {(d, m): Track(Finding(*f), seen, since) for d, m, f, seen, since in tracks}, asked)
-            for s, (table, name, supported, mode, asked, tracks) in cases.items()
-        }
+        self.cases = {s: _case(fields) for s, fields in cases.items()}
+
+
+def _case(fields: list[Any]) -> Case:
+    """Return a case from its fields as JSON gives them back; older states lack the last one."""
+    table, name, supported, mode, asked, tracks, *known = fields
+    held = {(d, m): Track(Finding(*f), seen, since) for d, m, f, seen, since in tracks}
+    return Case(table, name, supported, mode, held, asked, tuple(known[0]) if known else ())
 
 
 def _resting(case: Case, now: int) -> bool:

@@ -120,4 +120,4 @@ class Planned:
 
 def _verdict(fields: dict[str, Any]) -> Verdict:
     rivals, shown = tuple((name, chance) for name, chance in fields.pop("rivals")), tuple(Signal(*s) for s in fields.pop("shown"))
-    return Verdict(**fields, rivals=rivals, shown=shown)
+    return Verdict(**{**fields, "also": tuple(fields.get("also", ()))}, rivals=rivals, shown=shown)

@@ -60,6 +60,8 @@ class Verdict:
         What it rests on: the finding that decided, its cause, and what else held.
     behind : str
         With the mode ``maintenance``: the mode that trouble would have without the work; it decides what belongs together.
+    also : tuple of str
+        Modes of what else is wrong with the subject itself, by its reserves or by its own word; what others suffer may be theirs.
     """
 
     time: int
@@ -79,3 +81,4 @@ class Verdict:
     rivals: tuple[tuple[str, float], ...] = ()
     shown: tuple[Signal, ...] = ()
     behind: str = ""
+    also: tuple[str, ...] = ()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 
 from grayscope.desk import KEEP, Desk
@@ -176,3 +179,83 @@ def test_a_member_that_is_lost_for_another_reason_is_an_incident_where_it_belong
     left, new = desk.step([say(7, "n1/gpu2", "failed", "gray", mode="gpu_lost", side="health")])
     assert (left.subject, left.state) == ("n1", "masked")
     assert (new.subject, new.noticed, new.mode, new.severity) == ("n1/gpu2", 7, "gpu_lost", "page")  # it was paged for before
+
+
+def late(time: int, gpu: int, state: str = "gray") -> Verdict:
+    return say(time, f"n1/gpu{gpu}", state, mode="slow_rank", side="service")
+
+
+def test_parts_that_a_second_trouble_of_their_machine_slows_are_one_incident() -> None:
+    desk = Desk("c")
+    lost = one(desk, say(1, "n1", "masked", mode="power_cap", side="redundancy"))
+    one(desk, say(2, "n1", "masked", "masked", mode="power_cap", side="redundancy", also=("bond_degraded",)))
+    assert {one(desk, late(3 + g, g)).id for g in range(8)} == {lost.id}
+    assert one(desk, late(12, 3, "masked")).subject == "n1"
+
+
+def test_a_machine_whose_name_changes_to_its_other_trouble_keeps_its_parts() -> None:
+    desk = Desk("c")
+    first = one(desk, say(1, "n1", "gray", mode="bond_degraded", side="service"))
+    assert one(desk, late(2, 1)).id == first.id
+    (again,) = desk.step([say(3, "n1", "masked", "gray", mode="power_cap", side="redundancy", also=("bond_degraded",))])
+    assert (again.id, again.subject, len(desk.open)) == (first.id, "n1", 1)
+    other = Desk("c")
+    other.restore(desk.snapshot())
+    assert one(other, late(4, 2)).id == first.id
+
+
+def test_a_part_that_is_slow_beside_a_lost_spare_alone_stays_the_culprit() -> None:
+    desk = Desk("c")
+    lost = one(desk, say(1, "n1", "masked", mode="power_cap", side="redundancy"))
+    slow = one(desk, late(2, 1))
+    assert (slow.subject, slow.id != lost.id) == ("n1/gpu1", True)
+    fan = one(desk, say(3, "n2", "masked", mode="fan_degraded", side="redundancy", also=("power_cap",)))
+    assert one(desk, say(4, "n2/gpu1/pcie", "masked", mode="pcie_width", side="redundancy")).id != fan.id
+
+
+def test_what_the_data_cannot_tell_from_an_open_suspect_joins_it_until_the_data_can() -> None:
+    desk = Desk("c")
+    first = one(desk, say(1, "spine2", "masked", mode="slow_path", side="service"))
+    lost = {"mode": "switch_fault", "side": "redundancy"}
+    assert one(desk, say(2, "spine4", "masked", rivals=(("spine2", 0.6), ("spine1", 0.1)), **lost)).id == first.id
+    told = one(desk, say(3, "spine2", "masked", "masked", rivals=(("spine4", 0.02), ("spine1", 0.01)), **lost))
+    assert (told.id, told.subject, round(told.probability, 2)) == (first.id, "spine2", 0.97)
+    assert one(desk, say(4, "spine9", "masked", rivals=(("spine7", 0.6),), **lost)).id != first.id
+
+
+def test_what_comes_back_within_the_hour_under_its_name_is_the_same_fault() -> None:
+    hour = 3_600_000_000
+    desk = Desk("c")
+    first = one(desk, late(1, 1))
+    one(desk, late(5, 1, "normal"))
+    other = Desk("c")
+    other.restore(desk.snapshot())
+    for back in (one(desk, late(5 + hour, 1)), one(other, late(5 + hour, 1))):
+        assert (back.id, back.ended, back.state, back.severity, back.escalated, back.began) == (first.id, None, "gray", "page", None, 0)
+        assert back.history == ((1, "gray", "page"), (5, "normal", "notice"), (5 + hour, "gray", "page"))
+    ended = one(desk, late(6 + hour, 1, "normal"))
+    assert (ended.state, ended.severity, ended.ended) == ("gray", "page", 6 + hour)
+    assert one(desk, late(7 + 2 * hour, 1)).id != first.id
+
+
+@pytest.mark.parametrize("mode", ["thermal_throttle", ""])
+def test_what_comes_back_under_another_name_or_none_is_a_fault_of_its_own(mode: str) -> None:
+    desk = Desk("c")
+    first = one(desk, say(1, "n1/gpu1", "masked", mode="slow_rank" if mode else ""))
+    one(desk, say(5, "n1/gpu1", "normal"))
+    assert one(desk, say(6, "n1/gpu1", "masked", mode=mode)).id != first.id
+
+
+def test_a_ticket_that_comes_back_as_a_page_has_escalated() -> None:
+    desk = Desk("c")
+    one(desk, late(1, 1, "masked"))
+    one(desk, late(5, 1, "normal"))
+    assert one(desk, late(9, 1)).escalated == 9
+
+
+def test_an_older_state_of_the_desk_knows_nothing_that_has_ended() -> None:
+    desk = Desk("c")
+    one(desk, late(1, 1))
+    incidents, members, _ = json.loads(str(desk.snapshot()["desk"]))
+    desk.restore({"desk": np.array(json.dumps([incidents, {k: {s: m[:-1] for s, m in some.items()} for k, some in members.items()}]))})
+    assert one(desk, late(2, 1, "masked")).severity == "ticket"

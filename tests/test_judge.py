@@ -221,3 +221,41 @@ def test_what_no_workload_feels_is_not_waited_for() -> None:
     disk, lanes = (next(iter(says("redundancy")))._replace(mode=mode) for mode in ("disk_redundancy", "pcie_width"))
     told = {f.mode: drive(Judge(), [Evidence([f])] * (WAIT + 2))[0].time for f in (disk, lanes)}
     assert told["pcie_width"] - told["disk_redundancy"] >= ASKS
+
+
+def test_what_comes_upon_a_subject_in_trouble_is_said_once_and_the_name_stays() -> None:
+    judge = Judge()
+    supply = says("redundancy", 50.0, mode="power_cap", metric="supplies")
+    bond = says("redundancy", 50.0, mode="bond_degraded", metric="members", why="one of two is gone")
+    both = Evidence([*supply, *bond])
+    said = drive(judge, [supply] * (WAIT + 1) + [both] * 5 + [bond] * (2 * HOLD) + [both] * 5)
+    assert [(v.previous, v.state, v.mode) for v in said] == [("normal", "masked", "power_cap"), ("masked", "masked", "power_cap")]
+    assert [v.also for v in said] == [(), ("bond_degraded",)]
+    assert said[1].why.endswith("; and besides: one of two is gone")
+    other = Judge()
+    other.restore(judge.snapshot())
+    assert drive(other, [both], 500) == []
+    old = json.loads(str(judge.snapshot()["judge"]))
+    old[2] = {s: case[:-1] for s, case in old[2].items()}
+    other.restore({"judge": np.array(json.dumps(old))})
+    assert other.cases["a"].known == ()
+
+
+def test_what_is_an_effect_explains_nothing_or_is_faint_is_no_news() -> None:
+    for news in (
+        says("redundancy", 50.0, mode="nic_errors", metric="x"), says("redundancy", 50.0, mode="disk_redundancy", metric="x"),
+        says("redundancy", ENTER - 1, mode="bond_degraded", metric="x"), says("condition", 50.0, mode="bond_degraded", metric="x"),
+    ):  # fmt: skip
+        first = says("redundancy", 60.0, mode="nic_rate", metric="m")
+        assert len(drive(Judge(), [first] * (WAIT + 1) + [Evidence([*first, *news])] * 9)) == 1
+
+
+def test_news_about_a_subject_whose_name_nothing_shows_any_more_is_not_told_under_another() -> None:
+    hot = says("condition", 50.0, mode="thermal_throttle", mechanism="clock_throttle", metric="m", value=2.0, expected=1.0)
+    worn = says("redundancy", 50.0, mode="ecc_burst", metric="x")
+    said = drive(Judge(), [hot] * (WAIT + 1) + [worn] * (HOLD + 9))
+    assert [(v.state, v.mode, v.also) for v in said] == [("masked", "thermal_throttle", ()), ("masked", "thermal_throttle", ("ecc_burst",))]
+    felt = says("service", 50.0, mode="thermal_throttle", metric="c", detector="costs")
+    other = says("service", 50.0, mode="ecc_burst", metric="c", detector="costs")
+    said = drive(Judge(), [felt] * 3 + [Evidence([*other, *worn])] * 9)
+    assert [(v.state, v.mode) for v in said] == [("gray", "thermal_throttle")]
