@@ -114,27 +114,28 @@ def follow(
         jumps[m, 1] += many
 
 
-@njit("void(float32[::1], int16[::1], int64, int32[::1], float32, float32[::1], float32[::1])", cache=True)
-def _own(w: Any, seen: Any, least: Any, label: Any, fleet: Any, own: Any, scratch: Any) -> None:  # pragma: no cover - compiled
+@njit("void(float32[::1], int16[::1], int64, int32[::1], float32, float32[::1], float32[::1], float32[::1])", cache=True)
+def _own(w: Any, seen: Any, least: Any, label: Any, fleet: Any, own: Any, sizes: Any, scratch: Any) -> None:  # pragma: no cover - compiled
     """Set `own` [S] to the `fleet`'s spread, or to that within the subject's peer group where it is larger by more than chance."""
     groups = label.max() + 1
-    start, wide = np.zeros(groups + 1, np.int64), np.zeros(groups, np.float32)
-    sizes = np.empty(len(w), np.float32)
+    came, near, limit = np.zeros(groups, np.int64), np.zeros(groups, np.int64), np.empty(groups, np.float32)
     for s in range(len(w)):
-        start[label[s] + 1] += seen[s] >= least
+        own[s] = fleet
+        came[label[s]] += seen[s] >= least
     for g in range(groups):
-        start[g + 1] += start[g]
-    at = start.copy()
+        limit[g] = fleet * (F(1.0) + F(APART) / np.sqrt(F(max(came[g], 1))))
     for s in range(len(w)):
-        if seen[s] >= least:
-            sizes[at[label[s]]] = abs(w[s])
-            at[label[s]] += 1
+        near[label[s]] += (seen[s] >= least) & (SIGMA * abs(w[s]) <= limit[label[s]])
     for g in range(groups):
-        n = start[g + 1] - start[g]
-        inside = SIGMA * median_near(sizes[start[g] : start[g + 1]], n, F(0.0), F(0.0), scratch) if n >= OWN else F(0.0)
-        wide[g] = inside if inside > fleet * (F(1.0) + F(APART) / np.sqrt(F(max(n, 1)))) else fleet
-    for s in range(len(w)):
-        own[s] = wide[label[s]]
+        if came[g] < OWN or 2 * near[g] > came[g]:  # its median is within the limit: the usual case, found cheaply
+            continue
+        n = 0
+        for s in range(len(w)):
+            sizes[n] = abs(w[s])
+            n += (label[s] == g) & (seen[s] >= least)
+        inside = SIGMA * median_near(sizes, n, F(0.0), F(0.0), scratch)
+        for s in range(len(w)):
+            own[s] = inside if label[s] == g and inside > limit[g] else own[s]
 
 
 @njit(
@@ -158,7 +159,7 @@ def outstanding(
     """
     n_subjects = mean.shape[1]
     w = np.empty(n_subjects, np.float32)
-    d = np.empty(n_subjects, np.float32)
+    d = np.empty(n_subjects + 1, np.float32)
     own = np.empty(n_subjects, np.float32)
     scratch = np.empty(n_subjects + 1, np.float32)
     found = 0
@@ -182,7 +183,7 @@ def outstanding(
             top = max(top, w[s])
             own[s] = width[m]
         if top > max(width[m], F(0.7)) * doubt * (min(cut[m], marks[0]) if learn else cut[m]):  # the groups need only be looked at where somebody may
-            _own(w, seen[m], least, label[layout[m]], width[m], own, scratch)
+            _own(w, seen[m], least, label[layout[m]], width[m], own, d, scratch)
         for s in range(n_subjects):
             own[s] = max(own[s], F(0.7)) * doubt
         if learn:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from grayscope import running
 from grayscope.horizons import BLOCK, HORIZONS
@@ -98,7 +99,7 @@ def test_a_fleet_that_rests_alike_does_not_make_those_that_work_stand_out() -> N
     mean[0, :56] = rng.normal(0, 1, 56)
     mean[0, 5] = 4.0  # the slowest of 56, four spreads off
     label = np.repeat(np.int32([0, 1]), [56, 72])[None]
-    n, z, tail = looked(mean, label, cut=5.0)
+    n, _, tail = looked(mean, label, cut=5.0)
     assert (n, tail[0, 0]) == (0, 128)
     mean[0, 5] = 12.0
     n, z, _ = looked(mean, label, cut=5.0)
@@ -106,7 +107,7 @@ def test_a_fleet_that_rests_alike_does_not_make_those_that_work_stand_out() -> N
     assert 8 < z[0] < 14
 
 
-def looked(mean: Floats, label: NDArray[np.int32], cut: float) -> tuple[int, Floats, NDArray[np.float64]]:
+def looked(mean: NDArray[np.float32], label: NDArray[np.int32], cut: float) -> tuple[int, NDArray[np.float32], NDArray[np.float64]]:
     """Return how many stand out, by how much, and what was counted."""
     rows, cols, z = np.empty(mean.size, np.int32), np.empty(mean.size, np.int32), np.empty(mean.size, F)
     seen, sign, tail = np.full(mean.shape, 9, np.int16), np.ones(1, np.int8), np.zeros((1, 4))
