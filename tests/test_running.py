@@ -98,7 +98,7 @@ def test_a_fleet_that_rests_alike_does_not_make_those_that_work_stand_out() -> N
     mean = np.zeros((1, 128), F)
     mean[0, :56] = rng.normal(0, 1, 56)
     mean[0, 5] = 4.0  # the slowest of 56, four spreads off
-    label = np.repeat(np.int32([0, 1]), [56, 72])[None]
+    label = np.repeat(np.array([0, 1], np.int32), [56, 72])[None]
     n, _, tail = looked(mean, label, cut=5.0)
     assert (n, tail[0, 0]) == (0, 128)
     mean[0, 5] = 12.0
