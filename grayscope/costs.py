@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from grayscope.beside import beside
 from grayscope.columns import Field, Memory
 from grayscope.evidence import Evidence, Finding
 from grayscope.horizons import MARGIN
@@ -118,7 +119,7 @@ class Costs:
         if moved is not None:
             far[moved[row]], alone[moved[row]] = np.nan, np.nan
         rate = np.float32(min(2 * tick.period / WINDOW, 1.0))
-        distance, few = _beside(tick, standing, row)
+        distance, few = beside(tick, standing, row)
         _follow(far, distance, rate)
         if tick.table != "rank":  # what its siblings carry for a lost part moves all of them: no peer shows it
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -265,23 +266,6 @@ class Costs:
         self.shares, self._where = {name: (at, share) for name, (at, share) in shares.items()}, {}
         self.saved = {name: (at, share) for name, (at, share) in saved.items()}
         self.usual.known = {name: (distance, n) for name, (distance, n) in known.items()}
-
-
-def _beside(tick: Tick, standing: Standing, row: int) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the distances from the peers, and who has only one or two: those are from the mean of the others.
-
-    That is not enough to find who is slow; what a known suspect costs it tells, as it did something else before: many jobs have two machines.
-    """
-    far, values = standing.residual[row], tick.values[row]
-    group = standing.label[standing.layout[row]]
-    few = np.isnan(far) & (values > 0) & (standing.count[row][group] < CROWD)
-    if tick.table == "rank" or int(standing.kind[row]) != LOG or not few.any():
-        return far, np.zeros(len(far), bool)
-    logs = np.log(np.where(few, values, np.float32(1))).astype(np.float64)
-    others = np.bincount(group, few)[group] - 1
-    few &= others > 0
-    mean = (np.bincount(group, logs)[group] - logs) / np.maximum(others, 1)
-    return np.where(few, int(standing.sign[row]) * (logs - mean), far).astype(np.float32), few
 
 
 def _follow(mean: Floats, values: Floats, rate: np.float32) -> None:
