@@ -14,7 +14,7 @@ keep()
 #: Events that a group has more than were seen, of its own rate where fewer than so many groups tell how groups differ, else at most so many of theirs.
 ALONE, GROUPS, MOST = 0.5, 8, 20.0
 #: Squared coefficient of variation of healthy rates that is expected, give or take as much, before they are known: a tenth of the parts has them all.
-#: Of few parts half their number, as one of n that has them all makes n - 1.
+#: Of few parts a quarter of their number, as if four of them had all.
 UNEQUAL = 10.0
 
 
@@ -51,7 +51,7 @@ def within(events: Any, ticks: Any, label: Any, trusted: Any, without: Any, grou
                 n_all += n
     rate = (e_all + ALONE) / max(n_all, 1.0)
     square = max(square, least * rate * rate, 1e-30)
-    expected = max(min(UNEQUAL, 0.5 * parts), 1.0)
+    expected = max(min(UNEQUAL, 0.25 * parts), 1.0)
     known, before = square * square / (e_all + ALONE + 2.0 * square), 1.0 / (expected * expected)
     return (known * max(beyond, 0.0) / square + before * expected) / (known + before)
 
