@@ -17,10 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from grayscope.beside import beside
 from grayscope.columns import Field, Memory
 from grayscope.evidence import Evidence, Finding
 from grayscope.horizons import MARGIN
 from grayscope.kernels import LOG
+from grayscope.medians import CROWD
 from grayscope.modes import Modes
 from grayscope.standing import Standing
 from grayscope.tick import Tick
@@ -44,6 +46,8 @@ COMMON = "drive"
 ALONE = "#alone"
 #: Ticks between two looks.
 EVERY = 4
+#: Least spread of the distance between members of a group of two or three, as a share: a hundredth, for their own is not known.
+PAIR = 0.01
 Floats = NDArray[np.float32]
 
 
@@ -115,19 +119,21 @@ class Costs:
         if moved is not None:
             far[moved[row]], alone[moved[row]] = np.nan, np.nan
         rate = np.float32(min(2 * tick.period / WINDOW, 1.0))
-        _follow(far, standing.residual[row], rate)
+        distance, few = beside(tick, standing, row)
+        _follow(far, distance, rate)
         if tick.table != "rank":  # what its siblings carry for a lost part moves all of them: no peer shows it
             with np.errstate(divide="ignore", invalid="ignore"):
                 _follow(alone, np.log(tick.values[row]), rate)
         window = max(WINDOW // tick.period, 1)
         if columns.ticks % window == 0:
-            self._learn(tick, standing, far, alone)
+            self._learn(tick, standing, row, far, alone, few)
         self.sound = self._sound(tick, standing, row, far) if standing.doubted.any() else tick.values[row]
         if not self.suspects:
             return
         for subject, mine in self._places(tick, far).items():
             carried = self.suspects[subject].mechanism in CARRIED
-            found = self._cost(tick, standing, row, subject, mine, self._more(tick, subject, mine, alone if carried else far, carried), steps, float(rate))
+            worst = self._more(tick, subject, mine, alone if carried else far, carried, few)
+            found = self._cost(tick, standing, row, subject, mine, worst, steps, float(rate))
             if found is not None and columns.ticks % EVERY == 0:
                 self.shares |= {_name(tick, s): (tick.time, found.felt) for s in mine if tick.table == "rank"}
                 yield found
@@ -146,8 +152,13 @@ class Costs:
         told = self.shares.get(subject)
         return told[1] if told else None
 
-    def _learn(self, tick: Tick, standing: Standing, far: Floats, alone: Floats) -> None:
+    def _learn(self, tick: Tick, standing: Standing, row: int, far: Floats, alone: Floats, few: NDArray[np.bool_]) -> None:
         held = {s for mine in self._places(tick, far).values() for s in mine}
+        if few.any():  # what is beside one in trouble seems better than it is
+            troubled = standing.doubted.copy()
+            troubled[sorted(held)] = True
+            group = standing.label[standing.layout[row]]
+            held |= set(np.flatnonzero(few & (np.bincount(group, troubled)[group] > 0)).tolist())
         for s in np.flatnonzero(np.isfinite(far) & ~standing.doubted).tolist():
             if s not in held:
                 self.usual.learn(_name(tick, s), float(far[s]))
@@ -198,7 +209,7 @@ class Costs:
             known = self._where[tick.table] = (tick.roster, tick.subjects, where)
         return known[2]
 
-    def _more(self, tick: Tick, subject: str, mine: list[int], far: Floats, carried: bool) -> tuple[int, float, bool]:
+    def _more(self, tick: Tick, subject: str, mine: list[int], far: Floats, carried: bool, few: NDArray[np.bool_]) -> tuple[int, float, bool]:
         """Return the worst of a suspect's ranks or communicators, by how much it is worse than usual, and whether that is known.
 
         Of what all ranks of a machine share the last rank, and by how much at least half of them are worse.
@@ -207,7 +218,7 @@ class Costs:
         for s in mine:
             usual, n = self.usual.known.get(f"{tick.subjects[s]}{ALONE}" if carried else _name(tick, s), (0.0, 0))
             more = float(far[s]) - usual
-            if math.isfinite(more) and (n or not carried) and more > worst[1]:
+            if math.isfinite(more) and (n or not (carried or few[s])) and more > worst[1]:
                 worst = (s, more, n > 0)
         if worst[0] >= 0 and len(mine) > 1 and (part := tick.roster.rows.get(subject)) is not None and part.table == COMMON:
             there = [s for s in mine if math.isfinite(far[s])]
@@ -224,6 +235,7 @@ class Costs:
         if not now > 0:
             return None
         spread = float(standing.noise[row, s] if known else standing.scale[row, s])
+        spread = spread if standing.peers(row, s) >= CROWD - 1 else max(float(np.median(standing.noise[row])), PAIR)  # of two or three: as of most
         before = now * math.exp(-more) if int(standing.kind[row]) == LOG else now - int(standing.sign[row]) * more
         group = standing.label[standing.layout[row]]
         others = np.where(group == group[s], self.sound, np.float32(0))

@@ -240,7 +240,7 @@ class Horizons:
         learn = columns.ticks % horizon == 0  # a look is new when the horizon has passed once more
         n = running.outstanding(
             a["mean"][i], a["seen"][i], standing.sign, self.steps[i], least, unit, cut, width, rows, cols, z,
-            learn, standing.doubted, a["peak"][i], MARKS, self.tails.seen[tick.table][i],
+            learn, standing.doubted, a["peak"][i], MARKS, self.tails.seen[tick.table][i], standing.layout, standing.label,
         )  # fmt: skip
         if learn:
             self.tails.learned(tick.table, i)

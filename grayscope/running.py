@@ -11,6 +11,11 @@ from grayscope.medians import SIGMA, F, median_near, nearby
 
 #: Steps are counted no further: more than twice the longest horizon has of them.
 MANY = 1023
+#: Members from which on a peer group tells its own spread, and how far it must be from the fleet's to be another one, as a share times the
+#: root of the members: two and a half standard errors of a median deviation.
+OWN, APART = 16, 3.0
+#: Moves with which a median move is followed by steps of their whole size: the first one may have been the start of a job.
+YOUNG = 4.0
 I = np.int16  # noqa: E741 - a type, as F is
 
 
@@ -79,7 +84,8 @@ def follow(
 ) -> None:  # pragma: no cover - compiled
     """Follow the median move from tick to tick of each cell's scaled residual: a step up where it moved more, one down where less.
 
-    A step is the larger of `least` and one over the number of `moves` before, as a share. `last`, `move` and `moves` [M, S]
+    A step is the larger of `least` and four over the number of `moves` before, as a share: a first move
+    that was a jump, as when a job begins, is soon forgotten. `last`, `move` and `moves` [M, S]
     are memory; what is doubted leaves it alone. `jumps` [M, 2] counts what came, and values beyond `far` spreads of which
     the next was back within half of that: of each cell one in a thousand at most, by `jumped` [M, S], its move at the last, so
     that one that flaps is not taken for the way of all.
@@ -99,7 +105,7 @@ def follow(
             back = came and abs(last[m, s]) > far and abs(r) < F(0.5) * far and (jumped[m, s] == 0 or seen - jumped[m, s] >= 1000)
             many += back
             jumped[m, s] = seen if back else jumped[m, s]
-            step = F(1.0) + F(max(1.0 / max(seen, 1), least))
+            step = F(1.0) + F(max(min(YOUNG / max(seen, 1), 1.0), least))
             now = (old * step if moved > old else old / step) if seen > 1 else moved
             move[m, s] = max(now, F(1e-3)) if came and seen > 0 else old
             last[m, s] = r if came else last[m, s]
@@ -108,26 +114,53 @@ def follow(
         jumps[m, 1] += many
 
 
+@njit("void(float32[::1], int16[::1], int64, int32[::1], float32, float32[::1], float32[::1], float32[::1])", cache=True)
+def _own(w: Any, seen: Any, least: Any, label: Any, fleet: Any, own: Any, sizes: Any, scratch: Any) -> None:  # pragma: no cover - compiled
+    """Set `own` [S] to the `fleet`'s spread, or to that within the subject's peer group where it is larger by more than chance."""
+    groups = label.max() + 1
+    came, near, limit = np.zeros(groups, np.int64), np.zeros(groups, np.int64), np.empty(groups, np.float32)
+    for s in range(len(w)):
+        own[s] = fleet
+        came[label[s]] += seen[s] >= least
+    for g in range(groups):
+        limit[g] = fleet * (F(1.0) + F(APART) / np.sqrt(F(max(came[g], 1))))
+    for s in range(len(w)):
+        near[label[s]] += (seen[s] >= least) & (SIGMA * abs(w[s]) <= limit[label[s]])
+    for g in range(groups):
+        if came[g] < OWN or 2 * near[g] > came[g]:  # its median is within the limit: the usual case, found cheaply
+            continue
+        n = 0
+        for s in range(len(w)):
+            sizes[n] = abs(w[s])
+            n += (label[s] == g) & (seen[s] >= least)
+        inside = SIGMA * median_near(sizes, n, F(0.0), F(0.0), scratch)
+        for s in range(len(w)):
+            own[s] = inside if label[s] == g and inside > limit[g] else own[s]
+
+
 @njit(
     "int64(float32[:,::1], int16[:,::1], int8[::1], float32, int64, float32, float32[::1], float32[::1], int32[::1], int32[::1], float32[::1],"
-    " boolean, boolean[::1], float32[:,::1], float32[::1], float64[:,::1])",
+    " boolean, boolean[::1], float32[:,::1], float32[::1], float64[:,::1], int32[::1], int32[:,::1])",
     cache=True,
 )
 def outstanding(
     mean: Any, seen: Any, sign: Any, length: Any, least: Any, unit: Any, cut: Any, width: Any, rows: Any, cols: Any, z: Any,
-    learn: Any, doubted: Any, peak: Any, marks: Any, tail: Any,
+    learn: Any, doubted: Any, peak: Any, marks: Any, tail: Any, layout: Any, label: Any,
 ) -> Any:  # fmt: skip  # pragma: no cover - compiled
     """Find the cells whose running mean stands out from all others' of the same metric; return how many.
 
     A mean of n independent unit residuals has a spread of 1/sqrt(n); what the fleet shows beyond that (autocorrelation,
     offsets that never go away) is measured: `width` [M] is the robust spread of ``mean * sqrt(n)`` over all subjects,
-    kept between calls as the next first guess. Cells with ``z > cut`` [M] are written to `rows`, `cols`, `z`. With
+    kept between calls as the next first guess. Where most of the fleet rests, all of it alike, that says nothing about those
+    that work: who stands out must do so within its own peer group too, by `label` [L, S] in row `layout` [M].
+    Cells with ``z > cut`` [M] are written to `rows`, `cols`, `z`. With
     `learn`, `tail` [M, 1 + 3 K] counts looks and the excursions beyond each of K `marks`, once they are over, by their
     highest point, `peak` [M, S]; see `grayscope.tails`. Excursions of what is `doubted` are none.
     """
     n_subjects = mean.shape[1]
     w = np.empty(n_subjects, np.float32)
-    d = np.empty(n_subjects, np.float32)
+    d = np.empty(n_subjects + 1, np.float32)
+    own = np.empty(n_subjects, np.float32)
     scratch = np.empty(n_subjects + 1, np.float32)
     found = 0
     for m in range(mean.shape[0]):
@@ -144,12 +177,20 @@ def outstanding(
             continue
         middle = median_near(d, n, width[m] / SIGMA, nearby(n) * width[m] / SIGMA, scratch)
         width[m] = SIGMA * middle
-        usual = max(width[m], F(0.7)) * (F(1.0) + F(14.0) / F(n))
+        doubt = F(1.0) + F(14.0) / F(n)
+        top = F(0.0)
+        for s in range(n_subjects):
+            top = max(top, w[s])
+            own[s] = width[m]
+        if top > max(width[m], F(0.7)) * doubt * (min(cut[m], marks[0]) if learn else cut[m]):  # the groups need only be looked at where somebody may
+            _own(w, seen[m], least, label[layout[m]], width[m], own, d, scratch)
+        for s in range(n_subjects):
+            own[s] = max(own[s], F(0.7)) * doubt
         if learn:
             for s in range(n_subjects):
                 if seen[m, s] < least:
                     continue
-                far, top = w[s] / usual, F(0.0)
+                far, top = w[s] / own[s], F(0.0)
                 tail[m, 0] += 1.0
                 if not doubted[s] and far > marks[0]:
                     top = max(peak[m, s], far)
@@ -162,11 +203,10 @@ def outstanding(
                         tail[m, 3 + 3 * k] += over < F(2.0)
                         k += 1
                 peak[m, s] = top  # every time, so that the memory of a row is used at once and does not grow for hours
-        edge = cut[m] * usual
         for s in range(n_subjects):
-            if w[s] > edge:
+            if w[s] > cut[m] * own[s]:
                 rows[found] = m
                 cols[found] = s
-                z[found] = w[s] / usual
+                z[found] = w[s] / own[s]
                 found += 1
     return found

@@ -13,6 +13,9 @@ keep()
 
 #: Events that a group has more than were seen, of its own rate where fewer than so many groups tell how groups differ, else at most so many of theirs.
 ALONE, GROUPS, MOST = 0.5, 8, 20.0
+#: Squared coefficient of variation of healthy rates that is expected, give or take as much, before they are known: a tenth of the parts has them all.
+#: Of few parts a quarter of their number, as if four of them had all.
+UNEQUAL = 10.0
 
 
 @njit("float64(float64[::1], float64[::1], int32[::1], boolean[::1], int64, int64)", cache=True)
@@ -21,7 +24,8 @@ def within(events: Any, ticks: Any, label: Any, trusted: Any, without: Any, grou
 
     A group's mean leans towards each of its members, the more the fewer they are: what they differ by is taken as if they did not
     belong, and the square of a group's rate from products of two members. Else groups of four would seem to be all alike. Where hardly
-    any two members have events the rate of all says what is usual: a law without bound would find everything unlikely.
+    any two members have events the rate of all says what is usual: a law without bound would find everything unlikely. A handful of events
+    says little of how parts differ: as much as its own variance leaves, the rest is `UNEQUAL`.
     """
     seen, watched, pairs, among = np.zeros(groups), np.zeros(groups), np.zeros(groups), np.zeros(groups)
     for s in range(len(events)):
@@ -31,10 +35,11 @@ def within(events: Any, ticks: Any, label: Any, trusted: Any, without: Any, grou
             watched[g] += ticks[s]
             pairs[g] += events[s] * events[s]
             among[g] += ticks[s] * ticks[s]
-    beyond, square, least, e_all, n_all = 0.0, 0.0, 0.0, 0.0, 0.0
+    beyond, square, least, e_all, n_all, parts = 0.0, 0.0, 0.0, 0.0, 0.0, 0
     for s in range(len(events)):
         if ticks[s] > 0 and trusted[s] and s != without:
             g, e, n = label[s], events[s], ticks[s]
+            parts += 1
             own = n / watched[g]
             if own < 1 - 1e-9:
                 usual = n * seen[g] / watched[g]
@@ -45,7 +50,10 @@ def within(events: Any, ticks: Any, label: Any, trusted: Any, without: Any, grou
                 e_all += e
                 n_all += n
     rate = (e_all + ALONE) / max(n_all, 1.0)
-    return max(beyond, 0.0) / max(square, least * rate * rate, 1e-30)
+    square = max(square, least * rate * rate, 1e-30)
+    expected = max(min(UNEQUAL, 0.25 * parts), 1.0)
+    known, before = square * square / (e_all + ALONE + 2.0 * square), 1.0 / (expected * expected)
+    return (known * max(beyond, 0.0) / square + before * expected) / (known + before)
 
 
 @njit("UniTuple(float64, 2)(float64[::1], float64[::1], int32[::1], boolean[::1], int64, int64, float64)", cache=True)

@@ -190,3 +190,28 @@ def test_a_slow_drive_is_gray_when_all_ranks_of_its_machine_are_late() -> None:
 
 def test_a_slow_drive_beside_one_late_rank_is_felt_by_nobody() -> None:
     assert max(f.felt for f in reading({2: 2.3})) < 0.01
+
+
+def pair(time: int, seconds: dict[int, float]) -> Tick:
+    """Return one tick of the communicators inside the two nodes of a job; each takes 0.48 s but those given."""
+    names = ("comm:1-node0", "comm:1-node1")
+    rows = [RosterRow(n, "comm", keys={"job": "job:1", "role": "node"}, crosses=(f"n{k}/gpu0",)) for k, n in enumerate(names)]
+    rows += [RosterRow(f"n{k}/gpu0/nvlink0", "nvlink", keys={"node": f"n{k}"}) for k in range(2)]
+    values = np.array([[seconds.get(k, 0.48) for k in range(2)]], np.float32)
+    return Tick("comm", time, 10 * S, Roster(rows).at(0), names, ("collective_transfer_seconds",), values, np.zeros(2, bool))
+
+
+def test_in_a_job_of_two_machines_a_suspect_is_compared_with_the_other_one() -> None:
+    run, said = Run(), accused("n1/gpu0/nvlink0", "nvlink_errors", "nvlink_replay")
+    run.play(pair, {0: 0.49}, 120)
+    both = run.play(pair, {0: 0.539, 1: 0.528}, 60, said)[-1]  # a tenth longer, both of them
+    assert state_of(both) == "masked" or both.strength < 6.9
+    last = run.play(pair, {0: 0.49, 1: 0.54}, 60, said)[-1]
+    assert (last.subject, state_of(last)) == ("n1/gpu0/nvlink0", "gray")
+    assert last.felt == pytest.approx((0.54 - 0.49) / 2.3, rel=0.1)
+    assert last.strength > 6.9
+
+
+def test_of_a_pair_of_which_nothing_was_known_before_nothing_is_said() -> None:
+    said = accused("n1/gpu0/nvlink0", "nvlink_errors", "nvlink_replay")
+    assert not any(f.strength > 6.9 for f in Run().play(pair, {1: 0.54}, 60, said))

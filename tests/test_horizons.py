@@ -81,3 +81,9 @@ def test_one_part_that_flaps_and_one_that_stays_away_are_not_taken_for_the_way_o
     flaps[::4, 3] += 20
     stays[300:700, 3] += 20
     assert clip(flaps) == clip(stays) == FAR
+
+
+def test_a_first_move_that_was_the_start_of_a_job_is_soon_forgotten() -> None:
+    noise = drawn(MOVES + 4)
+    noise[0, :15] -= 100.0  # a third of the parts was seen at rest before the others came
+    assert followed(noise).max() < 1.0

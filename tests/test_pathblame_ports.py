@@ -45,3 +45,12 @@ def test_a_port_far_worse_than_the_others_of_a_bad_switch_is_its_own_trouble() -
 def test_what_is_left_in_long_means_when_all_are_well_is_nobodys_but_the_accuseds() -> None:
     assert blamed({"leaf0": -1.0}, {"leaf0": 0}) == []
     assert blamed({"leaf0": -1.0}, {}) == ["p4"]
+
+
+@pytest.mark.parametrize(("told", "owner"), [({}, "leaf0"), ({"p4": 0}, "p4"), ({"p4": 0, "leaf0": 0}, "leaf0")])
+def test_a_port_that_told_of_itself_keeps_its_path_from_a_switch_that_only_its_paths_accuse(told: dict[str, int], owner: str) -> None:
+    blame, service = PathBlame(6.9), frozenset({"service"})
+    left = np.zeros((1, len(NAMES)), np.float32)
+    slow = PORT._replace(subject="p4>p5", detector="became")
+    found = blame.step([PORT._replace(subject="leaf0"), slow], TICK, 1, service, left, told, False)
+    assert [f.subject for f in found if f.detector == "became"] == [owner]

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from grayscope import running
 from grayscope.horizons import BLOCK, HORIZONS
@@ -70,8 +71,9 @@ def test_outstanding_against_the_obvious(guess: float) -> None:
     width = np.full(metrics, guess, F)
     rows, cols, z = np.empty(mean.size, np.int32), np.empty(mean.size, np.int32), np.empty(mean.size, F)
     doubted, peak, tail = seen[0] < 0, np.zeros(mean.shape, F), np.zeros((metrics, 4))
+    layout, label = np.array([0, 1, 0, 1], np.int32), np.array([np.zeros(subjects), np.arange(subjects) * 7 % 13], np.int32)
     n = running.outstanding(
-        mean, seen, sign, F(length), least, F(unit), np.full(metrics, cut, F), width, rows, cols, z, True, doubted, peak, np.array([2], F), tail
+        mean, seen, sign, F(length), least, F(unit), np.full(metrics, cut, F), width, rows, cols, z, True, doubted, peak, np.array([2], F), tail, layout, label
     )
     got = {(int(m), int(s)): float(v) for m, s, v in zip(rows[:n], cols[:n], z[:n], strict=True)}
     want: dict[tuple[int, int], float] = {}
@@ -79,8 +81,38 @@ def test_outstanding_against_the_obvious(guess: float) -> None:
         w = {s: float(mean[m, s]) * math.sqrt(unit * min(int(seen[m, s]), 2 * length - 1)) for s in range(subjects) if seen[m, s] >= least}
         if sign[m] == 0 or len(w) < 4:
             continue
-        usual = max(1.4826 * float(np.median(np.abs(list(w.values())))), 0.7) * (1 + 14 / len(w))
-        want |= {(m, s): v / usual for s, v in w.items() if v / usual > cut}
+        groups = {g: [abs(w[s]) for s in w if label[layout[m], s] == g] for g in set(label[layout[m]].tolist())}
+        own = {g: 1.4826 * float(np.median(some)) if len(some) >= running.OWN else 0.0 for g, some in groups.items()}
+        fleet = 1.4826 * float(np.median(np.abs(list(w.values()))))
+        apart = {g: wide if wide > fleet * (1 + running.APART / len(groups[g]) ** 0.5) else fleet for g, wide in own.items()}
+        usual = {s: max(apart[int(label[layout[m], s])], 0.7) * (1 + 14 / len(w)) for s in w}
+        want |= {(m, s): v / usual[s] for s, v in w.items() if v / usual[s] > cut}
     assert got.keys() == want.keys()
     assert got[0, 17] == pytest.approx(want[0, 17], rel=1e-4)
     assert all(got[k] == pytest.approx(want[k], rel=1e-4) for k in want)
+
+
+def test_a_fleet_that_rests_alike_does_not_make_those_that_work_stand_out() -> None:
+    """The clocks of idle parts are all the same; by their spread every natural difference of the others would be huge."""
+    rng = np.random.default_rng(3)
+    mean = np.zeros((1, 128), F)
+    mean[0, :56] = rng.normal(0, 1, 56)
+    mean[0, 5] = 4.0  # the slowest of 56, four spreads off
+    label = np.repeat(np.array([0, 1], np.int32), [56, 72])[None]
+    n, _, tail = looked(mean, label, cut=5.0)
+    assert (n, tail[0, 0]) == (0, 128)
+    mean[0, 5] = 12.0
+    n, z, _ = looked(mean, label, cut=5.0)
+    assert n == 1
+    assert 8 < z[0] < 14
+
+
+def looked(mean: NDArray[np.float32], label: NDArray[np.int32], cut: float) -> tuple[int, NDArray[np.float32], NDArray[np.float64]]:
+    """Return how many stand out, by how much, and what was counted."""
+    rows, cols, z = np.empty(mean.size, np.int32), np.empty(mean.size, np.int32), np.empty(mean.size, F)
+    seen, sign, tail = np.full(mean.shape, 9, np.int16), np.ones(1, np.int8), np.zeros((1, 4))
+    n = running.outstanding(
+        mean, seen, sign, F(1), 1, F(1), np.full(1, cut, F), np.zeros(1, F), rows, cols, z, True, np.zeros(mean.shape[1], bool), np.zeros(mean.shape, F),
+        np.array([2], F), tail, np.zeros(1, np.int32), label,
+    )  # fmt: skip
+    return n, z[:n], tail

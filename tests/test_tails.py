@@ -22,8 +22,9 @@ def counted(draw: Floats, doubted: NDArray[np.bool_] | None = None) -> Floats:
     rows, cols, z = np.empty(draw.shape[1], np.int32), np.empty(draw.shape[1], np.int32), np.empty(draw.shape[1], F)
     seen, sign, cut, width = np.ones((1, draw.shape[1]), np.int16), np.ones(1, np.int8), np.full(1, 99, F), np.ones(1, F)
     doubt = np.zeros(draw.shape[1], bool) if doubted is None else doubted
+    one = np.zeros((1, draw.shape[1]), np.int32)
     for look in draw:
-        running.outstanding(look[None].astype(F), seen, sign, F(1), 1, F(1), cut, width, rows, cols, z, True, doubt, peak, MARKS, tail)
+        running.outstanding(look[None].astype(F), seen, sign, F(1), 1, F(1), cut, width, rows, cols, z, True, doubt, peak, MARKS, tail, one[0, :1], one)
     counts: Floats = tail[0]
     return counts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from grayscope import plugins
 from grayscope.catalogue import Catalogue
-from grayscope.horizons import threshold
+from grayscope.horizons import looks, threshold
 from grayscope.roster import Roster, RosterRow
 from grayscope.stand import Stand
 from grayscope.tick import Tick
@@ -113,3 +114,19 @@ def test_what_was_found_usual_is_looked_at_again_once_it_has_spent_again(monkeyp
         tick = Tick("nic", t * PERIOD, PERIOD, view, names, (METRIC,), values, np.zeros(8, bool))
         detector.step(tick, stand.step(tick))
     assert looked[::2] == [[2, 5], [5], [5], [5], [2, 5], [5]]  # of two pasts the first, every fourth tick; what was unlikely is looked at each time
+
+
+def test_a_handful_of_events_of_one_part_is_no_trouble_while_hardly_any_other_had_one() -> None:
+    """Corrected errors: nine parts in ten have none, a healthy one may have five a day; from few events how parts differ cannot be known."""
+    events, ticks, trusted = np.zeros(128), np.full(128, 4096.0), np.ones(128, bool)
+    label, level = np.zeros(128, np.int32), threshold(1.0) + math.log(40 * looks(4096, 10_000_000))
+    events[[3, 60, 90]] = 1.0
+
+    def tail(count: float) -> float:
+        events[17] = count
+        return -max((t for s, t, _ in LAW._unlikely(np.array([17]), events, ticks, label, trusted, 7.0)), default=0.0)
+
+    assert tail(5.0) < level < tail(12.0)
+    events[:] = 0.0
+    events[::4] = 3.0  # who has seen more knows better
+    assert within(events, ticks, label, trusted, 17, 1) == pytest.approx(1.67, abs=0.2)  # (sum of squares - sum) over the sum of squares of what is usual
