@@ -25,8 +25,9 @@ from grayscope.tick import Tick
 WINDOW, LATELY = 300_000_000, 60_000_000
 #: Share by which a probe must be off to be worth a ticket where jobs are timed and none of them feels it.
 PROBED = 0.1
-#: Microseconds for which it is known of a machine that its ranks are timed.
-TIMED = 60_000_000
+#: Microseconds for which it is known of a machine that its ranks are timed; at least so many of their ticks, for where rows come every
+#: two minutes the last one was two minutes ago.
+TIMED, MISSED = 60_000_000, 6
 #: What tells how long a step takes.
 STEP = "step_seconds"
 Floats = NDArray[np.float32]
@@ -43,7 +44,7 @@ class Impact:
         self.steps: dict[str, float] = {}  # job -> seconds of its step lately
         self.costs, self.stalls = Costs(), Stalls()
         self.last: dict[str, float] = {}  # job -> seconds of its step in the last tick
-        self.timed: dict[str, int] = {}  # machine -> when its ranks were last timed
+        self.timed: dict[str, int] = {}  # machine -> until when its ranks count as timed
         self._seats: tuple[object, object, list[str], NDArray[np.object_]] | None = None
         self._machines: tuple[list[str], NDArray[np.intp]] = [], np.empty(0, np.intp)
 
@@ -99,7 +100,7 @@ class Impact:
 
     def _works(self, f: Finding, time: int) -> bool:
         """Say whether a finding is about what a workload gets of a machine whose ranks are timed."""
-        return f.side == "service" and time - self.timed.get(f.subject.partition("/")[0], -TIMED) < TIMED
+        return f.side == "service" and time < self.timed.get(f.subject.partition("/")[0], time)
 
     def _follow_steps(self, tick: Tick, seconds: Floats, rate: np.float32) -> None:
         """Keep how long a step of each job takes, of the jobs that are there: by the last rank where it is not told."""
@@ -109,8 +110,8 @@ class Impact:
             last[job] = max(last.get(job, 0.0), took)
         self.last = last
         machines, number = self._machines
-        self.timed |= {machines[i]: tick.time for i in np.unique(number[there]).tolist()}
-        self.timed = {machine: at for machine, at in self.timed.items() if tick.time - at < TIMED}
+        self.timed |= dict.fromkeys((machines[i] for i in np.unique(number[there]).tolist()), tick.time + max(TIMED, MISSED * tick.period))
+        self.timed = {machine: until for machine, until in self.timed.items() if tick.time < until}
         self.steps = {job: self.steps.get(job, now) + (now - self.steps.get(job, now)) * float(rate) for job, now in last.items()}
 
     def _seated(self, tick: Tick) -> tuple[list[str], NDArray[np.object_]]:

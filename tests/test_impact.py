@@ -19,13 +19,13 @@ S = 1_000_000
 NAMES = tuple(f"job:1/r{k}" for k in range(8))
 
 
-def ticks(last: float, ticks: int = 40) -> list[Tick]:
+def ticks(last: float, ticks: int = 40, period: int = 10 * S) -> list[Tick]:
     """Return ticks of a job whose ranks take 2.0 s, but for r3, which takes `last`, and r5, which always takes 2.2."""
     rows = [RosterRow(n, "rank", keys={"job": "job:1", "role": "", "gpu": f"n{k // 4}/gpu{k % 4}"}) for k, n in enumerate(NAMES)]
     view = Roster(rows).at(0)
     values = np.full((1, 8), 2.0, np.float32)
     values[0, 3], values[0, 5] = last, 2.2
-    return [Tick("rank", t * 10 * S, 10 * S, view, NAMES, ("compute_seconds",), values.copy(), np.zeros(8, bool)) for t in range(1, ticks)]
+    return [Tick("rank", t * period, period, view, NAMES, ("compute_seconds",), values.copy(), np.zeros(8, bool)) for t in range(1, ticks)]
 
 
 def felt(last: float, finding: Finding, impact: Impact | None = None) -> Finding:
@@ -87,3 +87,12 @@ def test_a_slow_drive_is_felt_by_nobody_unless_ranks_say_so_or_none_are_timed(dr
     other.restore(impact.snapshot())
     assert [state_of(f) for i in (impact, other) for f in i.before(Evidence([slow]), seen)] == [state, state]
     assert [state_of(f) for f in impact.before(Evidence([slow]), replace(seen, time=seen.time + 600 * S))] == ["gray"]
+
+
+@pytest.mark.parametrize(("missed", "state"), [(1, "masked"), (5, "masked"), (6, "gray")])
+def test_ranks_that_are_timed_every_two_minutes_are_timed_in_between(missed: int, state: str) -> None:
+    stand, impact, last = Stand(Catalogue.load()), Impact(), ticks(2.0, 3, 120 * S)[-1]
+    impact.step(Evidence(), last, stand.step(last))
+    seen = replace(last, table="drive", time=last.time + missed * 120 * S)  # drives come before ranks: the last rows are a tick old
+    slow = Finding(seen.time, "n0/nvme1", "service", "slower", 50.0, "slow_drive", metric="drive_latency_seconds", value=1.3e-4, expected=1e-4)
+    assert [state_of(f) for f in impact.before(Evidence([slow]), seen)] == [state]
