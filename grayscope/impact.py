@@ -7,6 +7,7 @@ of what-if analysis (algorithms reference, 4.12), on means over five minutes of 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from grayscope.catalogue import Metric
 from grayscope.columns import Field, Memory
 from grayscope.costs import Costs
 from grayscope.evidence import Evidence, Finding
+from grayscope.kernels import LOG
 from grayscope.stalls import Stalls
 from grayscope.standing import Standing
 from grayscope.tick import Tick
@@ -28,6 +30,8 @@ PROBED = 0.1
 #: Microseconds for which it is known of a machine that its ranks are timed; at least so many of their ticks, for where rows come every
 #: two minutes the last one was two minutes ago.
 TIMED, MISSED = 60_000_000, 6
+#: Usual spreads between parts within which one of them may be slow for ever and is healthy.
+NATURAL = 3.0
 #: What tells how long a step takes.
 STEP = "step_seconds"
 Floats = NDArray[np.float32]
@@ -141,9 +145,24 @@ class Impact:
         homes, jobs = self._seated(tick)
         mine = np.array([inside(f.subject, home) for home in homes], bool)
         usual = f.expected / f.value if _timed(metric) and f.value > 0 else 0.0
+        if f.detector == "slower" and np.count_nonzero(mine) == 1:
+            usual = max(usual, self._naturally(tick, standing, row, int(np.argmax(mine))))
         with np.errstate(divide="ignore", invalid="ignore"):
             well = np.where(mine, np.float32(1), self.costs.sound / tick.values[row])  # the others in trouble count at their usual pace
         return f._replace(felt=max(cost(mean * well, mine, jobs, usual) for mean in seconds))
+
+    def _naturally(self, tick: Tick, standing: Standing, row: int, s: int) -> float:
+        """Return at what share of its time a part that is slower than its peers would be as slow as a healthy one may be.
+
+        Who only differs from its peers may have done so for ever, and somebody always is the slowest: the workload suffers from what
+        goes beyond the natural spread, for any other part in its place has that, too. A few peers that happen to be alike know less of the
+        spread than all groups together. Who became slower, or is slow together with its neighbours, drew no bad lot.
+        """
+        if int(standing.kind[row]) != LOG:
+            return 0.0
+        scale = standing.scale[row]
+        spread = max(float(scale[s]), float(np.median(scale[np.isfinite(standing.residual[row])])))
+        return math.exp(-max(float(self.costs.memory.tables[tick.table].arrays["far"][row, s]) - NATURAL * spread, 0.0))
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""
