@@ -145,24 +145,11 @@ class Impact:
         homes, jobs = self._seated(tick)
         mine = np.array([inside(f.subject, home) for home in homes], bool)
         usual = f.expected / f.value if _timed(metric) and f.value > 0 else 0.0
-        if f.detector == "slower" and np.count_nonzero(mine) == 1:
-            usual = max(usual, self._naturally(tick, standing, row, int(np.argmax(mine))))
         with np.errstate(divide="ignore", invalid="ignore"):
             well = np.where(mine, np.float32(1), self.costs.sound / tick.values[row])  # the others in trouble count at their usual pace
-        return f._replace(felt=max(cost(mean * well, mine, jobs, usual) for mean in seconds))
-
-    def _naturally(self, tick: Tick, standing: Standing, row: int, s: int) -> float:
-        """Return at what share of its time a part that is slower than its peers would be as slow as a healthy one may be.
-
-        Who only differs from its peers may have done so for ever, and somebody always is the slowest: the workload suffers from what
-        goes beyond the natural spread, for any other part in its place has that, too. A few peers that happen to be alike know less of the
-        spread than all groups together. Who became slower, or is slow together with its neighbours, drew no bad lot.
-        """
-        if int(standing.kind[row]) != LOG:
-            return 0.0
-        scale = standing.scale[row]
-        spread = max(float(scale[s]), float(np.median(scale[np.isfinite(standing.residual[row])])))
-        return math.exp(-max(float(self.costs.memory.tables[tick.table].arrays["far"][row, s]) - NATURAL * spread, 0.0))
+        alone = int(np.argmax(mine)) if f.detector == "slower" and np.count_nonzero(mine) == 1 else -1
+        usuals = [usual if alone < 0 else max(usual, naturally(mean, standing, row, alone)) for mean in seconds]
+        return f._replace(felt=max(cost(mean * well, mine, jobs, as_usual) for mean, as_usual in zip(seconds, usuals, strict=True)))
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""
@@ -212,6 +199,28 @@ def cost(seconds: Floats, mine: NDArray[np.bool_], job: NDArray[np.object_], usu
             without = max(float(own.max()) * usual, float(others.max(initial=0.0)))
             shares.append(max(last - without, 0.0) / last if last > 0 else 0.0)
     return max(shares, default=float("nan"))
+
+
+def naturally(seconds: Floats, standing: Standing, row: int, s: int) -> float:
+    """Return at what share of its time a part that is slower than its peers would be as slow as a healthy one may be.
+
+    Who only differs from its peers may have done so for ever, and somebody always is the slowest: the workload suffers from what
+    goes beyond the natural spread, for any other part in its place has that, too. A few peers that happen to be alike know less of the
+    spread than all groups together. Who became slower, or is slow together with its neighbours, drew no bad lot.
+
+    Parameters
+    ----------
+    seconds : ndarray, shape [S]
+        What each rank takes.
+    row, s : int
+        The metric that times them, and the part.
+    """
+    if int(standing.kind[row]) != LOG or not seconds[s] > 0:
+        return 0.0
+    group, there, scale = standing.label[standing.layout[row]], np.isfinite(seconds), standing.scale[row]
+    usual = float(np.median(seconds[there & (group == group[s])]))
+    spread = max(float(scale[s]), float(np.median(scale[there])))
+    return min(usual * math.exp(NATURAL * spread) / float(seconds[s]), 1.0)
 
 
 def _slight(f: Finding) -> bool:

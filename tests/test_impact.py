@@ -135,3 +135,13 @@ def test_who_waits_least_is_no_page_for_what_healthy_parts_differ_by_either() ->
         states[slow] = state_of(found[-1])
         stand, impact = Stand(Catalogue.load()), Impact()
     assert states == {0.06: "masked", 0.2: "gray"}
+
+
+def test_who_is_much_slower_is_a_page_at_once_though_only_its_peers_tell() -> None:
+    stand, impact, states = Stand(Catalogue.load()), Impact(), []
+    finding = late("n0/gpu0", 1.0, 2.0)._replace(detector="slower", metric="collective_duration_seconds")
+    for usual, now in zip(differing(0.0)[:100], differing(0.3)[:100], strict=True):
+        tick = usual if usual.time < 98 * 10 * S else now
+        both = replace(tick, metrics=("collective_duration_seconds", "compute_seconds"), values=np.concatenate([np.float32(3) - tick.values, tick.values]))
+        states += [state_of(f) for f in impact.step(Evidence([finding]), both, stand.step(both))]
+    assert states[-4:] == ["masked", "gray", "gray", "gray"]
