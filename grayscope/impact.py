@@ -7,6 +7,7 @@ of what-if analysis (algorithms reference, 4.12), on means over five minutes of 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from grayscope.catalogue import Metric
 from grayscope.columns import Field, Memory
 from grayscope.costs import Costs
 from grayscope.evidence import Evidence, Finding
+from grayscope.kernels import LOG
 from grayscope.stalls import Stalls
 from grayscope.standing import Standing
 from grayscope.tick import Tick
@@ -25,8 +27,11 @@ from grayscope.tick import Tick
 WINDOW, LATELY = 300_000_000, 60_000_000
 #: Share by which a probe must be off to be worth a ticket where jobs are timed and none of them feels it.
 PROBED = 0.1
-#: Microseconds for which it is known of a machine that its ranks are timed.
-TIMED = 60_000_000
+#: Microseconds for which it is known of a machine that its ranks are timed; at least so many of their ticks, for where rows come every
+#: two minutes the last one was two minutes ago.
+TIMED, MISSED = 60_000_000, 6
+#: Usual spreads between parts within which one of them may be slow for ever and is healthy.
+NATURAL = 3.0
 #: What tells how long a step takes.
 STEP = "step_seconds"
 Floats = NDArray[np.float32]
@@ -43,7 +48,7 @@ class Impact:
         self.steps: dict[str, float] = {}  # job -> seconds of its step lately
         self.costs, self.stalls = Costs(), Stalls()
         self.last: dict[str, float] = {}  # job -> seconds of its step in the last tick
-        self.timed: dict[str, int] = {}  # machine -> when its ranks were last timed
+        self.timed: dict[str, int] = {}  # machine -> until when its ranks count as timed
         self._seats: tuple[object, object, list[str], NDArray[np.object_]] | None = None
         self._machines: tuple[list[str], NDArray[np.intp]] = [], np.empty(0, np.intp)
 
@@ -99,7 +104,7 @@ class Impact:
 
     def _works(self, f: Finding, time: int) -> bool:
         """Say whether a finding is about what a workload gets of a machine whose ranks are timed."""
-        return f.side == "service" and time - self.timed.get(f.subject.partition("/")[0], -TIMED) < TIMED
+        return f.side == "service" and time < self.timed.get(f.subject.partition("/")[0], time)
 
     def _follow_steps(self, tick: Tick, seconds: Floats, rate: np.float32) -> None:
         """Keep how long a step of each job takes, of the jobs that are there: by the last rank where it is not told."""
@@ -109,8 +114,8 @@ class Impact:
             last[job] = max(last.get(job, 0.0), took)
         self.last = last
         machines, number = self._machines
-        self.timed |= {machines[i]: tick.time for i in np.unique(number[there]).tolist()}
-        self.timed = {machine: at for machine, at in self.timed.items() if tick.time - at < TIMED}
+        self.timed |= dict.fromkeys((machines[i] for i in np.unique(number[there]).tolist()), tick.time + max(TIMED, MISSED * tick.period))
+        self.timed = {machine: until for machine, until in self.timed.items() if tick.time < until}
         self.steps = {job: self.steps.get(job, now) + (now - self.steps.get(job, now)) * float(rate) for job, now in last.items()}
 
     def _seated(self, tick: Tick) -> tuple[list[str], NDArray[np.object_]]:
@@ -142,7 +147,9 @@ class Impact:
         usual = f.expected / f.value if _timed(metric) and f.value > 0 else 0.0
         with np.errstate(divide="ignore", invalid="ignore"):
             well = np.where(mine, np.float32(1), self.costs.sound / tick.values[row])  # the others in trouble count at their usual pace
-        return f._replace(felt=max(cost(mean * well, mine, jobs, usual) for mean in seconds))
+        alone = int(np.argmax(mine)) if f.detector == "slower" and np.count_nonzero(mine) == 1 else -1
+        usuals = [usual if alone < 0 else max(usual, naturally(mean, standing, row, alone)) for mean in seconds]
+        return f._replace(felt=max(cost(mean * well, mine, jobs, as_usual) for mean, as_usual in zip(seconds, usuals, strict=True)))
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""
@@ -192,6 +199,28 @@ def cost(seconds: Floats, mine: NDArray[np.bool_], job: NDArray[np.object_], usu
             without = max(float(own.max()) * usual, float(others.max(initial=0.0)))
             shares.append(max(last - without, 0.0) / last if last > 0 else 0.0)
     return max(shares, default=float("nan"))
+
+
+def naturally(seconds: Floats, standing: Standing, row: int, s: int) -> float:
+    """Return at what share of its time a part that is slower than its peers would be as slow as a healthy one may be.
+
+    Who only differs from its peers may have done so for ever, and somebody always is the slowest: the workload suffers from what
+    goes beyond the natural spread, for any other part in its place has that, too. A few peers that happen to be alike know less of the
+    spread than all groups together. Who became slower, or is slow together with its neighbours, drew no bad lot.
+
+    Parameters
+    ----------
+    seconds : ndarray, shape [S]
+        What each rank takes.
+    row, s : int
+        The metric that times them, and the part.
+    """
+    if int(standing.kind[row]) != LOG or not seconds[s] > 0:
+        return 0.0
+    group, there, scale = standing.label[standing.layout[row]], np.isfinite(seconds), standing.scale[row]
+    usual = float(np.median(seconds[there & (group == group[s])]))
+    spread = max(float(scale[s]), float(np.median(scale[there])))
+    return min(usual * math.exp(NATURAL * spread) / float(seconds[s]), 1.0)
 
 
 def _slight(f: Finding) -> bool:

@@ -97,7 +97,7 @@ class TableFiles:
         self.table, self.counts = table, counts
         self.files = [(path, open_parquet(path)) for path in sorted(paths)]
         self.names: dict[str, int] = {}
-        self.said: tuple[NDArray[np.int32], tuple[str, ...]] | None = None  # the last subjects that a reader put into words
+        self.said: dict[bytes, tuple[str, ...]] = {}  # lists of subjects that a reader has put into words
         plan: dict[str, list[tuple[str, float]]] = {}
         for path, file in self.files:
             for column in _metric_columns(path, file, counts):

@@ -19,13 +19,13 @@ S = 1_000_000
 NAMES = tuple(f"job:1/r{k}" for k in range(8))
 
 
-def ticks(last: float, ticks: int = 40) -> list[Tick]:
+def ticks(last: float, ticks: int = 40, period: int = 10 * S) -> list[Tick]:
     """Return ticks of a job whose ranks take 2.0 s, but for r3, which takes `last`, and r5, which always takes 2.2."""
     rows = [RosterRow(n, "rank", keys={"job": "job:1", "role": "", "gpu": f"n{k // 4}/gpu{k % 4}"}) for k, n in enumerate(NAMES)]
     view = Roster(rows).at(0)
     values = np.full((1, 8), 2.0, np.float32)
     values[0, 3], values[0, 5] = last, 2.2
-    return [Tick("rank", t * 10 * S, 10 * S, view, NAMES, ("compute_seconds",), values.copy(), np.zeros(8, bool)) for t in range(1, ticks)]
+    return [Tick("rank", t * period, period, view, NAMES, ("compute_seconds",), values.copy(), np.zeros(8, bool)) for t in range(1, ticks)]
 
 
 def felt(last: float, finding: Finding, impact: Impact | None = None) -> Finding:
@@ -87,3 +87,61 @@ def test_a_slow_drive_is_felt_by_nobody_unless_ranks_say_so_or_none_are_timed(dr
     other.restore(impact.snapshot())
     assert [state_of(f) for i in (impact, other) for f in i.before(Evidence([slow]), seen)] == [state, state]
     assert [state_of(f) for f in impact.before(Evidence([slow]), replace(seen, time=seen.time + 600 * S))] == ["gray"]
+
+
+@pytest.mark.parametrize(("missed", "state"), [(1, "masked"), (5, "masked"), (6, "gray")])
+def test_ranks_that_are_timed_every_two_minutes_are_timed_in_between(missed: int, state: str) -> None:
+    stand, impact, last = Stand(Catalogue.load()), Impact(), ticks(2.0, 3, 120 * S)[-1]
+    impact.step(Evidence(), last, stand.step(last))
+    seen = replace(last, table="drive", time=last.time + missed * 120 * S)  # drives come before ranks: the last rows are a tick old
+    slow = Finding(seen.time, "n0/nvme1", "service", "slower", 50.0, "slow_drive", metric="drive_latency_seconds", value=1.3e-4, expected=1e-4)
+    assert [state_of(f) for f in impact.before(Evidence([slow]), seen)] == [state]
+
+
+def differing(slow: float, peers: int = 15) -> list[Tick]:
+    """Return ticks of a job whose ranks differ by about 2 % for ever, and r0, which takes a share of `slow` more than the middle one."""
+    names = tuple(f"job:1/r{k}" for k in range(peers + 1))
+    view = Roster([RosterRow(n, "rank", keys={"job": "job:1", "role": "", "gpu": f"n{k // 4}/gpu{k % 4}"}) for k, n in enumerate(names)]).at(0)
+    own = np.concatenate([[slow], np.linspace(-0.03, 0.03, peers)])
+    values = (2 * np.exp(own)).astype(np.float32)[None]
+    return [Tick("rank", t * 10 * S, 10 * S, view, names, ("compute_seconds",), values.copy(), np.zeros(peers + 1, bool)) for t in range(1, 200)]
+
+
+@pytest.mark.parametrize(
+    ("detector", "slow", "subject", "state"),
+    [
+        ("slower", 0.06, "n0/gpu0", "masked"),  # the slowest of healthy parts may be so: its 3 % are felt, and any other bad lot would cost them
+        ("slower", 0.20, "n0/gpu0", "gray"),  # no healthy part is: what it takes beyond three usual spreads is its own
+        ("became", 0.06, "n0/gpu0", "gray"),  # nor has it always been so
+        ("slower", 0.06, "n0", "gray"),  # nor are all parts of a machine
+    ],
+)
+def test_what_healthy_parts_differ_by_for_ever_is_no_page(detector: str, slow: float, subject: str, state: str) -> None:
+    stand, impact, found = Stand(Catalogue.load()), Impact(), []
+    finding = late(subject, 2 * np.exp(slow), 2.0)._replace(detector=detector)
+    for tick in differing(slow):
+        found = list(impact.step(Evidence([finding]), tick, stand.step(tick)))
+    assert state_of(found[-1]) == state
+
+
+def test_who_waits_least_is_no_page_for_what_healthy_parts_differ_by_either() -> None:
+    stand, impact, states = Stand(Catalogue.load()), Impact(), {}
+    for slow in (0.06, 0.2):
+        for tick in differing(slow):
+            waits = np.float32(2.5) - tick.values
+            both = replace(tick, metrics=("collective_duration_seconds", "compute_seconds"), values=np.concatenate([waits, tick.values]))
+            finding = late("n0/gpu0", float(waits[0, 0]), 0.5)._replace(detector="slower", metric="collective_duration_seconds")
+            found = list(impact.step(Evidence([finding]), both, stand.step(both)))
+        states[slow] = state_of(found[-1])
+        stand, impact = Stand(Catalogue.load()), Impact()
+    assert states == {0.06: "masked", 0.2: "gray"}
+
+
+def test_who_is_much_slower_is_a_page_at_once_though_only_its_peers_tell() -> None:
+    stand, impact, states = Stand(Catalogue.load()), Impact(), []
+    finding = late("n0/gpu0", 1.0, 2.0)._replace(detector="slower", metric="collective_duration_seconds")
+    for usual, now in zip(differing(0.0)[:100], differing(0.3)[:100], strict=True):
+        tick = usual if usual.time < 98 * 10 * S else now
+        both = replace(tick, metrics=("collective_duration_seconds", "compute_seconds"), values=np.concatenate([np.float32(3) - tick.values, tick.values]))
+        states += [state_of(f) for f in impact.step(Evidence([finding]), both, stand.step(both))]
+    assert states[-4:] == ["masked", "gray", "gray", "gray"]

@@ -107,3 +107,17 @@ def test_a_recording_keeps_the_order_of_arrival(tmp_path: Path) -> None:
     broker.close()
     kinds = [(type(m).__name__, int(m.times[0]) if isinstance(m, Batch) else 0) for m in Parquet(tmp_path / "t").receive()]
     assert kinds == [("tuple", 0), ("Batch", 20 * SECOND), ("Batch", 10 * SECOND), ("Event", 0)]
+
+
+def test_a_node_that_speaks_for_itself_brings_no_blanks_for_the_others(tmp_path: Path) -> None:
+    broker, sent = Parquet(tmp_path / "t"), []
+    for tick in range(1, 41):
+        for node in range(4):
+            names = tuple(f"n{node}/gpu{k}" for k in range(2) if (tick, node, k) != (7, 2, 1))
+            values = (np.arange(len(names), dtype=np.float32) + 100 * tick + 10 * node)[None, None]
+            sent.append(Batch("gpu", np.array([10 * tick * SECOND + node]), names, ("gpu_power_watts",), values))
+            broker.send(sent[-1])
+    broker.close()
+    found = [m for m in Parquet(tmp_path / "t").receive() if isinstance(m, Batch)]
+    assert [(b.times.tolist(), b.subjects, b.values.tolist()) for b in found] == [(b.times.tolist(), b.subjects, b.values.tolist()) for b in sent]
+    assert len({id(b.subjects) for b in found}) == 4 + 1  # the very same names again and again: later stations look for that

@@ -16,6 +16,10 @@ Ints = NDArray[np.int64]
 WINDOW = 32
 #: Moments within one period that are delivered one by one; beyond, a period's rows travel together.
 MOMENTS = 4
+#: A moment at which less than one in so many of its window's subjects speaks is told without the others.
+SPARSE = 2
+#: Names that are remembered, summed over all lists.
+SAID = 1 << 20
 
 
 def slices(files: TableFiles, period: int, recorded: bool, rates: Rates, swaps: list[tuple[int, str]]) -> Iterator[tuple[int, Batch]]:
@@ -83,8 +87,11 @@ def _dense(files: TableFiles, rows: Rows, edges: Ints, key: Ints, stamp: Ints, n
             values[row, m, column] = v
     raw = Raw(files.table, np.arange(moments), subjects, files.metrics, files.factors, values)
     out = rates.batch(raw)
-    for k, first in enumerate(edges[:-1].tolist()):
-        yield int(key[first]), Batch(files.table, stamp[first : first + 1], subjects, out.metrics, out.values[k : k + 1])
+    for k, (first, last) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
+        some, cells = subjects, out.values[k : k + 1]
+        if SPARSE * (last - first) < len(who):  # each node speaks for itself: blanks for all the others would cost more than names of its own
+            some, cells = _names(files, rows.subject[first:last], names), np.take(cells, column[first:last], axis=2)
+        yield int(key[first]), Batch(files.table, stamp[first : first + 1], some, out.metrics, cells)
 
 
 def _who(subject: NDArray[np.int32], edges: Ints) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
@@ -97,10 +104,14 @@ def _who(subject: NDArray[np.int32], edges: Ints) -> tuple[NDArray[np.int32], ND
 
 
 def _names(files: TableFiles, who: NDArray[np.int32], names: NDArray[np.object_]) -> tuple[str, ...]:
-    """Return names; the very same tuple as last time where they are the same, which later stations look for."""
-    if files.said is None or not np.array_equal(files.said[0], who):
-        files.said = (who, tuple(names[who].tolist()))
-    return files.said[1]
+    """Return names; the very same tuple as before where they are the same, which later stations look for."""
+    key = who.tobytes()
+    found = files.said.get(key)
+    if found is None:
+        if sum(map(len, files.said.values())) + len(who) > SAID:
+            files.said.clear()
+        found = files.said[key] = tuple(names[who].tolist())
+    return found
 
 
 def _moments(rows: Rows, period: int) -> tuple[Ints, Ints]:
