@@ -41,13 +41,14 @@ def tasks(args: argparse.Namespace) -> list[Task]:
     """Return what is to be done, the strictest promise first."""
     chosen = tuple(float(r) for r in args.rates.split(","))
     only, seeds, short = args.only.split(","), parse(args.seeds), QUICK if args.quick else 1.0
+    noisy = parse(args.noise_seeds) if args.noise_seeds else seeds
     made: list[Task] = []
     if "simulated" in only:
         hours = (args.hours or FLEET[0]) * short
-        made += [Task("scenario", name, (r,), s, FLEET[1], PERIODS["scenario"], hours) for name in SCENARIOS for s in seeds for r in chosen]
+        made += [Task("scenario", name, chosen, s, FLEET[1], PERIODS["scenario"], hours) for name in SCENARIOS for s in seeds]  # made once for all
     if "noise" in only:
         hours = (args.hours or NOISE[0]) * short
-        made += [Task("noise", n.name, (r,), s, NOISE[1], PERIODS["noise"], hours) for n in NOISES for s in seeds for r in chosen]
+        made += [Task("noise", n.name, (r,), s, NOISE[1], PERIODS["noise"], hours) for n in NOISES for s in noisy for r in chosen]
     if "faults" in only:
         ticks = FAULT[0] if not args.quick else 300
         noises = [n for n in NOISES if n.table == "rank" and n.name in FAULTY and not (args.quick and n.name not in ("slow", "worst"))]
@@ -96,6 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rates", default="10,100,1000", help="configured false pages per 1,000 GPU-weeks")
     parser.add_argument("--seeds", default="1", help="as in `grayscope bench`: a number counts from 1, `101,` is a seed")
+    parser.add_argument("--noise-seeds", default="", help="of noise, instead of the same")
     parser.add_argument("--hours", type=float, help="of each source, instead of 16 of a simulated fleet and 48 of noise")
     parser.add_argument("--only", default="simulated,noise,faults")
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after so long; the page names what is missing")

@@ -97,7 +97,8 @@ class TableFiles:
         self.table, self.counts = table, counts
         self.files = [(path, open_parquet(path)) for path in sorted(paths)]
         self.names: dict[str, int] = {}
-        self.said: dict[bytes, tuple[str, ...]] = {}  # lists of subjects that a reader has put into words
+        self.said: dict[bytes, tuple[str, ...]] = {}  # lists of subjects that a reader has put into words, and how many names they have
+        self.names_said = 0
         plan: dict[str, list[tuple[str, float]]] = {}
         for path, file in self.files:
             for column in _metric_columns(path, file, counts):

@@ -108,8 +108,10 @@ def _names(files: TableFiles, who: NDArray[np.int32], names: NDArray[np.object_]
     key = who.tobytes()
     found = files.said.get(key)
     if found is None:
-        if sum(map(len, files.said.values())) + len(who) > SAID:
+        if files.names_said + len(who) > SAID:
             files.said.clear()
+            files.names_said = 0
+        files.names_said += len(who)
         found = files.said[key] = tuple(names[who].tolist())
     return found
 
