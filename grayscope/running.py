@@ -14,8 +14,6 @@ MANY = 1023
 #: Members from which on a peer group tells its own spread, and how far it must be from the fleet's to be another one, as a share times the
 #: root of the members: two and a half standard errors of a median deviation.
 OWN, APART = 16, 3.0
-#: Moves with which a median move is followed by steps of their whole size: the first one may have been the start of a job.
-YOUNG = 4.0
 I = np.int16  # noqa: E741 - a type, as F is
 
 
@@ -84,8 +82,8 @@ def follow(
 ) -> None:  # pragma: no cover - compiled
     """Follow the median move from tick to tick of each cell's scaled residual: a step up where it moved more, one down where less.
 
-    A step is the larger of `least` and four over the number of `moves` before, as a share: a first move
-    that was a jump, as when a job begins, is soon forgotten. `last`, `move` and `moves` [M, S]
+    A step is the larger of `least` and one over the number of `moves` before, as a share. It begins at the geometric mean of the first two: one
+    of them may be the start of a job, a hundred times too large and not forgotten for hours. `last`, `move` and `moves` [M, S]
     are memory; what is doubted leaves it alone. `jumps` [M, 2] counts what came, and values beyond `far` spreads of which
     the next was back within half of that: of each cell one in a thousand at most, by `jumped` [M, S], its move at the last, so
     that one that flaps is not taken for the way of all.
@@ -105,8 +103,8 @@ def follow(
             back = came and abs(last[m, s]) > far and abs(r) < F(0.5) * far and (jumped[m, s] == 0 or seen - jumped[m, s] >= 1000)
             many += back
             jumped[m, s] = seen if back else jumped[m, s]
-            step = F(1.0) + F(max(min(YOUNG / max(seen, 1), 1.0), least))
-            now = (old * step if moved > old else old / step) if seen > 1 else moved
+            step = F(1.0) + F(max(1.0 / max(seen, 1), least))
+            now = (old * step if moved > old else old / step) if seen > 2 else np.sqrt(old * moved) if seen == 2 else moved
             move[m, s] = max(now, F(1e-3)) if came and seen > 0 else old
             last[m, s] = r if came else last[m, s]
             moves[m, s] = seen + came
