@@ -72,3 +72,16 @@ def less_shared(residual: NDArray[np.float32], wide: NDArray[np.bool_], mates: N
         own = np.zeros(len(r), bool)
         own[lowest[members > 1]] = True
         residual[m] = r - np.where(own, second[mates], least[mates])
+
+
+def with_mates(doubt: NDArray[np.bool_], mates: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return who [S] is doubted, or lies in a machine with one that is.
+
+    What is beside one in trouble seems better than it is: learned as its past, it would seem to become worse when the other is well again.
+
+    Examples
+    --------
+    >>> with_mates(np.array([True, False, False]), np.array([0, 0, 1], np.int32)).tolist()
+    [True, True, False]
+    """
+    return np.bincount(mates, doubt)[mates] > 0 if doubt.any() else doubt

@@ -14,7 +14,7 @@ from grayscope.catalogue import Catalogue, Metric
 from grayscope.columns import Columns, Field, Memory
 from grayscope.doubts import Doubts
 from grayscope.loads import Loads
-from grayscope.mates import STRANGERS, grouped, less_shared, strangers
+from grayscope.mates import STRANGERS, grouped, less_shared, strangers, with_mates
 from grayscope.roster import View
 from grayscope.shifts import Names, Shifts
 from grayscope.standing import Standing
@@ -99,6 +99,7 @@ class Stand:
         leastspread.per_tick(np.require(tick.values, np.float32, ["C", "A"]), lay.counts, memory.arrays["missed"], values)
         residual, past = np.empty_like(values), np.empty_like(values)
         doubt = self.doubts.of(tick, doubted)
+        doubt = with_mates(doubt, lay.mates) if lay.wide.any() else doubt
         loads = self.loads.tables[tick.table]
         told = self._told(tick, lay)
         sums = np.zeros((*loads.curve.shape[:2], SUMS))

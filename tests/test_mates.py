@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from grayscope import assembly
+from grayscope.batch import Batch
 from grayscope.catalogue import Catalogue
 from grayscope.mates import grouped
 from grayscope.roster import Roster, RosterRow
+from grayscope.settings import Settings
 from grayscope.stand import Stand
 from grayscope.tick import Tick
 
@@ -68,3 +71,20 @@ def test_the_parts_of_a_pair_share_one_curve_of_load() -> None:
     assert "drive_latency_seconds" in stand.loads.tables["drive"].common
     stand.step(tick(np.full(32, 1e-4), per_node=8, time=20 * S))
     assert "drive_latency_seconds" not in stand.loads.tables["drive"].common
+
+
+def test_when_the_slow_one_of_a_pair_is_well_again_the_other_is_not_accused() -> None:
+    """Beside a slow drive the other seems fast; had that been learned as its past, it would have become slow on the recovery."""
+    rng = np.random.default_rng(5)
+    one = tick(np.full(32, 1e-4))
+    engine = assembly.engine(Settings(detectors=("became",)), periods={"drive": 10 * S})
+    engine.step(tuple(one.roster.rows.values()))
+    said = []
+    for t in range(1, 1500):
+        latency = 1e-4 * np.exp(rng.normal(0, 0.04, 32))
+        latency[7] *= 2.5 if 400 < t <= 1000 else 1.0
+        values = np.stack([np.full(32, 2e8), latency]).astype(np.float32)[None]
+        said += engine.step(Batch("drive", np.array([t * 10 * S]), one.subjects, METRICS, values)).incidents
+    last = {i.id: i for i in said}.values()
+    assert {i.subject for i in last} == {"n03/nvme1"}
+    assert all(i.ended is not None for i in last)
