@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from grayscope import assembly
 from grayscope.batch import Batch
 from grayscope.catalogue import Catalogue
+from grayscope.incident import Incident
 from grayscope.mates import grouped
 from grayscope.roster import Roster, RosterRow
 from grayscope.settings import Settings
@@ -79,7 +80,7 @@ def test_when_the_slow_one_of_a_pair_is_well_again_the_other_is_not_accused() ->
     one = tick(np.full(32, 1e-4))
     engine = assembly.engine(Settings(detectors=("became",)), periods={"drive": 10 * S})
     engine.step(tuple(one.roster.rows.values()))
-    said = []
+    said = list[Incident]()
     for t in range(1, 1500):
         latency = 1e-4 * np.exp(rng.normal(0, 0.04, 32))
         latency[7] *= 2.5 if 400 < t <= 1000 else 1.0
