@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from grayscope.beside import beside
 from grayscope.columns import Field, Memory
 from grayscope.evidence import Evidence, Finding
+from grayscope.fewpeers import distances
 from grayscope.horizons import MARGIN
 from grayscope.kernels import LOG
 from grayscope.medians import CROWD
@@ -119,7 +119,7 @@ class Costs:
         if moved is not None:
             far[moved[row]], alone[moved[row]] = np.nan, np.nan
         rate = np.float32(min(2 * tick.period / WINDOW, 1.0))
-        distance, few = beside(tick, standing, row)
+        distance, few = distances(tick, standing, row)
         _follow(far, distance, rate)
         if tick.table != "rank":  # what its siblings carry for a lost part moves all of them: no peer shows it
             with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,4 +1,4 @@
-"""Beside: how far everybody is from the peers, and in groups too small for a median from the other one or two.
+"""Fewpeers: how far everybody is from the peers, and in groups too small for a median from the other one or two.
 
 That is not enough to find who is slow. What a known suspect costs it tells, as it stood otherwise before: many jobs have two machines.
 """
@@ -14,7 +14,7 @@ from grayscope.standing import Standing
 from grayscope.tick import Tick
 
 
-def beside(tick: Tick, standing: Standing, row: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def distances(tick: Tick, standing: Standing, row: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return the distances [S] of one row, larger is worse, and who [S] has only one or two peers: theirs are from the mean of those.
 
     Of ranks, and on scales other than logarithms, only what the peers' median tells.

@@ -1,4 +1,4 @@
-"""Beside: distances in groups of two come from the other one; a group of one has none, and larger groups keep what their median told."""
+"""Fewpeers: distances in groups of two come from the other one; a group of one has none, and larger groups keep what their median told."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from grayscope.beside import beside
 from grayscope.catalogue import Catalogue
+from grayscope.fewpeers import distances
 from grayscope.roster import Roster, RosterRow
 from grayscope.stand import Stand
 from grayscope.tick import Tick
@@ -21,7 +21,7 @@ def test_two_are_compared_with_each_other_one_with_nobody_and_more_with_their_me
     values = np.array([[0.4, 0.5, 0.3, 0.2, 0.2, 0.2, 0.2, 0.3]], np.float32)
     tick = Tick("comm", 10_000_000, 10_000_000, view, names, ("collective_transfer_seconds",), values, np.zeros(len(names), bool))
     standing = Stand(Catalogue.load()).step(tick)
-    far, few = beside(tick, standing, 0)
+    far, few = distances(tick, standing, 0)
     assert few.tolist() == [True, True] + [False] * 6
     assert far[1] == pytest.approx(math.log(0.5 / 0.4), rel=1e-5)
     assert far[0] == -far[1]
