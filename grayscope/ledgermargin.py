@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grayscope.drifts import Line, ends, fit
+from grayscope.drifts import Line, fit
 from grayscope.evidence import Finding
 from grayscope.ledger import HOUR, Entry, moment
 from grayscope.ledgerpage import CERTAIN, Book, Floats, Note, Page, field
@@ -89,7 +89,7 @@ class Margins:
     def _look(self, page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]], s: int, n: int, length: int) -> Note | None:
         hours = np.arange(1 - n, 1, dtype=np.float64) * np.float64(length / HOUR)
         cover = a["other"][:n, s].astype(np.float64) if page.rows["explained"] else None
-        line = fit(hours, a["margin"][:n, s].astype(np.float64), cover)
+        line = fit(hours, a["margin"][:n, s].astype(np.float64), cover, page.account.resolution)
         now = float(a["margin"][n - 1, s])
         if math.isnan(now) or (now > 0 and (line is None or not _worth(line, hours, now))):
             return None
@@ -110,7 +110,7 @@ class Margins:
         if line is None or now <= 0:
             return entry
         # The last point stands for the middle of its block.
-        low, at, high = (moment(tick.time - length // 2, h) for h in ends(line, max(line.now, 0.0)))
+        low, at, high = (moment(tick.time - length // 2, h) for h in line.ends)
         return entry._replace(rate=-line.slope, exhausted_low=low, exhausted_at=at, exhausted_high=high)
 
     def _finding(self, page: Page, tick: Tick, entry: Entry, line: Line | None, held: bool) -> Finding | None:

@@ -30,7 +30,7 @@ class Account:
         explains it, what it is exposed to.
     budget, full, knee, limit, limit_per_lane, top, bank : float or None
         As published; None where it must be seen from the subject, its peers or its SKU.
-    reserve, cliff : float
+    reserve, cliff, resolution : float
     sku : mapping of str to float
         What the SKU should have; keys are words of its name.
     missing, own, shared, decades : bool
@@ -59,6 +59,7 @@ class Account:
     banked: str = ""
     reserve: float = 0.0
     cliff: float = 0.0
+    resolution: float = 0.0
     sku: Mapping[str, float] = field(default_factory=dict)
     missing: bool = False
     own: bool = False
