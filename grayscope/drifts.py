@@ -31,7 +31,7 @@ FAR, SIGMA = 5.0, 1.4826
 
 
 class Line(NamedTuple):
-    """Margin now and its slope per hour, with an 80 % interval of the slope; `since` is the index of the likeliest bend.
+    """Margin now and its slope per hour, with an 80 % interval of the slope; `since` is the index of the likeliest bend, `lost` what went since.
 
     `ends` are the hours until nothing is left: earliest, likeliest, latest; infinite where it need not shrink.
     """
@@ -42,6 +42,7 @@ class Line(NamedTuple):
     high: float
     since: int
     ends: Three
+    lost: float
 
 
 def fit(hours: Floats, margin: Floats, covariate: Floats | None = None, resolution: float = 0.0) -> Line | None:
@@ -60,8 +61,8 @@ def fit(hours: Floats, margin: Floats, covariate: Floats | None = None, resoluti
     --------
     >>> x = np.arange(30.0)
     >>> line = fit(x, np.where(x < 10, 5.0, 5.0 - 0.1 * (x - 10)))
-    >>> round(line.now, 2), round(line.slope, 2), line.since, round(line.ends[1], 1)
-    (3.1, -0.1, 10, 31.0)
+    >>> round(line.now, 2), round(line.slope, 2), line.since, round(line.ends[1], 1), round(line.lost, 1)
+    (3.1, -0.1, 10, 31.0, 1.9)
     """
     good = np.isfinite(margin)
     if covariate is not None:
@@ -71,7 +72,7 @@ def fit(hours: Floats, margin: Floats, covariate: Floats | None = None, resoluti
         return None
     bends = Bends.laid(x, y, resolution)
     (low, slope, high), ends = bends.quantiles()
-    return Line(bends.now, slope, low, high, int(np.flatnonzero(good)[bends.since]), ends)
+    return Line(bends.now, slope, low, high, int(np.flatnonzero(good)[bends.since]), ends, bends.lost)
 
 
 def _effect(margin: Floats, covariate: Floats) -> Floats:
@@ -110,6 +111,7 @@ class Bends(NamedTuple):
     beyond: Floats
     now: float
     since: int
+    lost: float
 
     @staticmethod
     def laid(x: Floats, y: Floats, resolution: float) -> Bends:
@@ -134,7 +136,16 @@ class Bends(NamedTuple):
         free = np.maximum(after / memory - 1.0, 1.0)
         error = np.sqrt(memory * spread / power) * (1.0 + 0.66 / free + 0.45 / free**2)  # as wide as Student's law (Cornish and Fisher)
         error = np.hypot(error, resolution / math.sqrt(6.0) / lasted)  # of both ends, each anywhere within a step
-        return Bends(chance / chance.sum(), slope, error, float(y.mean()), about[:, -1], float(y[-1] - rest[best, -1]), int(first[best]))
+        return Bends(
+            chance / chance.sum(),
+            slope,
+            error,
+            float(y.mean()),
+            about[:, -1],
+            float(y[-1] - rest[best, -1]),
+            int(first[best]),
+            float(-slope[best] * lasted[best]),
+        )
 
     def quantiles(self) -> tuple[Three, Three]:
         """Return the quantiles over all bends of the slope, and of the hours until nothing is left: whoever falls faster is lower already."""

@@ -91,7 +91,7 @@ class Margins:
         cover = a["other"][:n, s].astype(np.float64) if page.rows["explained"] else None
         line = fit(hours, a["margin"][:n, s].astype(np.float64), cover, page.account.resolution)
         now = float(a["margin"][n - 1, s])
-        if math.isnan(now) or (now > 0 and (line is None or not _worth(line, hours, now))):
+        if math.isnan(now) or (now > 0 and (line is None or line.lost <= WORTH * now)):
             return None
         entry = self._entry(page, tick, float(a["best"][s]), now, s, line, length)
         if not _news(entry, float(a["said"][s]), float(a["low"][s]), float(a["high"][s])):
@@ -184,11 +184,6 @@ def _median(window: NDArray[np.float32]) -> Floats:
     known = np.isfinite(window).sum(axis=0)
     middle = ordered[np.maximum(known - 1, 0) // 2, np.arange(window.shape[1])].astype(np.float64)
     return np.where(2 * known >= len(window), middle, np.nan)
-
-
-def _worth(line: Line, hours: Floats, left: float) -> bool:
-    """Say whether what was lost since the bend, less what a covariate explains, is worth telling."""
-    return -line.slope * float(hours[-1] - hours[line.since]) > WORTH * left
 
 
 def _news(entry: Entry, said: float, low: float, high: float) -> bool:

@@ -77,6 +77,14 @@ def test_a_margin_that_began_to_shrink(onset: int, memory: float, louder: int) -
     assert 0.65 <= share(draw, 4) <= 0.95
 
 
+def test_what_a_margin_lost_is_what_went_since_it_began() -> None:
+    hours, rng = np.arange(48.0), np.random.default_rng(8)
+    line = fit(hours, 4 - 0.05 * np.maximum(hours - 42, 0) + rng.normal(0, 0.02, 48))
+    assert line is not None
+    assert line.since in (40, 41, 42, 43)
+    assert line.lost == pytest.approx(0.25, abs=0.07)
+
+
 def test_a_margin_told_in_steps_is_known_no_better() -> None:
     hours, inside = np.arange(12.0), []
     for first in np.arange(0.0, 0.01, 0.0005):
