@@ -98,7 +98,7 @@ class Congestion:
         key, size = f"{tick.table}|{f.subject}|{f.metric}", _size(f)
         known = key in self.held
         most = self.held[key][1] if known else size if now else 0.0
-        goes_on = known and 0 < most and size <= GROWN * most
+        goes_on = known and most > 0 and size <= GROWN * most
         if sure or goes_on:
             self.held[key] = (tick.time, max(most, size) if now and most > 0 else most)
         return other if now or goes_on else f
