@@ -119,27 +119,9 @@ class PathBlame:
             alike = inside and np.median(left[others]) > WELL * size
             if alike or (beside and np.median(left[beside]) < WELL * size):
                 best = max(best, (len(through), len(theirs), other))
-        n, _, other = best if best[0] else self._together(mine, crossed & accused, left, tick)
+        n, _, other = best
         rest = "the others are well" if n < len(mine) else "and so do others that are as bad"
         return f._replace(subject=other, why=f"{n} of the {len(mine)} paths through {f.subject} cross it, {rest}; {f.why}") if n else f
-
-    def _together(self, mine: frozenset[int], accused: set[str], left: NDArray[np.float32], tick: Tick) -> tuple[int, int, str]:
-        """Return the accused component that most of these paths cross, with their number, if it and other accused ones explain them all.
-
-        Each alone leaves paths that are as bad: those through the others. So what crosses any of them is compared with the other paths of these, and
-        what crosses none with nothing.
-        """
-        theirs = {other: self._counted(tick)[1].of(other) for other in accused}
-        shared = {other: len(mine & some) for other, some in theirs.items()}
-        through = sorted(mine & set().union(*theirs.values()))
-        beside, others = sorted(mine - set(through)), sorted(set().union(*theirs.values()) - mine)
-        if len(accused) < 2 or len(through) < PATHS or len(others) < PATHS:
-            return 0, 0, ""
-        size = np.median(left[through])
-        if size <= 0 or np.median(left[others]) <= WELL * size or (beside and np.median(left[beside]) >= WELL * size):
-            return 0, 0, ""
-        first = max(accused, key=lambda other: (shared[other], other))
-        return len(through), len(theirs[first]), first
 
     def _solved(self, findings: list[Finding], tick: Tick, votes: dict[str, int], excess: NDArray[np.float32], told: Mapping[str, int]) -> Iterator[Finding]:
         """Find the components that explain the paths of each metric, and move the paths to them."""

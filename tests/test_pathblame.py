@@ -93,20 +93,6 @@ def test_a_component_whose_other_paths_are_well_is_not_to_blame() -> None:
     assert [f.subject for f in blame.step([finding("n3")], tick, 3, sides, np.full_like(excess, 5.0), {}, congested=False)] == ["n3"]
 
 
-def test_a_component_whose_bad_paths_cross_one_or_another_at_fault_is_not_to_blame() -> None:
-    (tick, _), sides = ticks("nothing", 1)[0], frozenset({"service"})
-
-    def blames(excess: list[float], told: dict[str, int]) -> list[str]:
-        paths = Blame().paths
-        return [f.subject for f in paths.step([finding("n3")], tick, 1, sides, np.array([excess], np.float32), told, congested=False)]
-
-    told = dict.fromkeys(("spine0", "spine1", "spine2"), tick.time)
-    bad = [5.0 if told.keys() & set(VIEW.crosses(s)) else 0.1 for s in NAMES]
-    assert blames(bad, told)[0] in told
-    assert blames([5.0 if "n3" in VIEW.crosses(s) else 0.1 for s in NAMES], told) == ["n3"]  # others through them are well
-    assert blames([5.0] * len(NAMES), told) == ["n3"]  # so are its paths that cross neither
-
-
 def test_an_end_that_told_something_about_itself_takes_its_path_unless_the_network_is_congested() -> None:
     tick, nothing, sides = ticks("nothing", 1)[0][0], np.zeros((1, len(NAMES)), np.float32), frozenset({"service"})
     for congested, subject in ((False, "n5"), (True, "n3>n5")):
