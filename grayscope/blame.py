@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.columns import Field, Memory
-from grayscope.commblame import Congestion, Waiting, congested, moved
+from grayscope.commblame import Congestion, Waiting, moved
 from grayscope.evidence import Evidence, Finding
 from grayscope.horizons import threshold
 from grayscope.hostbusy import HostBusy
@@ -86,8 +86,8 @@ class Blame:
             found = self.paths.step(found, tick, now, ACCUSING, nothing if excess is None else excess, self.told, self.congestion.explains(tick))
         if tick.table == "comm":
             found = self.waiting.ready((moved(f, tick, self.told, self.spent) for f in found), tick)
-        if tick.table in ("comm", "path") and self.congestion.explains(tick):
-            found = [congested(f, tick, self.told) for f in found]
+        if tick.table in ("comm", "path"):
+            found = self.congestion.called(found, tick, self.told, self.level)
         found = list(self.together.step(found, tick, now))
         moved_on = list(_gathered([_to_gpu(f, tick) for f in found], parts))
         return Evidence(self.hosts.explained(moved_on, tick) if tick.table == "rank" else moved_on)
@@ -126,14 +126,15 @@ class Blame:
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state as one JSON text in an array, and the excess of ranks and paths."""
         parts = self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.last, self.waiting.since
-        text = json.dumps([self.ticks, self.told, *parts, self.spent])
+        text = json.dumps([self.ticks, self.told, *parts, self.spent, self.congestion.held])
         return {"blame": np.array(text), "upstream": np.array(self.upstream.snapshot()), **self.lately.snapshot()}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
         known = json.loads(str(state["blame"]))
         self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, self.hosts.last, since, *spent = known
-        self.spent = spent[0] if spent else {}  # older states lack it
+        self.spent, held = (*spent, {}, {})[:2]  # older states lack them
+        self.congestion.held = {key: (at, size) for key, (at, size) in held.items()}
         self.waiting.since = {name: (first, last) for name, (first, last) in since.items()}
         self.paths.ends = {table: {end: (seen, size) for end, (seen, size) in some.items()} for table, some in ends.items()}
         self.together.restore(together)

@@ -8,6 +8,7 @@ is that machine's matter, and marks of congestion make it the network's and nobo
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 
 from grayscope.evidence import Finding
@@ -19,6 +20,8 @@ from grayscope.tick import Tick
 RECENT, MEANT = 900_000_000, 32
 CONGESTION = "fabric_congestion"
 FOREVER = 2**62
+#: By how many times what is slow for congestion may grow after the marks have gone before it is a matter of its own.
+GROWN = 2.0
 #: Tables of switches and of what has no health of its own: congestion looks like their fault.
 SHARED = frozenset({"", "leaf", "spine", "rail", "port", "switch", "comm", "job", "path"})
 
@@ -61,6 +64,7 @@ class Congestion:
 
     def __init__(self) -> None:
         self.last = -(2**60)
+        self.held: dict[str, tuple[int, float]] = {}  # what is slow -> when it last was, and by how much for congestion: 0 if it was slow before
 
     def hear(self, findings: Iterable[Finding], meaning: Mapping[str, str], time: int) -> None:
         """Take note of evidence about metrics that mean congestion; `meaning` is the mode of each metric of the tick."""
@@ -70,6 +74,34 @@ class Congestion:
     def explains(self, tick: Tick) -> bool:
         """Say whether there was any lately."""
         return tick.time - self.last <= recent(tick)
+
+    def called(self, findings: Iterable[Finding], tick: Tick, told: Mapping[str, int], level: float) -> list[Finding]:
+        """Return the findings of a tick, those that congestion explains as such.
+
+        What became slow while the network was congested is congestion as long as it goes on and does not grow: that the marks no longer stand
+        out from their own past after hours of them does not make a fault of it. What was slow before is not.
+
+        Parameters
+        ----------
+        level : float
+            Strength from which on a finding says for certain that something is slow.
+        """
+        now = self.explains(tick)
+        for key in [k for k, (at, _) in self.held.items() if k.startswith(f"{tick.table}|") and tick.time - at > recent(tick)]:
+            del self.held[key]
+        return [self._called(f, tick, told, now, f.strength >= level) for f in findings]
+
+    def _called(self, f: Finding, tick: Tick, told: Mapping[str, int], now: bool, sure: bool) -> Finding:
+        other = congested(f, tick, told)
+        if other is f:
+            return f
+        key, size = f"{tick.table}|{f.subject}|{f.metric}", _size(f)
+        known = key in self.held
+        most = self.held[key][1] if known else size if now else 0.0
+        goes_on = known and most > 0 and size <= GROWN * most
+        if sure or goes_on:
+            self.held[key] = (tick.time, max(most, size) if now and most > 0 else most)
+        return other if now or goes_on else f
 
 
 def congested(finding: Finding, tick: Tick, told: Mapping[str, int]) -> Finding:
@@ -107,6 +139,11 @@ def moved(finding: Finding, tick: Tick, told: Mapping[str, int], spent: Mapping[
     if len(machines) == 1:
         return finding._replace(subject=machines.pop(), why=f"{finding.why} (felt by {finding.subject})")
     return finding
+
+
+def _size(f: Finding) -> float:
+    """Return by how much a value is off, as the logarithm of the ratio."""
+    return abs(math.log(f.value / f.expected)) if f.value > 0 and f.expected > 0 else 0.0
 
 
 def _nobodys() -> frozenset[str]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from functools import cache
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -30,8 +32,9 @@ PROBED = 0.1
 #: Microseconds for which it is known of a machine that its ranks are timed; at least so many of their ticks, for where rows come every
 #: two minutes the last one was two minutes ago.
 TIMED, MISSED = 60_000_000, 6
-#: Usual spreads between parts within which one of them may be slow for ever and is healthy.
-NATURAL = 3.0
+#: Usual spreads between parts within which one of them may be slow for ever and is healthy, at least; and how many of all parts may lie
+#: beyond by nature: the slowest of sixteen thousand is farther out than the slowest of a hundred.
+NATURAL, BEYOND = 3.0, 0.05
 #: What tells how long a step takes.
 STEP = "step_seconds"
 Floats = NDArray[np.float32]
@@ -220,7 +223,19 @@ def naturally(seconds: Floats, standing: Standing, row: int, s: int) -> float:
     group, there, scale = standing.label[standing.layout[row]], np.isfinite(seconds), standing.scale[row]
     usual = float(np.median(seconds[there & (group == group[s])]))
     spread = max(float(scale[s]), float(np.median(scale[there])))
-    return min(usual * math.exp(NATURAL * spread) / float(seconds[s]), 1.0)
+    return min(usual * math.exp(reach(int(np.count_nonzero(there))) * spread) / float(seconds[s]), 1.0)
+
+
+@cache
+def reach(n: int) -> float:
+    """Return how many spreads beyond the usual the slowest of `n` healthy parts may be: the normal tail that hardly any of them exceeds.
+
+    Examples
+    --------
+    >>> [round(reach(n), 1) for n in (8, 128, 16_384)]
+    [3.0, 3.4, 4.5]
+    """
+    return max(NATURAL, NormalDist().inv_cdf(1.0 - BEYOND / max(n, 1)))
 
 
 def _slight(f: Finding) -> bool:

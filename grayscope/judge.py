@@ -35,6 +35,8 @@ FELT = 0.01
 #: Shares by which things must be away from what was expected: a symptom that nothing else supports, what is slow though nobody waits
 #: for it, and what the workload gets.
 EFFECT, UNFELT, PALTRY = 0.05, 0.03, 0.015
+#: Sides of evidence that a part gives of itself.
+ITSELF = frozenset({"redundancy", "health"})
 #: A table that has not ticked for so many of its periods sleeps (`align` lets it utter 12 empty ticks before).
 ASLEEP = 16
 
@@ -285,8 +287,10 @@ def _verdict(
     f, c = best.finding, cause.finding
     why = f.why if c is f else f"{f.why}; the cause may be: {c.why}"
     since, spent = min(best.since, cause.since), c.exhausted_at or f.exhausted_at or None
+    # Whose fault it is that the workload suffers may be in doubt; what a part shows by itself is its own.
+    rivals = _rivals(f) if c is f or c.side not in ITSELF else ()
     return Verdict(
-        time, subject, state, previous, f.strength, why, since, c.mode, c.mechanism or f.mechanism, f.metric, f.side, c.left, spent, table, _rivals(f), shown
+        time, subject, state, previous, f.strength, why, since, c.mode, c.mechanism or f.mechanism, f.metric, f.side, c.left, spent, table, rivals, shown
     )
 
 

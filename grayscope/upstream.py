@@ -1,7 +1,8 @@
 """Upstream: switches that lose links at one moment are one matter, and what they are all wired to is the suspect.
 
 A spine that dies takes one uplink from every leaf. No leaf is at fault, and which spine it is the leaves' counters do not
-say: the roster tells what lies between them, and what crosses the one spine that died got slower beside the rest.
+say: the roster tells what lies between them, and what crosses the one spine that died got slower beside the rest. What was
+slower before (a crowded spine) is not slower for that: only the change since the moment of the loss counts.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ PER_SPREAD, MOST = 4.0, 5.0
 CLEARLY = 3.0
 #: Rivals that are told.
 RIVALS = 8
+#: Microseconds between two remembered pulls, and how many are.
+APART, AGO = 60_000_000, 16
 
 #: What lies between switches -> the switches.
 Wiring = Mapping[str, frozenset[str]]
@@ -36,6 +39,8 @@ class Upstream:
     def __init__(self) -> None:
         self.pull: dict[str, dict[str, float]] = {}  # table of paths or communicators -> component -> usual spreads
         self.suspect: dict[str, str] = {}  # table of switches and mechanism -> component
+        self.past: dict[str, list[tuple[int, dict[str, float]]]] = {}  # as `pull`: what it was, minute by minute
+        self.before: dict[str, tuple[int, dict[str, float]]] = {}  # as `suspect`: the moment of the loss, and the pulls until then
         self._wired: dict[str, tuple[View, Wiring]] = {}
         self._through: dict[str, tuple[object, View, tuple[str, ...], NDArray[np.intp], NDArray[np.intp]]] = {}
 
@@ -59,7 +64,10 @@ class Upstream:
         inside, total = np.bincount(component, minlength=len(names)), np.bincount(component, slow[path], len(names))
         beside, rest = len(slow) - inside, slow.sum() - total
         gap = np.where(beside > 0, total / inside - rest / np.maximum(beside, 1), 0.0)
-        self.pull[tick.table] = dict(zip(names, gap.round(3).tolist(), strict=True))
+        pull = self.pull[tick.table] = dict(zip(names, gap.round(3).tolist(), strict=True))
+        past = self.past.setdefault(tick.table, [])
+        if not past or tick.time - past[-1][0] >= APART:
+            self.past[tick.table] = [*past[1 - AGO :], (tick.time, pull)]
 
     def step(self, findings: list[Finding], tick: Tick) -> list[Finding]:
         """Return the findings, losses of many switches at one moment as one finding about what lies between them."""
@@ -82,17 +90,28 @@ class Upstream:
         hit = {c: s for c, s in wired.items() if len(s & losers) >= max(LEAST, SHARE * len(s))}
         if not hit:
             return None
-        chances = self._chances(list(hit), key)
-        name, chance = chances[0]
         first = min(group, key=lambda f: (f.since, f.subject))
+        chances = self._chances(list(hit), key, self._until(first.since or first.time, key, MOMENT * tick.period))
+        name, chance = chances[0]
         doubt = "" if len(chances) == 1 else f"; of {len(chances)} between them {name} is the likeliest ({chance:.0%})"
         why = f"{len(losers & hit[name])} of the {len(hit[name])} switches wired to it lost links at once{doubt}; first {first.subject}: {first.why}"
         rivals = json.dumps(chances[1 : RIVALS + 1]) if len(chances) > 1 else ""
         return first._replace(subject=name, mode="switch_fault", n_peers=len(chances) - 1, why=why, rivals=rivals)
 
-    def _chances(self, names: list[str], key: str) -> list[tuple[str, float]]:
+    def _until(self, moment: int, key: str, within: int) -> dict[str, float]:
+        """Return by how much what crosses each component was slower before links were lost; the same as long as it is the same loss."""
+        known = self.before.get(key)
+        if known is None or abs(moment - known[0]) > within:
+            until = [[pull for time, pull in past if time < moment][-1:] for past in self.past.values()]
+            usual: dict[str, float] = {}
+            for pull in (p for some in until for p in some):
+                usual |= {c: usual.get(c, 0.0) + spreads for c, spreads in pull.items()}
+            known = self.before[key] = (moment, usual)
+        return known[1]
+
+    def _chances(self, names: list[str], key: str, usual: Mapping[str, float]) -> list[tuple[str, float]]:
         """Return the suspects with their probability, who was it before first unless another is clearly likelier."""
-        spreads = {c: sum(table.get(c, 0.0) for table in self.pull.values()) for c in names}
+        spreads = {c: sum(table.get(c, 0.0) for table in self.pull.values()) - usual.get(c, 0.0) for c in names}
         weight = {c: PER_SPREAD ** min(max(s, 0.0), MOST) for c, s in spreads.items()}
         best = max(sorted(names), key=lambda c: weight[c])
         before = self.suspect.get(key, best)
@@ -127,11 +146,14 @@ class Upstream:
 
     def snapshot(self) -> str:
         """Return what is remembered, as JSON."""
-        return json.dumps([self.pull, self.suspect])
+        return json.dumps([self.pull, self.suspect, self.past, self.before])
 
     def restore(self, text: str) -> None:
         """Become what `snapshot` returned."""
-        self.pull, self.suspect = json.loads(text)
+        self.pull, self.suspect, *more = json.loads(text)
+        past, before = more or ({}, {})  # older states lack them
+        self.past = {table: [(time, pull) for time, pull in some] for table, some in past.items()}
+        self.before = {key: (moment, usual) for key, (moment, usual) in before.items()}
         self._wired, self._through = {}, {}
 
 

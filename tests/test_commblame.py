@@ -79,6 +79,32 @@ def test_congestion_is_remembered_for_a_while() -> None:
     assert not state.explains(at(101 * S + RECENT))
 
 
+def paths(minute: int) -> Tick:
+    return dataclasses.replace(TICK, table="path", time=minute * 60 * S, period=60 * S)
+
+
+def crowded(state: Congestion, minute: int, value: float = 3.0, strength: float = 20.0) -> str:
+    """Return what the slowness of a switch's paths is called at a minute."""
+    found = slow("leaf04")._replace(metric="path_rtt_seconds", value=value, expected=2.0, strength=strength)
+    return state.called([found], paths(minute), {}, 7.0)[0].mode
+
+
+def test_what_became_slow_under_congestion_is_congestion_as_long_as_it_goes_on() -> None:
+    state = Congestion()
+    state.hear([slow("n1/nic3")._replace(metric="marks")], {"marks": "fabric_congestion"}, 60 * S)
+    assert {crowded(state, minute) for minute in range(1, 300, 20)} == {"fabric_congestion"}  # the marks were seen but once
+    assert crowded(state, 290, value=5.0) == ""  # far more than it was under congestion
+    assert crowded(state, 400) == ""  # another time
+
+
+def test_what_was_slow_before_the_congestion_is_not_congestion_for_long() -> None:
+    state = Congestion()
+    assert crowded(state, 1, strength=3.0) == ""  # too weak to say that it was slow
+    assert crowded(state, 40) == ""
+    state.hear([slow("n1/nic3")._replace(metric="marks")], {"marks": "fabric_congestion"}, 60 * 60 * S)
+    assert [crowded(state, minute) for minute in (60, 90, 130)] == ["fabric_congestion"] * 2 + [""]
+
+
 def test_a_communicator_waits_for_its_members_to_tell_something() -> None:
     waiting = Waiting()
     at = [dataclasses.replace(TICK, time=t * 10 * S) for t in range(1, 40)]

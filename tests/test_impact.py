@@ -124,6 +124,15 @@ def test_what_healthy_parts_differ_by_for_ever_is_no_page(detector: str, slow: f
     assert state_of(found[-1]) == state
 
 
+@pytest.mark.parametrize(("peers", "state"), [(15, "gray"), (2047, "masked")])
+def test_the_slowest_of_many_healthy_parts_is_farther_out_than_that_of_few(peers: int, state: str) -> None:
+    stand, impact, found = Stand(Catalogue.load()), Impact(), []
+    finding = late("n0/gpu0", 2 * np.exp(0.09), 2.0)._replace(detector="slower")
+    for tick in differing(0.09, peers):
+        found = list(impact.step(Evidence([finding]), tick, stand.step(tick)))
+    assert state_of(found[-1]) == state
+
+
 def test_who_waits_least_is_no_page_for_what_healthy_parts_differ_by_either() -> None:
     stand, impact, states = Stand(Catalogue.load()), Impact(), {}
     for slow in (0.06, 0.2):

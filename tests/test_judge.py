@@ -198,6 +198,15 @@ def test_a_trouble_is_named_by_its_cause() -> None:
     assert (verdict.state, verdict.mode, verdict.mechanism, verdict.why) == ("gray", "thermal_throttle", "clock_throttle", "slow; the cause may be: hot")
 
 
+def test_who_shows_a_fault_by_itself_has_no_rivals_for_what_is_felt() -> None:
+    felt = Finding(1, "n1/nic0", "service", "slower", 30.0, "became_slower", metric="seconds", why="slow", rivals='[["n2/nic0", 0.5]]')
+    rate = Finding(1, "n1/nic0", "redundancy", "ledger", 20.0, "nic_rate", "nic_rate", metric="rate", why="half of it")
+    at = tick(1)
+    assert next(Judge().step(at, Evidence([felt]))).rivals == (("n2/nic0", 0.5),)
+    (verdict,) = Judge().step(at, Evidence([felt, rate]))
+    assert (verdict.mode, verdict.rivals) == ("nic_rate", ())
+
+
 def test_a_better_name_is_told_once() -> None:
     judge = Judge()
     errors = Finding(1, "n1/gpu0/pcie", "redundancy", "spending", 9.0, "pcie_errors", "pcie_replay", metric="a", why="errors")

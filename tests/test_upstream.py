@@ -37,10 +37,10 @@ def lost(leaf: str, since: int = 480 * SECOND) -> Finding:
     )
 
 
-def slowed(upstream: Upstream, spine: str, spreads: float = 3.0) -> None:
+def slowed(upstream: Upstream, spine: str, spreads: float = 3.0, at: int = 490) -> None:
     hit = np.array([spine in VIEW.crosses(s) for s in NAMES])
     values = np.full((1, len(NAMES)), 1e-5, np.float32)
-    tick = Tick("path", 490 * SECOND, 10 * SECOND, VIEW, NAMES, ("path_rtt_seconds",), values, np.zeros(len(NAMES), bool))
+    tick = Tick("path", at * SECOND, 10 * SECOND, VIEW, NAMES, ("path_rtt_seconds",), values, np.zeros(len(NAMES), bool))
     upstream.weigh(tick, Stand(Catalogue.load()).step(tick), np.where(hit, spreads, 0.0).astype(np.float32)[None])
 
 
@@ -84,6 +84,20 @@ def test_the_suspect_stays_unless_another_is_clearly_likelier() -> None:
     assert upstream.step(losses, leaf_tick())[0].subject == "spine1"
     slowed(upstream, "spine2", 3.0)
     assert upstream.step(losses, leaf_tick())[0].subject == "spine2"
+
+
+def test_what_was_slow_before_the_links_were_lost_is_not_slow_for_that() -> None:
+    upstream, losses = Upstream(), [lost(leaf) for leaf in LEAVES]
+    slowed(upstream, "spine1", 4.0, at=300)  # crowded
+    assert json.loads(upstream.step(losses, leaf_tick())[0].rivals)[0][1] == 0.25
+    slowed(upstream, "spine2", 2.0)
+    again = Upstream()
+    again.restore(upstream.snapshot())
+    for one in (upstream, again):
+        assert one.step(losses, leaf_tick())[0].subject == "spine2"
+    later = [lost(leaf, 2000 * SECOND) for leaf in LEAVES]  # another loss is compared with what was until then
+    slowed(upstream, "spine0", 4.0, at=2010)
+    assert upstream.step(later, leaf_tick(2020 * SECOND))[0].subject == "spine0"
 
 
 def test_a_restart_changes_nothing() -> None:
