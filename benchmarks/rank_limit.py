@@ -69,16 +69,16 @@ def needed(ticks: float, period: float) -> float:
 
 
 def together(away: Floats, lags: int) -> Floats:
-    """Return the covariance [lags] of noise [T, R] with itself so many ticks later: NaN is left out, and the estimate is one of a real process.
+    """Return the covariance [lags] of noise [T, R] with itself so many ticks later, NaN left out, tapered so that it ends at none and stays a real one.
 
     Examples
     --------
     >>> together(np.array([[1.0], [-1.0], [1.0], [-1.0]]), 2).tolist()
-    [1.0, -0.75]
+    [1.0, -0.375]
     """
     filled = np.nan_to_num(away - np.nanmean(away, axis=0))
     n = max(np.isfinite(away).sum(), 1)
-    return np.array([(filled[: len(filled) - k] * filled[k:]).sum() / n for k in range(min(lags, len(filled)))])
+    return np.array([(filled[: max(len(filled) - k, 0)] * filled[k:]).sum() / n * (1 - k / lags) for k in range(lags)])
 
 
 def matched(own: Floats, slow: Floats, covariance: Floats) -> tuple[float, float]:
@@ -86,12 +86,13 @@ def matched(own: Floats, slow: Floats, covariance: Floats) -> tuple[float, float
 
     Examples
     --------
-    >>> share, z = matched(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.25, 0.0, 0.0, 0.0]))
+    >>> share, z = matched(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.25, 0.0]))
     >>> round(share, 6), round(z, 6)
     (1.0, 2.0)
     """
     there = np.flatnonzero(np.isfinite(own))
-    whole = covariance[np.abs(there[:, None] - there[None, :])]
+    apart = np.abs(there[:, None] - there[None, :])
+    whole = np.where(apart < len(covariance), covariance[np.minimum(apart, len(covariance) - 1)], 0.0)
     design = np.stack([np.ones(len(there)), slow[there]], axis=1)
     weights = np.linalg.solve(whole, design)
     spread = np.linalg.inv(design.T @ weights)
@@ -126,16 +127,17 @@ class Ranks:
     def noise(self, troubled: set[str]) -> Floats:
         """Return the covariance of what GPUs take that nothing is wrong with, nor with their machine."""
         well = [i for gpu, i in self.gpus.items() if gpu not in troubled and gpu.partition("/")[0] not in troubled]
-        return together(self.away[:, well], int((PAST + MOST) / self.period) + 2)
+        return together(self.away[:, well], int(PAST / self.period))
 
-    def weigh(self, find: Find, covariance: Floats) -> Weighed | None:
-        """Return what a row of truth shows to one who knows all about it; None where no rank was timed on that GPU."""
+    def weigh(self, find: Find, onset: int, covariance: Floats) -> Weighed | None:
+        """Return what a row of truth, of a fault since `onset`, shows to one who knows all about it; None where no rank was timed on that GPU."""
         row = find.row
         if row.subject not in self.gpus:
             return None
         end = min(row.ended, row.began + int(MOST * 1e6))
-        first, begin, stop = np.searchsorted(self.times, [row.began - int(PAST * 1e6), row.began, end])
-        own = self.away[first:stop, self.gpus[row.subject]]
+        first, sick, begin, stop = np.searchsorted(self.times, [onset - int(PAST * 1e6), onset, row.began, end])
+        own = self.away[first:stop, self.gpus[row.subject]].copy()
+        own[sick - first : begin - first] = np.nan
         slow = (np.arange(first, stop) >= begin).astype(np.float64)
         ticks = int(np.isfinite(own[slow > 0]).sum())
         if not ticks or not np.isfinite(own[slow == 0]).any():
@@ -153,8 +155,11 @@ def weighed(path: Path, incidents: Path) -> Iterator[Weighed]:
     finds = score(truth, pq.read_table(incidents), 1.0).overall.finds
     ranks = Ranks(trace)
     covariance = ranks.noise({name for f in finds for name in (f.row.subject, f.row.subject.rpartition("/")[0])})
-    for find in finds:
-        if find.row.mode == MODE and (found := ranks.weigh(find, covariance)) is not None:
+    onset, until = 0, {}
+    for find in sorted((f for f in finds if f.row.mode == MODE), key=lambda f: (f.row.subject, f.row.began)):
+        onset = onset if find.row.began <= until.get(find.row.subject, -1) else find.row.began
+        until = {find.row.subject: find.row.ended}
+        if (found := ranks.weigh(find, onset, covariance)) is not None:
             yield found
 
 

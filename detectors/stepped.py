@@ -21,7 +21,7 @@ from grayscope.catalogue import Metric
 from grayscope.columns import Columns, Field, Memory
 from grayscope.crowd import crowds, split
 from grayscope.evidence import NOTHING, Evidence, Finding
-from grayscope.horizons import MARGIN, known_by, looks, peers, threshold
+from grayscope.horizons import known_by, looks, peers, threshold
 from grayscope.standing import Standing
 from grayscope.tails import MARKS, NEAR, Tails
 from grayscope.tick import Tick
@@ -62,7 +62,7 @@ class Stepped:
     rival: ClassVar[bool] = False
 
     def __init__(self, *, false_pages: float = 1.0) -> None:
-        self.level = threshold(false_pages) - MARGIN
+        self.level = threshold(false_pages)  # and no less: a jump is seen once, and what is left of it beside the next look takes nothing back
         self.memory = Memory(
             {
                 "blocks": Field(np.float32, np.nan, (KEPT,)), "sum": Field(np.float32, 0.0), "came": Field(np.int32, 0),
