@@ -1,4 +1,4 @@
-"""Stepped: a component that became slower from one moment to the next, beside its peers.
+"""Stepped: a rank that became slower from one moment to the next, beside its peers.
 
 What a healthy part takes wanders for minutes, so that a mean over minutes is not much steadier than a single value, and a small
 slow-down drowns in it. But what wanders does not jump: the mean of the last few ticks less the mean of as many just before them
@@ -49,7 +49,7 @@ class Jump(NamedTuple):
 
 
 class Stepped:
-    """Compare the last few ticks of each cell of the workload with the few before.
+    """Compare the last few ticks of each rank with the few before.
 
     Not for: what comes slowly (`became` sees that), the first 128 ticks of a part.
 
@@ -60,6 +60,8 @@ class Stepped:
     """
 
     rival: ClassVar[bool] = False
+    #: Where jobs tell what they take.
+    tables: ClassVar[frozenset[str]] = frozenset({"rank"})
 
     def __init__(self, *, false_pages: float = 1.0) -> None:
         self.level = threshold(false_pages)  # and no less: a jump is seen once, and what is left of it beside the next look takes nothing back
@@ -73,6 +75,8 @@ class Stepped:
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return the cells that have just become worse by more than they wander."""
+        if tick.table not in self.tables:
+            return NOTHING
         rows = np.array([m for m, metric in enumerate(standing.metrics) if _watched(metric)], np.intp)
         if not len(rows):
             return NOTHING
