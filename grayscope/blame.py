@@ -71,6 +71,7 @@ class Blame:
         excess = self._excess(tick, standing) if (crossed or tick.table == "rank") and standing is not None else None
         if standing is not None:
             self.hosts.look(tick, standing)
+            self.congestion.look(tick, standing)
             if excess is not None and tick.table != "rank":
                 self.upstream.weigh(tick, standing, excess)
         if not len(evidence):

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from grayscope.evidence import Finding
 from grayscope.modes import Modes
+from grayscope.standing import Standing
 from grayscope.tick import Tick
 
 #: Microseconds for which marks of congestion explain that transfers are slow, and ticks of which evidence is a mean: not before they
@@ -20,6 +21,9 @@ from grayscope.tick import Tick
 RECENT, MEANT = 900_000_000, 32
 CONGESTION = "fabric_congestion"
 FOREVER = 2**62
+#: Usual spreads of a group's own median by which marks must have risen to explain something. Half of what is worth a notice: it accuses nobody,
+#: and what suffers is known before the mean of a group's marks has gone all the way.
+RISEN = 4.0
 #: By how many times what is slow for congestion may grow after the marks have gone before it is a matter of its own.
 GROWN = 2.0
 #: Tables of switches and of what has no health of its own: congestion looks like their fault.
@@ -71,6 +75,12 @@ class Congestion:
         if any(meaning.get(f.metric) == CONGESTION for f in findings):
             self.last = time
 
+    def look(self, tick: Tick, standing: Standing) -> None:
+        """Take note of groups in which such metrics rose, long before that is worth a notice."""
+        marks = [m for m, metric in enumerate(standing.metrics) if metric is not None and metric.mode == CONGESTION]
+        if marks and (standing.shift[marks] > RISEN).any():
+            self.last = tick.time
+
     def explains(self, tick: Tick) -> bool:
         """Say whether there was any lately."""
         return tick.time - self.last <= recent(tick)
@@ -97,11 +107,16 @@ class Congestion:
             return f
         key, size = f"{tick.table}|{f.subject}|{f.metric}", _size(f)
         known = key in self.held
-        most = self.held[key][1] if known else size if now else 0.0
-        goes_on = known and most > 0 and size <= GROWN * most
+        most = max(self.held[key][1] if known else size if now else 0.0, self._crossed(f, tick))
+        goes_on = most > 0 and size <= GROWN * most
         if sure or goes_on:
             self.held[key] = (tick.time, max(most, size) if now and most > 0 else most)
         return other if now or goes_on else f
+
+    def _crossed(self, f: Finding, tick: Tick) -> float:
+        """Return by how much the worst crowded component on the way was slow: what its paths keep of that in their long means is nobody's fault."""
+        ways = (self.held.get(f"{tick.table}|{c}|{f.metric}", (0, 0.0)) for c in tick.roster.crosses(f.subject))
+        return max((size for at, size in ways if f.since <= at), default=0.0)
 
 
 def congested(finding: Finding, tick: Tick, told: Mapping[str, int]) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -95,6 +96,32 @@ def test_what_became_slow_under_congestion_is_congestion_as_long_as_it_goes_on()
     assert {crowded(state, minute) for minute in range(1, 300, 20)} == {"fabric_congestion"}  # the marks were seen but once
     assert crowded(state, 290, value=5.0) == ""  # far more than it was under congestion
     assert crowded(state, 400) == ""  # another time
+
+
+def over_it(state: Congestion, minute: int, value: float, since: int) -> str:
+    """Return what the slowness of a path over the crowded switch is called at a minute, if it began in another."""
+    found = slow(RAIL)._replace(metric="path_rtt_seconds", value=value, expected=2.0, since=since * 60 * S)
+    return state.called([found], paths(minute), {}, 7.0)[0].mode
+
+
+def test_what_a_path_keeps_of_its_crowded_switch_is_no_matter_of_its_own() -> None:
+    state = Congestion()
+    assert over_it(state, 1, 3.0, since=1) == ""  # slow before marks were seen
+    state.hear([slow("n1/nic3")._replace(metric="marks")], {"marks": "fabric_congestion"}, 60 * S)
+    assert crowded(state, 5) == "fabric_congestion"
+    assert over_it(state, 36, 3.0, since=3) == "fabric_congestion"  # the marks have gone, its long mean has not
+    assert over_it(state, 40, 9.0, since=3) == ""  # far more than the switch was
+    fresh = Congestion()
+    fresh.hear([slow("n1/nic3")._replace(metric="marks")], {"marks": "fabric_congestion"}, 60 * S)
+    assert crowded(fresh, 5) == "fabric_congestion"
+    assert over_it(fresh, 36, 2.5, since=30) == ""  # began when the switch was well again
+
+
+@pytest.mark.parametrize(("shift", "mode", "heard"), [(5.0, "fabric_congestion", True), (3.0, "fabric_congestion", False), (50.0, "", False)])
+def test_marks_that_rose_in_a_group_explain_before_they_are_worth_a_notice(shift: float, mode: str, heard: bool) -> None:
+    state = Congestion()
+    state.look(TICK, SimpleNamespace(metrics=(None, SimpleNamespace(mode=mode)), shift=np.array([[0.0, 0.0], [0.0, shift]])))  # type: ignore[arg-type]
+    assert state.explains(TICK) is heard
 
 
 def test_what_was_slow_before_the_congestion_is_not_congestion_for_long() -> None:
