@@ -8,10 +8,9 @@ is that machine's matter, and marks of congestion make it the network's and nobo
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 
-from grayscope.evidence import Finding
+from grayscope.evidence import Finding, distance
 from grayscope.modes import Modes
 from grayscope.standing import Standing
 from grayscope.tick import Tick
@@ -105,7 +104,7 @@ class Congestion:
         other = congested(f, tick, told)
         if other is f:
             return f
-        key, size = f"{tick.table}|{f.subject}|{f.metric}", _size(f)
+        key, size = f"{tick.table}|{f.subject}|{f.metric}", distance(f)
         known = key in self.held
         most = max(self.held[key][1] if known else size if now else 0.0, self._crossed(f, tick))
         goes_on = most > 0 and size <= GROWN * most
@@ -154,11 +153,6 @@ def moved(finding: Finding, tick: Tick, told: Mapping[str, int], spent: Mapping[
     if len(machines) == 1:
         return finding._replace(subject=machines.pop(), why=f"{finding.why} (felt by {finding.subject})")
     return finding
-
-
-def _size(f: Finding) -> float:
-    """Return by how much a value is off, as the logarithm of the ratio."""
-    return abs(math.log(f.value / f.expected)) if f.value > 0 and f.expected > 0 else 0.0
 
 
 def _nobodys() -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -41,6 +42,17 @@ class Finding(NamedTuple):
     why: str = ""
     felt: float = NAN
     rivals: str = ""
+
+
+def distance(finding: Finding) -> float:
+    """Return how far a value is from what was expected: the logarithm of the ratio without its sign, 0 where there is none.
+
+    Examples
+    --------
+    >>> round(distance(Finding(5, "n1/gpu0", "service", "slower", 7.5, value=1.0, expected=2.0)), 3), distance(Finding(5, "n1", "service", "slower", 7.5))
+    (0.693, 0.0)
+    """
+    return abs(math.log(finding.value / finding.expected)) if finding.value > 0 and finding.expected > 0 else 0.0
 
 
 #: What a row is made of.

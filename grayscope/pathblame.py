@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grayscope.evidence import Finding
+from grayscope.evidence import Finding, distance
 from grayscope.matrix import ends_of
 from grayscope.pathsolve import Incidence, Suspect, solve
 from grayscope.tick import Tick
@@ -75,7 +74,7 @@ class PathBlame:
         self.votes[tick.table] = votes = {path: seen for path, seen in votes.items() if now - seen <= VALID}
         self.ends[tick.table] = ends = {end: (seen, size) for end, (seen, size) in ends.items() if now - seen <= VALID}
         findings = [inner for f in findings if (inner := self._inner(f, tick, ends, owning, excess)) is not None]
-        ends |= {f.subject: (now, _size(f)) for f in findings if f.side in accusing and f.subject not in paths and f.strength >= self.enter}
+        ends |= {f.subject: (now, distance(f)) for f in findings if f.side in accusing and f.subject not in paths and f.strength >= self.enter}
         moved = list(self._owned(findings, tick, ends, owning, paths))
         if any(len(tick.roster.crosses(f.subject)) > 2 for f in moved):
             moved = list(self._solved(moved, tick, votes, excess, told))
@@ -91,7 +90,7 @@ class PathBlame:
         for f in findings:
             crossed = tick.roster.crosses(f.subject) if f.subject in paths else ()
             size, owner = max(((ends[c][1], c) for c in crossed if c in ends), default=(0.0, ""))
-            owner = owner if _size(f) <= FAR * size else ""
+            owner = owner if distance(f) <= FAR * size else ""
             if owner not in told:
                 owner = max(((told[c], c) for c in crossed if c in told), default=(0, owner or _teller(crossed, tick, told)))[1]
             yield f._replace(subject=owner, why=f"one of its paths is {f.subject}: {f.why}") if owner else f
@@ -169,11 +168,6 @@ def _teller(crossed: tuple[str, ...], tick: Tick, told: Mapping[str, int]) -> st
         if some:
             return max((told[c], c) for c in some)[1]
     return ""
-
-
-def _size(f: Finding) -> float:
-    """Return by how much a value is off, as the logarithm of the ratio."""
-    return abs(math.log(f.value / f.expected)) if f.value > 0 and f.expected > 0 else 0.0
 
 
 def _ends(subject: str, tick: Tick) -> tuple[End, ...]:
