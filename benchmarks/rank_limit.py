@@ -5,6 +5,8 @@ knows how the noise of that very fleet hangs together in time: it weighs every s
 errors the rank was slower beside its peers than in its own last hour. A detector is told none of this: it looks at all ranks at all times and may be
 wrong as often as promised, so that it needs more standard errors the more often it may look. What is below that is out of anybody's reach.
 
+Of those that rise out of the noise of a single sample at once, it also says after how long they were found.
+
 Usage: python benchmarks/rank_limit.py [--scenario weak] [--seed 1] [--nodes 16] [--hours 12] [--json]
        python benchmarks/rank_limit.py --trace TRACE [--results RESULTS]
 """
@@ -35,12 +37,18 @@ Floats = NDArray[np.float64]
 METRIC, MODE = "compute_seconds", "slow_rank"
 #: Seconds of its own past that a rank is compared with, and of a slow time that are looked at.
 PAST, MOST = 3600, 7200
+#: Robust spreads of a single sample from which on a row is a clear step.
+CLEAR = 3.0
 #: Of a subject, a week: false pages promised; spans of twice, four times ... the shortest that one looks for.
 PROMISED, SPANS = 1e-3, 8
 
 
 class Weighed(NamedTuple):
-    """One row of truth: how long (seconds) and by which share slower, by how many standard errors, of which are needed, and who found it."""
+    """One row of truth: how long (seconds) and by which share slower, by how many standard errors, of which are needed, and who found it.
+
+    `step` is the share in robust spreads of single samples, `delay` how long (seconds) after a fault's onset it was found: None if it was not, and
+    of a later row of the same fault.
+    """
 
     subject: str
     state: str
@@ -50,6 +58,8 @@ class Weighed(NamedTuple):
     z: float
     needed: float
     found: bool
+    step: float
+    delay: float | None
 
     @property
     def findable(self) -> bool:
@@ -124,12 +134,19 @@ class Ranks:
             mine = self.away[here, self.gpus[row.keys["gpu"]]]
             mine[:] = np.where(np.isfinite(beside), beside, mine)
 
+    def _well(self, troubled: set[str]) -> list[int]:
+        return [i for gpu, i in self.gpus.items() if gpu not in troubled and gpu.partition("/")[0] not in troubled]
+
     def noise(self, troubled: set[str]) -> Floats:
         """Return the covariance of what GPUs take that nothing is wrong with, nor with their machine."""
-        well = [i for gpu, i in self.gpus.items() if gpu not in troubled and gpu.partition("/")[0] not in troubled]
-        return together(self.away[:, well], int(PAST / self.period))
+        return together(self.away[:, self._well(troubled)], int(PAST / self.period))
 
-    def weigh(self, find: Find, onset: int, covariance: Floats) -> Weighed | None:
+    def spread(self, troubled: set[str]) -> float:
+        """Return the robust spread of single samples, of the same GPUs."""
+        away = self.away[:, self._well(troubled)]
+        return float(1.4826 * np.nanmedian(np.abs(away - np.nanmedian(away, axis=0))))
+
+    def weigh(self, find: Find, onset: int, covariance: Floats, spread: float) -> Weighed | None:
         """Return what a row of truth, of a fault since `onset`, shows to one who knows all about it; None where no rank was timed on that GPU."""
         row = find.row
         if row.subject not in self.gpus:
@@ -144,7 +161,9 @@ class Ranks:
             return None
         share, z = matched(own, slow, covariance)
         lasted = (min(row.ended, int(self.times[-1])) - row.began) / 1e6
-        return Weighed(row.subject, row.state, row.began, lasted, share, z, needed(ticks, self.period), find.incident is not None)
+        there = find.incident is not None
+        delay = find.delay / 1e6 if there and row.began == onset else None
+        return Weighed(row.subject, row.state, row.began, lasted, share, z, needed(ticks, self.period), there, share / spread, delay)
 
 
 def weighed(path: Path, incidents: Path) -> Iterator[Weighed]:
@@ -154,12 +173,14 @@ def weighed(path: Path, incidents: Path) -> Iterator[Weighed]:
     assert truth is not None
     finds = score(truth, pq.read_table(incidents), 1.0).overall.finds
     ranks = Ranks(trace)
-    covariance = ranks.noise({name for f in finds for name in (f.row.subject, f.row.subject.rpartition("/")[0])})
-    onset, until = 0, {}
+    troubled = {name for f in finds for name in (f.row.subject, f.row.subject.rpartition("/")[0])}
+    covariance, spread = ranks.noise(troubled), ranks.spread(troubled)
+    onset = 0
+    until: dict[str, int] = {}
     for find in sorted((f for f in finds if f.row.mode == MODE), key=lambda f: (f.row.subject, f.row.began)):
         onset = onset if find.row.began <= until.get(find.row.subject, -1) else find.row.began
         until = {find.row.subject: find.row.ended}
-        if (found := ranks.weigh(find, onset, covariance)) is not None:
+        if (found := ranks.weigh(find, onset, covariance, spread)) is not None:
             yield found
 
 
@@ -169,6 +190,11 @@ def counts(rows: list[Weighed]) -> dict[str, int]:
         "rows": len(rows), "findable": sum(r.findable for r in rows), "found": sum(r.found for r in rows),
         "findable and found": sum(r.findable and r.found for r in rows), "found though not findable": sum(r.found and not r.findable for r in rows),
     }  # fmt: skip
+
+
+def delays(rows: list[Weighed]) -> list[float]:
+    """Return after how many seconds the clear steps that were found were so."""
+    return sorted(r.delay for r in rows if r.step >= CLEAR and r.delay is not None)
 
 
 def main() -> None:
@@ -188,13 +214,18 @@ def main() -> None:
         if args.results is None:
             replay(trace, out=results)
         rows = list(weighed(trace, results / "incidents.parquet"))
+        period = Trace.open(trace).periods["rank"] / 1e6
+    late = delays(rows)
+    middle = float(np.median(late)) if late else None
     if args.json:
-        print(json.dumps({**counts(rows), "each": [r._asdict() for r in rows]}))
+        print(json.dumps({**counts(rows), "clear steps found": len(late), "their median delay": middle, "period": period, "each": [r._asdict() for r in rows]}))
         return
     for r in sorted(rows, key=lambda r: -r.z / r.needed):
         said = "found" if r.found else "MISSED" if r.findable else "missed"
         print(f"{r.subject:12s} {r.state:6s} {r.seconds / 60:6.1f} min {r.share:6.1%} slower  z {r.z:6.1f} of {r.needed:.1f} needed  {said}")
     print(", ".join(f"{what} {n}" for what, n in counts(rows).items()))
+    if middle is not None:
+        print(f"{len(late)} steps of {CLEAR:.0f} spreads and more: half found within {middle:.0f} s, {middle / period:.0f} samples")
 
 
 if __name__ == "__main__":

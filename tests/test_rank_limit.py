@@ -62,3 +62,10 @@ def test_rows_of_a_simulated_fleet(limit: Any, tmp_path: Path) -> None:
     assert 0 < told["findable"] <= told["rows"]
     assert told["found"] == told["findable and found"] + told["found though not findable"]
     assert all(r.share < 0.2 for r in rows)
+    assert limit.delays(rows) == sorted(r.delay for r in rows if r.step >= 3 and r.delay is not None)
+    assert 0 < sum(r.delay is not None for r in rows) <= told["found"]
+
+
+def test_only_the_onset_of_a_clear_step_has_a_delay_that_counts(limit: Any) -> None:
+    clear, weak, later = (limit.Weighed("n1/gpu0", "gray", 0, 60.0, 0.1, 9.0, 5.0, True, step, delay) for step, delay in ((5.0, 40.0), (2.0, 9.0), (5.0, None)))
+    assert limit.delays([clear, weak, later]) == [40.0]
