@@ -51,7 +51,7 @@ class Jump(NamedTuple):
 class Stepped:
     """Compare the last few ticks of each rank with the few before.
 
-    Not for: what comes slowly (`became` sees that), the first 128 ticks of a part.
+    Not for: what comes slowly (`became` sees that), the first 128 ticks of a part, and what others wait.
 
     Parameters
     ----------
@@ -163,7 +163,8 @@ class Stepped:
 
 
 def _watched(metric: Metric | None) -> bool:
-    return metric is not None and metric.side == "service" and (metric.waits or metric.worse in ("higher", "lower"))
+    # What others wait follows from what one computes: it would add chances of a false alarm, and nothing else.
+    return metric is not None and metric.side == "service" and not metric.waits and metric.worse in ("higher", "lower")
 
 
 def _close(a: dict[str, NDArray[Any]]) -> None:
