@@ -23,7 +23,8 @@ from grayscope.crowd import crowds, split
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.horizons import known_by, looks, peers, threshold
 from grayscope.standing import Standing
-from grayscope.tails import MARKS, NEAR, Tails
+from grayscope.taillaw import MARKS
+from grayscope.tails import NEAR, Tails
 from grayscope.tick import Tick
 from grayscope.wording import why
 
