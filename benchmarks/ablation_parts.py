@@ -13,7 +13,7 @@ from unittest import mock
 
 import numpy as np
 
-from grayscope import horizons, plugins, tails
+from grayscope import horizons, plugins, taillaw
 
 WHOLE = "everything on"
 
@@ -73,8 +73,8 @@ def _none_restless(move: Any, _: object) -> Any:
     return np.zeros_like(move)
 
 
-def _as_known_before(_: object, knee: float) -> tails.Law:
-    return tails.huber(knee)
+def _as_known_before(_: object, knee: float) -> taillaw.Law:
+    return taillaw.huber(knee)
 
 
 def _learns_nothing(*_: object) -> None:

@@ -23,7 +23,7 @@ from grayscope.horizons import looks
 from grayscope.kinds import Arrays, Kinds
 from grayscope.standing import Standing
 from grayscope.sufferers import Sufferers
-from grayscope.tails import huber
+from grayscope.taillaw import huber
 from grayscope.tick import Tick
 from grayscope.wording import number, why
 

@@ -23,7 +23,8 @@ from grayscope.crowd import crowds, split
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.horizons import known_by, looks, peers, threshold
 from grayscope.standing import Standing
-from grayscope.tails import MARKS, NEAR, Tails
+from grayscope.taillaw import MARKS
+from grayscope.tails import NEAR, Tails
 from grayscope.tick import Tick
 from grayscope.wording import why
 
@@ -51,7 +52,7 @@ class Jump(NamedTuple):
 class Stepped:
     """Compare the last few ticks of each rank with the few before.
 
-    Not for: what comes slowly (`became` sees that), the first 128 ticks of a part.
+    Not for: what comes slowly (`became` sees that), the first 128 ticks of a part, and what others wait.
 
     Parameters
     ----------
@@ -163,7 +164,8 @@ class Stepped:
 
 
 def _watched(metric: Metric | None) -> bool:
-    return metric is not None and metric.side == "service" and (metric.waits or metric.worse in ("higher", "lower"))
+    # What others wait follows from what one computes: it would add chances of a false alarm, and nothing else.
+    return metric is not None and metric.side == "service" and not metric.waits and metric.worse in ("higher", "lower")
 
 
 def _close(a: dict[str, NDArray[Any]]) -> None:

@@ -26,7 +26,8 @@ from grayscope.detector import State
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.mechanisms import limited
 from grayscope.standing import Standing
-from grayscope.tails import FAR, MARKS, NEAR, Tails
+from grayscope.taillaw import MARKS
+from grayscope.tails import FAR, NEAR, Tails
 from grayscope.tick import Tick
 
 WEEK = 7 * 24 * 3600 * 1_000_000

@@ -6,59 +6,26 @@ declustering, as extreme values are counted: neighbouring looks are not independ
 been passed often enough the tail is taken as exponential with the rate found there, excursions of more than two sigmas
 beyond it as censored: a fault that came and went unseen is one excursion, and one that lasts is none, so that none hides
 itself. Until enough has been seen, and wherever what is seen falls no faster, the law is Huber's least favourable one:
-normal in the middle, exponential outside.
+normal in the middle, exponential outside. A few troubles cannot break that law; a fleet whose excursions go far more often
+than it allows is not troubled but noisy, and its own tail takes the law's place, however slowly it falls.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from grayscope.taillaw import ENOUGH, MARKS, Law, huber, law
+
 Floats = NDArray[np.float64]
-#: Robust sigmas beyond which excursions are counted.
-MARKS = np.array([2.0, 2.5, 3.0, 3.5], np.float32)
-#: Excursions beyond a mark that make it trustworthy, and pseudo-excursions that stand for what was known before.
-ENOUGH, PRIOR = 40.0, 15.0
-#: Fastest fall of a tail (nats per sigma) that is believed, however light it looks.
-STEEPEST = 4.0
 #: Spreads at which single values are clipped: of most metrics, and of those whose values jump so far for a single moment;
 #: share of values that do it in a metric that jumps, and how many make it known.
 FAR, NEAR, JUMPY, JUMPS = 12.0, 6.0, 1e-4, 3
 #: Looks after which old ones count half, so that the law follows the fleet.
 HALF = 4e6
-
-
-@dataclass(frozen=True, slots=True)
-class Law:
-    """-ln P(more than z) = `log` + `rate` (z - `mark`) from `mark` on."""
-
-    mark: float
-    log: float
-    rate: float
-
-    def surprise(self, z: float) -> float:
-        """Return -ln of the probability of more than z robust sigmas.
-
-        Examples
-        --------
-        >>> huber(2.0).surprise(5.0)
-        8.0
-        """
-        return self.log + self.rate * (z - self.mark)
-
-    def needed(self, surprise: float) -> float:
-        """Return the z of a surprise, at least the mark."""
-        return self.mark + max(surprise - self.log, 0.0) / self.rate
-
-
-def huber(knee: float) -> Law:
-    """Return the law whose tail leaves the normal curve at a knee: z**2 / 2 up to there and its tangent beyond."""
-    return Law(knee, knee * knee / 2, knee)
 
 
 class Tails:
@@ -134,27 +101,3 @@ class Tails:
                 self.names[table] = tuple(state[key].tolist())
                 self.seen[table] = np.array(state[f"{table}|tail|seen"], np.float64)
                 self.jumps[table] = np.array(state[f"{table}|tail|jumps"], np.float64)
-
-
-def law(row: Floats, knee: float) -> Law:
-    """Return the law of one metric at one horizon from its counts, the prior one while they are few.
-
-    Examples
-    --------
-    >>> law(np.zeros(13), 2.0) == huber(2.0)
-    True
-    >>> normal = np.array([1e5, 2275, 848, 2272, 621, 200, 621, 135, 38, 135, 23, 6.2, 23])
-    >>> 3.0 < law(normal, 2.0).rate < 3.6
-    True
-    """
-    looks, beyond, excess, short = row[0], row[1::3], row[2::3], row[3::3]
-    full = np.flatnonzero(beyond >= ENOUGH)
-    if not len(full):
-        return huber(knee)
-    k = int(full[-1])
-    rate = (float(short[k]) + PRIOR) / (float(excess[k]) + PRIOR / knee)
-    rate *= 1.0 - 1.0 / math.sqrt(float(short[k]) + PRIOR)  # one standard error to the safe side
-    share = (float(beyond[k]) + math.sqrt(float(beyond[k]))) / float(looks)
-    if rate <= knee:  # more troubles than noise, most likely: Huber's law is meant for that
-        return huber(knee)
-    return Law(float(MARKS[k]), -math.log(min(share, 1.0)), min(rate, STEEPEST))

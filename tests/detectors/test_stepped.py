@@ -71,3 +71,11 @@ def test_health_counters_and_conditions_are_not_its_matter(run: Run) -> None:
     values[300:, 3] += 20
     names = [f"n{i // 8}/gpu{i % 8}" for i in range(WIDTH)]
     assert not any(run("stepped", "gpu", {'gpu_temperature_celsius{sensor="gpu"}': values}, subjects=names))
+
+
+def test_what_others_wait_follows_from_what_one_computes_and_is_not_asked_again(run: Run) -> None:
+    values = compute(7)
+    values[ONSET : ONSET + 60, 21] *= 1.05
+    waiting = values.max(axis=1, keepdims=True) - values + 0.2
+    assert not any(run("stepped", "rank", {"collective_duration_seconds": waiting}, keys=ranks))
+    assert any(run("stepped", "rank", {"compute_seconds": values, "collective_duration_seconds": waiting}, keys=ranks))
