@@ -37,3 +37,25 @@ def test_who_is_doubted_does_not_learn_its_own_slowness() -> None:
 def test_what_only_spends_its_reserve_does_not_drag_its_parts_along() -> None:
     assert past(frozenset({"n1"})) == past(frozenset())
     assert past(frozenset({"n1/"})) == past(frozenset({"n1/gpu3"}))
+
+
+CLOCK, ACTIVE = 'gpu_clock_hertz{domain="sm"}', "gpu_active_ratio"
+
+
+def behind(active: float, names: tuple[str, ...] = (CLOCK, ACTIVE)) -> float:
+    """Return how far the clock of the first of 16 equal GPUs is behind its peers', all of them at work for this share of the time."""
+    gpus = tuple(f"n{k // 8}/gpu{k % 8}" for k in range(16))
+    view = Roster([RosterRow(n, "gpu", keys={"sku": "a"}) for n in gpus]).at(0)
+    values = np.full((2, 16), 345e6, np.float32)
+    values[0, 0], values[1] = 345e6 * 0.94, active
+    return float(Stand(Catalogue.load()).step(Tick("gpu", 10 * S, 10 * S, view, gpus, names, values, np.zeros(16, bool))).residual[0, 0])
+
+
+def test_the_clock_of_a_part_at_rest_says_nothing_of_what_it_can_do() -> None:
+    assert np.isnan(behind(0.0))
+    assert np.isnan(behind(0.01))
+
+
+def test_the_clock_of_a_part_at_work_does_and_so_where_nobody_says_whether_it_works() -> None:
+    low = float(-np.log(np.float32(0.94)))
+    assert np.isclose([behind(0.5), behind(1.0), behind(np.nan), behind(0.0, (CLOCK, "x"))], low, rtol=1e-4).all()
