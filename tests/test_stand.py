@@ -59,3 +59,16 @@ def test_the_clock_of_a_part_at_rest_says_nothing_of_what_it_can_do() -> None:
 def test_the_clock_of_a_part_at_work_does_and_so_where_nobody_says_whether_it_works() -> None:
     low = float(-np.log(np.float32(0.94)))
     assert np.isclose([behind(0.5), behind(1.0), behind(np.nan), behind(0.0, (CLOCK, "x"))], low, rtol=1e-4).all()
+
+
+def test_who_has_just_left_a_job_is_no_measure_for_those_that_rest() -> None:
+    names = tuple(f"n{k:02d}" for k in range(16))
+    working, resting = ([RosterRow(n, "node", keys={"sku": "a", "job": "job:1" if k >= 4 and busy else ""}) for k, n in enumerate(names)] for busy in (1, 0))
+    stand, views = Stand(Catalogue.load()), (Roster(working).at(0), Roster(resting).at(0))
+    fans = np.full((1, 16), 9000.0, np.float32)
+    fans[0, :4] = 7000.0, 7000.0, 7000.0, 6000.0
+    for t in range(1, 80):  # the twelve that worked have just begun to cool down when they join the four
+        tick = Tick("node", t * 10 * S, 10 * S, views[t == 79], names, ("fan_speed_rpm",), fans.copy(), np.zeros(16, bool))
+        standing = stand.step(tick)
+    assert standing.expected(0, 0) == 9000.0
+    assert standing.residual[0].tolist() == [0.0, 0.0, 0.0, 1000.0, *[0.0] * 12]  # a slow fan among those that rest is one still
