@@ -72,3 +72,12 @@ def test_who_has_just_left_a_job_is_no_measure_for_those_that_rest() -> None:
         standing = stand.step(tick)
     assert standing.expected(0, 0) == 9000.0
     assert standing.residual[0].tolist() == [0.0, 0.0, 0.0, 1000.0, *[0.0] * 12]  # a slow fan among those that rest is one still
+
+
+def test_of_peers_that_have_left_the_usual_median_is_told() -> None:
+    names, stand = tuple(f"n{k}" for k in range(8)), Stand(Catalogue.load())
+    views = [Roster([RosterRow(n, "node", keys={"sku": "a", "job": gone if k else ""}) for k, n in enumerate(names)]).at(0) for gone in ("", "job:1")]
+    for t in range(1, 101):
+        standing = stand.step(Tick("node", t * 10 * S, 10 * S, views[t == 100], names, ("fan_speed_rpm",), np.full((1, 8), 7000.0, np.float32), np.zeros(8, bool)))
+    assert np.isnan(standing.residual[0, 0])
+    assert (standing.expected(0, 0), standing.effect(0, 0, 500.0)) == (7000.0, 6500.0)
