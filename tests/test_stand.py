@@ -78,6 +78,7 @@ def test_of_peers_that_have_left_the_usual_median_is_told() -> None:
     names, stand = tuple(f"n{k}" for k in range(8)), Stand(Catalogue.load())
     views = [Roster([RosterRow(n, "node", keys={"sku": "a", "job": gone if k else ""}) for k, n in enumerate(names)]).at(0) for gone in ("", "job:1")]
     for t in range(1, 101):
-        standing = stand.step(Tick("node", t * 10 * S, 10 * S, views[t == 100], names, ("fan_speed_rpm",), np.full((1, 8), 7000.0, np.float32), np.zeros(8, bool)))
+        fans = np.full((1, 8), 7000.0, np.float32)
+        standing = stand.step(Tick("node", t * 10 * S, 10 * S, views[t == 100], names, ("fan_speed_rpm",), fans, np.zeros(8, bool)))
     assert np.isnan(standing.residual[0, 0])
     assert (standing.expected(0, 0), standing.effect(0, 0, 500.0)) == (7000.0, 6500.0)
