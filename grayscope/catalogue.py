@@ -19,8 +19,8 @@ WORSE = ("higher", "lower", "both", "none")
 SIDES = ("health", "redundancy", "service", "condition", "load", "coverage")
 OVERFLOW = ("wrap", "clamp")
 #: What a value must be, where it is not checked otherwise.
-KINDS: dict[str, type] = {**dict.fromkeys(("unit", "type", "worse", "side", "load", "mechanism", "mode"), str), "waits": bool, "bits": int}
-KEYS = ("table", "unit", "type", "worse", "waits", "side", "peers", "load", "budget", "mechanism", "mode", "aliases", "bits", "overflow")
+KINDS: dict[str, type] = {**dict.fromkeys(("unit", "type", "worse", "side", "load", "needs", "mechanism", "mode"), str), "waits": bool, "bits": int}
+KEYS = ("table", "unit", "type", "worse", "waits", "side", "peers", "load", "needs", "budget", "mechanism", "mode", "aliases", "bits", "overflow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ class Metric:
         Roster keys that must be equal for a comparison; none compares the whole table.
     load : str or None
         Metric of the same table that explains this one.
+    needs : str or None
+        Share of the time at work, of the same table: at rest the metric says nothing of what the part can do.
     budget : float or None
         How much of the mechanism there is, in `unit`.
     mechanism, mode : str or None
@@ -56,6 +58,7 @@ class Metric:
     side: str = "condition"
     peers: tuple[str, ...] = ()
     load: str | None = None
+    needs: str | None = None
     budget: float | None = None
     mechanism: str | None = None
     mode: str | None = None
@@ -187,7 +190,7 @@ def _check(m: Metric, metrics: Mapping[str, Metric]) -> None:
         raise InputError(f"{label}: a load cannot have a load")
     if m.overflow is not None and m.bits is None:
         raise InputError(f"{label}: overflow {m.overflow!r} without bits")
-    if m.load is not None:
-        load = metrics.get(m.load) or metrics.get(m.load.partition("{")[0])
-        if load is None or load.table != m.table:
-            raise InputError.at(label, "load", f"a metric of table {m.table}", m.load)
+    for key, named in (("load", m.load), ("needs", m.needs)):
+        other = metrics.get(named) or metrics.get(named.partition("{")[0]) if named else None
+        if named is not None and (other is None or other.table != m.table):
+            raise InputError.at(label, key, f"a metric of table {m.table}", named)

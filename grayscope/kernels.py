@@ -165,13 +165,15 @@ def remember(
     NaN until it has been learned from 64 ticks, and shrunk while it is young, for noise that lasts makes a young offset a
     poor guess. Peers
     come and go, and with them the median that residuals are measured from: what the settled members of a group have
-    in common beside their offsets is that median's doing and taken away. `floor` [M, G] and `pooled` [M] bound the
+    in common beside their offsets is that median's doing and taken away. Where half of a group or more is new, out of the settled ones' `residual`
+    too: who has just left a job is warm, and no measure for those that rest. `floor` [M, G] and `pooled` [M] bound the
     spread from below, `pooled` the more the fewer peers there are; `noise` is the spread that is left when the offsets are gone;
     `guess` [M, G] holds the last one of each group, a first guess of the next.
     """
     n_subjects = residual.shape[1]
     d = np.empty(n_subjects, np.float32)
     common, wide, own = np.empty(n_subjects, np.float32), np.empty(n_subjects, np.float32), np.empty(n_subjects, np.float32)
+    moved = np.empty(n_subjects, np.float32)
     scratch = np.empty(n_subjects + 1, np.float32)
     for m in range(residual.shape[0]):
         reported = 0
@@ -184,12 +186,13 @@ def remember(
         by = layout[m]
         r, offset, seen, who = residual[m], base[m], age[m], order[by]
         for g in range(groups[by]):
-            n, peers = 0, 0
+            n, peers, new = 0, 0, 0
             first, last = starts[by, g], starts[by, g + 1]
             for i in range(first, last):
                 s = who[i]
                 there = np.isfinite(r[s])
                 peers += there
+                new += there & (seen[s] < 64)
                 d[n] = r[s] - offset[s]
                 n += there & (seen[s] >= 64) & (not doubted[s])
             middle, left = F(0.0), F(-1.0)
@@ -206,4 +209,7 @@ def remember(
             for i in range(first, last):
                 s = who[i]
                 common[s], wide[s], own[s] = middle, now, left
+                moved[s] = middle if 2 * new >= peers and seen[s] >= 64 else F(0.0)
         _learn(r, common, wide, own, doubted, scale[m], noise[m], offset, seen, past[m], horizon)
+        for s in range(n_subjects):
+            r[s] -= moved[s]

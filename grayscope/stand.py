@@ -27,6 +27,8 @@ PAST = 2048
 RATIO_UNITS = frozenset({"s", "By/s", "Hz", "1/s", "By", "J", "us"})
 #: Smallest spread that means anything, per unit, where peers are all alike.
 QUANTUM = {"s": 1e-6, "Cel": 0.5, "W": 1.0, "1": 0.005, "rpm": 20.0, "lanes": 0.05, "links": 0.05}
+#: Share of the time at work below which a part rests.
+REST = 0.05
 #: Where a state holds what parts have told about their loads.
 TOLD = "|told|"
 JUDGED_SIDES = frozenset({"service", "redundancy", "condition"})
@@ -47,6 +49,7 @@ class Layout:
     kind: NDArray[np.int8]
     sign: NDArray[np.int8]
     load: NDArray[np.int32]
+    needs: tuple[tuple[int, int], ...]
     loaded: tuple[str, ...]
     grain: NDArray[np.float32]
     counts: NDArray[np.bool_]
@@ -97,6 +100,8 @@ class Stand:
         lay, moved = self._layout(tick)
         values = np.empty(tick.values.shape, np.float32)
         leastspread.per_tick(np.require(tick.values, np.float32, ["C", "A"]), lay.counts, memory.arrays["missed"], values)
+        for m, work in lay.needs:
+            values[m, values[work] < REST] = np.nan
         residual, past = np.empty_like(values), np.empty_like(values)
         doubt = self.doubts.of(tick, doubted)
         doubt = with_mates(doubt, lay.mates) if lay.wide.any() else doubt
@@ -187,6 +192,7 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
         kind=kind,
         sign=np.array([_sign(m) for m in metrics], np.int8),
         load=load,
+        needs=tuple((i, where[m.needs]) for i, m in enumerate(metrics) if m and m.needs in where),
         loaded=tuple(tick.metrics[m] for m in np.flatnonzero(load >= 0)),
         grain=grain,
         counts=np.array([m is not None and m.type == "counter" for m in metrics], bool),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from grayscope.catalogue import Metric
 from grayscope.kernels import COUNT, LOG
+from grayscope.medians import CROWD
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,12 +80,16 @@ class Standing:
 
     def expected(self, m: int, s: int) -> float:
         """Return the peers' median in the metric's own unit."""
-        return unscale(int(self.kind[m]), float(self.centre[m, self.label[self.layout[m], s]]))
+        return unscale(int(self.kind[m]), self._median(m, s))
 
     def effect(self, m: int, s: int, distance: float) -> float:
         """Return the value that lies so far, on the metric's scale, on the worse side of the peers' median."""
-        centre = float(self.centre[m, self.label[self.layout[m], s]])
-        return unscale(int(self.kind[m]), centre + int(self.sign[m]) * distance)
+        return unscale(int(self.kind[m]), self._median(m, s) + int(self.sign[m]) * distance)
+
+    def _median(self, m: int, s: int) -> float:
+        """Return the peers' median, the usual one where too few report at this moment: they rest, or have just left."""
+        group = self.label[self.layout[m], s]
+        return float((self.centre if self.count[m, group] >= CROWD else self.before)[m, group])
 
 
 def unscale(kind: int, x: float) -> float:

@@ -37,3 +37,48 @@ def test_who_is_doubted_does_not_learn_its_own_slowness() -> None:
 def test_what_only_spends_its_reserve_does_not_drag_its_parts_along() -> None:
     assert past(frozenset({"n1"})) == past(frozenset())
     assert past(frozenset({"n1/"})) == past(frozenset({"n1/gpu3"}))
+
+
+CLOCK, ACTIVE = 'gpu_clock_hertz{domain="sm"}', "gpu_active_ratio"
+
+
+def behind(active: float, names: tuple[str, ...] = (CLOCK, ACTIVE)) -> float:
+    """Return how far the clock of the first of 16 equal GPUs is behind its peers', all of them at work for this share of the time."""
+    gpus = tuple(f"n{k // 8}/gpu{k % 8}" for k in range(16))
+    view = Roster([RosterRow(n, "gpu", keys={"sku": "a"}) for n in gpus]).at(0)
+    values = np.full((2, 16), 345e6, np.float32)
+    values[0, 0], values[1] = 345e6 * 0.94, active
+    return float(Stand(Catalogue.load()).step(Tick("gpu", 10 * S, 10 * S, view, gpus, names, values, np.zeros(16, bool))).residual[0, 0])
+
+
+def test_the_clock_of_a_part_at_rest_says_nothing_of_what_it_can_do() -> None:
+    assert np.isnan(behind(0.0))
+    assert np.isnan(behind(0.01))
+
+
+def test_the_clock_of_a_part_at_work_does_and_so_where_nobody_says_whether_it_works() -> None:
+    low = float(-np.log(np.float32(0.94)))
+    assert np.isclose([behind(0.5), behind(1.0), behind(np.nan), behind(0.0, (CLOCK, "x"))], low, rtol=1e-4).all()
+
+
+def test_who_has_just_left_a_job_is_no_measure_for_those_that_rest() -> None:
+    names = tuple(f"n{k:02d}" for k in range(16))
+    working, resting = ([RosterRow(n, "node", keys={"sku": "a", "job": "job:1" if k >= 4 and busy else ""}) for k, n in enumerate(names)] for busy in (1, 0))
+    stand, views = Stand(Catalogue.load()), (Roster(working).at(0), Roster(resting).at(0))
+    fans = np.full((1, 16), 9000.0, np.float32)
+    fans[0, :4] = 7000.0, 7000.0, 7000.0, 6000.0
+    for t in range(1, 80):  # the twelve that worked have just begun to cool down when they join the four
+        tick = Tick("node", t * 10 * S, 10 * S, views[t == 79], names, ("fan_speed_rpm",), fans.copy(), np.zeros(16, bool))
+        standing = stand.step(tick)
+    assert standing.expected(0, 0) == 9000.0
+    assert standing.residual[0].tolist() == [0.0, 0.0, 0.0, 1000.0, *[0.0] * 12]  # a slow fan among those that rest is one still
+
+
+def test_of_peers_that_have_left_the_usual_median_is_told() -> None:
+    names, stand = tuple(f"n{k}" for k in range(8)), Stand(Catalogue.load())
+    views = [Roster([RosterRow(n, "node", keys={"sku": "a", "job": gone if k else ""}) for k, n in enumerate(names)]).at(0) for gone in ("", "job:1")]
+    for t in range(1, 101):
+        fans = np.full((1, 8), 7000.0, np.float32)
+        standing = stand.step(Tick("node", t * 10 * S, 10 * S, views[t == 100], names, ("fan_speed_rpm",), fans, np.zeros(8, bool)))
+    assert np.isnan(standing.residual[0, 0])
+    assert (standing.expected(0, 0), standing.effect(0, 0, 500.0)) == (7000.0, 6500.0)
