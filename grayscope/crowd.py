@@ -6,6 +6,7 @@ cannot serve both halves, and accusing the smaller one would be fifty false inci
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from grayscope.evidence import Finding
@@ -20,7 +21,8 @@ Cell = tuple[int, int]
 def crowds(accused: Iterable[Cell], tick: Tick, standing: Standing) -> dict[Cell, list[int]]:
     """Return the (metric, group) in which a crowd on at least two machines is accused, with its members.
 
-    One machine alone may well be a quarter of a small job: then the machine is the suspect.
+    One machine alone may well be a quarter of a small job: then the machine is the suspect. One part elsewhere makes it no crowd either: it
+    would hide behind a machine that has been hot for hours.
 
     Parameters
     ----------
@@ -32,8 +34,20 @@ def crowds(accused: Iterable[Cell], tick: Tick, standing: Standing) -> dict[Cell
     return {
         (m, g): members
         for (m, g), members in found.items()
-        if len(members) >= max(CROWD * int(standing.count[m, g]), 2) and len({machine(tick, s) for s in members}) > 1
+        if len(members) >= max(CROWD * int(standing.count[m, g]), 2) and _spread([machine(tick, s) for s in members])
     }
+
+
+def _spread(machines: list[str]) -> bool:
+    """Say whether parts that lie on these machines are more than one machine's and one by itself.
+
+    Examples
+    --------
+    >>> _spread(["n1", "n2"]), _spread(["n1", "n1", "n2"]), _spread(["n1", "n1", "n2", "n2"]), _spread(["n1", "n1"])
+    (True, False, True, False)
+    """
+    most = max(Counter(machines).values())
+    return len(machines) - most >= min(most, 2)
 
 
 def machine(tick: Tick, s: int) -> str:

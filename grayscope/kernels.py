@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from grayscope.medians import CROWD, SIGMA, F, logarithm, median_near, nearby
+from grayscope.medians import CROWD, SIGMA, F, logarithm, median_near, middles, nearby
 from grayscope.unloading import SUMS, teach, unload
 
 __all__ = ["COUNT", "LINEAR", "LOG", "SIGMA", "F", "compare", "median_near", "remember"]
@@ -19,16 +19,49 @@ __all__ = ["COUNT", "LINEAR", "LOG", "SIGMA", "F", "compare", "median_near", "re
 LINEAR, LOG, COUNT = 0, 1, 2
 #: Reports from which on what is doubted teaches its own past no more.
 SETTLED = 128
+#: Usual spreads between the middle two of a group from which on it is two halves, not one crowd.
+APART = F(6.0)
+
+
+@njit(
+    "UniTuple(float32, 2)(float32[::1], int64, float32, float32, float32, float32[::1], int32[::1], float32[::1], float32[::1])",
+    cache=True,
+    error_model="numpy",
+)
+def _middle(x: Any, n: Any, centre: Any, spread: Any, direction: Any, usual: Any, who: Any, d: Any, scratch: Any) -> Any:  # pragma: no cover - compiled
+    """Return the middle of x[:n] and the median distance from it.
+
+    Of a group of which just one half has moved (one of a job's two machines) neither is any use: between both halves everybody is as far from the
+    middle as that is wide. Where the gap in the middle is far wider than the group's own usual spread, the better half is the measure. A group that
+    was divided when it came together has no such past, and its middle stays between its halves.
+    """
+    near = nearby(n) * spread
+    a, b = middles(x, n, centre, near, scratch)
+    mid = a if a == b else (a + b) * F(0.5)
+    for i in range(n):
+        d[i] = abs(x[i] - mid)
+    mad = median_near(d, n, spread, near, scratch)
+    if b - a <= mad:
+        return mid, mad
+    most = F(0.0)
+    for i in range(n):
+        most = max(most, usual[who[i]] if usual[who[i]] > F(0.0) else F(np.inf))
+    if b - a <= APART * most:
+        return mid, mad
+    mid = a if direction > F(0.0) else b
+    for i in range(n):
+        d[i] = abs(x[i] - mid)
+    return mid, middles(d, n, spread, near, scratch)[0]
 
 
 @njit(
     "void(float32[:,::1], int32[:,::1], int8[::1], int8[::1], int32[::1], float32[:,::1], float32[:,:,::1], int32[::1], int32[:,::1], int32[:,::1],"
-    " int32[::1], int32[:,::1], boolean[::1], float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1], float64[:,:,::1], float32[:,:,::1])",
+    " int32[::1], int32[:,::1], boolean[::1], float32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1], float64[:,:,::1], float32[:,:,::1])",
     cache=True,
 )
 def compare(
     values: Any, bits: Any, kind: Any, sign: Any, load: Any, unit: Any, curve: Any, layout: Any, order: Any, starts: Any, groups: Any, seat: Any,
-    doubted: Any, residual: Any, centre: Any, spread: Any, count: Any, sums: Any, told: Any,
+    doubted: Any, scale: Any, residual: Any, centre: Any, spread: Any, count: Any, sums: Any, told: Any,
 ) -> None:  # fmt: skip  # pragma: no cover - compiled
     """Compare every cell with the median of its role-matched peers.
 
@@ -49,7 +82,9 @@ def compare(
     seat : [R, G]
         Row of each group's curve, and of what it teaches.
     doubted : [S]
-        Subjects that nothing is learned from.
+        Subjects that nothing is learned from, and that are no measure for others as long as a quarter of the group is left.
+    scale : [M, S]
+        Usual spread of each cell's group, 0 where nothing is known yet.
     residual : [M, S], out
         Distance from the peers' median on the metric's scale; larger is worse; NaN where not reported or not judged.
     centre, spread : [M, G], in and out
@@ -66,6 +101,7 @@ def compare(
     u = np.empty(n_subjects, np.float32)
     d = np.empty(n_subjects, np.float32)
     who = np.empty(n_subjects, np.int32)
+    y, them = np.empty(n_subjects, np.float32), np.empty(n_subjects, np.int32)
     f = np.empty(n_subjects, np.float32)
     scratch = np.empty(n_subjects + 1, np.float32)
     power, taught = np.empty(11, np.float64), np.empty(SUMS, np.float64)
@@ -81,7 +117,7 @@ def compare(
             continue
         k, direction, by = kind[m], F(sign[m]), layout[m]
         for g in range(groups[by]):
-            n = 0
+            n, trusted = 0, 0
             for i in range(starts[by, g], starts[by, g + 1]):
                 s = order[by, i]
                 v = values[m, s]
@@ -98,6 +134,7 @@ def compare(
                     continue
                 x[n] = v
                 who[n] = s
+                trusted += not doubted[s]
                 n += 1
             count[m, g] = n
             if n < CROWD:
@@ -105,11 +142,14 @@ def compare(
             if load[m] >= 0:
                 taught[:] = 0.0
                 usual = unload(values, bits, kind[load[m]] == LOG, load[m], unit[r], curve[r, seat[r, g]], x, who, n, u, f, d, scratch, taught)
-            near = nearby(n) * spread[m, g]
-            mid = median_near(x, n, centre[m, g], near, scratch)
-            for i in range(n):
-                d[i] = abs(x[i] - mid)
-            mad = median_near(d, n, spread[m, g], near, scratch)
+            if CROWD <= trusted < n <= 4 * trusted:
+                sound = 0
+                for i in range(n):
+                    y[sound], them[sound] = x[i], who[i]
+                    sound += not doubted[who[i]]
+                mid, mad = _middle(y, sound, centre[m, g], spread[m, g], direction, scale[m], them, d, scratch)
+            else:
+                mid, mad = _middle(x, n, centre[m, g], spread[m, g], direction, scale[m], who, d, scratch)
             centre[m, g] = mid
             spread[m, g] = mad
             if k != COUNT or mid >= F(1.2248):  # else most of the peers counted nothing: a distance from zero has no scale

@@ -63,9 +63,9 @@ def _select(x: Any, n: Any, k: Any) -> Any:  # pragma: no cover - compiled
     return x[k]
 
 
-@njit("float32(float32[::1], int64, float32, float32, float32[::1])", cache=True)
-def median_near(x: Any, n: Any, guess: Any, width: Any, scratch: Any) -> Any:  # pragma: no cover - compiled
-    """Return the exact midpoint median of x[:n]; a good guess (last tick's) makes it cheap, a bad one only slower.
+@njit("UniTuple(float32, 2)(float32[::1], int64, float32, float32, float32[::1])", cache=True)
+def middles(x: Any, n: Any, guess: Any, width: Any, scratch: Any) -> Any:  # pragma: no cover - compiled
+    """Return the two middle values of x[:n], twice the same where n is odd; a good guess (last tick's) makes it cheap, a bad one only slower.
 
     One branch-free pass keeps what lies within ``guess +- width``; the order statistic is searched among those.
     `scratch` holds at least n + 1 values.
@@ -85,11 +85,18 @@ def median_near(x: Any, n: Any, guess: Any, width: Any, scratch: Any) -> Any:  #
             scratch[i] = x[i]
     a = _select(scratch, kept, low - skipped)
     if high == low:
-        return a
+        return a, a
     b = scratch[high - skipped]
     for i in range(high - skipped + 1, kept):
         b = min(b, scratch[i])
-    return (a + b) * F(0.5)
+    return a, b
+
+
+@njit("float32(float32[::1], int64, float32, float32, float32[::1])", cache=True)
+def median_near(x: Any, n: Any, guess: Any, width: Any, scratch: Any) -> Any:  # pragma: no cover - compiled
+    """Return the exact midpoint median of x[:n]; `guess`, `width` and `scratch` as of `middles`."""
+    a, b = middles(x, n, guess, width, scratch)
+    return a if a == b else (a + b) * F(0.5)
 
 
 @njit("float32(int64)", cache=True)

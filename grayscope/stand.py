@@ -102,6 +102,7 @@ class Stand:
         leastspread.per_tick(np.require(tick.values, np.float32, ["C", "A"]), lay.counts, memory.arrays["missed"], values)
         for m, work in lay.needs:
             values[m, values[work] < REST] = np.nan
+        _forget_moved(memory, moved[lay.layout] if moved.any() else None)
         residual, past = np.empty_like(values), np.empty_like(values)
         doubt = self.doubts.of(tick, doubted)
         doubt = with_mates(doubt, lay.mates) if lay.wide.any() else doubt
@@ -110,14 +111,13 @@ class Stand:
         sums = np.zeros((*loads.curve.shape[:2], SUMS))
         kernels.compare(
             values, values.view(np.int32), lay.kind, lay.sign, lay.load, loads.unit(), loads.curve, lay.layout, lay.order, lay.starts, lay.groups,
-            loads.seat, doubt, residual, lay.centre, lay.spread, lay.count, sums, told,
+            loads.seat, doubt, memory.arrays["scale"], residual, lay.centre, lay.spread, lay.count, sums, told,
         )  # fmt: skip
         self.loads.learn(tick.table, sums, told, lay.label[lay.layout[lay.load >= 0]])
         if lay.wide.any():
             less_shared(residual, lay.wide, lay.mates)
         leastspread.least(lay.centre, lay.spread, lay.count, lay.kind == kernels.LINEAR, lay.least, lay.layout, lay.groups, lay.floor, lay.pooled)
         shift, before = self.shifts.step(tick.table, lay.centre, lay.floor, lay.count, lay.sign, lay.groups[lay.layout])
-        _forget_moved(memory, moved[lay.layout] if moved.any() else None)
         kernels.remember(
             residual, lay.spread, lay.layout, lay.order, lay.starts, lay.groups, lay.sign, lay.floor, lay.pooled, doubt,
             memory.arrays["scale"], memory.arrays["noise"], memory.arrays["base"], memory.arrays["age"], past, PAST, lay.left,

@@ -46,7 +46,7 @@ class World:
         for i in range(2):
             self.starts[i, 1:] = np.cumsum(np.bincount(self.label[i], minlength=width))
         self.order = np.argsort(self.label, axis=1, kind="stable").astype(np.int32)
-        self.doubted = rng.random(subjects) < 0.1
+        self.doubted, self.scale = rng.random(subjects) < 0.1, np.zeros((5, subjects), F)
         self.residual = np.full((5, subjects), 99, F)
         self.centre, self.spread = np.zeros((5, width), F), np.zeros((5, width), F)
         self.count = np.zeros((5, width), np.int32)
@@ -59,7 +59,7 @@ class World:
         self.sums[:], self.told[:] = 0, 0
         kernels.compare(
             self.values, self.values.view(np.int32), self.kind, self.sign, self.load, self.unit, self.curve, self.layout, self.order, self.starts, self.groups,
-            self.seat, self.doubted, self.residual, self.centre, self.spread, self.count, self.sums, self.told,
+            self.seat, self.doubted, self.scale, self.residual, self.centre, self.spread, self.count, self.sums, self.told,
         )  # fmt: skip
 
 
@@ -91,10 +91,12 @@ def reference(w: World) -> dict[str, Any]:
             count[m, g] = len(x)
             if len(x) < 4:
                 continue
+            trusted = [s for s in x if not w.doubted[s]]
             u, f = unloaded(w, m, g, x) if w.load[m] >= 0 else ({}, dict.fromkeys(x, 0.0))
             x = {s: v - f[s] for s, v in x.items()}
-            mid = float(np.median(list(x.values())))
-            mad = float(np.median([abs(v - mid) for v in x.values()]))
+            y = [v for s, v in x.items() if s in trusted or not max(4, len(x) / 4) <= len(trusted)]
+            mid = float(np.median(y))
+            mad = float(np.median([abs(v - mid) for v in y]))
             centre[m, g], spread[m, g] = mid, mad
             for s, v in x.items():
                 residual[m, s] = w.sign[m] * (v - mid)

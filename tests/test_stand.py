@@ -8,6 +8,7 @@ from grayscope.catalogue import Catalogue
 from grayscope.kernels import SETTLED
 from grayscope.roster import Roster, RosterRow
 from grayscope.stand import Stand
+from grayscope.standing import Standing
 from grayscope.tick import Tick
 
 S = 1_000_000
@@ -82,3 +83,36 @@ def test_of_peers_that_have_left_the_usual_median_is_told() -> None:
         standing = stand.step(Tick("node", t * 10 * S, 10 * S, views[t == 100], names, ("fan_speed_rpm",), fans, np.zeros(8, bool)))
     assert np.isnan(standing.residual[0, 0])
     assert (standing.expected(0, 0), standing.effect(0, 0, 500.0)) == (7000.0, 6500.0)
+
+
+TWO = tuple(f"n{n}/gpu{k}" for n in (1, 2) for k in range(8))
+LIMITED = 'gpu_clock_limit_seconds_total{reason="thermal_software"}'
+
+
+def two_machines(before: int, hot: int, doubted: frozenset[str] = frozenset(), ticks: int = 50) -> Standing:
+    """Return the last standing of a job on two machines: after `before` cool ticks the first `hot` of its GPUs are limited nine seconds of ten."""
+    rows = [RosterRow(n, "gpu", keys={"job": "job:1", "sku": "a", "node": n[:2]}) for n in TWO]
+    stand, view = Stand(Catalogue.load()), Roster(rows).at(0)
+    for t in range(1, before + ticks + 1):
+        values = np.zeros((1, 16), np.float32)
+        values[0, :hot] = 9.0 if t > before else 0.0
+        standing = stand.step(Tick("gpu", t * 10 * S, 10 * S, view, TWO, (LIMITED,), values, np.zeros(16, bool)), doubted)
+    return standing
+
+
+def test_one_of_two_machines_that_gets_hot_is_measured_by_the_other() -> None:
+    standing = two_machines(200, 8)
+    assert (standing.residual[0, :8] > 50 * standing.scale[0, :8]).all()
+    assert (standing.residual[0, 8:] == 0).all()
+
+
+def test_halves_that_came_together_as_such_are_measured_from_between_them() -> None:
+    standing = two_machines(0, 8)
+    assert (abs(standing.residual[0]) < 2 * standing.scale[0]).all()
+
+
+def test_who_is_doubted_is_no_measure_for_others() -> None:
+    hot = frozenset(TWO[:9])
+    assert two_machines(200, 10).residual[0, 9] == 0  # ten of sixteen are the crowd
+    assert two_machines(200, 10, hot).residual[0, 9] == 9
+    assert two_machines(200, 13, frozenset(TWO[:13])).residual[0, 12] == 0  # the three that are left are no crowd

@@ -66,6 +66,13 @@ def test_one_node_of_eight_is_no_crowd(run: Run, accused: Callable[..., set[str]
     assert accused(run("became", "rank", {"compute_seconds": values}, keys=ranks)) == {f"n0/gpu{k}" for k in range(8)}
 
 
+def test_one_part_does_not_hide_behind_another_machine(run: Run, accused: Callable[..., set[str]]) -> None:
+    values = compute(6)
+    values[ONSET:, [0, 1, 2, 3, 12]] *= 1.2  # five of the sixteen of a job, four of them on one machine
+    by_two = lambda s: {**ranks(s), "job": f"job:{int(s[1]) // 2}"}  # noqa: E731
+    assert accused(run("became", "rank", {"compute_seconds": values}, keys=by_two)) == {*(f"n0/gpu{k}" for k in range(4)), "n1/gpu4"}
+
+
 def test_an_error_rate_that_is_not_doubled_is_nobodys_matter(run: Run, accused: Callable[..., set[str]]) -> None:
     rng = np.random.default_rng(7)
     bits = rng.poisson(4e4, (TICKS, WIDTH)).astype(float)
