@@ -56,7 +56,8 @@ def _middle(x: Any, n: Any, centre: Any, spread: Any, direction: Any, usual: Any
 
 @njit(
     "void(float32[:,::1], int32[:,::1], int8[::1], int8[::1], int32[::1], float32[:,::1], float32[:,:,::1], int32[::1], int32[:,::1], int32[:,::1],"
-    " int32[::1], int32[:,::1], boolean[::1], float32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1], float64[:,:,::1], float32[:,:,::1])",
+    " int32[::1], int32[:,::1], boolean[::1], float32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1],"
+    " float64[:,:,::1], float32[:,:,::1])",
     cache=True,
 )
 def compare(
