@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -180,11 +181,11 @@ class Engine:
         parts |= {"blame": self.blame.snapshot(), "impact": self.impact.snapshot()} if self.blame is not None else {}
         parts |= {"judge": self.judge.snapshot(), "desk": self.desk.snapshot(), "announce": self.announce.snapshot()}
         parts |= {"summaries": self.summaries.snapshot()} if self.summaries is not None else {}
-        parts |= {f"detector{i}": d.snapshot() for i, d in enumerate(self.detectors)}
+        parts |= {name: d.snapshot() for name, d in _named(self.detectors)}
         return {f"{part}:{key}": array for part, state in parts.items() for key, array in state.items()}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Become what `snapshot` returned, with the same detectors."""
+        """Become what `snapshot` returned; a detector that was not there then begins anew, and what is told of one that has gone is left."""
         self.stand.restore(_part(state, "stand"))
         if self.blame is not None:
             self.blame.restore(_part(state, "blame"))
@@ -195,8 +196,9 @@ class Engine:
         self.announce.restore(self.desk.open.values(), _part(state, "announce"))
         if self.summaries is not None:
             self.summaries.restore(_part(state, "summaries"))
-        for i, detector in enumerate(self.detectors):
-            detector.restore(_part(state, f"detector{i}"))
+        for name, detector in _named(self.detectors):
+            if known := _part(state, name):
+                detector.restore(known)
 
 
 @dataclass(slots=True)
@@ -216,6 +218,15 @@ class Coverage:
         self.reported += reported
         self.subjects, self.reporting = max(self.subjects, subjects), max(self.reporting, reported)
         self.first, self.last = self.first or time, time
+
+
+def _named(detectors: Iterable[Detector]) -> Iterator[tuple[str, Detector]]:
+    """Yield each detector with the name of its part of a snapshot: of its kind, not of its place, for settings may add or drop others."""
+    kinds: Counter[str] = Counter()
+    for detector in detectors:
+        kind = type(detector).__name__
+        yield f"detector-{kind}{kinds[kind] or ''}", detector
+        kinds[kind] += 1
 
 
 def _part(state: Mapping[str, np.ndarray[Any, Any]], name: str) -> dict[str, np.ndarray[Any, Any]]:

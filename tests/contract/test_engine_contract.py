@@ -17,6 +17,7 @@ from grayscope import assembly
 from grayscope.batch import Batch
 from grayscope.brokers.memory import Memory
 from grayscope.brokers.parquet import Parquet
+from grayscope.engine import Engine
 from grayscope.event import heartbeat
 from grayscope.message import Message
 from grayscope.replaying import Collected, replay
@@ -112,6 +113,21 @@ def test_what_was_recorded_replays_to_the_same_verdicts(make_fleet: Fleet, tmp_p
     live = [(v.time, v.subject, v.state, v.strength, v.why) for v in sorted(outputs.verdicts, key=lambda v: (v.time, v.table, v.subject))]
     again = run.verdicts.select("time", "subject", "state", "strength", "why").rows()
     assert [(round(t.timestamp() * 1e6), *rest) for t, *rest in again] == live
+
+
+def test_a_restored_detector_has_its_own_state_whatever_others_are_on(make_fleet: Fleet) -> None:
+    def engine(*detectors: str) -> Engine:
+        return assembly.engine(Settings(detectors=detectors), periods=PERIODS, eager=False)
+
+    before, after = engine("became", "slower"), engine("events", "slower")
+    for message in list(make_fleet())[:400]:
+        before.step(message)
+    after.restore(before.snapshot())
+    was, now = (e.detectors[1].snapshot() for e in (before, after))
+    assert len(was) > 3
+    assert was.keys() == now.keys()
+    assert all(np.array_equal(was[k], now[k], equal_nan=was[k].dtype.kind == "f") for k in was)
+    assert {k: v.size for k, v in after.detectors[0].snapshot().items()} == {k: v.size for k, v in engine("events").detectors[0].snapshot().items()}
 
 
 def test_a_restored_engine_goes_on_bit_for_bit(make_fleet: Fleet) -> None:
