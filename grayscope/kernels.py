@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from grayscope.medians import CROWD, SIGMA, F, logarithm, median_near, middles, nearby
+from grayscope.medians import CROWD, SIGMA, F, logarithm, median_near, middle, nearby
 from grayscope.unloading import SUMS, teach, unload
 
 __all__ = ["COUNT", "LINEAR", "LOG", "SIGMA", "F", "compare", "median_near", "remember"]
@@ -19,39 +19,6 @@ __all__ = ["COUNT", "LINEAR", "LOG", "SIGMA", "F", "compare", "median_near", "re
 LINEAR, LOG, COUNT = 0, 1, 2
 #: Reports from which on what is doubted teaches its own past no more.
 SETTLED = 128
-#: Usual spreads between the middle two of a group from which on it is two halves, not one crowd.
-APART = F(6.0)
-
-
-@njit(
-    "UniTuple(float32, 2)(float32[::1], int64, float32, float32, float32, float32[::1], int32[::1], float32[::1], float32[::1])",
-    cache=True,
-    error_model="numpy",
-)
-def _middle(x: Any, n: Any, centre: Any, spread: Any, direction: Any, usual: Any, who: Any, d: Any, scratch: Any) -> Any:  # pragma: no cover - compiled
-    """Return the middle of x[:n] and the median distance from it.
-
-    Of a group of which just one half has moved (one of a job's two machines) neither is any use: between both halves everybody is as far from the
-    middle as that is wide. Where the gap in the middle is far wider than the group's own usual spread, the better half is the measure. A group that
-    was divided when it came together has no such past, and its middle stays between its halves.
-    """
-    near = nearby(n) * spread
-    a, b = middles(x, n, centre, near, scratch)
-    mid = a if a == b else (a + b) * F(0.5)
-    for i in range(n):
-        d[i] = abs(x[i] - mid)
-    mad = median_near(d, n, spread, near, scratch)
-    if b - a <= mad:
-        return mid, mad
-    most = F(0.0)
-    for i in range(n):
-        most = max(most, usual[who[i]] if usual[who[i]] > F(0.0) else F(np.inf))
-    if b - a <= APART * most:
-        return mid, mad
-    mid = a if direction > F(0.0) else b
-    for i in range(n):
-        d[i] = abs(x[i] - mid)
-    return mid, middles(d, n, spread, near, scratch)[0]
 
 
 @njit(
@@ -148,9 +115,9 @@ def compare(
                 for i in range(n):
                     y[sound], them[sound] = x[i], who[i]
                     sound += not doubted[who[i]]
-                mid, mad = _middle(y, sound, centre[m, g], spread[m, g], direction, scale[m], them, d, scratch)
+                mid, mad = middle(y, sound, centre[m, g], spread[m, g], direction, scale[m], them, d, scratch)
             else:
-                mid, mad = _middle(x, n, centre[m, g], spread[m, g], direction, scale[m], who, d, scratch)
+                mid, mad = middle(x, n, centre[m, g], spread[m, g], direction, scale[m], who, d, scratch)
             centre[m, g] = mid
             spread[m, g] = mad
             if k != COUNT or mid >= F(1.2248):  # else most of the peers counted nothing: a distance from zero has no scale

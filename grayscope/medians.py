@@ -20,6 +20,8 @@ F = np.float32
 SIGMA = F(1.4826)
 #: Members that a peer group has at least: three are no crowd.
 CROWD = 4
+#: Usual spreads between the middle two of a group from which on it is two halves, not one crowd.
+APART = F(6.0)
 
 
 @njit("float32(int32)", cache=True)
@@ -103,3 +105,34 @@ def median_near(x: Any, n: Any, guess: Any, width: Any, scratch: Any) -> Any:  #
 def nearby(n: Any) -> Any:  # pragma: no cover - compiled
     """Return how far the median of `n` values may be expected to stray from tick to tick, as a share of their spread; a first guess."""
     return min(F(0.5), F(6.0) / np.sqrt(F(n)))
+
+
+@njit(
+    "UniTuple(float32, 2)(float32[::1], int64, float32, float32, float32, float32[::1], int32[::1], float32[::1], float32[::1])",
+    cache=True,
+    error_model="numpy",
+)
+def middle(x: Any, n: Any, centre: Any, spread: Any, direction: Any, usual: Any, who: Any, d: Any, scratch: Any) -> Any:  # pragma: no cover - compiled
+    """Return the middle of x[:n] and the median distance from it.
+
+    Of a group of which just one half has moved (one of a job's two machines) neither is any use: between both halves everybody is as far from the
+    middle as that is wide. Where the gap in the middle is far wider than the group's own usual spread, the better half is the measure. A group that
+    was divided when it came together has no such past, and its middle stays between its halves.
+    """
+    near = nearby(n) * spread
+    a, b = middles(x, n, centre, near, scratch)
+    mid = a if a == b else (a + b) * F(0.5)
+    for i in range(n):
+        d[i] = abs(x[i] - mid)
+    mad = median_near(d, n, spread, near, scratch)
+    if b - a <= mad:
+        return mid, mad
+    most = F(0.0)
+    for i in range(n):
+        most = max(most, usual[who[i]] if usual[who[i]] > F(0.0) else F(np.inf))
+    if b - a <= APART * most:
+        return mid, mad
+    mid = a if direction > F(0.0) else b
+    for i in range(n):
+        d[i] = abs(x[i] - mid)
+    return mid, middles(d, n, spread, near, scratch)[0]
