@@ -63,12 +63,20 @@ class Alertstate:
             self.held.pop(key, None)
 
     def due(self, now: float) -> list[Held]:
-        """Return what is to be told now, the gravest first; what is over and has been told long enough is forgotten."""
+        """Return what is to be told now, the gravest first; what is over and has been told long enough is forgotten.
+
+        Of one incident, what is over goes before what fires: an end that comes after its page, of a ticket that was never told, makes
+        Alertmanager call a second time.
+        """
         for key, held in list(self.held.items()):
             if not held.alert.firing and now - held.told >= (KEPT if held.taken else self.age):
                 del self.held[key]
                 self.lost += not held.taken
-        return sorted((h for h in self.held.values() if h.due <= now), key=lambda h: _rank(h.alert), reverse=True)
+        due = sorted((h for h in self.held.values() if h.due <= now), key=lambda h: _rank(h.alert), reverse=True)
+        place: dict[object, int] = {}
+        for i, held in enumerate(due):
+            place.setdefault(_incident(held.alert), i)
+        return sorted(due, key=lambda h: (place[_incident(h.alert)], h.alert.firing))
 
     def next(self) -> float:
         """Return when something is due."""
@@ -92,6 +100,10 @@ class Alertstate:
 
     def _drop(self, key: Key) -> None:
         self.lost += not self.held.pop(key).taken
+
+
+def _incident(alert: Alert) -> object:
+    return alert.labels.get("incident") or key_of(alert)
 
 
 def _rank(alert: Alert) -> tuple[bool, int, int]:

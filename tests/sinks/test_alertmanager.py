@@ -223,6 +223,14 @@ def test_the_state_is_bounded_and_ages() -> None:
     assert (state.held, state.lost) == ({}, 2)
 
 
+def test_a_ticket_that_became_a_page_ends_before_the_page_is_told() -> None:
+    state = Alertstate(resend=60, age=100)
+    for told in (alert("a", "ticket"), alert("b", ends=START), alert("a"), alert("a", "ticket", ends=START), alert("c", "ticket")):
+        state.put(told, 0)
+    due = [(h.alert.labels["incident"], h.alert.labels["severity"], h.alert.firing) for h in state.due(0)]
+    assert due == [("a", "ticket", False), ("a", "page", True), ("c", "ticket", True), ("b", "page", False)]
+
+
 def test_times_make_sense_whatever_the_rows_said() -> None:
     future = wire(alert(start=(NOW + 500) * 1_000_000), NOW, 180)
     assert future["endsAt"] > future["startsAt"]
