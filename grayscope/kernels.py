@@ -21,6 +21,15 @@ LINEAR, LOG, COUNT = 0, 1, 2
 SETTLED = 128
 
 
+@njit("void(boolean[::1], float32[::1], int32[::1], int64, float32[::1], int32[::1])", cache=True)
+def _leave_out(doubted: Any, x: Any, who: Any, n: Any, sound: Any, whose: Any) -> None:  # pragma: no cover - compiled
+    """Write those of x[:n], and of who[:n] they belong to, that are not doubted to the front of `sound` and `whose`."""
+    k = 0
+    for i in range(n):
+        sound[k], whose[k] = x[i], who[i]
+        k += not doubted[who[i]]
+
+
 @njit(
     "void(float32[:,::1], int32[:,::1], int8[::1], int8[::1], int32[::1], float32[:,::1], float32[:,:,::1], int32[::1], int32[:,::1], int32[:,::1],"
     " int32[::1], int32[:,::1], boolean[::1], float32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1], int32[:,::1],"
@@ -69,7 +78,7 @@ def compare(
     u = np.empty(n_subjects, np.float32)
     d = np.empty(n_subjects, np.float32)
     who = np.empty(n_subjects, np.int32)
-    y, them = np.empty(n_subjects, np.float32), np.empty(n_subjects, np.int32)
+    sound, whose = np.empty(n_subjects, np.float32), np.empty(n_subjects, np.int32)
     f = np.empty(n_subjects, np.float32)
     scratch = np.empty(n_subjects + 1, np.float32)
     power, taught = np.empty(11, np.float64), np.empty(SUMS, np.float64)
@@ -111,11 +120,8 @@ def compare(
                 taught[:] = 0.0
                 usual = unload(values, bits, kind[load[m]] == LOG, load[m], unit[r], curve[r, seat[r, g]], x, who, n, u, f, d, scratch, taught)
             if CROWD <= trusted < n <= 4 * trusted:
-                sound = 0
-                for i in range(n):
-                    y[sound], them[sound] = x[i], who[i]
-                    sound += not doubted[who[i]]
-                mid, mad = middle(y, sound, centre[m, g], spread[m, g], direction, scale[m], them, d, scratch)
+                _leave_out(doubted, x, who, n, sound, whose)
+                mid, mad = middle(sound, trusted, centre[m, g], spread[m, g], direction, scale[m], whose, d, scratch)
             else:
                 mid, mad = middle(x, n, centre[m, g], spread[m, g], direction, scale[m], who, d, scratch)
             centre[m, g] = mid
