@@ -18,13 +18,14 @@ from grayscope.shown import signal, signals
 from grayscope.tick import Tick
 from grayscope.verdict import Signal, Verdict
 
-#: A finding holds for so many ticks of its table without being seen again.
+#: A finding holds for so many ticks of the table that it came from without being seen again.
 HOLD = 40
-#: A state is left only when nothing has supported it for so many ticks.
+#: A state is left only when nothing has supported it for so many ticks of the subject's table.
 CALM = 120
 #: Hysteresis: a state once entered is kept by evidence this many nats weaker (a tenth of the rate).
 SLACK = 2.3
-#: A page is eased to a ticket when nobody has waited for the suspect for so many ticks, though something is still wrong with it.
+#: A page is eased to a ticket when nobody has waited for the suspect for so many ticks of the table that told it last, though something
+#: is still wrong with it: ranks that are read every ten seconds know within minutes, whatever their links are read at.
 EASED = 30
 #: Microseconds for which a ticket waits for the workload to say whether it suffers, where rows come often enough to hear it: one page,
 #: not a ticket and then a page. What no workload ever feels need not wait.
@@ -43,27 +44,36 @@ ASLEEP = 16
 
 @dataclass(slots=True)
 class Track:
-    """One finding of one detector about one metric of one subject, as long as it holds."""
+    """One finding of one detector about one metric of one subject, as long as it holds; times in microseconds."""
 
     finding: Finding
     seen: int
     since: int
+    #: Period of the table that it came from.
+    period: int
+
+    @property
+    def holds(self) -> int:
+        """Return until when it holds."""
+        return self.seen + HOLD * self.period
 
 
 @dataclass(slots=True)
 class Case:
-    """All that is held about one subject."""
+    """All that is held about one subject; times in microseconds."""
 
     table: str
     state: str = "normal"
+    #: When a finding supported the state last, and the period of the table that it came from.
     supported: int = 0
+    pace: int = 0
     mode: str = ""
     tracks: dict[tuple[str, str], Track] = field(default_factory=dict)
     #: When it was first to become a ticket; -1 while it is not waiting to.
     asked: int = -1
     #: What was known to be wrong with it, by its reserves or by its own word, when it was last spoken of.
     known: tuple[str, ...] = ()
-    #: Until this tick nothing changes unless something new is heard, and whether the tracks uphold the state so long; found again after a pause.
+    #: Until this moment nothing changes unless something new is heard, and whether the tracks uphold the state so long; found again after a pause.
     rests: int = -1
     upheld: bool = False
 
@@ -104,7 +114,7 @@ RANK = {"normal": 0, "unknown": 1, "masked": 2, "gray": 3, "failed": 4}
 
 
 class Judge:
-    """The station. Knows nothing of metrics: only sides, strengths and time in ticks.
+    """The station. Knows nothing of metrics: only sides, strengths and time, in periods of the tables.
 
     Parameters
     ----------
@@ -115,7 +125,6 @@ class Judge:
     def __init__(self, false_pages: float = 1.0) -> None:
         self.enter = threshold(false_pages)
         self.cases: dict[str, Case] = {}
-        self.ticks: dict[str, int] = {}
         self.last: dict[str, tuple[int, int]] = {}  # table -> time of its last tick, period
         self._doubted: frozenset[str] | None = None
 
@@ -133,59 +142,50 @@ class Judge:
 
     def step(self, tick: Tick, evidence: Evidence) -> Iterator[Verdict]:
         """Take the evidence of one tick; yield the verdicts that changed, by subject."""
-        self.ticks[tick.table] = self.ticks.get(tick.table, 0) + 1
         self.last[tick.table] = (tick.time, tick.period)
         for finding in evidence:
-            self._hear(finding, tick.table)
-        tables = {tick.table, *self._asleep(tick.time)}
-        for subject in sorted(s for s, c in self.cases.items() if c.table in tables and not _resting(c, self.ticks[c.table])):
+            self._hear(finding, tick)
+        # Of tables that sleep the cases grow older with the others, or what they said last would hold for ever.
+        tables = {tick.table, *(t for t, (last, period) in self.last.items() if tick.time - last >= ASLEEP * period)}
+        for subject in sorted(s for s, c in self.cases.items() if c.table in tables and not _resting(c, tick.time)):
             case = self.cases[subject]
-            verdict = self._decide(subject, case, tick.time, self.ticks[case.table])
+            verdict = self._decide(subject, case, tick.time)
             if verdict is not None:
                 self._doubted = None
                 yield verdict
             if case.state == "normal" and not case.tracks:
                 del self.cases[subject]
 
-    def _asleep(self, time: int) -> Iterator[str]:
-        """Let tables that sleep grow older with the others, or what they said last would hold for ever."""
-        for table, (last, period) in self.last.items():
-            if time - last >= ASLEEP * period:
-                missed = (time - last) // period
-                self.ticks[table] += missed
-                self.last[table] = (last + missed * period, period)
-                yield table
-
-    def _hear(self, finding: Finding, table: str) -> None:
+    def _hear(self, finding: Finding, tick: Tick) -> None:
         # A subject of one table may be accused from another (a GPU by its rank): one case per subject, timed by its first.
-        case = self.cases.setdefault(finding.subject, Case(table))
+        case = self.cases.setdefault(finding.subject, Case(tick.table))
         key = (finding.detector, finding.metric)
         track = case.tracks.get(key)
         since = track.since if track else finding.since or finding.time
-        case.tracks[key] = Track(finding, self.ticks[case.table], since)
+        case.tracks[key] = Track(finding, tick.time, since, tick.period)
         case.rests = -1
 
-    def _decide(self, subject: str, case: Case, time: int, now: int) -> Verdict | None:
-        case.tracks = {k: t for k, t in case.tracks.items() if now - t.seen <= HOLD}
+    def _decide(self, subject: str, case: Case, now: int) -> Verdict | None:
+        case.tracks = {k: t for k, t in case.tracks.items() if now <= t.holds}
         state, best = self._argued(case)
         case.upheld = RANK[state] >= RANK[case.state] and state != "normal"
-        if case.upheld:
-            case.supported = now
+        if case.upheld and best is not None:
+            case.supported, case.pace = now, best.period
         cause = self._cause(case, best)
-        if self._asks(case, state, time, cause):
+        if self._asks(case, state, now, cause):
             case.rests = -1
             return None
         renamed = state == case.state != "normal" and cause is not None and case.mode in _explains(cause.finding.mode)
         if state == case.state and not renamed and (new := self._news(case)) is not None:
-            return self._joined(subject, case, time, new)
-        calm = EASED if (case.state, state) == ("gray", "masked") else CALM
+            return self._joined(subject, case, now, new)
+        calm = EASED * case.pace if (case.state, state) == ("gray", "masked") else CALM * self.last[case.table][1]
         if not renamed and (state == case.state or (RANK[state] < RANK[case.state] and now - case.supported < calm)):
-            kept = min((t.seen for t in case.tracks.values()), default=now + calm) + HOLD
+            kept = min((t.holds for t in case.tracks.values()), default=now + calm)
             case.rests = kept if state == case.state else min(kept, case.supported + calm - 1)
             return None
         previous, case.state, case.supported = case.state, state, now
         case.mode, case.known = cause.finding.mode if cause else "", tuple(self._own(case))
-        verdict = _verdict(subject, case.table, state, previous, time, best, cause, self._shown(case, best, cause))
+        verdict = _verdict(subject, case.table, state, previous, now, best, cause, self._shown(case, best, cause))
         return replace(verdict, also=tuple(m for m in case.known if m != case.mode))
 
     def _own(self, case: Case) -> dict[str, Track]:
@@ -241,23 +241,23 @@ class Judge:
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return all cases as one JSON text in an array."""
         cases = {
-            s: [c.table, c.state, c.supported, c.mode, c.asked, [[*k, list(t.finding), t.seen, t.since] for k, t in c.tracks.items()], c.known]
+            s: [c.table, c.state, c.supported, c.pace, c.mode, c.asked, [[*k, list(t.finding), t.seen, t.since, t.period] for k, t in c.tracks.items()], c.known]
             for s, c in self.cases.items()
         }
-        return {"judge": np.array(json.dumps([self.ticks, self.last, cases]))}
+        return {"judge": np.array(json.dumps([self.last, cases]))}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        self.ticks, last, cases = json.loads(str(state["judge"]))
+        last, cases = json.loads(str(state["judge"]))
         self.last = {table: (time, period) for table, (time, period) in last.items()}
         self.cases = {s: _case(fields) for s, fields in cases.items()}
 
 
 def _case(fields: list[Any]) -> Case:
-    """Return a case from its fields as JSON gives them back; older states lack the last one."""
-    table, name, supported, mode, asked, tracks, *known = fields
-    held = {(d, m): Track(Finding(*f), seen, since) for d, m, f, seen, since in tracks}
-    return Case(table, name, supported, mode, held, asked, tuple(known[0]) if known else ())
+    """Return a case from its fields as JSON gives them back."""
+    table, name, supported, pace, mode, asked, tracks, known = fields
+    held = {(d, m): Track(Finding(*f), seen, since, period) for d, m, f, seen, since, period in tracks}
+    return Case(table, name, supported, pace, mode, held, asked, tuple(known))
 
 
 def _resting(case: Case, now: int) -> bool:
