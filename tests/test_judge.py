@@ -103,6 +103,25 @@ def test_evidence_expires_and_the_case_is_closed_and_forgotten() -> None:
     assert judge.doubted == frozenset()
 
 
+def test_a_page_eases_by_the_table_that_told_it_and_a_finding_holds_by_its_own() -> None:
+    """A link is read once a minute, the ranks that wait for it every ten seconds: when they wait no more it is a ticket within minutes."""
+    judge, said = Judge(), list[Verdict]()
+    for number in range(6, 400):
+        if number % 6 == 0:
+            said += judge.step(tick(number // 6, "nic", 60 * S), says("redundancy", subject="n1/nic0", detector="ledger", mode="nic_errors"))
+        if number <= 60:
+            said += judge.step(tick(number, "rank"), says("service", subject="n1/nic0", mode="nic_errors"))
+        else:
+            said += judge.step(tick(number, "rank"), NOTHING)
+    assert [(v.previous, v.state) for v in said] == [("normal", "masked"), ("masked", "gray"), ("gray", "masked")]
+    assert abs(said[2].time - (60 + HOLD + EASED) * 10 * S) < 60 * S
+    kept = Judge()
+    link = says("redundancy", subject="n1/nic0")
+    assert [v.state for v in kept.step(tick(1, "nic", 60 * S), link)] == ["masked"]
+    assert [v for n in range(7, 6 * HOLD) for v in kept.step(tick(n, "rank"), NOTHING)] == []
+    assert kept.cases["n1/nic0"].tracks
+
+
 def test_evidence_too_weak_to_matter_leaves_no_case_behind() -> None:
     judge = Judge()
     drive(judge, [says(strength=1.0, subject=f"job:{i}/r0") for i in range(300)])
@@ -244,10 +263,6 @@ def test_what_comes_upon_a_subject_in_trouble_is_said_once_and_the_name_stays() 
     other = Judge()
     other.restore(judge.snapshot())
     assert drive(other, [both], 500) == []
-    old = json.loads(str(judge.snapshot()["judge"]))
-    old[2] = {s: case[:-1] for s, case in old[2].items()}
-    other.restore({"judge": np.array(json.dumps(old))})
-    assert other.cases["a"].known == ()
 
 
 def test_what_is_an_effect_explains_nothing_or_is_faint_is_no_news() -> None:
