@@ -13,9 +13,11 @@ from unittest import mock
 
 import numpy as np
 
-from grayscope import horizons, plugins, taillaw
+from grayscope import horizons, kernels, plugins, taillaw
 
 WHOLE = "everything on"
+#: Place of the usual spreads among what `grayscope.kernels.compare` is given.
+SCALE = 13
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,21 @@ def _none_restless(move: Any, _: object) -> Any:
     return np.zeros_like(move)
 
 
+def _undivided(compare: Any) -> Any:
+    """Return the comparison as it is of groups of which no usual spread is known: none of them is two halves."""
+
+    def whole(*given: Any) -> None:
+        compare(*given[:SCALE], np.zeros_like(given[SCALE]), *given[SCALE + 1 :])
+
+    return whole
+
+
 def _as_known_before(_: object, knee: float) -> taillaw.Law:
     return taillaw.huber(knee)
+
+
+def _none_heavier(*_: object) -> None:
+    return None
 
 
 def _learns_nothing(*_: object) -> None:
@@ -98,7 +113,9 @@ INSIDE: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "load curves": ("values are compared whatever the load", {"grayscope.loads.Loads.learn": _learns_nothing}),
     "doubt": ("everything is learned from, the sick too", {"grayscope.judge.Judge.doubted": frozenset[str]()}),
     "own noise": ("all parts are taken to be as noisy as most", {"grayscope.horizons.restless": _none_restless}),
+    "better half": ("a group of which one half has moved is measured by the middle between", {"grayscope.kernels.compare": _undivided(kernels.compare)}),
     "learned tails": ("Huber's law for every metric", {"grayscope.tails.law": _as_known_before}),
+    "heavier tails": ("no noise is taken to be heavier than the law for unknown fleets allows", {"grayscope.taillaw._noisier": _none_heavier}),
     "long means": ("no mean over more than 16 ticks", {"grayscope.horizons.HORIZONS": horizons.FAST}),
     "still (STILL)": ("a long mean speaks though it is over", {"grayscope.horizons.STILL": -np.inf}),
     "few peers (ENOUGH)": ("what stands out of a group of few counts in full", {"grayscope.horizons.ENOUGH": 1}),

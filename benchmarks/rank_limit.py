@@ -1,9 +1,12 @@
-"""How many ranks that became slower anybody could find in time: the bound of the data, not of a detector.
+"""How many ranks that became slower, for good or again and again, anybody could find in time: the bound of the data, not of a detector.
 
 What a rank takes for the same work wanders, for minutes at a time. Here an oracle is told which rank became slower, and when that began and ended, and
 knows how the noise of that very fleet hangs together in time: it weighs every sample as well as can be (a matched filter), and says by how many standard
 errors the rank was slower beside its peers than in its own last hour. A detector is told none of this: it looks at all ranks at all times and may be
 wrong as often as promised, so that it needs more standard errors the more often it may look. What is below that is out of anybody's reach.
+
+Lemon nodes are asked about, too: the oracle is told which GPU of them is slow and when. Those that were slow from the first moment on, or from that of
+their job, have no past to be compared with; they are counted and not weighed.
 
 Of those that rise out of the noise of a single sample at once, it also says after how long they were found.
 
@@ -28,13 +31,13 @@ from numpy.typing import NDArray
 from grayscope.fleet.scenario import load
 from grayscope.fleet.simulation import Simulation
 from grayscope.horizons import looks
-from grayscope.matching import Find
+from grayscope.matching import Find, Row
 from grayscope.replaying import replay
 from grayscope.score import score
 from grayscope.trace import Trace
 
 Floats = NDArray[np.float64]
-METRIC, MODE = "compute_seconds", "slow_rank"
+METRIC, MODES = "compute_seconds", ("slow_rank", "lemon_node")
 #: Seconds of its own past that a rank is compared with, and of a slow time that are looked at.
 PAST, MOST = 3600, 7200
 #: Robust spreads of a single sample from which on a row is a clear step.
@@ -50,6 +53,7 @@ class Weighed(NamedTuple):
     of a later row of the same fault.
     """
 
+    mode: str
     subject: str
     state: str
     began: int
@@ -146,15 +150,17 @@ class Ranks:
         away = self.away[:, self._well(troubled)]
         return float(1.4826 * np.nanmedian(np.abs(away - np.nanmedian(away, axis=0))))
 
-    def weigh(self, find: Find, onset: int, covariance: Floats, spread: float) -> Weighed | None:
-        """Return what a row of truth, of a fault since `onset`, shows to one who knows all about it; None where no rank was timed on that GPU."""
+    def weigh(self, find: Find, onset: int, others: list[Row], covariance: Floats, spread: float) -> Weighed | None:
+        """Return what a row of truth, of a fault since `onset` with `others`, shows to one who knows all about it; None where no rank was timed, or no past."""
         row = find.row
-        if row.subject not in self.gpus:
+        gpu = next((name for name in (row.subject, *row.also) if name in self.gpus), None)
+        if gpu is None:
             return None
         end = min(row.ended, row.began + int(MOST * 1e6))
-        first, sick, begin, stop = np.searchsorted(self.times, [onset - int(PAST * 1e6), onset, row.began, end])
-        own = self.away[first:stop, self.gpus[row.subject]].copy()
-        own[sick - first : begin - first] = np.nan
+        first, begin, stop = np.searchsorted(self.times, [onset - int(PAST * 1e6), row.began, end])
+        own, times = self.away[first:stop, self.gpus[gpu]].copy(), self.times[first:stop]
+        for other in others:
+            own[(times >= other.began) & (times < min(other.ended, row.began))] = np.nan
         slow = (np.arange(first, stop) >= begin).astype(np.float64)
         ticks = int(np.isfinite(own[slow > 0]).sum())
         if not ticks or not np.isfinite(own[slow == 0]).any():
@@ -163,24 +169,25 @@ class Ranks:
         lasted = (min(row.ended, int(self.times[-1])) - row.began) / 1e6
         there = find.incident is not None
         delay = find.delay / 1e6 if there and row.began == onset else None
-        return Weighed(row.subject, row.state, row.began, lasted, share, z, needed(ticks, self.period), there, share / spread, delay)
+        return Weighed(row.mode, gpu, row.state, row.began, lasted, share, z, needed(ticks, self.period), there, share / spread, delay)
 
 
 def weighed(path: Path, incidents: Path) -> Iterator[Weighed]:
-    """Yield the rows of a trace's truth about slow ranks, as far as any rank was timed there."""
+    """Yield the rows of a trace's truth about slow ranks and lemon nodes, as far as any rank was timed there and has a past."""
     trace = Trace.open(path)
     truth = trace.truth()
     assert truth is not None
     finds = score(truth, pq.read_table(incidents), 1.0).overall.finds
     ranks = Ranks(trace)
-    troubled = {name for f in finds for name in (f.row.subject, f.row.subject.rpartition("/")[0])}
+    troubled = {name for f in finds for name in (f.row.subject, f.row.subject.rpartition("/")[0], *f.row.also)}
     covariance, spread = ranks.noise(troubled), ranks.spread(troubled)
     onset = 0
     until: dict[str, int] = {}
-    for find in sorted((f for f in finds if f.row.mode == MODE), key=lambda f: (f.row.subject, f.row.began)):
+    for find in sorted((f for f in finds if f.row.mode in MODES), key=lambda f: (f.row.subject, f.row.mode, f.row.began)):
         onset = onset if find.row.began <= until.get(find.row.subject, -1) else find.row.began
         until = {find.row.subject: find.row.ended}
-        if (found := ranks.weigh(find, onset, covariance, spread)) is not None:
+        others = [f.row for f in finds if (f.row.subject, f.row.mode) == (find.row.subject, find.row.mode) and f.row.began < find.row.began]
+        if (found := ranks.weigh(find, onset, others, covariance, spread)) is not None:
             yield found
 
 
@@ -222,8 +229,9 @@ def main() -> None:
         return
     for r in sorted(rows, key=lambda r: -r.z / r.needed):
         said = "found" if r.found else "MISSED" if r.findable else "missed"
-        print(f"{r.subject:12s} {r.state:6s} {r.seconds / 60:6.1f} min {r.share:6.1%} slower  z {r.z:6.1f} of {r.needed:.1f} needed  {said}")
-    print(", ".join(f"{what} {n}" for what, n in counts(rows).items()))
+        print(f"{r.mode:10s} {r.subject:12s} {r.state:6s} {r.seconds / 60:6.1f} min {r.share:6.1%} slower  z {r.z:6.1f} of {r.needed:.1f} needed  {said}")
+    for mode in MODES:
+        print(f"{mode}: " + ", ".join(f"{what} {n}" for what, n in counts([r for r in rows if r.mode == mode]).items()))
     if middle is not None:
         print(f"{len(late)} steps of {CLEAR:.0f} spreads and more: half found within {middle:.0f} s, {middle / period:.0f} samples")
 

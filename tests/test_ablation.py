@@ -47,6 +47,14 @@ def test_what_is_patched_is_there_while_it_is_off_and_back_afterwards() -> None:
         assert {target: resolved(target) for target in one.patches} == before, one.name
 
 
+def test_without_the_better_half_no_usual_spread_is_known() -> None:
+    import inspect
+
+    from grayscope import kernels
+
+    assert list(inspect.signature(kernels.compare.py_func).parameters)[load("parts").SCALE] == "scale"
+
+
 def test_a_patch_of_what_is_no_longer_there_is_told() -> None:
     gone = load("parts").Part("gone", "", patches={"grayscope.horizons.NO_SUCH_THING": 1})
     with pytest.raises(AttributeError, match="NO_SUCH_THING"), load("parts").off(gone):

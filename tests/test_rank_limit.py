@@ -55,17 +55,20 @@ def test_rows_of_a_simulated_fleet(limit: Any, tmp_path: Path) -> None:
     limit.Simulation(limit.load("weak").but(nodes=4, hours=2.0, seed=117, acceleration=6000)).write(tmp_path / "trace")
     limit.replay(tmp_path / "trace", out=tmp_path / "results")
     rows = list(limit.weighed(tmp_path / "trace", tmp_path / "results" / "incidents.parquet"))
-    truth = [r for r in pq.read_table(tmp_path / "trace" / "truth.parquet").to_pylist() if r["mode"] == limit.MODE]
+    truth = [r for r in pq.read_table(tmp_path / "trace" / "truth.parquet").to_pylist() if r["mode"] in limit.MODES]
     assert 0 < len(rows) <= len(truth)
     told = limit.counts(rows)
     assert told["rows"] == len(rows)
     assert 0 < told["findable"] <= told["rows"]
     assert told["found"] == told["findable and found"] + told["found though not findable"]
     assert all(r.share < 0.2 for r in rows)
+    named = {(r["mode"], name) for r in truth for name in (r["subject"], *(r["also"] or ()))}
+    assert {(r.mode, r.subject) for r in rows} <= named
+    assert all("/gpu" in r.subject for r in rows)
     assert limit.delays(rows) == sorted(r.delay for r in rows if r.step >= 3 and r.delay is not None)
     assert 0 < sum(r.delay is not None for r in rows) <= told["found"]
 
 
 def test_only_the_onset_of_a_clear_step_has_a_delay_that_counts(limit: Any) -> None:
-    clear, weak, later = (limit.Weighed("n1/gpu0", "gray", 0, 60.0, 0.1, 9.0, 5.0, True, step, delay) for step, delay in ((5.0, 40.0), (2.0, 9.0), (5.0, None)))
+    clear, weak, later = (limit.Weighed("slow_rank", "n1/gpu0", "gray", 0, 60.0, 0.1, 9.0, 5.0, True, step, delay) for step, delay in ((5.0, 40.0), (2.0, 9.0), (5.0, None)))
     assert limit.delays([clear, weak, later]) == [40.0]
