@@ -240,10 +240,7 @@ class Judge:
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return all cases as one JSON text in an array."""
-        cases = {
-            s: [c.table, c.state, c.supported, c.pace, c.mode, c.asked, [[*k, list(t.finding), t.seen, t.since, t.period] for k, t in c.tracks.items()], c.known]
-            for s, c in self.cases.items()
-        }
+        cases = {s: [c.table, c.state, c.supported, c.pace, c.mode, c.asked, [[*key, *t] for key, t in _held(c)], c.known] for s, c in self.cases.items()}
         return {"judge": np.array(json.dumps([self.last, cases]))}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
@@ -251,6 +248,12 @@ class Judge:
         last, cases = json.loads(str(state["judge"]))
         self.last = {table: (time, period) for table, (time, period) in last.items()}
         self.cases = {s: _case(fields) for s, fields in cases.items()}
+
+
+def _held(case: Case) -> Iterator[tuple[tuple[str, str], list[Any]]]:
+    """Yield the tracks of a case by detector and metric as JSON takes them."""
+    for key, t in case.tracks.items():
+        yield key, [list(t.finding), t.seen, t.since, t.period]
 
 
 def _case(fields: list[Any]) -> Case:

@@ -70,5 +70,6 @@ def test_rows_of_a_simulated_fleet(limit: Any, tmp_path: Path) -> None:
 
 
 def test_only_the_onset_of_a_clear_step_has_a_delay_that_counts(limit: Any) -> None:
-    clear, weak, later = (limit.Weighed("slow_rank", "n1/gpu0", "gray", 0, 60.0, 0.1, 9.0, 5.0, True, step, delay) for step, delay in ((5.0, 40.0), (2.0, 9.0), (5.0, None)))
+    shown = ((5.0, 40.0), (2.0, 9.0), (5.0, None))
+    clear, weak, later = (limit.Weighed("slow_rank", "n1/gpu0", "gray", 0, 60.0, 0.1, 9.0, 5.0, True, step, delay) for step, delay in shown)
     assert limit.delays([clear, weak, later]) == [40.0]
