@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from grayscope.cascade import OWN, effects
 
 if TYPE_CHECKING:
-    from grayscope.judge import Track
+    from grayscope.tracks import Track
 
 
 def own(tracks: Iterable[Track], level: float) -> dict[str, Track]:

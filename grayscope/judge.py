@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,12 @@ from grayscope.besides import news, own
 from grayscope.evidence import Evidence, Finding
 from grayscope.horizons import threshold
 from grayscope.modes import Modes
+from grayscope.quadrants import RANK, state_of
 from grayscope.shown import signal, signals
 from grayscope.tick import Tick
+from grayscope.tracks import Case, Track, case_of
 from grayscope.verdict import Signal, Verdict
 
-#: A finding holds for so many ticks of the table that it came from without being seen again.
-HOLD = 40
 #: A state is left only when nothing has supported it for so many ticks of the subject's table.
 CALM = 120
 #: Hysteresis: a state once entered is kept by evidence this many nats weaker (a tenth of the rate).
@@ -31,86 +30,10 @@ EASED = 30
 #: not a ticket and then a page. What no workload ever feels need not wait.
 ASKS = 45_000_000
 FELT_AS = frozenset({"slow_rank", "slow_component", "became_slower"})
-#: What a suspect must cost its job, as a share of a step, to be more than a ticket.
-FELT = 0.01
-#: Shares by which things must be away from what was expected: a symptom that nothing else supports, what is slow though nobody waits
-#: for it, and what the workload gets.
-EFFECT, UNFELT, PALTRY = 0.05, 0.03, 0.015
 #: Sides of evidence that a part gives of itself.
 ITSELF = frozenset({"redundancy", "health"})
 #: A table that has not ticked for so many of its periods sleeps (`align` lets it utter 12 empty ticks before).
 ASLEEP = 16
-
-
-@dataclass(slots=True)
-class Track:
-    """One finding of one detector about one metric of one subject, as long as it holds; times in microseconds."""
-
-    finding: Finding
-    seen: int
-    since: int
-    #: Period of the table that it came from.
-    period: int
-
-    @property
-    def holds(self) -> int:
-        """Return until when it holds."""
-        return self.seen + HOLD * self.period
-
-
-@dataclass(slots=True)
-class Case:
-    """All that is held about one subject; times in microseconds."""
-
-    table: str
-    state: str = "normal"
-    #: When a finding supported the state last, and the period of the table that it came from.
-    supported: int = 0
-    pace: int = 0
-    mode: str = ""
-    tracks: dict[tuple[str, str], Track] = field(default_factory=dict)
-    #: When it was first to become a ticket; -1 while it is not waiting to.
-    asked: int = -1
-    #: What was known to be wrong with it, by its reserves or by its own word, when it was last spoken of.
-    known: tuple[str, ...] = ()
-    #: Until this moment nothing changes unless something new is heard, and whether the tracks uphold the state so long; found again after a pause.
-    rests: int = -1
-    upheld: bool = False
-
-
-def state_of(finding: Finding) -> str:
-    """Return the state that a finding of this side argues for, ``normal`` where it only explains.
-
-    A named look-alike (congestion, a whole group that moved, …) accuses nobody: somebody suffers, the culprit is unknown.
-    What is slow while nobody waits for it is masked.
-
-    Examples
-    --------
-    >>> state_of(Finding(0, "a", "service", "slower", 9.0)), state_of(Finding(0, "a", "condition", "slower", 9.0))
-    ('gray', 'normal')
-    """
-    if finding.mode in look_alikes():
-        return "unknown"
-    if finding.side == "service":
-        state, least = ("masked", UNFELT) if finding.felt < FELT else ("gray", PALTRY)
-        return state if _matters(finding, least) else "normal"
-    if finding.side == "condition":
-        return "masked" if finding.mechanism and _matters(finding, EFFECT) else "normal"
-    return {"health": "failed", "redundancy": "masked", "coverage": "unknown"}.get(finding.side, "normal")
-
-
-def _matters(finding: Finding, share: float) -> bool:
-    """Say whether something is large enough to be worth anybody's time: a clock 2 % low that nobody feels is not."""
-    return not abs(finding.value - finding.expected) < share * abs(finding.expected)
-
-
-@cache
-def look_alikes() -> frozenset[str]:
-    """Return the modes that are never more than a notice."""
-    return frozenset(m.name for m in Modes.load().modes.values() if m.severity == "notice")
-
-
-RANK = {"normal": 0, "unknown": 1, "masked": 2, "gray": 3, "failed": 4}
 
 
 class Judge:
@@ -147,7 +70,7 @@ class Judge:
             self._hear(finding, tick)
         # Of tables that sleep the cases grow older with the others, or what they said last would hold for ever.
         tables = {tick.table, *(t for t, (last, period) in self.last.items() if tick.time - last >= ASLEEP * period)}
-        for subject in sorted(s for s, c in self.cases.items() if c.table in tables and not _resting(c, tick.time)):
+        for subject in sorted(s for s, c in self.cases.items() if c.table in tables and not c.resting(tick.time)):
             case = self.cases[subject]
             verdict = self._decide(subject, case, tick.time)
             if verdict is not None:
@@ -240,36 +163,14 @@ class Judge:
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return all cases as one JSON text in an array."""
-        cases = {s: [c.table, c.state, c.supported, c.pace, c.mode, c.asked, [[*key, *t] for key, t in _held(c)], c.known] for s, c in self.cases.items()}
+        cases = {s: c.told() for s, c in self.cases.items()}
         return {"judge": np.array(json.dumps([self.last, cases]))}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
         last, cases = json.loads(str(state["judge"]))
         self.last = {table: (time, period) for table, (time, period) in last.items()}
-        self.cases = {s: _case(fields) for s, fields in cases.items()}
-
-
-def _held(case: Case) -> Iterator[tuple[tuple[str, str], list[Any]]]:
-    """Yield the tracks of a case by detector and metric as JSON takes them."""
-    for key, t in case.tracks.items():
-        yield key, [list(t.finding), t.seen, t.since, t.period]
-
-
-def _case(fields: list[Any]) -> Case:
-    """Return a case from its fields as JSON gives them back."""
-    table, name, supported, pace, mode, asked, tracks, known = fields
-    held = {(d, m): Track(Finding(*f), seen, since, period) for d, m, f, seen, since, period in tracks}
-    return Case(table, name, supported, pace, mode, held, asked, tuple(known))
-
-
-def _resting(case: Case, now: int) -> bool:
-    """Say whether there is nothing to decide: nothing was heard, nothing expires, no patience ends; what upholds a state goes on doing so."""
-    if now > case.rests:
-        return False
-    if case.upheld:
-        case.supported = now
-    return True
+        self.cases = {s: case_of(told) for s, told in cases.items()}
 
 
 def _explains(mode: str) -> frozenset[str]:

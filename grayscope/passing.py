@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from grayscope.evidence import Evidence, Finding
-from grayscope.judge import RANK
+from grayscope.quadrants import RANK
 from grayscope.shown import signal
 from grayscope.tick import Tick
 from grayscope.verdict import Verdict

@@ -11,9 +11,9 @@ import numpy as np
 
 from grayscope.agenda import Agenda
 from grayscope.evidence import Evidence
-from grayscope.judge import RANK, state_of
 from grayscope.maintenance import LONGEST, SECOND, SOURCE, Work, stamp
 from grayscope.modes import MAINTENANCE
+from grayscope.quadrants import RANK, state_of
 from grayscope.tick import Tick
 from grayscope.verdict import Signal, Verdict
 

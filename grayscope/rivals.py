@@ -11,7 +11,7 @@ from grayscope.catalogue import Metric
 from grayscope.columns import Columns, Memory
 from grayscope.crowds import owners
 from grayscope.evidence import NOTHING, Evidence, Finding
-from grayscope.judge import look_alikes
+from grayscope.quadrants import look_alikes
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 

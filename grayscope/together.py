@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from grayscope.evidence import Finding
-from grayscope.judge import EFFECT, look_alikes
+from grayscope.quadrants import EFFECT, look_alikes
 from grayscope.tick import Tick
 
 #: Roster keys whose equal values share something that can break, and the mode that is then likely; "" keeps the finding's.

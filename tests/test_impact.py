@@ -10,7 +10,7 @@ import pytest
 from grayscope.catalogue import Catalogue
 from grayscope.evidence import Evidence, Finding
 from grayscope.impact import Impact
-from grayscope.judge import state_of
+from grayscope.quadrants import state_of
 from grayscope.roster import Roster, RosterRow
 from grayscope.stand import Stand
 from grayscope.tick import Tick

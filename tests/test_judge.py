@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from grayscope.evidence import NOTHING, Evidence, Finding
-from grayscope.judge import ASKS, ASLEEP, CALM, EASED, HOLD, SLACK, Judge, state_of
+from grayscope.judge import ASKS, ASLEEP, CALM, EASED, SLACK, Judge
+from grayscope.quadrants import state_of
 from grayscope.roster import View
 from grayscope.tick import Tick
+from grayscope.tracks import HOLD
 from grayscope.verdict import Verdict
 
 S = 1_000_000

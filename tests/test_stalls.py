@@ -7,7 +7,7 @@ import numpy as np
 from grayscope.catalogue import Catalogue
 from grayscope.evidence import Evidence, Finding
 from grayscope.impact import Impact
-from grayscope.judge import FELT, state_of
+from grayscope.quadrants import FELT, state_of
 from grayscope.roster import Roster, RosterRow
 from grayscope.stalls import FEW, WINDOW, Stalls
 from grayscope.stand import Stand
