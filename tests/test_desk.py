@@ -256,6 +256,41 @@ def test_a_ticket_that_comes_back_as_a_page_has_escalated() -> None:
 def test_an_older_state_of_the_desk_knows_nothing_that_has_ended() -> None:
     desk = Desk("c")
     one(desk, late(1, 1))
-    incidents, members, _ = json.loads(str(desk.snapshot()["desk"]))
+    incidents, members, *_ = json.loads(str(desk.snapshot()["desk"]))
     desk.restore({"desk": np.array(json.dumps([incidents, {k: {s: m[:-1] for s, m in some.items()} for k, some in members.items()}]))})
     assert one(desk, late(2, 1, "masked")).severity == "ticket"
+
+
+def hot(time: int, gpu: int, state: str = "gray") -> Verdict:
+    return say(time, f"n1/gpu{gpu}", state, mode="thermal_throttle", side="service")
+
+
+def test_who_was_paged_for_stays_named_when_a_neighbour_is_left() -> None:
+    desk = Desk("c")
+    paged = one(desk, hot(1, 4))
+    assert one(desk, hot(30, 5, "masked")).subject == "n1/gpu4"
+    left = one(desk, hot(40, 4, "normal"))
+    assert (left.id, left.subject, left.rivals, left.probability) == (paged.id, "n1/gpu5", (("n1/gpu4", 0.2),), 0.8)
+    other = Desk("c")
+    other.restore(desk.snapshot())
+    for d in (desk, other):
+        assert [r for r, _ in one(d, hot(50, 5, "normal")).rivals] == ["n1/gpu4"]
+        again = one(d, hot(60, 5, "masked"))
+        assert (again.id, again.rivals) == (paged.id, left.rivals)
+    assert one(desk, hot(70, 4)).rivals == (("n1/gpu5", pytest.approx(1 / 3)),)  # back: it is named once
+
+
+def test_of_many_first_suspects_before_the_latest_are_named() -> None:
+    desk = Desk("c")
+    for gpu in range(6):
+        one(desk, hot(10 * gpu + 1, gpu))
+        left = one(desk, hot(10 * gpu + 2, gpu - 1, "normal")) if gpu else None
+    assert left is not None
+    assert ([s for s, _ in left.rivals], round(left.probability + sum(p for _, p in left.rivals), 9)) == (["n1/gpu3", "n1/gpu4"], 1.0)
+
+
+def test_a_first_suspect_that_was_only_a_notice_is_forgotten() -> None:
+    desk = Desk("c")
+    one(desk, say(1, "n1/gpu4", "unknown", mode="thermal_throttle"))
+    one(desk, hot(2, 5))
+    assert one(desk, hot(3, 4, "normal")).rivals == ()
