@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from grayscope.again import patience
 from grayscope.desk import KEEP, Desk
 from grayscope.incident import Incident, incident_id
 from grayscope.verdict import Verdict
@@ -235,7 +236,34 @@ def test_what_comes_back_within_the_hour_under_its_name_is_the_same_fault() -> N
         assert back.history == ((1, "gray", "page"), (5, "normal", "notice"), (5 + hour, "gray", "page"))
     ended = one(desk, late(6 + hour, 1, "normal"))
     assert (ended.state, ended.severity, ended.ended) == ("gray", "page", 6 + hour)
-    assert one(desk, late(7 + 2 * hour, 1)).id != first.id
+
+
+def test_what_was_never_away_is_over_after_an_hour() -> None:
+    desk = Desk("c")
+    first = one(desk, late(1, 1))
+    one(desk, late(5, 1, "normal"))
+    assert one(desk, late(6 + 3_600_000_000, 1)).id != first.id
+
+
+def test_what_comes_and_goes_is_waited_for_as_long_as_it_was_away_before() -> None:
+    minute = 60_000_000
+    script = [(0, "gray"), (10, "normal"), (40, "gray"), (50, "normal"), (90, "gray"), (100, "normal"), (130, "gray"), (140, "normal")]
+    desk = Desk("c")
+    ids = {one(desk, late(t * minute, 1, state)).id for t, state in script}
+    other = Desk("c")
+    other.restore(desk.snapshot())
+    wait = patience(next(iter(desk.again)).history)
+    assert (len(ids), wait // minute) == (1, 171)
+    one(desk, late(300 * minute, 2))
+    one(desk, late(301 * minute, 2, "normal"))  # whoever ends then makes the desk forget what is over, not this
+    assert one(desk, late(140 * minute + wait, 1)).id in ids
+    assert one(other, late(141 * minute + wait, 1)).id not in ids
+
+
+def test_what_flaps_each_minute_is_over_after_an_hour() -> None:
+    desk = Desk("c")
+    ids = {one(desk, late(t * 60_000_000, 1, "normal" if t % 2 else "masked")).id for t in range(20)}
+    assert (len(ids), patience(next(iter(desk.again)).history)) == (1, 3_600_000_000)
 
 
 @pytest.mark.parametrize("mode", ["thermal_throttle", ""])
