@@ -154,12 +154,11 @@ class Desk:
     def restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
         incidents, members, *more = json.loads(str(state["desk"]))
-        ended, former = (*more, *((), {})[len(more) :])  # older states lack them
         self.members = {key: {s: member_of(m) for s, m in some.items()} for key, some in members.items()}
         self.where = Whereabouts(self.members)
         self.open = {i.id: i for i in map(_incident, incidents)}
-        self.again.fill(map(_incident, ended))
-        self.former = {key: list(names) for key, names in former.items()}
+        self.again.fill(map(_incident, more[0] if more else ()))  # older states lack them
+        self.former = more[1] if len(more) > 1 else {}
 
 
 def _incident(fields: dict[str, Any]) -> Incident:

@@ -69,10 +69,10 @@ first: Read AER of both ends of the link; reseat the card, riser or retimer.
     """
     mode = Modes.load().modes.get(incident.mode)
     found = incident.summary or f"{incident.subject} is {incident.state}"
-    left = next((text for _, text in _left(incident, spent)), "")
+    left, back = next((text for _, text in _left(incident, spent)), ""), len(absences(incident.history))
     short = "" if not left or re.search(r"\bleft\b", found[:LINE]) else "not counted" if "not counted here" in left else left.partition("; ")[0]
     parts = (
-        shorten(found, LINE), f"{incident.mode or 'no name for it'} since {utc(incident.began)}", f"came back {_times(n)}" if (n := len(absences(incident.history))) else "",
+        shorten(found, LINE), f"{incident.mode or 'no name for it'} since {utc(incident.began)}", f"came back {_times(back)}" if back else "",
         f"{incident.probability:.0%} that it {'shows here, which is not accused' if _harmless(incident) else 'is this one'}", f"left: {short}" if short else "",
         f"first: {mode.runbook if mode is not None else NAMELESS}",
     )  # fmt: skip
