@@ -35,7 +35,7 @@ def patience(history: Sequence[tuple[int, str, str]]) -> int:
 
 
 class Again:
-    """The latest incident of each first suspect, for an hour after its end, or as long as it is used to be away.
+    """The latest incident of each first suspect and name, for an hour after its end, or as long as it is used to be away.
 
     Examples
     --------
@@ -48,20 +48,21 @@ class Again:
     """
 
     def __init__(self) -> None:
-        self._ended: dict[str, Incident] = {}
+        self._ended: dict[tuple[str, str], Incident] = {}
 
     def put(self, incident: Incident) -> None:
         """Keep an incident that ends; forget those that have been away for too long."""
         last = incident.ended if incident.ended is not None else 0
-        self._ended = {s: i for s, i in self._ended.items() if _waits(i, last) and s != incident.subject}
-        self._ended[incident.subject] = incident
+        self._ended = {key: i for key, i in self._ended.items() if _waits(i, last)}
+        if incident.mode:
+            self._ended[incident.subject, incident.mode] = incident
 
     def take(self, subject: str, mode: str, time: int) -> Incident | None:
         """Return the incident that goes on when this trouble is found, open once more and calm as it was in between; None where it is a new one."""
-        old = self._ended.get(subject)
-        if old is None or old.ended is None or not mode or old.mode != mode or not _waits(old, time):
+        old = self._ended.get((subject, mode))
+        if old is None or old.ended is None or not _waits(old, time):
             return None
-        del self._ended[subject]
+        del self._ended[subject, mode]
         return replace(old, state="normal", severity="notice", ended=None, history=(*old.history, (old.ended, "normal", "notice")))
 
     def __iter__(self) -> Iterator[Incident]:
@@ -69,7 +70,7 @@ class Again:
 
     def fill(self, incidents: Iterable[Incident]) -> None:
         """Become what holds these."""
-        self._ended = {i.subject: i for i in incidents}
+        self._ended = {(i.subject, i.mode): i for i in incidents}
 
 
 def _waits(incident: Incident, time: int) -> bool:

@@ -260,6 +260,15 @@ def test_what_comes_and_goes_is_waited_for_as_long_as_it_was_away_before() -> No
     assert one(other, late(141 * minute + wait, 1)).id not in ids
 
 
+def test_another_trouble_in_between_makes_nobody_forget_the_first() -> None:
+    desk = Desk("c")
+    first = one(desk, late(1, 1))
+    one(desk, late(2, 1, "normal"))
+    assert one(desk, say(3, "n1/gpu1", "masked", mode="ecc_burst")).id != first.id
+    one(desk, say(4, "n1/gpu1", "normal"))
+    assert one(desk, late(5, 1)).id == first.id
+
+
 def test_what_flaps_each_minute_is_over_after_an_hour() -> None:
     desk = Desk("c")
     ids = {one(desk, late(t * 60_000_000, 1, "normal" if t % 2 else "masked")).id for t in range(20)}
