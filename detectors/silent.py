@@ -109,8 +109,9 @@ class Silent:
         absent = columns.arrays["absent"]
         silent = usual & (np.where(regular, absent, self.silent_after).min(axis=0, initial=self.silent_after) >= self.silent_after)
         if silent.any():
-            since = tick.time - int(absent[:, silent].max(initial=0)) * tick.period
-            yield from self._silent_places(tick, silent, usual, since)
+            # Silence begins with the last of what was regular to go; what was never reported says nothing.
+            quiet = np.where(regular, absent, np.iinfo(np.int32).max).min(axis=0)
+            yield from self._silent_places(tick, silent, usual, quiet)
         yield from self._holes(tick, columns, (absent >= self.hole_after) & regular & ~silent, regular & ~silent)
 
     def _holes(self, tick: Tick, columns: Columns, gone: NDArray[np.bool_], regular: NDArray[np.bool_]) -> Iterator[Finding]:
@@ -128,7 +129,7 @@ class Silent:
                 text = f"{_number(members)}{tick.metrics[m]} is no longer reported, other metrics are"
                 yield _finding(tick, place, "coverage_hole", since, text)._replace(metric=tick.metrics[m])
 
-    def _silent_places(self, tick: Tick, silent: NDArray[np.bool_], usual: NDArray[np.bool_], since: int) -> Iterator[Finding]:
+    def _silent_places(self, tick: Tick, silent: NDArray[np.bool_], usual: NDArray[np.bool_], quiet: NDArray[np.int32]) -> Iterator[Finding]:
         left, others = silent.copy(), int((usual & ~silent).sum())
         on = f", {others} others go on" if others else ""
         places = self.places.of(tick)
@@ -136,10 +137,12 @@ class Silent:
             all_of_it, job = np.flatnonzero(usual & (places.job == number)), places.jobs[number]
             if len(all_of_it) > 1 and silent[all_of_it].all():
                 left[all_of_it] = False
+                since = tick.time - int(quiet[all_of_it].max()) * tick.period
                 yield _finding(
                     tick, f"job:{job}", "silent", since, f"all {len(all_of_it)} subjects of table {tick.table} that belong to it stopped reporting{on}"
                 )
         for place, members in self._placed(tick, left, usual, site=False):
+            since = tick.time - int(quiet[members].max()) * tick.period
             text = f"all {len(members)} subjects of table {tick.table} on it stopped reporting{on}" if len(members) > 1 else ""
             yield _finding(tick, place, "silent", since, text or f"no row of table {tick.table}{on}")
 

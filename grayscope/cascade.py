@@ -194,11 +194,12 @@ def _shared(first: Member, members: Mapping[str, Member]) -> Member:
     return first._replace(subject=place, why=f"{len(alike)} of its parts alike, first {first.subject}: {first.why}") if shared else first
 
 
-def suspects(members: Mapping[str, Member], first: Member) -> tuple[float, tuple[tuple[str, float], ...]]:
+def suspects(members: Mapping[str, Member], first: Member, former: Sequence[str] = ()) -> tuple[float, tuple[tuple[str, float], ...]]:
     """Return the first suspect's probability and the others with theirs, likeliest first.
 
     Where the evidence itself could not tell the first suspect from others, those are its rivals. What the first suspect lies in is none,
-    if all that is wrong with it is what a part of it in such trouble brings about.
+    if all that is wrong with it is what a part of it in such trouble brings about. Who was the first suspect before and has recovered
+    stays one of them, unless one of the two lies in the other: people were sent there.
 
     Examples
     --------
@@ -206,16 +207,29 @@ def suspects(members: Mapping[str, Member], first: Member) -> tuple[float, tuple
     >>> slow = Member("n1/gpu3", "gray", "page", "slow_rank", "service", 9.0, 0, "")
     >>> suspects({"n1/gpu3/pcie": lanes, "n1/gpu3": slow}, lanes), suspects({"n1/gpu3/pcie": lanes, "n1/gpu3": slow}, slow)[0]
     ((1.0, ()), 0.6666666666666666)
+    >>> suspects({"n1/gpu3": slow}, slow, ["n1", "n1/gpu2"])
+    (0.8, (('n1/gpu2', 0.2),))
     """
+    left = [s for s in former if s not in members and s not in dict(first.rivals) and not _within(s, first.subject)]
     if first.rivals:
-        return round(1.0 - sum(chance for _, chance in first.rivals), 4), first.rivals
-    caused = effects(first.mode)
-    weights = {first.subject: 1.0} | {
-        s: EXPLAINED if m.mode in caused else 0.5 for s, m in members.items() if s != first.subject and not _repeats(m, first, caused)
-    }
+        sure = round(1.0 - sum(chance for _, chance in first.rivals), 4)
+        if not left:
+            return sure, first.rivals
+        weights = {first.subject: sure, **dict(first.rivals)}
+    else:
+        caused = effects(first.mode)
+        weights = {first.subject: 1.0} | {
+            s: EXPLAINED if m.mode in caused else 0.5 for s, m in members.items() if s != first.subject and not _repeats(m, first, caused)
+        }
+    weights |= dict.fromkeys(left, EXPLAINED)
     total = sum(weights.values())
     rivals = sorted(((s, w / total) for s, w in weights.items() if s != first.subject), key=lambda r: (-r[1], r[0]))
-    return 1.0 / total, tuple(rivals)
+    return weights[first.subject] / total, tuple(rivals)
+
+
+def _within(a: str, b: str) -> bool:
+    """Say whether two suspects are the same, or one lies in the other."""
+    return a == b or contains(a, b) or contains(b, a)
 
 
 def _repeats(m: Member, first: Member, caused: frozenset[str]) -> bool:

@@ -19,6 +19,8 @@ from grayscope.whereabouts import Whereabouts
 SEVERITY = {"gray": "page", "masked": "ticket", "failed": "ticket", "unknown": "notice"}
 #: Pieces of evidence that an incident keeps, and changes in its history (the first is always kept).
 KEEP, CHANGES = 20, 200
+#: First suspects that an incident had before and that stay named.
+FORMER = 2
 
 
 class Desk:
@@ -38,6 +40,7 @@ class Desk:
         self.cluster = cluster
         self.open: dict[str, Incident] = {}
         self.members: dict[str, dict[str, Member]] = {}  # incident -> subject -> what is held about it
+        self.former: dict[str, list[str]] = {}  # incident -> its first suspects before, latest last
         self.where = Whereabouts()
         self.again = Again()
 
@@ -114,7 +117,7 @@ class Desk:
         state = max((m.state for m in members.values()), key=STATES.index)
         severity = max((m.severity for m in members.values()), key=SEVERITIES.index)
         severity = "page" if state == "failed" and old.severity == "page" else severity
-        probability, rivals = suspects(members, first)
+        probability, rivals = suspects(members, first, self._before(old, first.subject))
         changed = (state, severity) != (old.state, old.severity)
         new = replace(
             old, subject=first.subject, state=state, severity=severity, mode=_called(first, members, old.mode), summary=_summary(first, state, members),
@@ -124,6 +127,13 @@ class Desk:
         self.open[old.id] = new
         return new
 
+    def _before(self, old: Incident, first: str) -> list[str]:
+        """Return who was the first suspect before, latest last: who was told of them may be there now."""
+        names = self.former.get(old.id, [])
+        if first != old.subject and old.severity != "notice":
+            names = self.former[old.id] = [*(s for s in names if s not in (first, old.subject)), old.subject][-FORMER:]
+        return names
+
     def _end(self, old: Incident, time: int, mode: str) -> Incident:
         """Return the incident as it is remembered: at its gravest, and then under its own name, though work eased it since."""
         self.where.end(old.id, self.members[old.id])
@@ -132,19 +142,23 @@ class Desk:
         eased = old.mode == MAINTENANCE and severity != "notice"
         ended = replace(old, state=state, severity=severity, mode=mode if eased else old.mode, ended=time)
         self.again.put(ended)
+        known = {*self.open, *(i.id for i in self.again)}
+        self.former = {key: names for key, names in self.former.items() if key in known}
         return ended
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Return all open incidents, and those that have just ended, as one JSON text in an array."""
-        return {"desk": np.array(json.dumps([[asdict(i) for i in self.open.values()], self.members, [asdict(i) for i in self.again]]))}
+        """Return all open incidents, those that have just ended, and who was first suspect before, as one JSON text in an array."""
+        held = [[asdict(i) for i in self.open.values()], self.members, [asdict(i) for i in self.again], self.former]
+        return {"desk": np.array(json.dumps(held))}
 
     def restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        incidents, members, *ended = json.loads(str(state["desk"]))
+        incidents, members, *more = json.loads(str(state["desk"]))
         self.members = {key: {s: member_of(m) for s, m in some.items()} for key, some in members.items()}
         self.where = Whereabouts(self.members)
         self.open = {i.id: i for i in map(_incident, incidents)}
-        self.again.fill(map(_incident, ended[0] if ended else ()))  # older states lack them
+        self.again.fill(map(_incident, more[0] if more else ()))  # older states lack them
+        self.former = more[1] if len(more) > 1 else {}
 
 
 def _incident(fields: dict[str, Any]) -> Incident:

@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from grayscope.again import patience
 from grayscope.cascade import effects
 from grayscope.catalogue import Catalogue
 from grayscope.errors import shorten
-from grayscope.incident import SEVERITIES, Incident
+from grayscope.incident import SEVERITIES, Incident, absences
 from grayscope.ledger import Entry
 from grayscope.ledgerwords import end_in_words, left_in_words
 from grayscope.modes import Modes
@@ -51,7 +52,7 @@ def explain(incident: Incident, spent: Entry | None = None) -> str:
     do first: Compare it with its peers under the same load, then look at what else is held against it.
     """
     lines = [
-        ("what", _what(incident)), ("why first", _first(incident)), *_signals(incident), *_members(incident), *_rivals(incident),
+        ("what", _what(incident)), *_back(incident), ("why first", _first(incident)), *_signals(incident), *_members(incident), *_rivals(incident),
         *_left(incident, spent), ("how sure", _sure(incident)), ("refuted if", refuted(incident)), *_runbook(incident),
     ]  # fmt: skip
     return "\n".join(f"{label}: {shorten(text, WIDE)}" for label, text in lines)
@@ -68,10 +69,10 @@ first: Read AER of both ends of the link; reseat the card, riser or retimer.
     """
     mode = Modes.load().modes.get(incident.mode)
     found = incident.summary or f"{incident.subject} is {incident.state}"
-    left = next((text for _, text in _left(incident, spent)), "")
+    left, back = next((text for _, text in _left(incident, spent)), ""), len(absences(incident.history))
     short = "" if not left or re.search(r"\bleft\b", found[:LINE]) else "not counted" if "not counted here" in left else left.partition("; ")[0]
     parts = (
-        shorten(found, LINE), f"{incident.mode or 'no name for it'} since {utc(incident.began)}",
+        shorten(found, LINE), f"{incident.mode or 'no name for it'} since {utc(incident.began)}", f"came back {_times(back)}" if back else "",
         f"{incident.probability:.0%} that it {'shows here, which is not accused' if _harmless(incident) else 'is this one'}", f"left: {short}" if short else "",
         f"first: {mode.runbook if mode is not None else NAMELESS}",
     )  # fmt: skip
@@ -128,6 +129,18 @@ def _louder(i: Incident) -> str:
     calm = next((t for t, _, severity in i.history if t > i.escalated and severity != SEVERITIES[-1]), None)
     until = f" to {utc(calm)}" if calm is not None and (not i.history or i.history[-1][2] != SEVERITIES[-1]) else ""
     return f", a page from {utc(i.escalated)}{until}"
+
+
+def _back(i: Incident) -> Iterator[tuple[str, str]]:
+    """Yield how often it came back, and how long it must be away to count as over."""
+    if known := absences(i.history):
+        short, long, over = (f"{math.ceil(t / 60e6)} min" for t in (min(known), max(known), patience(i.history)))
+        after = short if short == long else f"{short} to {long}"
+        yield "came back", f"{_times(len(known))}, after {after}; what comes back within {over} of an end counts as the same"
+
+
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n} times"
 
 
 def _first(i: Incident) -> str:

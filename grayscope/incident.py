@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 #: Severities, calmest first.
 SEVERITIES = ("notice", "ticket", "page")
@@ -54,6 +56,17 @@ class Incident:
     rivals: tuple[tuple[str, float], ...] = ()
     summary: str = ""
     evidence: tuple[dict[str, object], ...] = field(default=())
+
+
+def absences(history: Sequence[tuple[int, str, str]]) -> list[int]:
+    """Return how long it was away each time before it came back, microseconds.
+
+    Examples
+    --------
+    >>> absences([(1, "gray", "page"), (5, "normal", "notice"), (8, "gray", "page"), (9, "masked", "ticket"), (11, "normal", "notice")])
+    [3]
+    """
+    return [end - start for (start, state, _), (end, _, _) in pairwise(history) if state == "normal"]
 
 
 def incident_id(cluster: str, subject: str, noticed: int) -> str:

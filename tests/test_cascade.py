@@ -125,3 +125,9 @@ def test_a_machine_that_is_braked_stays_apart_from_a_slow_part_that_has_its_own_
     assert belongs(braked, {LATE.subject: LATE})
     assert not belongs(braked, {m.subject: m for m in (LATE, lanes)})
     assert belongs(braked._replace(mode="slow_rank"), {m.subject: m for m in (LATE, lanes)})  # only slow: that may be the link's doing
+
+
+def test_who_was_first_before_is_unlikely_and_named_once() -> None:
+    first = member("n1/gpu4", "thermal_throttle")._replace(rivals=(("n1/gpu6", 0.25),))
+    chance, rivals = suspects({first.subject: first}, first, ["n1/gpu6", "n1/gpu4", "n1", "n1/gpu4/pcie", "n1/gpu5"])
+    assert (chance, dict(rivals)) == (0.6, {"n1/gpu6": 0.2, "n1/gpu5": 0.2})

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from grayscope.again import patience
 from grayscope.desk import KEEP, Desk
 from grayscope.incident import Incident, incident_id
 from grayscope.verdict import Verdict
@@ -235,7 +236,43 @@ def test_what_comes_back_within_the_hour_under_its_name_is_the_same_fault() -> N
         assert back.history == ((1, "gray", "page"), (5, "normal", "notice"), (5 + hour, "gray", "page"))
     ended = one(desk, late(6 + hour, 1, "normal"))
     assert (ended.state, ended.severity, ended.ended) == ("gray", "page", 6 + hour)
-    assert one(desk, late(7 + 2 * hour, 1)).id != first.id
+
+
+def test_what_was_never_away_is_over_after_an_hour() -> None:
+    desk = Desk("c")
+    first = one(desk, late(1, 1))
+    one(desk, late(5, 1, "normal"))
+    assert one(desk, late(6 + 3_600_000_000, 1)).id != first.id
+
+
+def test_what_comes_and_goes_is_waited_for_as_long_as_it_was_away_before() -> None:
+    minute = 60_000_000
+    script = [(0, "gray"), (10, "normal"), (40, "gray"), (50, "normal"), (90, "gray"), (100, "normal"), (130, "gray"), (140, "normal")]
+    desk = Desk("c")
+    ids = {one(desk, late(t * minute, 1, state)).id for t, state in script}
+    other = Desk("c")
+    other.restore(desk.snapshot())
+    wait = patience(next(iter(desk.again)).history)
+    assert (len(ids), wait // minute) == (1, 171)
+    one(desk, late(300 * minute, 2))
+    one(desk, late(301 * minute, 2, "normal"))  # whoever ends then makes the desk forget what is over, not this
+    assert one(desk, late(140 * minute + wait, 1)).id in ids
+    assert one(other, late(141 * minute + wait, 1)).id not in ids
+
+
+def test_another_trouble_in_between_makes_nobody_forget_the_first() -> None:
+    desk = Desk("c")
+    first = one(desk, late(1, 1))
+    one(desk, late(2, 1, "normal"))
+    assert one(desk, say(3, "n1/gpu1", "masked", mode="ecc_burst")).id != first.id
+    one(desk, say(4, "n1/gpu1", "normal"))
+    assert one(desk, late(5, 1)).id == first.id
+
+
+def test_what_flaps_each_minute_is_over_after_an_hour() -> None:
+    desk = Desk("c")
+    ids = {one(desk, late(t * 60_000_000, 1, "normal" if t % 2 else "masked")).id for t in range(20)}
+    assert (len(ids), patience(next(iter(desk.again)).history)) == (1, 3_600_000_000)
 
 
 @pytest.mark.parametrize("mode", ["thermal_throttle", ""])
@@ -256,6 +293,41 @@ def test_a_ticket_that_comes_back_as_a_page_has_escalated() -> None:
 def test_an_older_state_of_the_desk_knows_nothing_that_has_ended() -> None:
     desk = Desk("c")
     one(desk, late(1, 1))
-    incidents, members, _ = json.loads(str(desk.snapshot()["desk"]))
+    incidents, members, *_ = json.loads(str(desk.snapshot()["desk"]))
     desk.restore({"desk": np.array(json.dumps([incidents, {k: {s: m[:-1] for s, m in some.items()} for k, some in members.items()}]))})
     assert one(desk, late(2, 1, "masked")).severity == "ticket"
+
+
+def hot(time: int, gpu: int, state: str = "gray") -> Verdict:
+    return say(time, f"n1/gpu{gpu}", state, mode="thermal_throttle", side="service")
+
+
+def test_who_was_paged_for_stays_named_when_a_neighbour_is_left() -> None:
+    desk = Desk("c")
+    paged = one(desk, hot(1, 4))
+    assert one(desk, hot(30, 5, "masked")).subject == "n1/gpu4"
+    left = one(desk, hot(40, 4, "normal"))
+    assert (left.id, left.subject, left.rivals, left.probability) == (paged.id, "n1/gpu5", (("n1/gpu4", 0.2),), 0.8)
+    other = Desk("c")
+    other.restore(desk.snapshot())
+    for d in (desk, other):
+        assert [r for r, _ in one(d, hot(50, 5, "normal")).rivals] == ["n1/gpu4"]
+        again = one(d, hot(60, 5, "masked"))
+        assert (again.id, again.rivals) == (paged.id, left.rivals)
+    assert [r for r, _ in one(desk, hot(70, 4)).rivals] == ["n1/gpu5"]  # back: it is named once
+
+
+def test_of_many_first_suspects_before_the_latest_are_named() -> None:
+    desk = Desk("c")
+    for gpu in range(6):
+        one(desk, hot(10 * gpu + 1, gpu))
+        left = one(desk, hot(10 * gpu + 2, gpu - 1, "normal")) if gpu else None
+    assert left is not None
+    assert ([s for s, _ in left.rivals], round(left.probability + sum(p for _, p in left.rivals), 9)) == (["n1/gpu3", "n1/gpu4"], 1.0)
+
+
+def test_a_first_suspect_that_was_only_a_notice_is_forgotten() -> None:
+    desk = Desk("c")
+    one(desk, say(1, "n1/gpu4", "unknown", mode="thermal_throttle"))
+    one(desk, hot(2, 5))
+    assert one(desk, hot(3, 4, "normal")).rivals == ()

@@ -164,3 +164,16 @@ def test_what_is_over_says_what_it_was_at_worst_and_at_last() -> None:
     over = Incident("ab", "n1", "n1", "gray", "page", "slow_rank", 0, S, ended=9 * S, history=steps)
     assert lines(explain(over), "what")[0].startswith("n1 was gray at worst (slow_rank), a page, masked at last; began")
     assert lines(explain(replace(over, history=steps[:1])), "what")[0].startswith("n1 was gray (slow_rank), a page; began")
+
+
+def test_what_came_back_says_how_often_and_when_it_counts_as_over() -> None:
+    minute = 60 * S
+    steps = [(0, "masked", "ticket"), (10 * minute, "normal", "notice"), (18 * minute, "masked", "ticket")]
+    once = Incident("ab", "n1", "n1", "masked", "ticket", "slow_rank", 0, 0, history=tuple(steps))
+    assert "; slow_rank since 1970-01-01T00:00:00Z; came back once; 100%" in headline(once)
+    assert lines(explain(once), "came back") == ["once, after 8 min; what comes back within 152 min of an end counts as the same"]
+    steps += [(30 * minute, "normal", "notice"), (68 * minute, "masked", "ticket")]
+    twice = replace(once, history=tuple(steps))
+    assert "; came back 2 times; " in headline(twice)
+    assert lines(explain(twice), "came back") == ["2 times, after 8 min to 38 min; what comes back within 160 min of an end counts as the same"]
+    assert "came back" not in explain(replace(once, history=tuple(steps[:2])))

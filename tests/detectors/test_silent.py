@@ -41,6 +41,17 @@ def test_one_part_a_node_and_the_site(run: Run) -> None:
     assert modes(run("silent", "gpu", values)) == {("site", "monitoring_gap")}
 
 
+def test_each_silence_began_when_the_last_of_it_was_heard(run: Run) -> None:
+    values = live(300)
+    values[HEAT][:, 5] = np.nan  # never reported there
+    for v in values.values():
+        v[100:, 3] = np.nan
+        v[200:, 5] = np.nan
+    said = run("silent", "gpu", values)
+    period = said[-1][0].time - said[-2][0].time
+    assert {f.subject: (f.time - f.since) // period for f in said[-1]} == {"n0/gpu3": 200, "n0/gpu5": 100}
+
+
 def test_a_lost_metric_of_a_part_a_node_and_the_site(run: Run) -> None:
     values = live(300, metrics=(CLOCK, HEAT, POWER, "gpu_active_ratio", "gpu_sm_active_ratio"))
     values[CLOCK][100:, 3] = np.nan
