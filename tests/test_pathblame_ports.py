@@ -58,11 +58,9 @@ def test_a_port_that_told_of_itself_keeps_its_path_from_a_switch_that_only_its_p
 
 def mesh(excess: dict[str, float]) -> list[str]:
     """Return whom a finding about leaf0 accuses where each path between leaves crosses one of four spines, and spine0 is accused."""
-    rows = {
-        f"p{a}>p{b}": RosterRow(f"p{a}>p{b}", "path", keys={"source": f"p{a}", "target": f"p{b}"}, crosses=(f"p{a}", f"leaf{a % 6}", f"spine{k}", f"leaf{b % 6}", f"p{b}"))
-        for a in range(18) for b in range(18) if a % 6 != b % 6
-        for k in [(a // 6 + 2 * (b // 6) + a + b) % 4]
-    }  # fmt: skip
+    pairs = [(a, b) for a in range(18) for b in range(18) if a % 6 != b % 6]
+    ways = {f"p{a}>p{b}": (f"p{a}", f"leaf{a % 6}", f"spine{(a // 6 + 2 * (b // 6) + a + b) % 4}", f"leaf{b % 6}", f"p{b}") for a, b in pairs}
+    rows = {name: RosterRow(name, "path", keys={"source": way[0], "target": way[-1]}, crosses=way) for name, way in ways.items()}
     names = tuple(sorted(rows))
     tick = Tick("path", 0, 1_000_000, View(1, rows), names, (METRIC,), np.ones((1, len(names)), np.float32), np.zeros(len(names), bool))
     left = np.array([[max((size for name, size in excess.items() if name in rows[s].crosses), default=0.0) for s in names]], np.float32)
