@@ -68,6 +68,7 @@ class Congestion:
     def __init__(self) -> None:
         self.last = -(2**60)
         self.held: dict[str, tuple[int, float]] = {}  # what is slow -> when it last was, and by how much for congestion: 0 if it was slow before
+        self.spans: dict[str, int] = {}  # table -> for how long what explained its evidence explains it
 
     def hear(self, findings: Iterable[Finding], meaning: Mapping[str, str], time: int) -> None:
         """Take note of evidence about metrics that mean congestion; `meaning` is the mode of each metric of the tick."""
@@ -95,7 +96,7 @@ class Congestion:
         level : float
             Strength from which on a finding says for certain that something is slow.
         """
-        now = self.explains(tick)
+        now, self.spans[tick.table] = self.explains(tick), recent(tick)
         for key in [k for k, (at, _) in self.held.items() if k.startswith(f"{tick.table}|") and tick.time - at > recent(tick)]:
             del self.held[key]
         return [self._called(f, tick, told, now, f.strength >= level) for f in findings]
@@ -112,10 +113,23 @@ class Congestion:
             self.held[key] = (tick.time, max(most, size) if now and most > 0 else most)
         return other if now or goes_on else f
 
+    def crowded(self, f: Finding, tick: Tick) -> bool:
+        """Say whether a switch on a communicator's way is crowded by as much as it is slow: then a member that retries explains nothing."""
+        return f.side == "service" and 0.0 < distance(f) <= GROWN * self._crossed(f, tick)
+
     def _crossed(self, f: Finding, tick: Tick) -> float:
-        """Return by how much the worst crowded component on the way was slow: what its paths keep of that in their long means is nobody's fault."""
-        ways = (self.held.get(f"{tick.table}|{c}|{f.metric}", (0, 0.0)) for c in tick.roster.crosses(f.subject))
-        return max((size for at, size in ways if f.since <= at), default=0.0)
+        """Return by how much the worst crowded component on the way was slow: what its paths keep of that in their long means is nobody's fault.
+
+        Probes through a switch and transfers of a job through it suffer from one crowd: what one kind was told of it explains the other, as far
+        as it is no slower. On another scale nothing is left for it to grow.
+        """
+        ways, found = set(tick.roster.crosses(f.subject)), 0.0
+        for key, (at, size) in self.held.items() if ways else ():
+            table, name, metric = key.split("|")
+            same = table == tick.table and metric == f.metric
+            if name in ways and f.since <= at and (same or (table != tick.table and tick.time - at <= self.spans.get(table, 0))):
+                found = max(found, size if same else size / GROWN)
+        return found
 
 
 def congested(finding: Finding, tick: Tick, told: Mapping[str, int]) -> Finding:

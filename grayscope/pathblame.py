@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ FAR = 4.0
 PATHS = 2
 #: Share of the excess of its paths through an accused component that a component's other paths must stay below to be well.
 WELL = 0.5
+#: Share of all paths that are well even when two switches are bad at once, and that may be well through a bad one or left unexplained.
+BEST = 0.25
 #: Rivals that are told of one suspect.
 RIVALS = 8
 
@@ -118,9 +120,24 @@ class PathBlame:
             alike = inside and np.median(left[others]) > WELL * size
             if alike or (beside and np.median(left[beside]) < WELL * size):
                 best = max(best, (len(through), len(theirs), other))
-        n, _, other = best
-        rest = "the others are well" if n < len(mine) else "and so do others that are as bad"
+        n, _, other = best if best[0] else self._elsewhere(f.subject, mine, accused, left, tick)
+        rest = "the others are well" if n < len(mine) and best[0] else "and so do others that are as bad"
         return f._replace(subject=other, why=f"{n} of the {len(mine)} paths through {f.subject} cross it, {rest}; {f.why}") if n else f
+
+    def _elsewhere(self, name: str, mine: frozenset[int], accused: Set[str], left: NDArray[np.float32], tick: Tick) -> tuple[int, int, str]:
+        """Return the accused one behind most paths of a component that are no worse than others through what else they cross; 0 of none if they are.
+
+        Each of two bad spines may carry half of a leaf's paths: neither leaves the rest of them well. Where all paths are bad, none tells.
+        """
+        incidence, explained = self._counted(tick)[1], list[tuple[float, str]]()
+        others = {c: sorted(incidence.of(c) - mine) for s in mine for c in tick.roster.crosses(tick.subjects[s]) if c != name}
+        usual = {c: float(np.quantile(left[paths], BEST)) for c, paths in others.items() if len(paths) >= PATHS}
+        for s in sorted(mine):
+            explained.append(max(((usual[c], c) for c in tick.roster.crosses(tick.subjects[s]) if c in usual), default=(0.0, "")))
+        level, paths = float(np.quantile(left, BEST)), sorted(mine)
+        size, rest = np.mean(left[paths]) - level, np.mean(left[paths] - np.maximum([e for e, _ in explained], level))
+        behind = Counter(c for e, c in explained if c in accused and e > level) if rest < BEST * size else Counter[str]()
+        return max(((n, len(incidence.of(c)), c) for c, n in behind.items()), default=(0, 0, ""))
 
     def _solved(self, findings: list[Finding], tick: Tick, votes: dict[str, int], excess: NDArray[np.float32], told: Mapping[str, int]) -> Iterator[Finding]:
         """Find the components that explain the paths of each metric, and move the paths to them."""

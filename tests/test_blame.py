@@ -94,3 +94,17 @@ def test_a_hint_too_weak_to_be_said_by_itself_accuses_no_member_of_a_slow_commun
     for strength, told in ((blame.level - 0.1, {}), (blame.level, {"n1/nic0": 10})):
         blame.step(Evidence([finding("n1/nic0", "redundancy", strength=strength)]), tick("nic", [RosterRow("n1/nic0", "nic")]))
         assert blame.told == told
+
+
+def test_a_member_that_retries_is_not_to_blame_for_transfers_over_a_crowded_switch() -> None:
+    rail = RosterRow("comm:1-rail0", "comm", keys={"job": "job:1"}, crosses=("n1/nic0", "n2/nic0", "leaf01", "spine01"))
+    slow, at = finding("comm:1-rail0")._replace(value=1.2, expected=1.0), tick("comm", [rail, RosterRow("spine01", "spine")], 10)
+    blame, clear = Blame(), Blame()
+    for one, size in ((blame, 0.5), (clear, 0.0)):
+        one.told, one.congestion.held, one.congestion.spans = {"n1/nic0": 5}, {"path|spine01|path_rtt_seconds": (5, size)}, {"path": 100}
+    copy = Blame()
+    copy.restore(blame.snapshot())
+    assert suspects(clear, at, slow) == ["n1/nic0"]
+    for one in (blame, copy):
+        assert suspects(one, at, slow) == []  # the communicator itself waits
+        assert suspects(one, tick("comm", [rail], 100), slow._replace(value=2.0)) == ["n1/nic0"]  # slower than the crowd makes it

@@ -144,3 +144,22 @@ def test_where_rows_are_rare_a_communicator_waits_for_a_few_looks() -> None:
     waiting = Waiting()
     at = [dataclasses.replace(TICK, time=t * 120 * S, period=120 * S) for t in range(1, 14)]
     assert [len(waiting.ready([slow(RAIL)], tick)) for tick in at] == [0] * 9 + [1] * 4
+
+
+def comm_over(state: Congestion, minute: int, value: float, spine: str = "leaf04") -> tuple[bool, str]:
+    """Return whether transfers along a rail, as much slower than 2 s, are its crowded switch's matter at a minute, and what they are called."""
+    tick = dataclasses.replace(TICK, time=minute * 60 * S)
+    found = slow(RAIL if spine == "leaf04" else INSIDE)._replace(value=value, expected=2.0)
+    return state.crowded(found, tick), state.called([found], tick, {}, 7.0)[0].mode
+
+
+def test_what_probes_tell_of_a_crowded_switch_explains_the_transfers_through_it() -> None:
+    state = Congestion()
+    assert comm_over(state, 4, 2.5) == (False, "")
+    state.hear([slow("n1/nic3")._replace(metric="marks")], {"marks": "fabric_congestion"}, 60 * S)
+    assert [crowded(state, minute) for minute in (5, 25)] == ["fabric_congestion"] * 2  # the marks have gone since
+    assert comm_over(state, 40, 2.5) == (True, "fabric_congestion")
+    assert comm_over(state, 40, 3.3) == (False, "")  # slower than the probes: a member that tells something is it
+    assert comm_over(Congestion(), 40, 2.5) == (False, "")
+    assert comm_over(state, 40, 2.5, "none")[0] is False  # does not cross it
+    assert comm_over(state, 90, 2.5) == (False, "")  # the probes are well again
