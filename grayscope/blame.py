@@ -127,15 +127,15 @@ class Blame:
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state as one JSON text in an array, and the excess of ranks and paths."""
         parts = self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.last, self.waiting.since
-        text = json.dumps([self.ticks, self.told, *parts, self.spent, self.congestion.held, self.congestion.spans])
+        text = json.dumps([self.ticks, self.told, *parts, self.spent, [*self.congestion.held.items()], self.congestion.spans])
         return {"blame": np.array(text), "upstream": np.array(self.upstream.snapshot()), **self.lately.snapshot()}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
         known = json.loads(str(state["blame"]))
         self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, self.hosts.last, since, *spent = known
-        self.spent, held, self.congestion.spans = (*spent, {}, {}, {})[:3]  # older states lack them
-        self.congestion.held = {key: (at, size) for key, (at, size) in held.items()}
+        self.spent, held, self.congestion.spans = spent
+        self.congestion.held = {(table, name, metric): (at, size) for (table, name, metric), (at, size) in held}
         self.waiting.since = {name: (first, last) for name, (first, last) in since.items()}
         self.paths.ends = {table: {end: (seen, size) for end, (seen, size) in some.items()} for table, some in ends.items()}
         self.together.restore(together)

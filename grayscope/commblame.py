@@ -67,7 +67,8 @@ class Congestion:
 
     def __init__(self) -> None:
         self.last = -(2**60)
-        self.held: dict[str, tuple[int, float]] = {}  # what is slow -> when it last was, and by how much for congestion: 0 if it was slow before
+        #: Table, subject and metric of what is slow -> when it last was, and by how much for congestion: 0 if it was slow before.
+        self.held: dict[tuple[str, str, str], tuple[int, float]] = {}
         self.spans: dict[str, int] = {}  # table -> for how long what explained its evidence explains it
 
     def hear(self, findings: Iterable[Finding], meaning: Mapping[str, str], time: int) -> None:
@@ -97,7 +98,7 @@ class Congestion:
             Strength from which on a finding says for certain that something is slow.
         """
         now, self.spans[tick.table] = self.explains(tick), recent(tick)
-        for key in [k for k, (at, _) in self.held.items() if k.startswith(f"{tick.table}|") and tick.time - at > recent(tick)]:
+        for key in [k for k, (at, _) in self.held.items() if k[0] == tick.table and tick.time - at > recent(tick)]:
             del self.held[key]
         return [self._called(f, tick, told, now, f.strength >= level) for f in findings]
 
@@ -105,7 +106,7 @@ class Congestion:
         other = congested(f, tick, told)
         if other is f:
             return f
-        key, size = f"{tick.table}|{f.subject}|{f.metric}", distance(f)
+        key, size = (tick.table, f.subject, f.metric), distance(f)
         known = key in self.held
         most = max(self.held[key][1] if known else size if now else 0.0, self._crossed(f, tick))
         goes_on = most > 0 and size <= GROWN * most
@@ -124,8 +125,7 @@ class Congestion:
         as it is no slower. On another scale nothing is left for it to grow.
         """
         ways, found = set(tick.roster.crosses(f.subject)), 0.0
-        for key, (at, size) in self.held.items() if ways else ():
-            table, name, metric = key.split("|")
+        for (table, name, metric), (at, size) in self.held.items() if ways else ():
             same = table == tick.table and metric == f.metric
             if name in ways and f.since <= at and (same or (table != tick.table and tick.time - at <= self.spans.get(table, 0))):
                 found = max(found, size if same else size / GROWN)

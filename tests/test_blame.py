@@ -101,7 +101,7 @@ def test_a_member_that_retries_is_not_to_blame_for_transfers_over_a_crowded_swit
     slow, at = finding("comm:1-rail0")._replace(value=1.2, expected=1.0), tick("comm", [rail, RosterRow("spine01", "spine")], 10)
     blame, clear = Blame(), Blame()
     for one, size in ((blame, 0.5), (clear, 0.0)):
-        one.told, one.congestion.held, one.congestion.spans = {"n1/nic0": 5}, {"path|spine01|path_rtt_seconds": (5, size)}, {"path": 100}
+        one.told, one.congestion.held, one.congestion.spans = {"n1/nic0": 5}, {("path", "spine01", "path_rtt_seconds"): (5, size)}, {"path": 100}
     copy = Blame()
     copy.restore(blame.snapshot())
     assert suspects(clear, at, slow) == ["n1/nic0"]
