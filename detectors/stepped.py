@@ -23,7 +23,7 @@ from grayscope.crowd import crowds, split
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.horizons import known_by, looks, peers, threshold
 from grayscope.standing import Standing
-from grayscope.taillaw import MARKS
+from grayscope.taillaw import LADDER, MARKS
 from grayscope.tails import NEAR, Tails
 from grayscope.tick import Tick
 from grayscope.wording import why
@@ -135,10 +135,9 @@ class Stepped:
         learn = columns.ticks % ticks == 0
         n = running.outstanding(
             size, known.astype(np.int16), standing.sign[rows], np.float32(1), 1, np.float32(1), cut, np.zeros(len(rows), np.float32), out, cols, z,
-            learn, standing.doubted, a["peak"][i], MARKS, self.tails.seen[table][i], standing.layout[rows], standing.label,
+            learn, standing.doubted, a["peak"][i], MARKS, LADDER, self.tails.seen[table][i], standing.layout[rows], standing.label,
         )  # fmt: skip
-        if learn:
-            self.tails.learned(table, i)
+        self.tails.learned(table, i, learn)
         return list(zip(out[:n].tolist(), cols[:n].tolist(), z[:n].tolist(), strict=True))
 
     @staticmethod

@@ -26,7 +26,7 @@ from grayscope.detector import State
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.mechanisms import limited
 from grayscope.standing import Standing
-from grayscope.taillaw import MARKS
+from grayscope.taillaw import LADDER, MARKS
 from grayscope.tails import FAR, NEAR, Tails
 from grayscope.tick import Tick
 
@@ -241,10 +241,9 @@ class Horizons:
         learn = columns.ticks % horizon == 0  # a look is new when the horizon has passed once more
         n = running.outstanding(
             a["mean"][i], a["seen"][i], standing.sign, self.steps[i], least, unit, cut, width, rows, cols, z,
-            learn, standing.doubted, a["peak"][i], MARKS, self.tails.seen[tick.table][i], standing.layout, standing.label,
+            learn, standing.doubted, a["peak"][i], MARKS, LADDER, self.tails.seen[tick.table][i], standing.layout, standing.label,
         )  # fmt: skip
-        if learn:
-            self.tails.learned(tick.table, i)
+        self.tails.learned(tick.table, i, learn)
         return list(zip(rows[:n].tolist(), cols[:n].tolist(), z[:n].tolist(), strict=True))
 
     def shown(self, tick: Tick, m: int, s: int, horizon: int, now: float) -> float:

@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grayscope.taillaw import ENOUGH, MARKS, Law, huber, law
+from grayscope.taillaw import ENOUGH, LADDER, MARKS, Either, Law, fair, falls, huber, law
 
 Floats = NDArray[np.float64]
 #: Spreads at which single values are clipped: of most metrics, and of those whose values jump so far for a single moment;
 #: share of values that do it in a metric that jumps, and how many make it known.
 FAR, NEAR, JUMPY, JUMPS = 12.0, 6.0, 1e-4, 3
+SIDE = 1 + 3 * len(MARKS)
 #: Looks after which old ones count half, so that the law follows the fleet.
 HALF = 4e6
 
@@ -45,27 +46,31 @@ class Tails:
         #: [M, 2]: values followed, and single ones that jumped far and came back at once.
         self.jumps: dict[str, Floats] = {}
         self._laws: dict[tuple[str, int], list[Law]] = {}
+        self._rungs: dict[str, dict[int, tuple[float, float]]] = {}
 
     def of(self, table: str, names: tuple[str, ...]) -> Floats:
         """Return what a table's metrics have shown, laid out as `names`."""
         old = self.names.get(table)
         if old is not names:
             if old != names:
-                fresh, jumps = np.zeros((len(self.knees), len(names), 1 + 3 * len(MARKS))), np.zeros((len(names), 2))
+                fresh, jumps = np.zeros((len(self.knees), len(names), 1 + 3 * len(MARKS) + len(LADDER))), np.zeros((len(names), 2))
                 where = {n: i for i, n in enumerate(old or ())}
                 for i, name in enumerate(names):
                     if name in where:
                         fresh[:, i], jumps[i] = self.seen[table][:, where[name]], self.jumps[table][where[name]]
                 self.seen[table], self.jumps[table] = fresh, jumps
                 self._laws = {k: v for k, v in self._laws.items() if k[0] != table}
+                self._rungs.pop(table, None)
             self.names[table] = names
         return self.seen[table]
 
-    def learned(self, table: str, horizon: int) -> None:
+    def learned(self, table: str, horizon: int, looked: bool) -> None:
         """Take note that a horizon has been counted again: its laws are worked out anew when next asked for."""
         for counted in (self.seen[table][horizon], self.jumps[table]):
             counted[counted[:, 0] > HALF] *= 0.5
-        self._laws.pop((table, horizon), None)
+        self._rungs.pop(table, None)
+        if looked:
+            self._laws.pop((table, horizon), None)
 
     def clips(self, table: str) -> NDArray[np.float32]:
         """Return at how many spreads a single value of each metric [M] is clipped: lower where the fleet's values jump.
@@ -75,13 +80,32 @@ class Tails:
         followed, jumped = self.jumps[table].T
         return np.where((jumped >= JUMPS) & (jumped >= JUMPY * followed), NEAR, FAR).astype(np.float32)
 
-    def laws(self, table: str, horizon: int) -> list[Law]:
+    def laws(self, table: str, horizon: int) -> list[Law | Either]:
         """Return the law of every metric at a horizon."""
+        found: list[Law | Either] = list(self._worse(table, horizon))
+        seen = self.seen[table][horizon]
+        for m, (tries, hits) in self._heavy(table).items():
+            found[m] = fair(seen[m, SIDE:], float(seen[m, 0]), self._worse(table, horizon)[m], tries, hits)
+        return found
+
+    def _worse(self, table: str, horizon: int) -> list[Law]:
         found = self._laws.get((table, horizon))
         if found is None:
-            seen, prior = self.seen[table][horizon], huber(self.knees[horizon])
+            seen, prior = self.seen[table][horizon][:, :SIDE], huber(self.knees[horizon])
             enough = (seen[:, 1::3] >= ENOUGH).any(axis=1).tolist()
             found = self._laws[table, horizon] = [law(row, self.knees[horizon]) if known else prior for row, known in zip(seen, enough, strict=True)]
+        return found
+
+    def _heavy(self, table: str) -> dict[int, tuple[float, float]]:
+        found = self._rungs.get(table)
+        if found is None:
+            found = self._rungs[table] = {}
+            seen = self.seen[table]
+            for h, m in np.argwhere(seen[:, :, SIDE + 1] > 0).tolist():
+                tries, hits = falls(seen[h, m, SIDE:], max(float(seen[h, m, 0]), 1.0), self._worse(table, h)[m])
+                if tries:
+                    old = found.get(m, (0.0, 0.0))
+                    found[m] = (old[0] + tries, old[1] + hits)
         return found
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
@@ -94,7 +118,7 @@ class Tails:
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Become what `snapshot` returned."""
-        self.names, self.seen, self.jumps, self._laws = {}, {}, {}, {}
+        self.names, self.seen, self.jumps, self._laws, self._rungs = {}, {}, {}, {}, {}
         for key in state:
             table, _, what = key.partition("|tail|")
             if what == "names":
