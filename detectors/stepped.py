@@ -136,6 +136,7 @@ class Stepped:
         n = running.outstanding(
             size, known.astype(np.int16), standing.sign[rows], np.float32(1), 1, np.float32(1), cut, np.zeros(len(rows), np.float32), out, cols, z,
             learn, standing.doubted, a["peak"][i], MARKS, LADDER, self.tails.seen[table][i], standing.layout[rows], standing.label,
+            standing.past[rows], standing.residual[rows],
         )  # fmt: skip
         self.tails.learned(table, i, learn)
         return list(zip(out[:n].tolist(), cols[:n].tolist(), z[:n].tolist(), strict=True))

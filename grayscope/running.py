@@ -138,12 +138,14 @@ def _own(w: Any, seen: Any, least: Any, label: Any, fleet: Any, own: Any, sizes:
 
 @njit(
     "int64(float32[:,::1], int16[:,::1], int8[::1], float32, int64, float32, float32[::1], float32[::1], int32[::1], int32[::1], float32[::1],"
-    " boolean, boolean[::1], float32[:,::1], float32[::1], float32[::1], float64[:,::1], int32[::1], int32[:,::1])",
+    " boolean, boolean[::1], float32[:,::1], float32[::1], float32[::1], float64[:,::1], int32[::1], int32[:,::1],"
+    " float32[:,::1], float32[:,::1])",
     cache=True,
 )
 def outstanding(
     mean: Any, seen: Any, sign: Any, length: Any, least: Any, unit: Any, cut: Any, width: Any, rows: Any, cols: Any, z: Any,
     learn: Any, doubted: Any, peak: Any, marks: Any, ladder: Any, tail: Any, layout: Any, label: Any,
+    residual: Any, beside: Any,
 ) -> Any:  # fmt: skip  # pragma: no cover - compiled
     """Find the cells whose running mean stands out from all others' of the same metric; return how many.
 
@@ -189,7 +191,7 @@ def outstanding(
         if bottom > usual * ladder[0]:
             for s in range(n_subjects):
                 far = -w[s] / own[s]
-                if seen[m, s] < least or doubted[s] or far <= ladder[0] or far <= -peak[m, s]:
+                if not beside[m, s] < F(0.5) * residual[m, s] or seen[m, s] < least or doubted[s] or far <= ladder[0] or far <= -peak[m, s]:
                     continue
                 k = 0
                 while k < len(ladder) and far > ladder[k]:

@@ -141,7 +141,7 @@ def falls(better: Floats, looks: float, worse: Law) -> tuple[float, float]:
 
 
 def _least(n: float) -> float:
-    return n * max(1 - 1 / (9 * n) - 1.96 / (3 * math.sqrt(n)), 0.0) ** 3 if n else 0.0
+    return n * max(1 - 1 / (9 * n) - 1.0 / math.sqrt(n), 0.0) ** 3 if n else 0.0
 
 
 def fair(better: Floats, looks: float, worse: Law, tries: float, hits: float) -> Law | Either:
