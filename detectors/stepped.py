@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope import running
+from grayscope.better import LADDER
 from grayscope.catalogue import Metric
 from grayscope.columns import Columns, Field, Memory
 from grayscope.crowd import crowds, split
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.horizons import known_by, looks, peers, threshold
 from grayscope.standing import Standing
-from grayscope.taillaw import LADDER, MARKS
+from grayscope.taillaw import MARKS
 from grayscope.tails import NEAR, Tails
 from grayscope.tick import Tick
 from grayscope.wording import why

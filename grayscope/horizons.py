@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope import running
+from grayscope.better import LADDER
 from grayscope.catalogue import Metric
 from grayscope.columns import Columns, Field, Memory
 from grayscope.crowd import crowds, split
@@ -26,7 +27,7 @@ from grayscope.detector import State
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.mechanisms import limited
 from grayscope.standing import Standing
-from grayscope.taillaw import LADDER, MARKS
+from grayscope.taillaw import MARKS
 from grayscope.tails import FAR, NEAR, Tails
 from grayscope.tick import Tick
 

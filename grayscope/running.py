@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from grayscope.better import strayed
 from grayscope.medians import SIGMA, F, median_near, nearby
 
 #: Steps are counted no further: more than twice the longest horizon has of them.
@@ -145,7 +146,7 @@ def _own(w: Any, seen: Any, least: Any, label: Any, fleet: Any, own: Any, sizes:
 def outstanding(
     mean: Any, seen: Any, sign: Any, length: Any, least: Any, unit: Any, cut: Any, width: Any, rows: Any, cols: Any, z: Any,
     learn: Any, doubted: Any, peak: Any, marks: Any, ladder: Any, tail: Any, layout: Any, label: Any,
-    residual: Any, beside: Any,
+    past: Any, residual: Any,
 ) -> Any:  # fmt: skip  # pragma: no cover - compiled
     """Find the cells whose running mean stands out from all others' of the same metric; return how many.
 
@@ -154,8 +155,9 @@ def outstanding(
     kept between calls as the next first guess. Where most of the fleet rests, all of it alike, that says nothing about those
     that work: who stands out must do so within its own peer group too, by `label` [L, S] in row `layout` [M].
     Cells with ``z > cut`` [M] are written to `rows`, `cols`, `z`. With
-    `learn`, `tail` [M, 1 + 3 K] counts looks and the excursions beyond each of K `marks`, once they are over, by their
-    highest point, `peak` [M, S]; see `grayscope.tails`. Excursions of what is `doubted` are none.
+    `learn`, `tail` [M, 1 + 3 K + L] counts looks and the excursions beyond each of K `marks`, once they are over, by their
+    highest point, `peak` [M, S]; see `grayscope.tails`. Excursions of what is `doubted` are none. Those to the better side are counted every
+    time, by the L rungs of the `ladder`; see `grayscope.better`. `past` and `residual` [M, S] are this tick's.
     """
     n_subjects = mean.shape[1]
     w = np.empty(n_subjects, np.float32)
@@ -189,15 +191,7 @@ def outstanding(
         for s in range(n_subjects):
             own[s] = max(own[s], F(0.7)) * doubt
         if bottom > usual * ladder[0]:
-            for s in range(n_subjects):
-                far = -w[s] / own[s]
-                if not beside[m, s] < F(0.5) * residual[m, s] or seen[m, s] < least or doubted[s] or far <= ladder[0] or far <= -peak[m, s]:
-                    continue
-                k = 0
-                while k < len(ladder) and far > ladder[k]:
-                    tail[m, 1 + 3 * len(marks) + k] += -peak[m, s] <= ladder[k]
-                    k += 1
-                peak[m, s] = -far
+            strayed(w, own, seen[m], least, doubted, past[m], residual[m], peak[m], tail[m, 1 + 3 * len(marks) :], ladder)
         if learn:
             for s in range(n_subjects):
                 if seen[m, s] < least:

@@ -19,8 +19,6 @@ STEEPEST = 4.0
 CAPPED = 2.0
 #: Excursions beyond such a far mark that are many, and standard errors by which they must be more than the law before allows.
 MANY, SURE = 10.0, 2.0
-LADDER = np.array([3.0, 4.25, 6.0, 8.5, 12.0], np.float32)
-FEW=5.0
 #: Slowest fall of a tail that is believed, in nats per sigma, and fastest growth of the mean excess with the mark (the shape of a
 #: generalised Pareto law; from a half on not even its variance would be known).
 FLATTEST, WILDEST = 0.1, 0.5
@@ -116,39 +114,3 @@ def _shape(row: Floats) -> float:
         return 0.0
     slope = float(excess[-1] / short[-1] - excess[0] / short[0]) / float(MARKS[-1] - MARKS[0])
     return min(max(slope, 0.0) / (1.0 + max(slope, 0.0)), WILDEST)
-
-
-@dataclass(frozen=True, slots=True)
-class Either:
-    one: Law
-    other: Law
-
-    def surprise(self, z: float) -> float:
-        return min(self.one.surprise(z), self.other.surprise(z))
-
-    def needed(self, surprise: float) -> float:
-        return max(self.one.needed(surprise), self.other.needed(surprise))
-
-
-def falls(better: Floats, looks: float, worse: Law) -> tuple[float, float]:
-    """Return of how many excursions how many went a rung of the ladder further, where they contradict the law; else nothing."""
-    allowed = [looks * math.exp(-worse.surprise(float(z))) for z in LADDER]
-    n = better.tolist()
-    if n[0] < FEW or not any(_least(c) > a for c, a in zip(n, allowed, strict=True)):
-        return 0.0, 0.0
-    k = max(i for i in range(len(n)) if n[i] >= FEW)
-    return sum(n[k:]), sum(n[k + 1 :])
-
-
-def _least(n: float) -> float:
-    return n * max(1 - 1 / (9 * n) - 1.0 / math.sqrt(n), 0.0) ** 3 if n else 0.0
-
-
-def fair(better: Floats, looks: float, worse: Law, tries: float, hits: float) -> Law | Either:
-    n = better.tolist()
-    k = max((i for i in range(len(n)) if n[i] >= FEW), default=0)
-    p = (hits + 0.5) / (tries + 1)
-    p = min(p + math.sqrt(p * (1 - p) / tries), 0.5)
-    alpha = max(-math.log(p) / math.log(2) * 2, 2.0)
-    mark, count = float(LADDER[k]), max(n[k], FEW)
-    return Either(worse, Law(mark, -math.log(min((count + math.sqrt(count)) / max(looks, 1.0), 1.0)), alpha / mark, 1 / alpha))
