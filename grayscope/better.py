@@ -94,7 +94,8 @@ def contradicts(counts: Floats, looks: float, worse: Law) -> tuple[float, float]
     (0.0, 0.0)
     """
     n = counts.tolist()
-    if n[0] < FEW or not any(_least(c) > looks * math.exp(-worse.surprise(z)) for c, z in zip(n, LADDER.tolist(), strict=True)):
+    allowed = [looks * math.exp(-worse.surprise(z)) if z >= worse.mark else math.inf for z in LADDER.tolist()]  # before its mark a law says nothing
+    if n[0] < FEW or not any(_least(c) > a for c, a in zip(n, allowed, strict=True)):
         return 0.0, 0.0
     k = _last(n)
     return sum(n[k:]), sum(n[k + 1 :])
