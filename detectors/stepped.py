@@ -115,12 +115,14 @@ class Stepped:
             laws = self.tails.laws(tick.table, i)
             cut = np.array([law.needed(self.level + chances) for law in laws], np.float32)
             before, now = blocks[-2 * span : -span].mean(axis=0), blocks[-span:].mean(axis=0)
-            for row, s, z in self._outstanding(tick.table, i, now - before, standing, columns, rows, cut):
+            found = self._outstanding(tick.table, i, now - before, standing, columns, rows, cut)
+            laws = self.tails.laws(tick.table, i)  # with what this very look has told of the better side
+            for row, s, z in found:
                 m, jump = int(rows[row]), now[row, s] - before[row, s]
-                if now[row, s] < NEWS * jump:
+                level = laws[row].surprise(z) - chances
+                if now[row, s] < NEWS * jump or level < self.level:
                     continue
-                label = standing.label[standing.layout[m]]
-                level = known_by(peers(label, columns.arrays["seen"][row] > 0, s), laws[row].surprise(z) - chances)
+                level = known_by(peers(standing.label[standing.layout[m]], columns.arrays["seen"][row] > 0, s), level)
                 if (m, s) not in best or level > best[m, s].strength:
                     best[m, s] = Jump(level, float(before[row, s]), float(now[row, s]))
         return best

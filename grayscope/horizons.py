@@ -217,12 +217,13 @@ class Horizons:
         best: dict[tuple[int, int], tuple[float, int]] = {}
         for i, horizon in enumerate(self.horizons if close else FAST):
             chances = math.log(tests * looks(horizon, tick.period))
-            laws = self.tails.laws(tick.table, i)
             mean, lately = columns.arrays["mean"][i], columns.arrays["mean"][min(i, len(FAST) - 1)]
-            for m, s, z in self._outstanding(i, tick, chances, standing, columns, residual):
-                if lately[m, s] < STILL * mean[m, s]:
-                    continue
+            found = self._outstanding(i, tick, chances, standing, columns, residual)
+            laws = self.tails.laws(tick.table, i)  # with what this very look has told of the better side
+            for m, s, z in found:
                 level = laws[m].surprise(z) - chances
+                if lately[m, s] < STILL * mean[m, s] or level < self.level:
+                    continue
                 if self.grouped and _accuses(standing.metrics[m]):
                     level = known_by(peers(standing.label[standing.layout[m]], columns.arrays["seen"][i, m] > 0, s), level)
                 if level > best.get((m, s), (-math.inf, 0))[0]:
