@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope import running
-from grayscope.better import LADDER
 from grayscope.catalogue import Metric
 from grayscope.columns import Columns, Field, Memory
 from grayscope.crowd import crowds, split
@@ -115,14 +114,12 @@ class Stepped:
             laws = self.tails.laws(tick.table, i)
             cut = np.array([law.needed(self.level + chances) for law in laws], np.float32)
             before, now = blocks[-2 * span : -span].mean(axis=0), blocks[-span:].mean(axis=0)
-            found = self._outstanding(tick.table, i, now - before, standing, columns, rows, cut)
-            laws = self.tails.laws(tick.table, i)  # with what this very look has told of the better side
-            for row, s, z in found:
+            for row, s, z in self._outstanding(tick.table, i, now - before, standing, columns, rows, cut):
                 m, jump = int(rows[row]), now[row, s] - before[row, s]
-                level = laws[row].surprise(z) - chances
-                if now[row, s] < NEWS * jump or level < self.level:
+                if now[row, s] < NEWS * jump:
                     continue
-                level = known_by(peers(standing.label[standing.layout[m]], columns.arrays["seen"][row] > 0, s), level)
+                label = standing.label[standing.layout[m]]
+                level = known_by(peers(label, columns.arrays["seen"][row] > 0, s), laws[row].surprise(z) - chances)
                 if (m, s) not in best or level > best[m, s].strength:
                     best[m, s] = Jump(level, float(before[row, s]), float(now[row, s]))
         return best
@@ -138,10 +135,10 @@ class Stepped:
         learn = columns.ticks % ticks == 0
         n = running.outstanding(
             size, known.astype(np.int16), standing.sign[rows], np.float32(1), 1, np.float32(1), cut, np.zeros(len(rows), np.float32), out, cols, z,
-            learn, standing.doubted, a["peak"][i], MARKS, LADDER, self.tails.seen[table][i], standing.layout[rows], standing.label,
-            standing.past[rows], standing.residual[rows],
+            learn, standing.doubted, a["peak"][i], MARKS, self.tails.seen[table][i], standing.layout[rows], standing.label,
         )  # fmt: skip
-        self.tails.learned(table, i, learn)
+        if learn:
+            self.tails.learned(table, i)
         return list(zip(out[:n].tolist(), cols[:n].tolist(), z[:n].tolist(), strict=True))
 
     @staticmethod

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope import running
-from grayscope.better import LADDER
 from grayscope.catalogue import Metric
 from grayscope.columns import Columns, Field, Memory
 from grayscope.crowd import crowds, split
@@ -185,7 +184,7 @@ class Horizons:
         running.accumulate(residual, scale, a["restless"], standing.sign, a["mean"], a["seen"], a["block"], a["filled"], len(FAST), close, self.steps, clip)
         if not (close or columns.ticks % 4 == 0 or columns.ticks < BLOCK):
             return NOTHING
-        best = self._best(tick, standing, columns, residual, close)
+        best = self._best(tick, standing, columns, close)
         if not best:
             return NOTHING
         crowded = crowds(best, tick, standing) if self.grouped else {}
@@ -211,28 +210,25 @@ class Horizons:
         clip = self.tails.clips(table)
         return clip if self.grouped else np.full_like(clip, FAR)
 
-    def _best(self, tick: Tick, standing: Standing, columns: Columns, residual: NDArray[np.float32], close: bool) -> dict[tuple[int, int], tuple[float, int]]:
+    def _best(self, tick: Tick, standing: Standing, columns: Columns, close: bool) -> dict[tuple[int, int], tuple[float, int]]:
         """Return the strongest (strength, horizon) of every cell that stands out."""
         tests = max(int((standing.sign != 0).sum()) * len(self.horizons), 1)
         best: dict[tuple[int, int], tuple[float, int]] = {}
         for i, horizon in enumerate(self.horizons if close else FAST):
             chances = math.log(tests * looks(horizon, tick.period))
+            laws = self.tails.laws(tick.table, i)
             mean, lately = columns.arrays["mean"][i], columns.arrays["mean"][min(i, len(FAST) - 1)]
-            found = self._outstanding(i, tick, chances, standing, columns, residual)
-            laws = self.tails.laws(tick.table, i)  # with what this very look has told of the better side
-            for m, s, z in found:
-                level = laws[m].surprise(z) - chances
-                if lately[m, s] < STILL * mean[m, s] or level < self.level:
+            for m, s, z in self._outstanding(i, tick, chances, standing, columns):
+                if lately[m, s] < STILL * mean[m, s]:
                     continue
+                level = laws[m].surprise(z) - chances
                 if self.grouped and _accuses(standing.metrics[m]):
                     level = known_by(peers(standing.label[standing.layout[m]], columns.arrays["seen"][i, m] > 0, s), level)
                 if level > best.get((m, s), (-math.inf, 0))[0]:
                     best[m, s] = (level, horizon)
         return best
 
-    def _outstanding(
-        self, i: int, tick: Tick, chances: float, standing: Standing, columns: Columns, residual: NDArray[np.float32]
-    ) -> list[tuple[int, int, float]]:
+    def _outstanding(self, i: int, tick: Tick, chances: float, standing: Standing, columns: Columns) -> list[tuple[int, int, float]]:
         a, horizon, laws = columns.arrays, self.horizons[i], self.tails.laws(tick.table, i)
         size = standing.residual.size
         rows, cols, z = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32)
@@ -245,10 +241,10 @@ class Horizons:
         learn = columns.ticks % horizon == 0  # a look is new when the horizon has passed once more
         n = running.outstanding(
             a["mean"][i], a["seen"][i], standing.sign, self.steps[i], least, unit, cut, width, rows, cols, z,
-            learn, standing.doubted, a["peak"][i], MARKS, LADDER, self.tails.seen[tick.table][i], standing.layout, standing.label,
-            residual, standing.residual if self.grouped else residual,
+            learn, standing.doubted, a["peak"][i], MARKS, self.tails.seen[tick.table][i], standing.layout, standing.label,
         )  # fmt: skip
-        self.tails.learned(tick.table, i, learn)
+        if learn:
+            self.tails.learned(tick.table, i)
         return list(zip(rows[:n].tolist(), cols[:n].tolist(), z[:n].tolist(), strict=True))
 
     def shown(self, tick: Tick, m: int, s: int, horizon: int, now: float) -> float:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from grayscope.better import strayed
 from grayscope.medians import SIGMA, F, median_near, nearby
 
 #: Steps are counted no further: more than twice the longest horizon has of them.
@@ -139,14 +138,12 @@ def _own(w: Any, seen: Any, least: Any, label: Any, fleet: Any, own: Any, sizes:
 
 @njit(
     "int64(float32[:,::1], int16[:,::1], int8[::1], float32, int64, float32, float32[::1], float32[::1], int32[::1], int32[::1], float32[::1],"
-    " boolean, boolean[::1], float32[:,::1], float32[::1], float32[::1], float64[:,::1], int32[::1], int32[:,::1],"
-    " float32[:,::1], float32[:,::1])",
+    " boolean, boolean[::1], float32[:,::1], float32[::1], float64[:,::1], int32[::1], int32[:,::1])",
     cache=True,
 )
 def outstanding(
     mean: Any, seen: Any, sign: Any, length: Any, least: Any, unit: Any, cut: Any, width: Any, rows: Any, cols: Any, z: Any,
-    learn: Any, doubted: Any, peak: Any, marks: Any, ladder: Any, tail: Any, layout: Any, label: Any,
-    past: Any, residual: Any,
+    learn: Any, doubted: Any, peak: Any, marks: Any, tail: Any, layout: Any, label: Any,
 ) -> Any:  # fmt: skip  # pragma: no cover - compiled
     """Find the cells whose running mean stands out from all others' of the same metric; return how many.
 
@@ -155,9 +152,8 @@ def outstanding(
     kept between calls as the next first guess. Where most of the fleet rests, all of it alike, that says nothing about those
     that work: who stands out must do so within its own peer group too, by `label` [L, S] in row `layout` [M].
     Cells with ``z > cut`` [M] are written to `rows`, `cols`, `z`. With
-    `learn`, `tail` [M, 1 + 3 K + L] counts looks and the excursions beyond each of K `marks`, once they are over, by their
-    highest point, `peak` [M, S]; see `grayscope.tails`. Excursions of what is `doubted` are none. Those to the better side are counted every
-    time, by the L rungs of the `ladder`; see `grayscope.better`. `past` and `residual` [M, S] are this tick's.
+    `learn`, `tail` [M, 1 + 3 K] counts looks and the excursions beyond each of K `marks`, once they are over, by their
+    highest point, `peak` [M, S]; see `grayscope.tails`. Excursions of what is `doubted` are none.
     """
     n_subjects = mean.shape[1]
     w = np.empty(n_subjects, np.float32)
@@ -180,18 +176,14 @@ def outstanding(
         middle = median_near(d, n, width[m] / SIGMA, nearby(n) * width[m] / SIGMA, scratch)
         width[m] = SIGMA * middle
         doubt = F(1.0) + F(14.0) / F(n)
-        top, bottom = F(0.0), F(0.0)
+        top = F(0.0)
         for s in range(n_subjects):
             top = max(top, w[s])
-            bottom = max(bottom, -w[s])
             own[s] = width[m]
-        usual = max(width[m], F(0.7)) * doubt
-        if bottom > usual * ladder[0] or top > usual * (min(cut[m], marks[0]) if learn else cut[m]):  # the groups need only be looked at where somebody may
+        if top > max(width[m], F(0.7)) * doubt * (min(cut[m], marks[0]) if learn else cut[m]):  # the groups need only be looked at where somebody may
             _own(w, seen[m], least, label[layout[m]], width[m], own, d, scratch)
         for s in range(n_subjects):
             own[s] = max(own[s], F(0.7)) * doubt
-        if bottom > usual * ladder[0]:
-            strayed(w, own, seen[m], least, doubted, past[m], residual[m], peak[m], tail[m, 1 + 3 * len(marks) :], ladder)
         if learn:
             for s in range(n_subjects):
                 if seen[m, s] < least:
@@ -200,8 +192,6 @@ def outstanding(
                 tail[m, 0] += 1.0
                 if not doubted[s] and far > marks[0]:
                     top = max(peak[m, s], far)
-                elif not doubted[s] and far < -marks[0]:
-                    top = min(peak[m, s], F(0.0))
                 elif not doubted[s]:
                     k = 0
                     while k < len(marks) and peak[m, s] > marks[k]:

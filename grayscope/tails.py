@@ -8,7 +8,6 @@ beyond it as censored: a fault that came and went unseen is one excursion, and o
 itself. Until enough has been seen, and wherever what is seen falls no faster, the law is Huber's least favourable one:
 normal in the middle, exponential outside. A few troubles cannot break that law; a fleet whose excursions go far more often
 than it allows is not troubled but noisy, and its own tail takes the law's place, however slowly it falls.
-A metric that strays to the better side more often than its law allows has heavy tails at all horizons (see `grayscope.better`).
 """
 
 from __future__ import annotations
@@ -19,15 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grayscope.better import LADDER, Either, contradicts, fair
 from grayscope.taillaw import ENOUGH, MARKS, Law, huber, law
 
 Floats = NDArray[np.float64]
 #: Spreads at which single values are clipped: of most metrics, and of those whose values jump so far for a single moment;
 #: share of values that do it in a metric that jumps, and how many make it known.
 FAR, NEAR, JUMPY, JUMPS = 12.0, 6.0, 1e-4, 3
-#: Where the counts of the better side begin.
-SIDE = 1 + 3 * len(MARKS)
 #: Looks after which old ones count half, so that the law follows the fleet.
 HALF = 4e6
 
@@ -44,37 +40,32 @@ class Tails:
     def __init__(self, knees: tuple[float, ...]) -> None:
         self.knees = knees
         self.names: dict[str, tuple[str, ...]] = {}
-        #: [H, M, 1 + 3 K + L]: looks, then for each mark the excursions beyond it, the sum of how far (at most 2), and how many below 2;
-        #: at last those to the better side beyond each rung.
+        #: [H, M, 1 + 3 K]: looks, then for each mark the excursions beyond it, the sum of how far (at most 2), and how many below 2.
         self.seen: dict[str, Floats] = {}
         #: [M, 2]: values followed, and single ones that jumped far and came back at once.
         self.jumps: dict[str, Floats] = {}
         self._laws: dict[tuple[str, int], list[Law]] = {}
-        self._heavier: dict[str, dict[int, tuple[float, float]]] = {}
 
     def of(self, table: str, names: tuple[str, ...]) -> Floats:
         """Return what a table's metrics have shown, laid out as `names`."""
         old = self.names.get(table)
         if old is not names:
             if old != names:
-                fresh, jumps = np.zeros((len(self.knees), len(names), SIDE + len(LADDER))), np.zeros((len(names), 2))
+                fresh, jumps = np.zeros((len(self.knees), len(names), 1 + 3 * len(MARKS))), np.zeros((len(names), 2))
                 where = {n: i for i, n in enumerate(old or ())}
                 for i, name in enumerate(names):
                     if name in where:
                         fresh[:, i], jumps[i] = self.seen[table][:, where[name]], self.jumps[table][where[name]]
                 self.seen[table], self.jumps[table] = fresh, jumps
                 self._laws = {k: v for k, v in self._laws.items() if k[0] != table}
-                self._heavier.pop(table, None)
             self.names[table] = names
         return self.seen[table]
 
-    def learned(self, table: str, horizon: int, looked: bool) -> None:
-        """Take note that a horizon has been counted again, its worse side only when `looked` at: laws are worked out anew when next asked for."""
+    def learned(self, table: str, horizon: int) -> None:
+        """Take note that a horizon has been counted again: its laws are worked out anew when next asked for."""
         for counted in (self.seen[table][horizon], self.jumps[table]):
             counted[counted[:, 0] > HALF] *= 0.5
-        self._heavier.pop(table, None)
-        if looked:
-            self._laws.pop((table, horizon), None)
+        self._laws.pop((table, horizon), None)
 
     def clips(self, table: str) -> NDArray[np.float32]:
         """Return at how many spreads a single value of each metric [M] is clipped: lower where the fleet's values jump.
@@ -84,34 +75,13 @@ class Tails:
         followed, jumped = self.jumps[table].T
         return np.where((jumped >= JUMPS) & (jumped >= JUMPY * followed), NEAR, FAR).astype(np.float32)
 
-    def laws(self, table: str, horizon: int) -> list[Law | Either]:
+    def laws(self, table: str, horizon: int) -> list[Law]:
         """Return the law of every metric at a horizon."""
-        found: list[Law | Either] = list(self._worse(table, horizon))
-        seen = self.seen[table][horizon]
-        for m, (passed, further) in self._contradicted(table).items():
-            found[m] = fair(seen[m, SIDE:], float(seen[m, 0]), self._worse(table, horizon)[m], passed, further)
-        return found
-
-    def _worse(self, table: str, horizon: int) -> list[Law]:
-        """Return what the worse side says."""
         found = self._laws.get((table, horizon))
         if found is None:
-            seen, prior = self.seen[table][horizon][:, :SIDE], huber(self.knees[horizon])
+            seen, prior = self.seen[table][horizon], huber(self.knees[horizon])
             enough = (seen[:, 1::3] >= ENOUGH).any(axis=1).tolist()
             found = self._laws[table, horizon] = [law(row, self.knees[horizon]) if known else prior for row, known in zip(seen, enough, strict=True)]
-        return found
-
-    def _contradicted(self, table: str) -> dict[int, tuple[float, float]]:
-        """Return the metrics whose better side contradicts that anywhere: how many rungs were passed, and by one more, over all such horizons."""
-        found = self._heavier.get(table)
-        if found is None:
-            found = self._heavier[table] = {}
-            seen = self.seen[table]
-            for h, m in np.argwhere(seen[:, :, SIDE + 1] > 0).tolist():
-                passed, further = contradicts(seen[h, m, SIDE:], max(float(seen[h, m, 0]), 1.0), self._worse(table, h)[m])
-                if passed:
-                    old = found.get(m, (0.0, 0.0))
-                    found[m] = (old[0] + passed, old[1] + further)
         return found
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
@@ -124,7 +94,7 @@ class Tails:
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Become what `snapshot` returned."""
-        self.names, self.seen, self.jumps, self._laws, self._heavier = {}, {}, {}, {}, {}
+        self.names, self.seen, self.jumps, self._laws = {}, {}, {}, {}
         for key in state:
             table, _, what = key.partition("|tail|")
             if what == "names":

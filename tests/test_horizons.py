@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from grayscope import running
-from grayscope.horizons import MOVES, STEP, Horizons, restless
-from grayscope.taillaw import Law, huber
+from grayscope.horizons import MOVES, STEP, restless
 from grayscope.tails import FAR, NEAR, Tails
 
 WIDTH = 40
@@ -91,30 +87,3 @@ def test_a_first_move_that_was_the_start_of_a_job_is_soon_forgotten() -> None:
     noise = drawn(MOVES + 4)
     noise[0, :15] -= 100.0  # a third of the parts was seen at rest before the others came
     assert followed(noise).max() < 1.0
-
-
-def test_a_finding_is_weighed_by_the_law_of_the_very_look_that_found_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    horizons = Horizons("slower", 1.0, longest=16)
-    told = [huber(2.0)]
-    monkeypatch.setattr(horizons.tails, "laws", lambda table, i: told)
-
-    def outstanding(i: int, *_: object) -> list[tuple[int, int, float]]:
-        return [(0, 0, 30.0)]
-
-    monkeypatch.setattr(horizons, "_outstanding", outstanding)
-    columns = SimpleNamespace(arrays={"mean": np.ones((2, 1, 1), np.float32), "seen": np.ones((2, 1, 1), np.int16)})
-    look: list[Any] = [
-        SimpleNamespace(table="rank", period=10_000_000),
-        SimpleNamespace(sign=np.ones(1), metrics=[None]),
-        columns,
-        np.ones((1, 1), np.float32),
-        False,
-    ]
-    assert horizons._best(*look)
-
-    def telling(i: int, *_: object) -> list[tuple[int, int, float]]:
-        told[0] = Law(3.0, 3.0, 0.1)
-        return outstanding(i)
-
-    monkeypatch.setattr(horizons, "_outstanding", telling)
-    assert not horizons._best(*look)

@@ -70,12 +70,11 @@ def test_outstanding_against_the_obvious(guess: float) -> None:
     sign = np.array([1, -1, 0, 1], np.int8)
     width = np.full(metrics, guess, F)
     rows, cols, z = np.empty(mean.size, np.int32), np.empty(mean.size, np.int32), np.empty(mean.size, F)
-    doubted, peak, tail = seen[0] < 0, np.zeros(mean.shape, F), np.zeros((metrics, 5))
+    doubted, peak, tail = seen[0] < 0, np.zeros(mean.shape, F), np.zeros((metrics, 4))
     layout, label = np.array([0, 1, 0, 1], np.int32), np.array([np.zeros(subjects), np.arange(subjects) * 7 % 13], np.int32)
     n = running.outstanding(
-        mean, seen, sign, F(length), least, F(unit), np.full(metrics, cut, F), width, rows, cols, z, True, doubted, peak, np.array([2], F),
-        np.array([99], F), tail, layout, label, mean, mean,
-    )  # fmt: skip
+        mean, seen, sign, F(length), least, F(unit), np.full(metrics, cut, F), width, rows, cols, z, True, doubted, peak, np.array([2], F), tail, layout, label
+    )
     got = {(int(m), int(s)): float(v) for m, s, v in zip(rows[:n], cols[:n], z[:n], strict=True)}
     want: dict[tuple[int, int], float] = {}
     for m in range(metrics):
@@ -111,9 +110,9 @@ def test_a_fleet_that_rests_alike_does_not_make_those_that_work_stand_out() -> N
 def looked(mean: NDArray[np.float32], label: NDArray[np.int32], cut: float) -> tuple[int, NDArray[np.float32], NDArray[np.float64]]:
     """Return how many stand out, by how much, and what was counted."""
     rows, cols, z = np.empty(mean.size, np.int32), np.empty(mean.size, np.int32), np.empty(mean.size, F)
-    seen, sign, tail = np.full(mean.shape, 9, np.int16), np.ones(1, np.int8), np.zeros((1, 5))
+    seen, sign, tail = np.full(mean.shape, 9, np.int16), np.ones(1, np.int8), np.zeros((1, 4))
     n = running.outstanding(
         mean, seen, sign, F(1), 1, F(1), np.full(1, cut, F), np.zeros(1, F), rows, cols, z, True, np.zeros(mean.shape[1], bool), np.zeros(mean.shape, F),
-        np.array([2], F), np.array([99], F), tail, np.zeros(1, np.int32), label, mean, mean,
+        np.array([2], F), tail, np.zeros(1, np.int32), label,
     )  # fmt: skip
     return n, z[:n], tail

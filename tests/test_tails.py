@@ -9,9 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from grayscope import running
-from grayscope.better import LADDER, contradicts, fair
 from grayscope.taillaw import ENOUGH, MANY, MARKS, STEEPEST, huber, law
-from grayscope.tails import SIDE, Tails
+from grayscope.tails import Tails
 
 F = np.float32
 Floats = NDArray[np.float64]
@@ -20,20 +19,13 @@ N = 400
 
 def counted(draw: Floats, doubted: NDArray[np.bool_] | None = None) -> Floats:
     """Return the counts [1 + 3 K] after looks [T, S] at robust sigmas."""
-    return both(draw, draw, doubted)[:SIDE]
-
-
-def both(draw: Floats, residual: Floats, doubted: NDArray[np.bool_] | None = None) -> Floats:
-    """Return the counts [1 + 3 K + L], those of the better side too, of parts that are so far from their peers."""
-    tail, peak = np.zeros((1, SIDE + len(LADDER))), np.zeros((1, draw.shape[1]), F)
+    tail, peak = np.zeros((1, 1 + 3 * len(MARKS))), np.zeros((1, draw.shape[1]), F)
     rows, cols, z = np.empty(draw.shape[1], np.int32), np.empty(draw.shape[1], np.int32), np.empty(draw.shape[1], F)
     seen, sign, cut, width = np.ones((1, draw.shape[1]), np.int16), np.ones(1, np.int8), np.full(1, 99, F), np.ones(1, F)
     doubt = np.zeros(draw.shape[1], bool) if doubted is None else doubted
     one = np.zeros((1, draw.shape[1]), np.int32)
-    for look, beside in zip(draw.astype(F), residual.astype(F), strict=True):
-        running.outstanding(
-            look[None], seen, sign, F(1), 1, F(1), cut, width, rows, cols, z, True, doubt, peak, MARKS, LADDER, tail, one[0, :1], one, look[None], beside[None]
-        )
+    for look in draw:
+        running.outstanding(look[None].astype(F), seen, sign, F(1), 1, F(1), cut, width, rows, cols, z, True, doubt, peak, MARKS, tail, one[0, :1], one)
     counts: Floats = tail[0]
     return counts
 
@@ -93,44 +85,3 @@ def test_counts_follow_metrics_and_survive_a_pause() -> None:
     again.restore(tails.snapshot())
     assert again.names == tails.names
     assert np.array_equal(again.seen["gpu"], tails.seen["gpu"])
-
-
-def test_excursions_to_the_better_side_count_at_once_and_each_once_by_its_farthest_point() -> None:
-    draw = np.zeros((9, N)) + np.linspace(-1, 1, N)
-    width = 1.4826 / 2 * (1 + 14 / N)
-    draw[2:5, 7] = np.array([-3.5, -7.0, -4.5]) * width
-    draw[7:, 9] = -5.0 * width  # lasts
-    assert both(draw, draw)[SIDE:].tolist() == [2.0, 2.0, 1.0, 0.0, 0.0]
-    assert both(draw, draw, np.arange(N) == 7)[SIDE:].tolist() == [1.0, 1.0, 0.0, 0.0, 0.0]
-    assert both(draw, np.zeros_like(draw))[SIDE:].tolist() == [0.0] * 5  # they left a bad past to be where their peers are
-
-
-def test_the_better_side_tells_heavy_noise_before_the_worse_side_may() -> None:
-    rng = np.random.default_rng(6)
-    few = both(draw := rng.standard_t(3, (5, N)), draw)
-    known = law(few[:SIDE], 2.0)
-    passed, further = contradicts(few[SIDE:], few[0], known)
-    heavy = fair(few[SIDE:], few[0], known, passed, further)
-    for z in (8.0, 16.0):
-        chance = -math.log(np.mean(rng.standard_t(3, (20000, N)) > z * 1.4826 * 0.7649))
-        assert known.surprise(z) > chance + 3  # what has been seen so far does not yet say so on the worse side
-        assert chance - 3.0 < heavy.surprise(z) < chance + 1.0
-    many = both(draw := rng.normal(0, 1, (800, N)), draw)
-    assert contradicts(many[SIDE:], many[0], law(many[:SIDE], 2.0)) == (0.0, 0.0)
-
-
-def test_what_one_horizon_knows_of_the_tail_holds_at_all_of_them() -> None:
-    tails = Tails((2.0, 3.0))
-    rows = tails.of("rank", ("a", "b"))
-    rows[0, 0, SIDE:], rows[0, 0, 0] = (100.0, 35.0, 12.0, 4.0, 1.0), 1e4
-    rows[1, :, 0] = 100.0
-    for horizon in range(2):
-        tails.learned("rank", horizon, True)
-    assert tails.laws("rank", 1)[1] == huber(3.0)
-    assert tails.laws("rank", 1)[0].surprise(12.0) < huber(3.0).surprise(12.0) / 2
-    again = Tails((2.0, 3.0))
-    again.restore(tails.snapshot())
-    assert again.laws("rank", 1) == tails.laws("rank", 1)
-    rows[0, 0, SIDE:] = 0.0
-    tails.learned("rank", 0, False)
-    assert tails.laws("rank", 1)[0] == huber(3.0)
