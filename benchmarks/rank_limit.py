@@ -168,7 +168,7 @@ class Ranks:
         share, z = matched(own, slow, covariance)
         lasted = (min(row.ended, int(self.times[-1])) - row.began) / 1e6
         there = find.incident is not None
-        delay = find.delay / 1e6 if there and row.began == onset else None
+        delay = find.delay / 1e6 if there and row.began == onset and not others else None
         return Weighed(row.mode, gpu, row.state, row.began, lasted, share, z, needed(ticks, self.period), there, share / spread, delay)
 
 

@@ -48,31 +48,31 @@ class Again:
     """
 
     def __init__(self) -> None:
-        self._ended: dict[tuple[str, str], Incident] = {}
+        self._ended: dict[tuple[str, str], tuple[int, Incident]] = {}  # with the moment until which it may go on
 
     def put(self, incident: Incident) -> None:
         """Keep an incident that ends; forget those that have been away for too long."""
         last = incident.ended if incident.ended is not None else 0
-        self._ended = {key: i for key, i in self._ended.items() if _waits(i, last)}
+        self._ended = {key: kept for key, kept in self._ended.items() if last <= kept[0]}
         if incident.mode:
-            self._ended[incident.subject, incident.mode] = incident
+            self._ended[incident.subject, incident.mode] = _until(incident), incident
 
     def take(self, subject: str, mode: str, time: int) -> Incident | None:
         """Return the incident that goes on when this trouble is found, open once more and calm as it was in between; None where it is a new one."""
-        old = self._ended.get((subject, mode))
-        if old is None or old.ended is None or not _waits(old, time):
+        until, old = self._ended.get((subject, mode), (0, None))
+        if old is None or old.ended is None or time > until:
             return None
         del self._ended[subject, mode]
         return replace(old, state="normal", severity="notice", ended=None, history=(*old.history, (old.ended, "normal", "notice")))
 
     def __iter__(self) -> Iterator[Incident]:
-        return iter(self._ended.values())
+        return (incident for _, incident in self._ended.values())
 
     def fill(self, incidents: Iterable[Incident]) -> None:
         """Become what holds these."""
-        self._ended = {(i.subject, i.mode): i for i in incidents}
+        self._ended = {(i.subject, i.mode): (_until(i), i) for i in incidents}
 
 
-def _waits(incident: Incident, time: int) -> bool:
-    """Say whether an incident that has ended may go on still."""
-    return incident.ended is not None and time - incident.ended <= patience(incident.history)
+def _until(incident: Incident) -> int:
+    """Return until when an incident that has ended may go on."""
+    return (incident.ended or 0) + patience(incident.history)

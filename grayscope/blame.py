@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.columns import Field, Memory
-from grayscope.commblame import Congestion, Waiting, moved
+from grayscope.commblame import Congestion, Held, Waiting, moved
 from grayscope.evidence import Evidence, Finding
 from grayscope.horizons import threshold
 from grayscope.hostbusy import HostBusy
@@ -135,7 +135,7 @@ class Blame:
         known = json.loads(str(state["blame"]))
         self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, self.hosts.last, since, *spent = known
         self.spent, held, self.congestion.spans = spent
-        self.congestion.held = {(table, name, metric): (at, size) for (table, name, metric), (at, size) in held}
+        self.congestion.held = {(table, name, metric): Held(*told) for (table, name, metric), told in held}
         self.waiting.since = {name: (first, last) for name, (first, last) in since.items()}
         self.paths.ends = {table: {end: (seen, size) for end, (seen, size) in some.items()} for table, some in ends.items()}
         self.together.restore(together)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from grayscope.evidence import Finding, distance
 from grayscope.modes import Modes
@@ -62,13 +63,20 @@ class Waiting:
         return tick.time - first >= max(PATIENCE, LOOKS * tick.period)
 
 
+class Held(NamedTuple):
+    """What is slow: since when and when last, microseconds, and by how much for congestion: 0 if it was slow before."""
+
+    since: int
+    last: int
+    size: float
+
+
 class Congestion:
     """Remembers when the network said that it is overloaded: by what is marked, or by groups of ports that moved together."""
 
     def __init__(self) -> None:
         self.last = -(2**60)
-        #: Table, subject and metric of what is slow -> when it last was, and by how much for congestion: 0 if it was slow before.
-        self.held: dict[tuple[str, str, str], tuple[int, float]] = {}
+        self.held: dict[tuple[str, str, str], Held] = {}  # by table, subject and metric
         self.spans: dict[str, int] = {}  # table -> for how long what explained its evidence explains it
 
     def hear(self, findings: Iterable[Finding], meaning: Mapping[str, str], time: int) -> None:
@@ -98,7 +106,7 @@ class Congestion:
             Strength from which on a finding says for certain that something is slow.
         """
         now, self.spans[tick.table] = self.explains(tick), recent(tick)
-        for key in [k for k, (at, _) in self.held.items() if k[0] == tick.table and tick.time - at > recent(tick)]:
+        for key in [k for k, held in self.held.items() if k[0] == tick.table and tick.time - held.last > recent(tick)]:
             del self.held[key]
         return [self._called(f, tick, told, now, f.strength >= level) for f in findings]
 
@@ -107,28 +115,30 @@ class Congestion:
         if other is f:
             return f
         key, size = (tick.table, f.subject, f.metric), distance(f)
-        known = key in self.held
-        most = max(self.held[key][1] if known else size if now else 0.0, self._crossed(f, tick))
+        held = self.held.get(key, Held(f.since or tick.time, tick.time, size if now else 0.0))
+        most = max(held.size, self._crossed(f, tick, key not in self.held or held.size > 0))
         goes_on = most > 0 and size <= GROWN * most
         if sure or goes_on:
-            self.held[key] = (tick.time, max(most, size) if now and most > 0 else most)
+            self.held[key] = Held(held.since, tick.time, max(most, size) if now and most > 0 else most)
         return other if now or goes_on else f
 
     def crowded(self, f: Finding, tick: Tick) -> bool:
         """Say whether a switch on a communicator's way is crowded by as much as it is slow: then a member that retries explains nothing."""
-        return f.side == "service" and 0.0 < distance(f) <= GROWN * self._crossed(f, tick)
+        return f.side == "service" and 0.0 < distance(f) <= GROWN * self._crossed(f, tick, True)
 
-    def _crossed(self, f: Finding, tick: Tick) -> float:
+    def _crossed(self, f: Finding, tick: Tick, probed: bool) -> float:
         """Return by how much the worst crowded component on the way was slow: what its paths keep of that in their long means is nobody's fault.
 
         Probes through a switch and transfers of a job through it suffer from one crowd: what one kind was told of it explains the other, as far
-        as it is no slower. On another scale nothing is left for it to grow.
+        as it is no slower and was not so before the crowd. On another scale nothing is left for it to grow. `probed`: ask the other tables, too.
         """
         ways, found = set(tick.roster.crosses(f.subject)), 0.0
-        for (table, name, metric), (at, size) in self.held.items() if ways else ():
-            same = table == tick.table and metric == f.metric
-            if name in ways and f.since <= at and (same or (table != tick.table and tick.time - at <= self.spans.get(table, 0))):
-                found = max(found, size if same else size / GROWN)
+        for (table, name, metric), held in self.held.items() if ways else ():
+            if name not in ways or f.since > held.last:
+                continue
+            other = probed and table != tick.table and tick.time - held.last <= self.spans.get(table, 0) and f.since >= held.since - recent(tick)
+            if other or (table == tick.table and metric == f.metric):
+                found = max(found, held.size / GROWN if other else held.size)
         return found
 
 

@@ -51,7 +51,7 @@ class Desk:
             if key is not None and verdict.state != "normal" and another(_member(verdict), self.members[key]):
                 paged = self.members[key].pop(verdict.subject).severity == "page"
                 self.where.drop(verdict.subject)
-                yield self._stand(self.open[key], verdict.time)
+                yield self._stand(self.open[key], verdict.time, verdict.subject)
                 key = self._find(verdict)
             if key is not None:
                 yield self._change(self.open[key], verdict, paged)
@@ -110,14 +110,14 @@ class Desk:
         elif gone is not None:
             self.where.drop(subject)
 
-    def _stand(self, old: Incident, time: int) -> Incident:
-        """Return the incident as its members make it: the root first, as grave as the gravest."""
+    def _stand(self, old: Incident, time: int, left: str = "") -> Incident:
+        """Return the incident as its members make it: the root first, as grave as the gravest; `left` it for one of its own."""
         members = self.members[old.id]
         first = lead(members, old.subject)
         state = max((m.state for m in members.values()), key=STATES.index)
         severity = max((m.severity for m in members.values()), key=SEVERITIES.index)
         severity = "page" if state == "failed" and old.severity == "page" else severity
-        probability, rivals = suspects(members, first, self._before(old, first.subject))
+        probability, rivals = suspects(members, first, self._before(old, first.subject, left))
         changed = (state, severity) != (old.state, old.severity)
         new = replace(
             old, subject=first.subject, state=state, severity=severity, mode=_called(first, members, old.mode), summary=_summary(first, state, members),
@@ -127,12 +127,12 @@ class Desk:
         self.open[old.id] = new
         return new
 
-    def _before(self, old: Incident, first: str) -> list[str]:
+    def _before(self, old: Incident, first: str, left: str) -> list[str]:
         """Return who was the first suspect before, latest last: who was told of them may be there now."""
         names = self.former.get(old.id, [])
-        if first != old.subject and old.severity != "notice":
+        if first != old.subject != left and old.severity != "notice":
             names = self.former[old.id] = [*(s for s in names if s not in (first, old.subject)), old.subject][-FORMER:]
-        return names
+        return [s for s in names if self.where.holder(s) is None]  # who is in trouble elsewhere has not recovered
 
     def _end(self, old: Incident, time: int, mode: str) -> Incident:
         """Return the incident as it is remembered: at its gravest, and then under its own name, though work eased it since."""
@@ -153,12 +153,11 @@ class Desk:
 
     def restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        incidents, members, *more = json.loads(str(state["desk"]))
+        incidents, members, ended, self.former = json.loads(str(state["desk"]))
         self.members = {key: {s: member_of(m) for s, m in some.items()} for key, some in members.items()}
         self.where = Whereabouts(self.members)
         self.open = {i.id: i for i in map(_incident, incidents)}
-        self.again.fill(map(_incident, more[0] if more else ()))  # older states lack them
-        self.former = more[1] if len(more) > 1 else {}
+        self.again.fill(map(_incident, ended))
 
 
 def _incident(fields: dict[str, Any]) -> Incident:

@@ -16,7 +16,7 @@ from grayscope.modes import Modes
 from grayscope.quadrants import RANK, state_of
 from grayscope.shown import signal, signals
 from grayscope.tick import Tick
-from grayscope.tracks import Case, Track, case_of
+from grayscope.tracks import HOLD, LEAST, Case, Track, case_of
 from grayscope.verdict import Signal, Verdict
 
 #: A state is left only when nothing has supported it for so many ticks of the subject's table.
@@ -85,7 +85,8 @@ class Judge:
         key = (finding.detector, finding.metric)
         track = case.tracks.get(key)
         since = track.since if track else finding.since or finding.time
-        case.tracks[key] = Track(finding, tick.time, since, tick.period)
+        holds = tick.time + max(HOLD * tick.period, LEAST * self.last[case.table][1])
+        case.tracks[key] = Track(finding, tick.time, since, tick.period, holds)
         case.rests = -1
 
     def _decide(self, subject: str, case: Case, now: int) -> Verdict | None:

@@ -125,19 +125,22 @@ class PathBlame:
         return f._replace(subject=other, why=f"{n} of the {len(mine)} paths through {f.subject} cross it, {rest}; {f.why}") if n else f
 
     def _elsewhere(self, name: str, mine: frozenset[int], accused: Set[str], left: NDArray[np.float32], tick: Tick) -> tuple[int, int, str]:
-        """Return the accused one behind most paths of a component that are no worse than others through what else they cross; 0 of none if they are.
+        """Return the accused one behind most, at least a quarter, of the paths of a component that are no worse than others through what else they cross.
 
-        Each of two bad spines may carry half of a leaf's paths: neither leaves the rest of them well. Where all paths are bad, none tells.
+        Each of two bad spines may carry half of a leaf's paths: neither leaves the rest of them well. Where all paths are bad, none tells:
+        0 of none, as where the paths are worse.
         """
-        incidence, explained = self._counted(tick)[1], list[tuple[float, str]]()
-        others = {c: sorted(incidence.of(c) - mine) for s in mine for c in tick.roster.crosses(tick.subjects[s]) if c != name}
-        usual = {c: float(np.quantile(left[paths], BEST)) for c, paths in others.items() if len(paths) >= PATHS}
-        for s in sorted(mine):
-            explained.append(max(((usual[c], c) for c in tick.roster.crosses(tick.subjects[s]) if c in usual), default=(0.0, "")))
-        level, paths = float(np.quantile(left, BEST)), sorted(mine)
+        if not accused - {name}:
+            return 0, 0, ""
+        incidence, paths = self._counted(tick)[1], sorted(mine)
+        ways = [[c for c in tick.roster.crosses(tick.subjects[s]) if c != name] for s in paths]
+        others = {c: sorted(incidence.of(c) - mine) for c in {c for way in ways for c in way}}
+        usual = {c: float(np.quantile(left[theirs], BEST)) for c, theirs in others.items() if len(theirs) >= PATHS}
+        explained = [max(((usual[c], c) for c in way if c in usual), default=(0.0, "")) for way in ways]
+        level = float(np.quantile(left, BEST))
         size, rest = np.mean(left[paths]) - level, np.mean(left[paths] - np.maximum([e for e, _ in explained], level))
         behind = Counter(c for e, c in explained if c in accused and e > level) if rest < BEST * size else Counter[str]()
-        return max(((n, len(incidence.of(c)), c) for c, n in behind.items()), default=(0, 0, ""))
+        return max(((n, len(incidence.of(c)), c) for c, n in behind.items() if n >= BEST * len(paths)), default=(0, 0, ""))
 
     def _solved(self, findings: list[Finding], tick: Tick, votes: dict[str, int], excess: NDArray[np.float32], told: Mapping[str, int]) -> Iterator[Finding]:
         """Find the components that explain the paths of each metric, and move the paths to them."""

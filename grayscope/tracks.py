@@ -8,8 +8,9 @@ from typing import Any
 
 from grayscope.evidence import Finding
 
-#: A finding holds for so many ticks of the table that it came from without being seen again.
-HOLD = 40
+#: A finding holds for so many ticks of the table that it came from without being seen again, and for so many of its subject's: a subject is
+#: decided about when its own table ticks, and what comes and goes in between must not be lost.
+HOLD, LEAST = 40, 2
 
 
 @dataclass(slots=True)
@@ -19,13 +20,9 @@ class Track:
     finding: Finding
     seen: int
     since: int
-    #: Period of the table that it came from.
+    #: Period of the table that it came from, and until when it holds.
     period: int
-
-    @property
-    def holds(self) -> int:
-        """Return until when it holds."""
-        return self.seen + HOLD * self.period
+    holds: int
 
 
 @dataclass(slots=True)
@@ -57,7 +54,7 @@ class Case:
 
     def told(self) -> list[Any]:
         """Return all of it as JSON takes it."""
-        tracks = [[*key, list(t.finding), t.seen, t.since, t.period] for key, t in self.tracks.items()]
+        tracks = [[*key, list(t.finding), t.seen, t.since, t.period, t.holds] for key, t in self.tracks.items()]
         return [self.table, self.state, self.supported, self.pace, self.mode, self.asked, tracks, self.known]
 
 
@@ -66,10 +63,10 @@ def case_of(told: Sequence[Any]) -> Case:
 
     Examples
     --------
-    >>> case = Case("gpu", "masked", 7, 10, tracks={("slower", "m"): Track(Finding(7, "n1/gpu0", "condition", "slower", 9.0), 7, 5, 10)})
+    >>> case = Case("gpu", "masked", 7, 10, tracks={("slower", "m"): Track(Finding(7, "n1/gpu0", "condition", "slower", 9.0), 7, 5, 10, 407)})
     >>> case_of(case.told()) == case
     True
     """
     table, name, supported, pace, mode, asked, tracks, known = told
-    held = {(d, m): Track(Finding(*f), seen, since, period) for d, m, f, seen, since, period in tracks}
+    held = {(d, m): Track(Finding(*f), seen, since, period, holds) for d, m, f, seen, since, period, holds in tracks}
     return Case(table, name, supported, pace, mode, held, asked, tuple(known))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from grayscope.blame import Blame
+from grayscope.commblame import Held
 from grayscope.evidence import Evidence, Finding
 from grayscope.roster import RosterRow, View
 from grayscope.tick import Tick
@@ -101,10 +102,14 @@ def test_a_member_that_retries_is_not_to_blame_for_transfers_over_a_crowded_swit
     slow, at = finding("comm:1-rail0")._replace(value=1.2, expected=1.0), tick("comm", [rail, RosterRow("spine01", "spine")], 10)
     blame, clear = Blame(), Blame()
     for one, size in ((blame, 0.5), (clear, 0.0)):
-        one.told, one.congestion.held, one.congestion.spans = {"n1/nic0": 5}, {("path", "spine01", "path_rtt_seconds"): (5, size)}, {"path": 100}
+        one.told, one.congestion.held, one.congestion.spans = {"n1/nic0": 5}, {("path", "spine01", "path_rtt_seconds"): Held(0, 5, size)}, {"path": 100}
     copy = Blame()
     copy.restore(blame.snapshot())
     assert suspects(clear, at, slow) == ["n1/nic0"]
     for one in (blame, copy):
         assert suspects(one, at, slow) == []  # the communicator itself waits
         assert suspects(one, tick("comm", [rail], 100), slow._replace(value=2.0)) == ["n1/nic0"]  # slower than the crowd makes it
+    blame.congestion.held = {key: held._replace(since=2_000_000_000, last=2_000_000_000) for key, held in copy.congestion.held.items()}
+    later = tick("comm", [rail, RosterRow("spine01", "spine")], 2_000_000_000)
+    blame.told = {"n1/nic0": 2_000_000_000}
+    assert suspects(blame, later, slow._replace(since=1)) == ["n1/nic0"]  # slow long before the crowd

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
-import numpy as np
 import pytest
 
 from grayscope.again import patience
@@ -290,14 +287,6 @@ def test_a_ticket_that_comes_back_as_a_page_has_escalated() -> None:
     assert one(desk, late(9, 1)).escalated == 9
 
 
-def test_an_older_state_of_the_desk_knows_nothing_that_has_ended() -> None:
-    desk = Desk("c")
-    one(desk, late(1, 1))
-    incidents, members, *_ = json.loads(str(desk.snapshot()["desk"]))
-    desk.restore({"desk": np.array(json.dumps([incidents, {k: {s: m[:-1] for s, m in some.items()} for k, some in members.items()}]))})
-    assert one(desk, late(2, 1, "masked")).severity == "ticket"
-
-
 def hot(time: int, gpu: int, state: str = "gray") -> Verdict:
     return say(time, f"n1/gpu{gpu}", state, mode="thermal_throttle", side="service")
 
@@ -331,3 +320,11 @@ def test_a_first_suspect_that_was_only_a_notice_is_forgotten() -> None:
     one(desk, say(1, "n1/gpu4", "unknown", mode="thermal_throttle"))
     one(desk, hot(2, 5))
     assert one(desk, hot(3, 4, "normal")).rivals == ()
+
+
+def test_who_left_for_an_incident_of_its_own_is_no_rival_of_the_one_that_it_left() -> None:
+    desk = Desk("c")
+    one(desk, hot(1, 3))
+    one(desk, hot(2, 4))
+    left, new = desk.step([say(3, "n1/gpu3", "failed", "gray", mode="gpu_lost", side="health")])
+    assert (left.subject, left.rivals, new.subject) == ("n1/gpu4", (), "n1/gpu3")

@@ -124,6 +124,15 @@ def test_a_page_eases_by_the_table_that_told_it_and_a_finding_holds_by_its_own()
     assert kept.cases["n1/nic0"].tracks
 
 
+def test_what_comes_and_goes_between_two_ticks_of_its_subjects_table_is_not_lost() -> None:
+    judge, said = Judge(), list[Verdict]()
+    judge.step(tick(1, "nvme", 900 * S), says("condition", 1.0, "n1", detector="d"))
+    for number in range(91, 180):
+        said += judge.step(tick(number, "rank"), says("service", subject="n1") if number < 120 else NOTHING)
+    said += judge.step(tick(2, "nvme", 900 * S), says("condition", 1.0, "n1", detector="d"))
+    assert [v.state for v in said] == ["gray"]
+
+
 def test_evidence_too_weak_to_matter_leaves_no_case_behind() -> None:
     judge = Judge()
     drive(judge, [says(strength=1.0, subject=f"job:{i}/r0") for i in range(300)])
