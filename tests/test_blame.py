@@ -113,3 +113,7 @@ def test_a_member_that_retries_is_not_to_blame_for_transfers_over_a_crowded_swit
     later = tick("comm", [rail, RosterRow("spine01", "spine")], 2_000_000_000)
     blame.told = {"n1/nic0": 2_000_000_000}
     assert suspects(blame, later, slow._replace(since=1)) == ["n1/nic0"]  # slow long before the crowd
+    assert suspects(blame, later, slow) == ["n1/nic0"]  # nor is what tells no onset, but was heard for long
+    fresh = Blame()
+    fresh.told, fresh.congestion.held, fresh.congestion.spans = blame.told, blame.congestion.held, {"path": 100}
+    assert suspects(fresh, later, slow) == []  # heard with the crowd only
