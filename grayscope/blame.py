@@ -128,7 +128,9 @@ class Blame:
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state as one JSON text in an array, and the excess of ranks and paths."""
         parts = self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.last, self.waiting.since
-        text = json.dumps([self.ticks, self.told, *parts, self.spent, [*self.congestion.held.items()], self.congestion.spans, [*self.congestion.heard.items()]])
+        text = json.dumps(
+            [self.ticks, self.told, *parts, self.spent, [*self.congestion.held.items()], self.congestion.spans, [*self.congestion.slow_since.items()]]
+        )
         return {"blame": np.array(text), "upstream": np.array(self.upstream.snapshot()), **self.lately.snapshot()}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
@@ -136,7 +138,7 @@ class Blame:
         known = json.loads(str(state["blame"]))
         self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, self.hosts.last, since, *spent = known
         self.spent, held, self.congestion.spans, heard = spent
-        self.congestion.heard = {(table, name, metric): (first, last) for (table, name, metric), (first, last) in heard}
+        self.congestion.slow_since = {(table, name, metric): (first, last) for (table, name, metric), (first, last) in heard}
         self.congestion.held = {(table, name, metric): Held(*told) for (table, name, metric), told in held}
         self.waiting.since = {name: (first, last) for name, (first, last) in since.items()}
         self.paths.ends = {table: {end: (seen, size) for end, (seen, size) in some.items()} for table, some in ends.items()}

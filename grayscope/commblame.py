@@ -78,7 +78,7 @@ class Congestion:
         self.last = -(2**60)
         self.held: dict[tuple[str, str, str], Held] = {}  # by table, subject and metric
         self.spans: dict[str, int] = {}  # table -> for how long what explained its evidence explains it
-        self.heard: dict[tuple[str, str, str], tuple[int, int]] = {}  # table, subject and metric -> since when it is said to be slow, and when last
+        self.slow_since: dict[tuple[str, str, str], tuple[int, int]] = {}  # table, subject and metric -> since when it is said to be slow, and when last
 
     def hear(self, findings: Iterable[Finding], meaning: Mapping[str, str], time: int) -> None:
         """Take note of evidence about metrics that mean congestion; `meaning` is the mode of each metric of the tick."""
@@ -93,11 +93,11 @@ class Congestion:
 
     def note(self, findings: Iterable[Finding], tick: Tick) -> None:
         """Take note since when something is said to be slow: who is slower than its peers tells no onset."""
-        self.heard = {k: (first, last) for k, (first, last) in self.heard.items() if k[0] != tick.table or tick.time - last <= recent(tick)}
+        self.slow_since = {k: (first, last) for k, (first, last) in self.slow_since.items() if k[0] != tick.table or tick.time - last <= recent(tick)}
         for f in findings:
             if f.side == "service":
                 key = (tick.table, f.subject, f.metric)
-                self.heard[key] = (self.heard.get(key, (f.since or tick.time, 0))[0], tick.time)
+                self.slow_since[key] = (self.slow_since.get(key, (f.since or tick.time, 0))[0], tick.time)
 
     def explains(self, tick: Tick) -> bool:
         """Say whether there was any lately."""
@@ -142,7 +142,7 @@ class Congestion:
         as it is no slower and was not so before the crowd. On another scale nothing is left for it to grow. `probed`: ask the other tables, too.
         """
         ways, found = set(tick.roster.crosses(f.subject)), 0.0
-        onset = f.since or self.heard.get((tick.table, f.subject, f.metric), (tick.time, 0))[0]
+        onset = f.since or self.slow_since.get((tick.table, f.subject, f.metric), (tick.time, 0))[0]
         for (table, name, metric), held in self.held.items() if ways else ():
             if name not in ways or f.since > held.last:
                 continue

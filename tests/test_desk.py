@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from grayscope.again import patience
 from grayscope.desk import KEEP, Desk
-from grayscope.incident import Incident, incident_id
-from grayscope.verdict import Verdict
-
-
-def say(time: int, subject: str, state: str, previous: str = "normal", **more: object) -> Verdict:
-    return Verdict(time, subject, state, previous, 8.0, f"{subject} does {state}", time - 1, **more)  # type: ignore[arg-type]
-
-
-def one(desk: Desk, verdict: Verdict) -> Incident:
-    (incident,) = desk.step([verdict])
-    return incident
+from grayscope.incident import incident_id
+from tests.desked import late, one, say
 
 
 def test_a_first_verdict_opens_an_incident() -> None:
@@ -179,10 +169,6 @@ def test_a_member_that_is_lost_for_another_reason_is_an_incident_where_it_belong
     assert (new.subject, new.noticed, new.mode, new.severity) == ("n1/gpu2", 7, "gpu_lost", "page")  # it was paged for before
 
 
-def late(time: int, gpu: int, state: str = "gray") -> Verdict:
-    return say(time, f"n1/gpu{gpu}", state, mode="slow_rank", side="service")
-
-
 def test_parts_that_a_second_trouble_of_their_machine_slows_are_one_incident() -> None:
     desk = Desk("c")
     lost = one(desk, say(1, "n1", "masked", mode="power_cap", side="redundancy"))
@@ -219,112 +205,3 @@ def test_what_the_data_cannot_tell_from_an_open_suspect_joins_it_until_the_data_
     told = one(desk, say(3, "spine2", "masked", "masked", rivals=(("spine4", 0.02), ("spine1", 0.01)), **lost))
     assert (told.id, told.subject, round(told.probability, 2)) == (first.id, "spine2", 0.97)
     assert one(desk, say(4, "spine9", "masked", rivals=(("spine7", 0.6),), **lost)).id != first.id
-
-
-def test_what_comes_back_within_the_hour_under_its_name_is_the_same_fault() -> None:
-    hour = 3_600_000_000
-    desk = Desk("c")
-    first = one(desk, late(1, 1))
-    one(desk, late(5, 1, "normal"))
-    other = Desk("c")
-    other.restore(desk.snapshot())
-    for back in (one(desk, late(5 + hour, 1)), one(other, late(5 + hour, 1))):
-        assert (back.id, back.ended, back.state, back.severity, back.escalated, back.began) == (first.id, None, "gray", "page", None, 0)
-        assert back.history == ((1, "gray", "page"), (5, "normal", "notice"), (5 + hour, "gray", "page"))
-    ended = one(desk, late(6 + hour, 1, "normal"))
-    assert (ended.state, ended.severity, ended.ended) == ("gray", "page", 6 + hour)
-
-
-def test_what_was_never_away_is_over_after_an_hour() -> None:
-    desk = Desk("c")
-    first = one(desk, late(1, 1))
-    one(desk, late(5, 1, "normal"))
-    assert one(desk, late(6 + 3_600_000_000, 1)).id != first.id
-
-
-def test_what_comes_and_goes_is_waited_for_as_long_as_it_was_away_before() -> None:
-    minute = 60_000_000
-    script = [(0, "gray"), (10, "normal"), (40, "gray"), (50, "normal"), (90, "gray"), (100, "normal"), (130, "gray"), (140, "normal")]
-    desk = Desk("c")
-    ids = {one(desk, late(t * minute, 1, state)).id for t, state in script}
-    other = Desk("c")
-    other.restore(desk.snapshot())
-    wait = patience(next(iter(desk.again)).history)
-    assert (len(ids), wait // minute) == (1, 171)
-    one(desk, late(300 * minute, 2))
-    one(desk, late(301 * minute, 2, "normal"))  # whoever ends then makes the desk forget what is over, not this
-    assert one(desk, late(140 * minute + wait, 1)).id in ids
-    assert one(other, late(141 * minute + wait, 1)).id not in ids
-
-
-def test_another_trouble_in_between_makes_nobody_forget_the_first() -> None:
-    desk = Desk("c")
-    first = one(desk, late(1, 1))
-    one(desk, late(2, 1, "normal"))
-    assert one(desk, say(3, "n1/gpu1", "masked", mode="ecc_burst")).id != first.id
-    one(desk, say(4, "n1/gpu1", "normal"))
-    assert one(desk, late(5, 1)).id == first.id
-
-
-def test_what_flaps_each_minute_is_over_after_an_hour() -> None:
-    desk = Desk("c")
-    ids = {one(desk, late(t * 60_000_000, 1, "normal" if t % 2 else "masked")).id for t in range(20)}
-    assert (len(ids), patience(next(iter(desk.again)).history)) == (1, 3_600_000_000)
-
-
-@pytest.mark.parametrize("mode", ["thermal_throttle", ""])
-def test_what_comes_back_under_another_name_or_none_is_a_fault_of_its_own(mode: str) -> None:
-    desk = Desk("c")
-    first = one(desk, say(1, "n1/gpu1", "masked", mode="slow_rank" if mode else ""))
-    one(desk, say(5, "n1/gpu1", "normal"))
-    assert one(desk, say(6, "n1/gpu1", "masked", mode=mode)).id != first.id
-
-
-def test_a_ticket_that_comes_back_as_a_page_has_escalated() -> None:
-    desk = Desk("c")
-    one(desk, late(1, 1, "masked"))
-    one(desk, late(5, 1, "normal"))
-    assert one(desk, late(9, 1)).escalated == 9
-
-
-def hot(time: int, gpu: int, state: str = "gray") -> Verdict:
-    return say(time, f"n1/gpu{gpu}", state, mode="thermal_throttle", side="service")
-
-
-def test_who_was_paged_for_stays_named_when_a_neighbour_is_left() -> None:
-    desk = Desk("c")
-    paged = one(desk, hot(1, 4))
-    assert one(desk, hot(30, 5, "masked")).subject == "n1/gpu4"
-    left = one(desk, hot(40, 4, "normal"))
-    assert (left.id, left.subject, left.rivals, left.probability) == (paged.id, "n1/gpu5", (("n1/gpu4", 0.2),), 0.8)
-    other = Desk("c")
-    other.restore(desk.snapshot())
-    for d in (desk, other):
-        assert [r for r, _ in one(d, hot(50, 5, "normal")).rivals] == ["n1/gpu4"]
-        again = one(d, hot(60, 5, "masked"))
-        assert (again.id, again.rivals) == (paged.id, left.rivals)
-    assert [r for r, _ in one(desk, hot(70, 4)).rivals] == ["n1/gpu5"]  # back: it is named once
-
-
-def test_of_many_first_suspects_before_the_latest_are_named() -> None:
-    desk = Desk("c")
-    for gpu in range(6):
-        one(desk, hot(10 * gpu + 1, gpu))
-        left = one(desk, hot(10 * gpu + 2, gpu - 1, "normal")) if gpu else None
-    assert left is not None
-    assert ([s for s, _ in left.rivals], round(left.probability + sum(p for _, p in left.rivals), 9)) == (["n1/gpu3", "n1/gpu4"], 1.0)
-
-
-def test_a_first_suspect_that_was_only_a_notice_is_forgotten() -> None:
-    desk = Desk("c")
-    one(desk, say(1, "n1/gpu4", "unknown", mode="thermal_throttle"))
-    one(desk, hot(2, 5))
-    assert one(desk, hot(3, 4, "normal")).rivals == ()
-
-
-def test_who_left_for_an_incident_of_its_own_is_no_rival_of_the_one_that_it_left() -> None:
-    desk = Desk("c")
-    one(desk, hot(1, 3))
-    one(desk, hot(2, 4))
-    left, new = desk.step([say(3, "n1/gpu3", "failed", "gray", mode="gpu_lost", side="health")])
-    assert (left.subject, left.rivals, new.subject) == ("n1/gpu4", (), "n1/gpu3")
