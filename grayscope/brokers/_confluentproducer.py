@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -112,27 +113,17 @@ class Producer:
 
     def flush(self) -> None:
         """Wait until all that was sent is acknowledged; `GrayscopeError` where something was not."""
-        try:
-            left = self._client.flush(self.patience)
-            self._serve(0)
-        except self._kafka.KafkaException as error:  # no message will ever be taken from us
-            if not self.bytes and self._refused is None:
-                return  # nor was one given
-            self.broken = True
-            raise self._refused or GrayscopeError(self._why(error.args[0], ", ".join(sorted(self._seen)))) from error
-        except CALLED_WRONG as error:
-            self.broken = True
-            raise self._refused or GrayscopeError(f"kafka: {shorten(self._told[-1]) if self._told else 'not acknowledged'}") from error
+        left = self._heard(lambda: self._client.flush(self.patience))
+        self._serve(0)
         if left:
             self.broken = True
             raise GrayscopeError(f"kafka: not acknowledged within {self.patience:.0f} s: are enough replicas in sync?")
 
     def close(self) -> None:
         """Let go; what was not flushed may be lost."""
-        self._client.purge()
-        with suppress(self._kafka.KafkaException, *CALLED_WRONG):
-            self._client.flush(1.0)
-        self._client.close()
+        for step in (self._client.purge, lambda: self._client.flush(1.0), self._client.close):
+            with suppress(self._kafka.KafkaException, *CALLED_WRONG):  # shut out, it says so once more
+                step()
 
     def _known(self, topic: str) -> None:
         """Ask once for a topic: librdkafka would keep its messages for as long as they may take."""
@@ -148,11 +139,24 @@ class Producer:
 
     def _serve(self, seconds: float) -> None:
         """Take answers; raise the first refusal."""
-        self._client.poll(seconds)
+        self._heard(lambda: self._client.poll(seconds))
         if self._refused is not None:
             refused, self._refused = self._refused, None
             self._client.purge()
             raise refused
+
+    def _heard(self, step: Callable[[], int]) -> int:
+        """Take a step in which librdkafka calls back; shut out, it says so in whichever of them comes next."""
+        try:
+            return step()
+        except self._kafka.KafkaException as error:  # no message will ever be taken from us
+            if not self.bytes and self._refused is None:
+                return 0  # nor is one on its way
+            self.broken = True
+            raise self._refused or GrayscopeError(self._why(error.args[0], ", ".join(sorted(self._seen)))) from error
+        except CALLED_WRONG as error:
+            self.broken = True
+            raise self._refused or GrayscopeError(f"kafka: {shorten(self._told[-1]) if self._told else 'not acknowledged'}") from error
 
 
 #: Settings of consumers, about which librdkafka would complain.

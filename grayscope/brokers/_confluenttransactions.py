@@ -9,11 +9,11 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
-from grayscope.brokers._confluentproducer import Producer
+from grayscope.brokers._confluentproducer import CALLED_WRONG, Producer
 from grayscope.brokers._kafkaclients import DELIVERY, PATIENCE, TAKEOVER, TRANSACTION
 from grayscope.brokers._kafkanamesake import signature
 from grayscope.brokers._kafkasettings import KafkaSettings
-from grayscope.errors import GrayscopeError
+from grayscope.errors import GrayscopeError, shorten
 
 #: Seconds that a step may take beyond the time-out that it was given; steps that are waited for no longer, with their clients, until no more are made.
 GRACE, MOST = 3.0, 8
@@ -79,6 +79,9 @@ class Transactions(Producer):
         except self._kafka.KafkaException as error:
             self.broken = True
             raise GrayscopeError(f"kafka transaction {self.name}: {self._why(error.args[0], self.settings.topic('*'))}") from error
+        except CALLED_WRONG as error:  # a step calls back, too
+            self.broken = True
+            raise GrayscopeError(f"kafka transaction {self.name}: {shorten(self._told[-1]) if self._told else 'not acknowledged'}") from error
         except TimeoutError as error:
             self.broken = self._stuck = True
             _LEFT.append(thread)

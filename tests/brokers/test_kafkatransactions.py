@@ -130,3 +130,59 @@ def test_a_client_that_was_shut_out_and_calls_back_wrongly_is_told_of_and_closed
     assert some.broken
     some.close()
     assert closed == ["closed"]
+
+
+@pytest.mark.parametrize("where", ["purge", "flush", "close"])
+def test_what_a_client_that_was_shut_out_says_once_more_does_not_end_the_worker(where: str) -> None:
+    pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
+    from grayscope.brokers import _confluentreach as confluentreach
+    from grayscope.brokers import _confluenttransactions as confluent
+
+    some = confluent.Transactions.__new__(confluent.Transactions)
+    some._kafka, some._stuck, some.broken, done = confluentreach.library(), False, True, list[str]()
+    fatal = some._kafka.KafkaException(some._kafka.KafkaError(some._kafka.KafkaError._FATAL))
+
+    def step(name: str) -> None:
+        done.append(name)
+        if name == where:
+            raise fatal
+
+    some._client = SimpleNamespace(purge=lambda: step("purge"), flush=lambda _: step("flush"), close=lambda: step("close"))
+    some.close()
+    assert done == ["purge", "flush", "close"]
+
+
+def test_a_client_that_is_shut_out_while_a_message_waits_says_which_topic() -> None:
+    pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
+    from grayscope.brokers import _confluentreach as confluentreach
+    from grayscope.brokers import _confluenttransactions as confluent
+
+    some = confluent.Transactions.__new__(confluent.Transactions)
+    some._kafka, some.broken, some.bytes, some._refused, some._told, some._seen = confluentreach.library(), False, 7, None, deque(), {"g.verdicts"}
+    some.patience = 1.0
+    fatal = some._kafka.KafkaException(some._kafka.KafkaError(some._kafka.KafkaError._FENCED))
+
+    def poll(_: float) -> int:
+        raise fatal
+
+    some._client = SimpleNamespace(poll=poll)
+    with pytest.raises(GrayscopeError, match=r"kafka topic g\.verdicts: .*fenced"):
+        some.send("g.verdicts", b"k", b"v")
+    assert some.broken
+
+
+@pytest.mark.parametrize("fails", [SystemError, AttributeError])
+def test_a_step_that_calls_back_wrongly_is_told_of(fails: type[Exception]) -> None:
+    pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
+    from grayscope.brokers import _confluentreach as confluentreach
+    from grayscope.brokers import _confluenttransactions as confluent
+
+    def step() -> None:
+        raise fails
+
+    some = confluent.Transactions.__new__(confluent.Transactions)
+    some.settings, some.name, some.broken, some._stuck, some._kafka = kafka_settings({}), "g.0", False, False, confluentreach.library()
+    some._told = deque(["fenced by a newer instance"])
+    with pytest.raises(GrayscopeError, match=r"kafka transaction g\.0: fenced by a newer instance"):
+        some._do(step)
+    assert some.broken
