@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import astuple, replace
 from typing import Any
 
@@ -121,11 +121,10 @@ class Agenda:
         """Return all that is known, plain enough for JSON."""
         return {"works": [list(astuple(w)) for w in self.works.values()], "ends": self.ends, "lost": self.lost}
 
-    def restore(self, state: Mapping[str, Any] | Iterable[Iterable[Any]]) -> None:
-        """Become what `snapshot` returned; an older state is a list of works."""
-        told: Mapping[str, Any] = state if isinstance(state, Mapping) else {"works": state, "ends": {}, "lost": 0}
-        self.works = {(w.subject, w.start): w for w in (Work(*fields) for fields in told["works"])}
-        self.ends, self.lost = dict(told["ends"]), told["lost"]
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become what `snapshot` returned."""
+        self.works = {(w.subject, w.start): w for w in (Work(*fields) for fields in state["works"])}
+        self.ends, self.lost = dict(state["ends"]), state["lost"]
         self._index()
 
 

@@ -41,9 +41,8 @@ class Member(NamedTuple):
 
 def member_of(fields: Sequence[Any]) -> Member:
     """Return a member from its fields as JSON gives them back."""
-    subject, state, severity, mode, side, strength, since, why, rivals, *more = fields
-    planned, also = more[:1] == [True], tuple(more[1] if len(more) > 1 else ())  # older states lack them
-    return Member(subject, state, severity, mode, side, strength, since, why, tuple((name, chance) for name, chance in rivals), planned, also)
+    m = Member(*fields)
+    return m._replace(rivals=tuple((name, chance) for name, chance in m.rivals), also=tuple(m.also))
 
 
 @cache

@@ -11,14 +11,14 @@ import numpy as np
 
 from grayscope.again import Again
 from grayscope.cascade import Member, another, belongs, effects, lead, member_of, suspects
-from grayscope.incident import SEVERITIES, Incident, incident_id
+from grayscope.incident import CHANGES, SEVERITIES, Incident, incident_id
 from grayscope.modes import MAINTENANCE, Modes
 from grayscope.verdict import STATES, Verdict
 from grayscope.whereabouts import Whereabouts
 
 SEVERITY = {"gray": "page", "masked": "ticket", "failed": "ticket", "unknown": "notice"}
-#: Pieces of evidence that an incident keeps, and changes in its history (the first is always kept).
-KEEP, CHANGES = 20, 200
+#: Pieces of evidence that an incident keeps.
+KEEP = 20
 #: First suspects that an incident had before and that stay named.
 FORMER = 2
 

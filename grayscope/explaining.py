@@ -11,7 +11,7 @@ from grayscope.again import patience
 from grayscope.cascade import effects
 from grayscope.catalogue import Catalogue
 from grayscope.errors import shorten
-from grayscope.incident import SEVERITIES, Incident, absences
+from grayscope.incident import CHANGES, SEVERITIES, Incident, absences
 from grayscope.ledger import Entry
 from grayscope.ledgerwords import end_in_words, left_in_words
 from grayscope.modes import Modes
@@ -69,10 +69,10 @@ first: Read AER of both ends of the link; reseat the card, riser or retimer.
     """
     mode = Modes.load().modes.get(incident.mode)
     found = incident.summary or f"{incident.subject} is {incident.state}"
-    left, back = next((text for _, text in _left(incident, spent)), ""), len(absences(incident.history))
+    left, back = next((text for _, text in _left(incident, spent)), ""), _times(incident)
     short = "" if not left or re.search(r"\bleft\b", found[:LINE]) else "not counted" if "not counted here" in left else left.partition("; ")[0]
     parts = (
-        shorten(found, LINE), f"{incident.mode or 'no name for it'} since {utc(incident.began)}", f"came back {_times(back)}" if back else "",
+        shorten(found, LINE), f"{incident.mode or 'no name for it'} since {utc(incident.began)}", f"came back {back}" if back else "",
         f"{incident.probability:.0%} that it {'shows here, which is not accused' if _harmless(incident) else 'is this one'}", f"left: {short}" if short else "",
         f"first: {mode.runbook if mode is not None else NAMELESS}",
     )  # fmt: skip
@@ -136,11 +136,13 @@ def _back(i: Incident) -> Iterator[tuple[str, str]]:
     if known := absences(i.history):
         short, long, over = (f"{math.ceil(t / 60e6)} min" for t in (min(known), max(known), patience(i.history)))
         after = short if short == long else f"{short} to {long}"
-        yield "came back", f"{_times(len(known))}, after {after}; what comes back within {over} of an end counts as the same"
+        yield "came back", f"{_times(i)}, after {after}; what comes back within {over} of an end counts as the same"
 
 
-def _times(n: int) -> str:
-    return "once" if n == 1 else f"{n} times"
+def _times(i: Incident) -> str:
+    """Return how often it came back, ``""`` if never; the history of what flaps for weeks is cut."""
+    n, least = len(absences(i.history)), "at least " if len(i.history) >= CHANGES else ""
+    return f"{least}{'once' if n == 1 else f'{n} times'}" if n else ""
 
 
 def _first(i: Incident) -> str:

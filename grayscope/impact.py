@@ -166,7 +166,7 @@ class Impact:
         self.costs.restore({k.removeprefix("costs#"): v for k, v in state.items() if k.startswith("costs#")})
         self.stalls.restore(state)
         self.steps = json.loads(str(state["#steps"]))
-        self.timed = json.loads(str(state.get("#timed", "{}")))  # older states lack it
+        self.timed = json.loads(str(state["#timed"]))
 
 
 def cost(seconds: Floats, mine: NDArray[np.bool_], job: NDArray[np.object_], usual: float) -> float:

@@ -9,6 +9,8 @@ from itertools import pairwise
 
 #: Severities, calmest first.
 SEVERITIES = ("notice", "ticket", "page")
+#: Changes that a history keeps; the first is always one of them.
+CHANGES = 200
 
 
 @dataclass(frozen=True, slots=True)

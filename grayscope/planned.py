@@ -112,12 +112,12 @@ class Planned:
         return {"planned": np.array(json.dumps([self.agenda.snapshot(), held, self.muted, self._next, self._roster]))}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Become what `snapshot` returned; an older state knows of no work."""
-        works, held, self.muted, self._next, self._roster = json.loads(str(state["planned"])) if state else ([], [], {}, None, -1)
+        """Become what `snapshot` returned."""
+        works, held, self.muted, self._next, self._roster = json.loads(str(state["planned"]))
         self.agenda.restore(works)
         self.held = {v.subject: v for v in map(_verdict, held)}
 
 
 def _verdict(fields: dict[str, Any]) -> Verdict:
     rivals, shown = tuple((name, chance) for name, chance in fields.pop("rivals")), tuple(Signal(*s) for s in fields.pop("shown"))
-    return Verdict(**{**fields, "also": tuple(fields.get("also", ()))}, rivals=rivals, shown=shown)
+    return Verdict(**{**fields, "also": tuple(fields["also"])}, rivals=rivals, shown=shown)

@@ -150,8 +150,7 @@ class Upstream:
 
     def restore(self, text: str) -> None:
         """Become what `snapshot` returned."""
-        self.pull, self.suspect, *more = json.loads(text)
-        past, before = more or ({}, {})  # older states lack them
+        self.pull, self.suspect, past, before = json.loads(text)
         self.past = {table: [(time, pull) for time, pull in some] for table, some in past.items()}
         self.before = {key: (moment, usual) for key, (moment, usual) in before.items()}
         self._wired, self._through = {}, {}

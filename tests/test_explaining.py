@@ -177,3 +177,5 @@ def test_what_came_back_says_how_often_and_when_it_counts_as_over() -> None:
     assert "; came back 2 times; " in headline(twice)
     assert lines(explain(twice), "came back") == ["2 times, after 8 min to 38 min; what comes back within 160 min of an end counts as the same"]
     assert "came back" not in explain(replace(once, history=tuple(steps[:2])))
+    flaps = tuple((m * 60_000_000, *(("gray", "page") if m % 2 == 0 else ("normal", "notice"))) for m in range(200))
+    assert "; came back at least 99 times; " in headline(replace(once, history=flaps))

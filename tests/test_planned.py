@@ -184,12 +184,6 @@ def test_restored_in_between_it_says_the_same(at: int) -> None:
     assert repr(found) == repr(expected)
 
 
-def test_a_state_from_before_there_was_work_can_be_taken() -> None:
-    station = Planned()
-    station.restore({})
-    assert told(station.step(tick(10), [say(10, "normal", "gray")], NOTHING)) == [(10, "normal", "gray", "slow_rank")]
-
-
 # -- the whole line ------------------------------------------------------------------------------------------------------
 
 Fleet = Callable[..., Iterator[Message]]
