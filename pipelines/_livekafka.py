@@ -120,5 +120,5 @@ def _numbers(worker: Worker, lag: int, seconds: float) -> dict[str, float]:
         "grayscope_lag_messages": float(lag), "grayscope_tick_duration_seconds": seconds, "grayscope_lanes": float(len(lanes)),
         "grayscope_sequence": float(sum(lane.sequence for lane in lanes)), "grayscope_rejected_messages_total": float(sum(lane.rejected for lane in lanes)),
         "grayscope_checkpoints_total": float(sum(lane.checkpoints for lane in lanes)), "grayscope_reopened_total": float(worker.reopened),
-        "grayscope_lost_stretches_total": float(sum(lane.lost for lane in lanes)), "grayscope_refused_rows_total": float(worker.refused_rows),
+        "grayscope_lost_stretches_total": float(sum(lane.lost for lane in lanes)), "grayscope_refused_rows_total": float(worker.roster.refused),
     }  # fmt: skip

@@ -10,12 +10,12 @@ from typing import Any
 from grayscope.alert import Alert
 from grayscope.brokers import _kafkaclients as clients
 from grayscope.brokers._kafkaclients import Consumer
+from grayscope.brokers._kafkaintroductions import Introductions
 from grayscope.brokers._kafkalane import Lane
 from grayscope.brokers._kafkanamesake import Namesake
 from grayscope.brokers._kafkaorder import TOPICS
 from grayscope.brokers._kafkasettings import KafkaSettings, kafka_settings
-from grayscope.errors import GrayscopeError, InputError, UsageError
-from grayscope.frames import decode
+from grayscope.errors import GrayscopeError, UsageError
 from grayscope.roster import RosterRow
 
 #: Milliseconds. Static members are given up after the first; the last bounds how long a lane may take to open.
@@ -51,12 +51,10 @@ class Worker:
         self.group = str(self.settings.given.get("group_id", f"{self.settings.topic_prefix}.live"))
         self.lane, self.tell, self.gone, self.monotonic = lane, tell, gone, monotonic
         self.lanes: dict[int, Lane] = {}
-        self.refused_rows = self.reopened = 0
+        self.reopened = 0
         self.places: dict[tuple[str, int], int] = {}
         self._topics = {self.settings.topic(name): kind for kind, name in TOPICS.items()}
-        self._rows: dict[tuple[str, str, int | None], RosterRow] = {}
-        self._news: list[RosterRow] = []
-        self._roster: Consumer | None = None
+        self.roster = Introductions(lambda: self._made([self.settings.topic("roster")], None), tell)
         self._consumer: Consumer | None = None
         self._joined = False
         self._not_before: dict[int, float] = {}
@@ -94,13 +92,13 @@ class Worker:
                 self._alone(consumer.itself())
             raise
         try:
-            self._introductions()
+            self.roster.ask()
         except GrayscopeError:
             self._again(consumer)
             raise
         if not consumer.settled():
             return []  # what was polled comes again: the group goes on from what was committed
-        news, self._news = self._news, []
+        news = self.roster.take()
         alerts: list[Alert] = []
         held = {*self.lanes}  # what came for others is asked for again once they are open
         self._assigned(consumer)
@@ -108,7 +106,7 @@ class Worker:
             self._run(number, lambda lane, n=number: self._take(lane, news, [r for r in records if r.partition == n]))  # type: ignore[misc]
         for number in [n for n in self.lanes if n not in held]:
             alerts += self.lanes[number].again
-            self._run(number, lambda lane: lane.introduce(self._rows.values()))
+            self._run(number, lambda lane: lane.introduce(self.roster.known()))
         for number in sorted(self.lanes):
             self._run(number, lambda lane: self._settle(lane, quiet, alerts))
         return alerts
@@ -155,7 +153,7 @@ class Worker:
 
     def _join(self) -> Consumer:
         """Read the whole roster, then join the group."""
-        self._introductions()
+        self.roster.ask()
         self._consumer = self._made(list(self._topics), self.group)
         self._joined = True
         return self._consumer
@@ -178,34 +176,6 @@ class Worker:
         for topic, kind in self._topics.items():
             if (topic, lane.number) in ours:
                 consumer.seek(topic, lane.number, lane.places[kind])
-
-    def _introductions(self) -> None:
-        """Add the rows of the roster that are new since we asked last, up to its end as it is now, to what the open lanes have not been told."""
-        try:
-            self._news += self._asked(self._roster or self._made([self.settings.topic("roster")], None))
-        except GrayscopeError:  # the next one begins anew: the old one may know none of the brokers that are left
-            roster, self._roster = self._roster, None
-            if roster is not None:
-                roster.close()
-            raise
-
-    def _asked(self, roster: Consumer) -> list[RosterRow]:
-        self._roster = roster
-        rows: list[RosterRow] = []
-        while any(roster.lag().values()):
-            for record in roster.poll():
-                try:
-                    found = decode(record.value, f"{record.topic}/{record.partition}@{record.offset}") if record.value is not None else ()
-                    if not isinstance(found, tuple):
-                        raise InputError.at(record.topic, "kind", "roster", "something else")
-                    rows += found
-                except InputError as error:
-                    self.refused_rows += 1
-                    self.tell(str(error))
-        last = {(row.subject, row.table, row.since): row for row in rows}
-        news = [row for key, row in last.items() if self._rows.get(key) != row]
-        self._rows |= last
-        return news
 
     def _assigned(self, consumer: Consumer) -> None:
         """Open the lanes that are ours now, close those that are not any more."""
@@ -290,10 +260,10 @@ class Worker:
         for lane in self.lanes.values():
             lane.close()
         self.lanes = {}
-        for client in (self._consumer, self._roster):
-            if client is not None:
-                client.close()
-        self._consumer = self._roster = None
+        if self._consumer is not None:
+            self._consumer.close()
+        self._consumer = None
+        self.roster.close()
 
     def _last(self, lane: Lane, alerts: list[Alert]) -> None:
         if lane.waiting():

@@ -148,7 +148,7 @@ def worker(known: Known, member: Member, opened: list[int], gone: list[str]) -> 
 
     some = Worker({"bootstrap_servers": "127.0.0.1:1", "topic_prefix": "g"}, "w1", lane, gone=gone.append, monotonic=lambda: known.now)
     some._namesake.ask, some._consumer = known.ask, member  # type: ignore[assignment]
-    some._introductions = lambda: None  # type: ignore[method-assign]
+    some.roster.ask = lambda: None  # type: ignore[method-assign]
     return some
 
 

@@ -81,12 +81,12 @@ def worker(told: list[str], lane: Any = None, **options: str) -> Worker:
 def test_what_was_polled_is_asked_for_again_where_the_roster_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     some, consumer, closed, lane = worker([]), Polled(), list[str](), Lane(9, 4)
     some._consumer, some.lanes = consumer, {0: lane, 1: Lane(7, 7, number=1)}  # type: ignore[assignment, dict-item]
-    some._roster = SimpleNamespace(close=lambda: closed.append("roster"))
-    monkeypatch.setattr(some, "_asked", lambda _: (_ for _ in ()).throw(GrayscopeError("no answer")))
+    some.roster._client = SimpleNamespace(close=lambda: closed.append("roster"))
+    monkeypatch.setattr(some.roster, "_asked", lambda _: (_ for _ in ()).throw(GrayscopeError("no answer")))
     with pytest.raises(GrayscopeError, match="no answer"):
         some.turn()
     assert sorted(consumer.sought) == [("g.events", 0, 4), ("g.telemetry", 0, 9)]  # lane 1 is another worker's by now
-    assert (closed, some._roster, lane.taken) == (["roster"], None, [])  # type: ignore[comparison-overlap]
+    assert (closed, some.roster._client, lane.taken) == (["roster"], None, [])  # type: ignore[comparison-overlap]
 
 
 def test_a_lane_that_cannot_be_opened_says_why_once() -> None:
@@ -100,8 +100,8 @@ def test_a_lane_that_cannot_be_opened_says_why_once() -> None:
 
 def test_while_the_group_is_formed_anew_nothing_is_taken_nothing_given_up_and_no_introduction_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     some, lane, consumer, told = worker([]), Lane(9, 4), Polled(), iter([["a"], ["b"], []])
-    some._roster = SimpleNamespace(close=lambda: None)
-    monkeypatch.setattr(some, "_asked", lambda _: next(told))
+    some.roster._client = SimpleNamespace(close=lambda: None)
+    monkeypatch.setattr(some.roster, "_asked", lambda _: next(told))
     some._consumer, some.lanes = consumer, {0: lane}  # type: ignore[assignment, dict-item]
     consumer.settled = lambda: False  # type: ignore[method-assign]
     assert some.turn() == []

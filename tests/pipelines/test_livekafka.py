@@ -24,7 +24,8 @@ def test_a_lag_that_nobody_tells_holds_up_neither_alerts_nor_checkpoints() -> No
     def lag() -> dict[tuple[str, int], int]:
         raise GrayscopeError("no answer")
 
-    worker = SimpleNamespace(turn=turn, lag=lag, keep=lambda: kept.append(1), close=lambda _: closed.append(1), lanes={}, reopened=0, refused_rows=0)
+    rows = SimpleNamespace(refused=0)
+    worker = SimpleNamespace(turn=turn, lag=lag, keep=lambda: kept.append(1), close=lambda _: closed.append(1), lanes={}, reopened=0, roster=rows)
     health = SimpleNamespace(turn=lambda *_, **__: None, numbers={})
     clock = iter(range(0, 10**6, 100))
     module.run(worker, [SimpleNamespace(send=sent.extend)], health, stop, quiet=1.0, say=told.append, monotonic=lambda: float(next(clock)))
