@@ -79,8 +79,8 @@ class Spending:
                 counted, usual = (columns.arrays["events"][h, m], columns.arrays["ticks"][h, m]), columns.arrays["usual"][h, m]
                 suspects = np.flatnonzero((counted[0] >= LEAST) & ~usual)
                 usual[suspects] = True  # and so it stays until there is another event
-                for s, tail, expected in _unlikely(suspects, *counted, label, ~standing.doubted, self.level + chances):
-                    strength = known_by(peers(label, counted[1] > 0, s), -tail - chances)
+                for s, tail, expected, lent in _unlikely(suspects, *counted, label, ~standing.doubted, self.level + chances):
+                    strength = known_by(peers(label, counted[1] > 0, s) + lent, -tail - chances)
                     usual[s] = strength < self.level
                     if strength >= self.level and strength > best.get(s, (-math.inf,))[0]:
                         best[s] = (strength, float(columns.arrays["events"][h, m, s]), expected, float(columns.arrays["ticks"][h, m, s]))
@@ -107,12 +107,13 @@ class Spending:
 
 def _unlikely(
     suspects: NDArray[np.intp], events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: NDArray[np.bool_], needed: float
-) -> Iterator[tuple[int, float, float]]:
-    """Yield (subject, ln of the tail probability, expected events) for those of the `suspects` that may reach -`needed`, against their own groups.
+) -> Iterator[tuple[int, float, float, float]]:
+    """Yield (subject, ln of the tail probability, expected events, lent) for those of the `suspects` that may reach -`needed`, against their own groups.
 
     The law is the predictive one: it knows that the group's rate was itself estimated from few events, and that healthy
     parts differ, by as much as all others that are `trusted` do within their groups. Before a group has seen much, its
-    rate is that of all groups, for as many events as groups differ little.
+    rate is that of all groups, for as many events as groups differ little: that is worth as many peers more (`lent`) as it
+    takes to watch so long. So one of two may be found where all groups spend alike, and nobody who is alone.
     """
     if not len(suspects):
         return
@@ -124,10 +125,10 @@ def _unlikely(
     rest = (seen.sum() - own * events[suspects] + ALONE) / np.maximum(watched.sum() - own * ticks[suspects], 1.0)
     n, mean = np.floor(events[suspects]), ticks[suspects] / (exposed / (among + ALONE) + 1.0 / rest)
     # No law with this mean has a thinner tail than Poisson's, and that one is not thin enough.
-    far = (members[g] >= 4) & (n > mean) & (n * np.log(n / mean) - (n - mean) + 3.0 >= needed)
+    far = (members[g] >= 2) & (n > mean) & (n * np.log(n / mean) - (n - mean) + 3.0 >= needed)
     for s, count, others, there in zip(suspects[far].tolist(), n[far].tolist(), among[far].tolist(), exposed[far].tolist(), strict=True):
         inside = within(events, ticks, label, trusted, s, len(seen))
         known, over = between(events, ticks, label, trusted, s, len(seen), inside)
         usual = (others + known) / (there + over) * float(ticks[s])
         size = 1.0 / (1.0 / (others + known) + inside)
-        yield s, log_tail(int(count), usual, usual + usual * usual / size), usual
+        yield s, log_tail(int(count), usual, usual + usual * usual / size), usual, over / float(ticks[s])

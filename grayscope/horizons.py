@@ -103,7 +103,7 @@ def peers(label: NDArray[np.int32], there: NDArray[np.bool_], s: int) -> int:
     return int(np.count_nonzero(there & (label == label[s]))) - int(there[s])
 
 
-def known_by(others: int, strength: float) -> float:
+def known_by(others: float, strength: float) -> float:
     """Return what evidence is worth beside so many others: it may fall below what is reported where they are enough.
 
     Examples

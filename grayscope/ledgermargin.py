@@ -23,6 +23,8 @@ POINTS, SHORTEST, LONGEST = 48, HOUR // 12, HOUR
 FLOOR = 1e-15
 #: The loss of margin of one that stands out from all others, in robust spreads of theirs, and as a share of what it has left.
 STANDS_OUT, WORTH = 6.0, 0.05
+#: Steps of a margin that is told in such, more than which are worth as much, however little of it they are: one may be rounding, and between them is no noise.
+STEPS = 1.5
 #: Others that make a comparison.
 OTHERS = 8
 #: Share of the budget by which a margin must move to be told again; so is an end that leaves the interval told last.
@@ -79,7 +81,7 @@ class Margins:
             a[name][:] = 0.0
         self.clock[page.account.key] = (length, tick.time, filled + 1)
         a["best"] = np.fmax(a["best"], a["margin"][filled])
-        for s in np.flatnonzero(_outstanding(a["margin"][: filled + 1], a["gone"])).tolist():
+        for s in np.flatnonzero(_outstanding(a["margin"][: filled + 1], a["gone"], page.account.resolution)).tolist():
             note = self._look(page, tick, a, s, filled + 1, length)
             if note is not None:
                 yield note
@@ -91,7 +93,7 @@ class Margins:
         cover = a["other"][:n, s].astype(np.float64) if page.rows["explained"] else None
         line = fit(hours, a["margin"][:n, s].astype(np.float64), cover, page.account.resolution)
         now = float(a["margin"][n - 1, s])
-        if math.isnan(now) or (now > 0 and (line is None or line.lost <= WORTH * now)):
+        if math.isnan(now) or (now > 0 and (line is None or line.lost <= float(_worth(np.full(1, now), page.account.resolution)[0]))):
             return None
         entry = self._entry(page, tick, float(a["best"][s]), now, s, line, length)
         if not _news(entry, float(a["said"][s]), float(a["low"][s]), float(a["high"][s])):
@@ -155,7 +157,19 @@ def _halve(a: dict[str, np.ndarray[Any, Any]]) -> int:
     return POINTS // 2
 
 
-def _outstanding(window: NDArray[np.float32], already: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _worth(left: Floats, resolution: float) -> Floats:
+    """Return the loss that is worth a look beside what is left, or more than one step where those are smaller.
+
+    Examples
+    --------
+    >>> _worth(np.array([0.8, 0.2]), 0.01).round(3).tolist(), _worth(np.array([0.8]), 0.0).round(3).tolist()
+    ([0.015, 0.01], [0.04])
+    """
+    worth = WORTH * np.maximum(left, 0.0)
+    return np.minimum(worth, STEPS * resolution) if resolution else worth
+
+
+def _outstanding(window: NDArray[np.float32], already: NDArray[np.bool_], resolution: float = 0.0) -> NDArray[np.bool_]:
     """Return who [S] has lost margin that the others have not, or is at the cliff; whoever was found stays under watch.
 
     Compared is the median of the last sixth with that of the first half: the noise of one point does not matter.
@@ -174,7 +188,7 @@ def _outstanding(window: NDArray[np.float32], already: NDArray[np.bool_]) -> NDA
             return gone | already
         middle = float(np.median(loss[there]))
         usual = SIGMA * float(np.median(np.abs(loss[there] - middle)))
-        far = (loss - middle > STANDS_OUT * max(usual, 1e-3)) & (loss - middle > WORTH * np.maximum(late, 0.0))
+        far = (loss - middle > STANDS_OUT * max(usual, 1e-3)) & (loss - middle > _worth(late, resolution))
     return gone | already | far
 
 

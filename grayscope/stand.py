@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grayscope import kernels, leastspread
+from grayscope import fewpeers, kernels, leastspread
 from grayscope.catalogue import Catalogue, Metric
 from grayscope.columns import Columns, Field, Memory
+from grayscope.commblame import CONGESTION
 from grayscope.doubts import Doubts
 from grayscope.loads import Loads
 from grayscope.mates import STRANGERS, grouped, less_shared, strangers, with_mates
@@ -69,6 +70,7 @@ class Layout:
     least: NDArray[np.float32]
     floor: NDArray[np.float32]
     pooled: NDArray[np.float32]
+    few: tuple[fewpeers.Few, ...]
 
 
 class Stand:
@@ -117,7 +119,8 @@ class Stand:
         if lay.wide.any():
             less_shared(residual, lay.wide, lay.mates)
         leastspread.least(lay.centre, lay.spread, lay.count, lay.kind == kernels.LINEAR, lay.least, lay.layout, lay.groups, lay.floor, lay.pooled)
-        shift, before = self.shifts.step(tick.table, lay.centre, lay.floor, lay.count, lay.sign, lay.groups[lay.layout])
+        medians = fewpeers.medians(values, lay.centre, lay.count, lay.few)
+        shift, before = self.shifts.step(tick.table, medians[0], lay.floor, medians[1], lay.sign, lay.groups[lay.layout])
         kernels.remember(
             residual, lay.spread, lay.layout, lay.order, lay.starts, lay.groups, lay.sign, lay.floor, lay.pooled, doubt,
             memory.arrays["scale"], memory.arrays["noise"], memory.arrays["base"], memory.arrays["age"], past, PAST, lay.left,
@@ -184,13 +187,13 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
     where = {name: m for m, name in enumerate(tick.metrics)}
     load = np.array([where.get(m.load, -1) if m and m.load else -1 for m in metrics], np.int32)
     shape = (len(metrics), width)
-    kind = np.array([_kind(m) for m in metrics], np.int8)
+    kind, sign = np.array([_kind(m) for m in metrics], np.int8), [_sign(m) for m in metrics]
     wide = np.array([m is not None and strangers(m.peers, names[row[m.peers]]) for m in metrics], bool)
     grain = _grain(kind, np.array([_quantum(m, tick.period) for m in metrics], np.float32))
     return Layout(
         tick.roster, tick.subjects, tick.metrics, metrics,
         kind=kind,
-        sign=np.array([_sign(m) for m in metrics], np.int8),
+        sign=np.array(sign, np.int8),
         load=load,
         needs=tuple((i, where[m.needs]) for i, m in enumerate(metrics) if m and m.needs in where),
         loaded=tuple(tick.metrics[m] for m in np.flatnonzero(load >= 0)),
@@ -208,6 +211,7 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
         mates=tick.roster.labels(tick.subjects, ("node",))[0],
         centre=np.zeros(shape, np.float32), spread=np.zeros(shape, np.float32), count=np.zeros(shape, np.int32), left=np.zeros(shape, np.float32),
         least=np.where(wide & (kind == kernels.LOG), STRANGERS, grain), floor=np.zeros(shape, np.float32), pooled=np.zeros(len(metrics), np.float32),
+        few=tuple(fewpeers.of(i, int(kind[i]), sign[i], label[row[m.peers]]) for i, m in enumerate(metrics) if m and m.mode == CONGESTION and sign[i]),
     )  # fmt: skip
 
 

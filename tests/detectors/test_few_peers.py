@@ -11,13 +11,14 @@ from grayscope.roster import Roster, RosterRow
 from grayscope.stand import Stand
 from grayscope.tick import Tick
 
-PERIOD, GROUPS = 10_000_000, 8
+#: Fewer groups than tell each other how groups differ: what stands out of one counts by its own members alone.
+PERIOD, GROUPS = 10_000_000, 7
 CASES = [("slower", "compute_seconds", "rank"), ("became", "compute_seconds", "rank"), ("spending", 'nic_port_retransmits_total{cause="ack_timeout"}', "nic")]
 
 
-def strengths(detector: str, metric: str, table: str, size: int, every: int = 1, looks: int = 160) -> list[float]:
+def strengths(detector: str, metric: str, table: str, size: int, every: int = 1, looks: int = 160, groups: int = GROUPS) -> list[float]:
     """Return how strongly the first of each group is accused, at each look; it is 30 % slower or spends from half-way on, rows come every so many ticks."""
-    n = GROUPS * size
+    n = groups * size
     names = tuple(f"n{i:03d}/{table}0" for i in range(n))
     view = Roster([RosterRow(name, table, keys={"job": f"job:{i // size}", "role": "a"}) for i, name in enumerate(names)]).at(0)
     stand, found, draw = Stand(Catalogue.load()), [], np.random.default_rng(3)
@@ -49,6 +50,25 @@ def test_a_large_group_that_reports_every_second_tick_is_no_small_one(detector: 
     now = strengths(detector, metric, table, 32, every=2, looks=320)
     monkeypatch.setattr(horizons, "ENOUGH", 1)
     assert now == strengths(detector, metric, table, 32, every=2, looks=320) != []
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_one_of_two_or_three_that_spends_is_known_by_all_groups_that_spend_alike(size: int) -> None:
+    case = ("spending", 'nic_port_retransmits_total{cause="ack_timeout"}', "nic")
+    many, few = (max(strengths(*case, size, groups=groups), default=0.0) for groups in (32, GROUPS))
+    assert many > horizons.threshold(1.0)
+    assert few < many / 3  # seven groups do not know how groups differ
+
+
+def test_where_groups_differ_widely_one_of_two_is_not_known_by_the_others() -> None:
+    draw, n = np.random.default_rng(6), 64
+    rate, names = np.repeat(draw.gamma(0.3, 0.3, n // 2).clip(0, 1), 2), tuple(f"n{i:03d}/nic0" for i in range(n))
+    view = Roster([RosterRow(name, "nic", keys={"job": f"job:{i // 2}"}) for i, name in enumerate(names)]).at(0)
+    stand, spending = Stand(Catalogue.load()), plugins.load("detectors", "spending")(false_pages=10.0)
+    for t in range(1, 400):
+        values = (draw.random((1, n)) < rate).astype(np.float32)
+        tick = Tick("nic", t * PERIOD, PERIOD, view, names, ('nic_port_retransmits_total{cause="ack_timeout"}',), values, np.zeros(n, bool))
+        assert not [f for f in spending.step(tick, stand.step(tick)) if f.strength >= horizons.threshold(10.0)]
 
 
 def test_a_condition_is_heard_in_full_beside_three_peers_for_it_only_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,3 +55,18 @@ def test_a_disk_at_its_spare_threshold_is_at_its_end() -> None:
     assert (books.findings[0].left, books.findings[0].mechanism) == (0, "disk_spares")
     assert keep(("gpu", {"gpu_power_smoothing_lifetime_ratio": late(1.0, 0.0, ticks=120)})).findings[0].mechanism == "power_smoothing"
     assert keep(("nvlink", {"nvlink_bit_error_ratio": late(1e-9, 1e-3, ticks=120)})).findings[0].mechanism == "nvlink_fec"
+
+
+def worn(rate: float, minutes: int) -> Books:
+    """Return what is told of a drive that uses up a share of its spare blocks an hour from the third hour on, in whole per cents; nobody else does."""
+    values = flat(0.93, minutes, 16)
+    values[:, 2] = np.ceil(93 - 100 * rate * np.maximum(np.arange(minutes) - 180, 0) / 60 - 1e-9) / 100
+    return keep(("drive", {"drive_spare_ratio": values}), period=60.0)
+
+
+def test_spare_blocks_that_go_step_by_step_are_told_after_a_few_steps_and_no_single_one() -> None:
+    books = worn(0.009, 180 + 6 * 60)
+    assert books.accused == {"n0/nvme2"}
+    assert books.findings[0].left == pytest.approx(0.81)  # after two of them, not after a twentieth
+    assert worn(0.009, 180 + 100).findings == []  # one step
+    assert worn(0.0005, 48 * 60).findings == []  # two steps in two days: that lasts for two months
