@@ -19,6 +19,7 @@ from grayscope.binomial import log_tail
 from grayscope.columns import Columns, Field, Memory
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.horizons import MARGIN, known_by, looks, peers, threshold
+from grayscope.medians import CROWD
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.uneven import ALONE, between, within
@@ -80,7 +81,8 @@ class Spending:
                 suspects = np.flatnonzero((counted[0] >= LEAST) & ~usual)
                 usual[suspects] = True  # and so it stays until there is another event
                 for s, tail, expected, lent in _unlikely(suspects, *counted, label, ~standing.doubted, self.level + chances):
-                    strength = known_by(peers(label, counted[1] > 0, s) + lent, -tail - chances)
+                    others = peers(label, counted[1] > 0, s)
+                    strength = known_by(max(others, min(others + lent, CROWD - 1)), -tail - chances)
                     usual[s] = strength < self.level
                     if strength >= self.level and strength > best.get(s, (-math.inf,))[0]:
                         best[s] = (strength, float(columns.arrays["events"][h, m, s]), expected, float(columns.arrays["ticks"][h, m, s]))
@@ -113,7 +115,7 @@ def _unlikely(
     The law is the predictive one: it knows that the group's rate was itself estimated from few events, and that healthy
     parts differ, by as much as all others that are `trusted` do within their groups. Before a group has seen much, its
     rate is that of all groups, for as many events as groups differ little: that is worth as many peers more (`lent`) as it
-    takes to watch so long. So one of two may be found where all groups spend alike, and nobody who is alone.
+    takes to watch so long. They make one of two worth what one of four is, not more, and nobody who is alone.
     """
     if not len(suspects):
         return
