@@ -93,7 +93,7 @@ class Spending:
     def _finding(tick: Tick, standing: Standing, m: int, s: int, strength: float, seen: float, expected: float, ticks: float) -> Finding:
         metric = standing.metrics[m]
         assert metric is not None
-        n = standing.peers(m, s)
+        n = max(standing.peers(m, s), 1)  # nobody is alone, but the only peer may not report at this moment
         text = f"{tick.metrics[m]} rose in {seen:.0f} of the last {ticks:.0f} ticks, {expected:.2g} would be usual among its {n} peers"
         mode, mechanism = metric.mode or "", metric.mechanism or ""
         return Finding(tick.time, tick.subjects[s], "redundancy", "spending", round(strength, 4), mode, mechanism, tick.metrics[m], seen, expected, n, why=text)
