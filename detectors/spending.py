@@ -19,6 +19,7 @@ from grayscope.binomial import log_tail
 from grayscope.columns import Columns, Field, Memory
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.horizons import MARGIN, known_by, looks, peers, threshold
+from grayscope.medians import CROWD
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.uneven import ALONE, between, within
@@ -80,7 +81,8 @@ class Spending:
                 suspects = np.flatnonzero((counted[0] >= LEAST) & ~usual)
                 usual[suspects] = True  # and so it stays until there is another event
                 for s, tail, expected, lent in _unlikely(suspects, *counted, label, ~standing.doubted, self.level + chances):
-                    strength = known_by(peers(label, counted[1] > 0, s) + lent, -tail - chances)
+                    others = peers(label, counted[1] > 0, s)
+                    strength = known_by(max(others, min(others + lent, CROWD - 1)), -tail - chances)
                     usual[s] = strength < self.level
                     if strength >= self.level and strength > best.get(s, (-math.inf,))[0]:
                         best[s] = (strength, float(columns.arrays["events"][h, m, s]), expected, float(columns.arrays["ticks"][h, m, s]))
@@ -91,7 +93,7 @@ class Spending:
     def _finding(tick: Tick, standing: Standing, m: int, s: int, strength: float, seen: float, expected: float, ticks: float) -> Finding:
         metric = standing.metrics[m]
         assert metric is not None
-        n = standing.peers(m, s)
+        n = max(standing.peers(m, s), 1)  # nobody is alone, but the only peer may not report at this moment
         text = f"{tick.metrics[m]} rose in {seen:.0f} of the last {ticks:.0f} ticks, {expected:.2g} would be usual among its {n} peers"
         mode, mechanism = metric.mode or "", metric.mechanism or ""
         return Finding(tick.time, tick.subjects[s], "redundancy", "spending", round(strength, 4), mode, mechanism, tick.metrics[m], seen, expected, n, why=text)
@@ -113,7 +115,7 @@ def _unlikely(
     The law is the predictive one: it knows that the group's rate was itself estimated from few events, and that healthy
     parts differ, by as much as all others that are `trusted` do within their groups. Before a group has seen much, its
     rate is that of all groups, for as many events as groups differ little: that is worth as many peers more (`lent`) as it
-    takes to watch so long. So one of two may be found where all groups spend alike, and nobody who is alone.
+    takes to watch so long. They make one of two worth what one of four is, not more, and nobody who is alone.
     """
     if not len(suspects):
         return

@@ -11,8 +11,7 @@ from grayscope.roster import Roster, RosterRow
 from grayscope.stand import Stand
 from grayscope.tick import Tick
 
-#: Fewer groups than tell each other how groups differ: what stands out of one counts by its own members alone.
-PERIOD, GROUPS = 10_000_000, 7
+PERIOD, GROUPS = 10_000_000, 8
 CASES = [("slower", "compute_seconds", "rank"), ("became", "compute_seconds", "rank"), ("spending", 'nic_port_retransmits_total{cause="ack_timeout"}', "nic")]
 
 
@@ -55,9 +54,11 @@ def test_a_large_group_that_reports_every_second_tick_is_no_small_one(detector: 
 @pytest.mark.parametrize("size", [2, 3])
 def test_one_of_two_or_three_that_spends_is_known_by_all_groups_that_spend_alike(size: int) -> None:
     case = ("spending", 'nic_port_retransmits_total{cause="ack_timeout"}', "nic")
-    many, few = (max(strengths(*case, size, groups=groups), default=0.0) for groups in (32, GROUPS))
+    many, few = (max(strengths(*case, size, groups=groups), default=0.0) for groups in (32, GROUPS - 1))
     assert many > horizons.threshold(1.0)
-    assert few < many / 3  # seven groups do not know how groups differ
+    assert few < many  # seven groups do not know how groups differ
+    full = max(strengths(*case, 8, groups=32 * size // 8))
+    assert many < full / 2  # no more than one of four
 
 
 def test_where_groups_differ_widely_one_of_two_is_not_known_by_the_others() -> None:
