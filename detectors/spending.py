@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from grayscope.begun import begun
 from grayscope.binomial import log_tail
 from grayscope.columns import Columns, Field, Memory
 from grayscope.evidence import NOTHING, Evidence, Finding
@@ -29,6 +30,9 @@ Floats = NDArray[np.float64]
 PASTS = (256, 4096)
 #: Events that make a series at all: one is chance.
 LEAST = 3.0
+#: Strength, ticks with events, what would be usual, all ticks, and what makes that usual.
+Best = tuple[float, float, float, float, str]
+NONE: Best = (-math.inf, 0.0, 0.0, 0.0, "")
 
 
 class Spending:
@@ -73,7 +77,8 @@ class Spending:
         tests = len(rows) * len(PASTS)
         for m in rows:
             label = standing.label[standing.layout[m]]
-            best: dict[int, tuple[float, float, float, float]] = {}
+            best: dict[int, Best] = {}
+            pasts = columns.arrays["events"][:, m], columns.arrays["ticks"][:, m]
             for h, past in enumerate(PASTS):
                 # A fading past is a new look with every event: twice as many as a running mean has.
                 chances = math.log(2 * tests * looks(past, tick.period))
@@ -84,17 +89,23 @@ class Spending:
                     others = peers(label, counted[1] > 0, s)
                     strength = known_by(max(others, min(others + lent, CROWD - 1)), -tail - chances)
                     usual[s] = strength < self.level
-                    if strength >= self.level and strength > best.get(s, (-math.inf,))[0]:
-                        best[s] = (strength, float(columns.arrays["events"][h, m, s]), expected, float(columns.arrays["ticks"][h, m, s]))
+                    if strength >= self.level and strength > best.get(s, NONE)[0]:
+                        best[s] = (strength, float(counted[0][s]), expected, float(counted[1][s]), "usual among its {} peers")
+                for s, tail, expected in begun(suspects, *pasts, label, ~standing.doubted) if h == 0 else ():
+                    strength = known_by(peers(label, counted[1] > 0, s), -tail - chances - math.log(2))
+                    usual[s] &= strength < self.level
+                    if strength >= self.level and strength > best.get(s, NONE)[0]:
+                        best[s] = (strength, float(counted[0][s]), expected, float(counted[1][s]), "usual by its own past; it has {} peers")
             for s, found in sorted(best.items()):
-                yield self._finding(tick, standing, m, s, *found)
+                yield self._finding(tick, standing, m, s, found)
 
     @staticmethod
-    def _finding(tick: Tick, standing: Standing, m: int, s: int, strength: float, seen: float, expected: float, ticks: float) -> Finding:
+    def _finding(tick: Tick, standing: Standing, m: int, s: int, best: Best) -> Finding:
         metric = standing.metrics[m]
         assert metric is not None
+        strength, seen, expected, ticks, words = best
         n = max(standing.peers(m, s), 1)  # nobody is alone, but the only peer may not report at this moment
-        text = f"{tick.metrics[m]} rose in {seen:.0f} of the last {ticks:.0f} ticks, {expected:.2g} would be usual among its {n} peers"
+        text = f"{tick.metrics[m]} rose in {seen:.0f} of the last {ticks:.0f} ticks, {expected:.2g} would be {words.format(n)}"
         mode, mechanism = metric.mode or "", metric.mechanism or ""
         return Finding(tick.time, tick.subjects[s], "redundancy", "spending", round(strength, 4), mode, mechanism, tick.metrics[m], seen, expected, n, why=text)
 

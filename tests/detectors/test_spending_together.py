@@ -1,0 +1,70 @@
+"""Spending: parts that begin at once are no excuse for each other; a crowd of them is not half accused, and how parts have always differed is no trouble."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from grayscope import plugins
+from grayscope.begun import apart, begun
+from grayscope.catalogue import Catalogue
+from grayscope.horizons import threshold
+from grayscope.roster import Roster, RosterRow
+from grayscope.stand import Stand
+from grayscope.tick import Tick
+
+PERIOD = 10_000_000
+METRIC = 'gpu_ecc_corrected_errors_total{location="dram",retention="volatile"}'
+PARTS, LEVEL = 128, threshold(1.0)
+
+
+def accused(rate: NDArray[np.float64], onset: dict[int, int], ticks: int, seed: int) -> set[int]:
+    """Return who is said to spend too much; those of `onset` do in nearly every tick from then on."""
+    names = tuple(f"n{i // 8:03d}/gpu{i % 8}" for i in range(PARTS))
+    view = Roster([RosterRow(n, "gpu", keys={"job": "job:1", "sku": "H100"}) for n in names]).at(0)
+    stand, detector = Stand(Catalogue.load()), plugins.load("detectors", "spending")()
+    draw, found = np.random.default_rng(seed), set[int]()
+    for t in range(1, ticks + 1):
+        values = (draw.random((1, PARTS)) < rate).astype(np.float32)
+        for s, begin in onset.items():
+            values[0, s] = t > begin and draw.random() < 0.99
+        tick = Tick("gpu", t * PERIOD, PERIOD, view, names, (METRIC,), values, np.zeros(PARTS, bool))
+        found |= {names.index(f.subject) for f in detector.step(tick, stand.step(tick)) if f.strength >= LEVEL}
+    return found
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.002, 0.02])
+@pytest.mark.parametrize("bad", [(9, 77), (9, 77, 100, 120), (8, 9, 10, 11, 12, 13, 14, 15)])
+def test_all_that_begin_at_once_are_found(rate: float, bad: tuple[int, ...]) -> None:
+    assert accused(np.full(PARTS, rate), dict.fromkeys(bad, 300), 360, 1) == set(bad)
+
+
+def test_a_quarter_of_the_parts_is_not_half_accused() -> None:
+    assert accused(np.full(PARTS, 0.002), dict.fromkeys(range(32), 300), 500, 2) == set()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_parts_that_have_always_differed_are_left_alone(seed: int) -> None:
+    draw = np.random.default_rng(100 + seed)
+    assert accused(np.minimum(draw.gamma(0.1, 0.2, PARTS), 0.9), {}, 500, seed) == set()
+    assert accused(np.where(draw.random(PARTS) < 0.05, 0.05, 0.0), {}, 500, seed) == set()
+
+
+def test_what_all_others_do_more_often_is_expected() -> None:
+    label, trusted, suspects = np.zeros(64, np.int32), np.ones(64, bool), np.array([3, 40])
+    ticks = np.stack([np.full(64, 256.0), np.full(64, 2048.0)])
+    events = np.stack([np.full(64, 2.0), np.full(64, 16.0)])
+    events[:, suspects] += 40.0
+    calm = {s: tail for s, tail, _ in begun(suspects, events, ticks, label, trusted)}
+    others = np.setdiff1d(np.arange(64), suspects)
+    events[:, others] += 12.0
+    busy = {s: tail for s, tail, _ in begun(suspects, events, ticks, label, trusted)}
+    assert sorted(calm) == sorted(busy) == [3, 40]
+    assert max(calm.values()) < 3 * min(busy.values()) < 0
+
+
+def test_one_alone_does_not_stand_out_together_with_anybody() -> None:
+    events = np.zeros(64)
+    events[5] = 40.0
+    assert not apart(events, np.full(64, 256.0), np.zeros(64, np.int32), np.ones(64, bool)).any()
