@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from grayscope.columns import Field, Memory
 from grayscope.evidence import Evidence, Finding
+from grayscope.feltin import CARRIED, COMMON, FeltIn, kind
 from grayscope.fewpeers import distances
 from grayscope.horizons import MARGIN
 from grayscope.kernels import LOG
@@ -35,16 +36,18 @@ PAST, NAMES = 64, 1 << 17
 ACCUSED, KNOWN, MOST = 6.9, MARGIN, 50.0
 #: Effects by which a mode is one that jobs may feel.
 FELT = frozenset({"slow_rank", "slow_component"})
-#: Tables and mechanisms of what traffic crosses; all else that lies in a GPU slows its rank.
-NETWORK = frozenset({"nvlink", "nic", "port", "leaf"})
-CROSSED = frozenset({"nvlink_links", "rail_failover", "adaptive_routing"})
-#: What its siblings carry on for it, so that it is felt where they are.
-CARRIED = frozenset({"rail_failover"})
-#: Tables whose parts all ranks of their machine read from: the usual one of them shows it, not the worst.
-COMMON = "drive"
 #: End of the name under which what is usual without peers is kept.
 ALONE = "#alone"
-#: Ticks between two looks.
+#: So many ticks as a mean of five minutes never has, at any period: one that did not begin anew.
+MANY = 1e9
+#: End of the names of counters. What is lost is lost from one moment on; what is counted comes in spells, one of which made us look: a
+#: mean that begins within it would overstate what it costs.
+COUNTED = "_total"
+#: Microseconds that a mean must have in it before anything is said.
+FRESH = 30_000_000
+#: Standard errors that a mean of fewer ticks than five minutes have must be beyond what it says.
+ERRORS = 2.0
+#: Ticks between two looks; a new suspect is looked at in each, for a ticket waits only so long for what its job says.
 EVERY = 4
 #: Least spread of the distance between members of a group of two or three, as a share: a hundredth, for their own is not known.
 PAIR = 0.01
@@ -80,12 +83,13 @@ class Costs:
 
     def __init__(self) -> None:
         self.suspects: dict[str, Suspect] = {}
-        self.memory = Memory({"far": Field(np.float32, np.nan), "alone": Field(np.float32, np.nan)})
+        self.memory = Memory({"far": Field(np.float32, np.nan), "alone": Field(np.float32, np.nan), "n": Field(np.float32, MANY)})
         self.sound: Floats = np.empty(0, np.float32)  # this tick's values without what open incidents explain
         self.saved: dict[str, tuple[int, float]] = {}  # suspect -> time, and the share of a step that it costs lately
+        self.new: set[str] = set()  # suspects that came just now
         self.usual = Usual()
         self.shares: dict[str, tuple[int, float]] = {}  # GPU of a suspect -> when it was worked out, and what it costs
-        self._where: dict[str, tuple[object, object, dict[str, list[int]]]] = {}
+        self.felt_in = FeltIn()
 
     def hear(self, evidence: Evidence, tick: Tick) -> None:
         """Remember who spends a reserve in a way that jobs may feel."""
@@ -98,9 +102,12 @@ class Costs:
             spends = f.side == "redundancy" and "condition" not in known.sides
             if spends or f.side == "condition" or (f.side == "service" and tick.table == COMMON):
                 old = self.suspects.get(f.subject)
+                if old is None and tick.time - (f.since or f.time) < WINDOW and not f.metric.partition("{")[0].endswith(COUNTED):
+                    self.new.add(f.subject)
                 self.suspects[f.subject] = Suspect(old.since if old else f.since or f.time, f.time, f.mode, f.mechanism, f.why)
         for subject in [s for s, who in self.suspects.items() if tick.time - who.last > SUSPECT]:
             del self.suspects[subject]
+            self.new.discard(subject)
             self.saved.pop(subject, None)
 
     def step(self, tick: Tick, standing: Standing, row: int, steps: Mapping[str, float]) -> Iterator[Finding]:
@@ -114,11 +121,14 @@ class Costs:
             Seconds of each job's step.
         """
         columns = self.memory.of(tick)
-        far, alone = columns.arrays["far"][row], columns.arrays["alone"][row]
+        far, alone, n = (columns.arrays[name][row] for name in ("far", "alone", "n"))
         moved = standing.moved_cells()
         if moved is not None:
-            far[moved[row]], alone[moved[row]] = np.nan, np.nan
-        rate = np.float32(min(2 * tick.period / WINDOW, 1.0))
+            far[moved[row]], alone[moved[row]], n[moved[row]] = np.nan, np.nan, MANY
+        self._begin(tick, n)
+        least = np.float32(min(2 * tick.period / WINDOW, 1.0))
+        n[:] = np.minimum(n + np.isfinite(tick.values[row]), 1 / least)
+        rate = 1 / np.maximum(n, 1)
         distance, few = distances(tick, standing, row)
         _follow(far, distance, rate)
         if tick.table != "rank":  # what its siblings carry for a lost part moves all of them: no peer shows it
@@ -133,11 +143,18 @@ class Costs:
         for subject, mine in self._places(tick, far).items():
             carried = self.suspects[subject].mechanism in CARRIED
             worst = self._more(tick, subject, mine, alone if carried else far, carried, few)
-            found = self._cost(tick, standing, row, subject, mine, worst, steps, float(rate))
-            if found is not None and columns.ticks % EVERY == 0:
+            found = self._cost(tick, standing, row, subject, mine, worst, steps, (float(least), float(n[worst[0]])))
+            fresh = n[worst[0]] < 1 / least - 0.5  # half a tick, for rates are rounded
+            if found is not None and (n[worst[0]] * tick.period >= FRESH if fresh else columns.ticks % EVERY == 0):
                 self.shares |= {_name(tick, s): (tick.time, found.felt) for s in mine if tick.table == "rank"}
                 yield found
         self.shares = {name: told for name, told in self.shares.items() if tick.time - told[0] < WINDOW}
+
+    def _begin(self, tick: Tick, n: Floats) -> None:
+        """Begin the means anew where somebody has just come under suspicion: what was before is no part of what it costs."""
+        here = [s for subject in sorted(self.new) for s in self.felt_in.of(tick, subject, self.suspects[subject].mechanism)]
+        self.new = {subject for subject in self.new if self.felt_in.elsewhere(tick, subject, self.suspects[subject].mechanism)}
+        n[here] = 0
 
     def _sound(self, tick: Tick, standing: Standing, row: int, far: Floats) -> Floats:
         """Return what everybody would take if those in open incidents took what is usual: one fault must not hide another."""
@@ -168,27 +185,20 @@ class Costs:
     def _places(self, tick: Tick, far: Floats) -> dict[str, list[int]]:
         """Return the ranks or communicators in which a suspect would be felt; each is one suspect's.
 
-        That of the smallest part unless its neighbours suffer alike, of equals the latest's."""
+        That of the smallest part unless its neighbours suffer alike, of equals the latest's. Smaller is what lies in another suspect, or in
+        a machine beside a switch: a wire of one GPU is not smaller than another GPU."""
         felt: dict[int, list[tuple[int, int, str]]] = {}
         inside: dict[str, list[int]] = {}
-        ranks, where = tick.table == "rank", self._crossing(tick)
         for subject, who in self.suspects.items():
-            row = tick.roster.rows.get(subject)
-            if ((row.table if row else "") in NETWORK or who.mechanism in CROSSED) is ranks:
-                continue
-            parent, kind = subject.rpartition("/")[0], row.table if row else ""
-            if who.mechanism in CARRIED:
-                siblings = [p for p in where if p.rpartition("/")[0] == parent and (r := tick.roster.rows.get(p)) is not None and r.table == kind]
-                here = sorted({s for p in siblings for s in where[p]})
-            else:
-                here = where.get(subject, where.get(parent if "/" in parent or kind == COMMON else "", []))
-            for s in here:
-                felt.setdefault(s, []).append((0 if kind == COMMON else subject.count("/"), who.since, subject))
-            inside[subject] = here
+            inside[subject] = self.felt_in.of(tick, subject, who.mechanism)
+            for s in inside[subject]:
+                felt.setdefault(s, []).append((0 if kind(tick, subject) == COMMON else subject.count("/"), who.since, subject))
         places: dict[str, list[int]] = {}
         for s, some in sorted(felt.items()):
             wide = [c for c in some if c[0] == min(some)[0]]
-            most = max(wide) if len(wide) < len(some) and self._alike(tick, s, inside[max(wide)[2]], far) else max(some)
+            narrow = [c for c in some if not any(o[2].startswith(f"{c[2]}/") for o in some)]
+            alike = len(wide) < len(some) and self._alike(tick, s, inside[max(wide)[2]], far)
+            most = max(wide) if alike else max(narrow, key=lambda c: (min(c[0], 1), *c[1:]))
             places.setdefault(most[2], []).append(s)
         return places
 
@@ -197,17 +207,6 @@ class Costs:
         more = {q: float(far[q]) - self.usual.known.get(_name(tick, q), (0.0, 0))[0] for q in mine}
         others = sorted(m for q, m in more.items() if q != s and math.isfinite(m))
         return bool(others) and others[len(others) // 2] >= more[s] / 2
-
-    def _crossing(self, tick: Tick) -> dict[str, list[int]]:
-        """Return which ranks run on each GPU, or which communicators cross each part; worked out again only when the roster has changed."""
-        known = self._where.get(tick.table)
-        if known is None or known[0] is not tick.roster or known[1] is not tick.subjects:
-            where: dict[str, list[int]] = {}
-            for s, name in enumerate(tick.subjects):
-                for part in (tick.roster.key(name, "gpu"), tick.roster.key(name, "node")) if tick.table == "rank" else tick.roster.crosses(name):
-                    where.setdefault(part, []).append(s)
-            known = self._where[tick.table] = (tick.roster, tick.subjects, where)
-        return known[2]
 
     def _more(self, tick: Tick, subject: str, mine: list[int], far: Floats, carried: bool, few: NDArray[np.bool_]) -> tuple[int, float, bool]:
         """Return the worst of a suspect's ranks or communicators, by how much it is worse than usual, and whether that is known.
@@ -227,10 +226,13 @@ class Costs:
         return worst[0], max(worst[1], 0.0), worst[2]
 
     def _cost(
-        self, tick: Tick, standing: Standing, row: int, subject: str, mine: list[int], worst: tuple[int, float, bool], steps: Mapping[str, float], rate: float
-    ) -> Finding | None:
-        """Return what the worst of a suspect's ranks or communicators costs its job: from tick to tick, for the last one is not always the same."""
-        s, more, known = worst
+        self, tick: Tick, standing: Standing, row: int, subject: str, mine: list[int], worst: tuple[int, float, bool], steps: Mapping[str, float],
+        means: tuple[float, float],
+    ) -> Finding | None:  # fmt: skip
+        """Return what the worst of a suspect's ranks or communicators costs its job: from tick to tick, for the last one is not always the same.
+
+        As long as its mean is of few ticks, and looked at in each, only what is beyond its error."""
+        (s, more, known), (rate, ticks) = worst, means
         now = float(tick.values[row, s]) if s >= 0 else math.nan
         if not now > 0:
             return None
@@ -245,8 +247,10 @@ class Costs:
         saved = max(now - max(before, next_one), 0.0) / max(steps.get(job, 0.0), now)
         who, what = self.suspects[subject], tick.metrics[row]
         old = self.saved.get(subject, (0, saved))
-        share = old[1] + (saved - old[1]) * (rate if tick.time - old[0] < WINDOW else 1.0)
+        share = old[1] + (saved - old[1]) * (max(rate, 1 / max(ticks, 1.0)) if tick.time - old[0] < WINDOW else 1.0)
         self.saved[subject] = (tick.time, share)
+        error = spread * (now if int(standing.kind[row]) == LOG else 1.0) / max(steps.get(job, 0.0), now) * (max(ticks, 1.0) ** -0.5 - rate**0.5)
+        share = max(share - ERRORS * error, 0.0)
         strength = min(KNOWN + (more / max(spread, 1e-9)) ** 2 / 2, MOST) if more > 0 else 0.0
         why = f"{what} of {tick.subjects[s]} is {now / before - 1:.1%} longer than usual, which makes the step {share:.1%} longer; {who.why}"
         return Finding(
@@ -256,19 +260,20 @@ class Costs:
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""
-        return {**self.memory.snapshot(), "#costs": np.array(json.dumps([self.suspects, self.usual.known, self.shares, self.saved]))}
+        return {**self.memory.snapshot(), "#costs": np.array(json.dumps([self.suspects, self.usual.known, self.shares, self.saved, sorted(self.new)]))}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
         self.memory.restore({k: v for k, v in state.items() if k != "#costs"})
-        suspects, known, shares, saved = json.loads(str(state["#costs"]))
+        suspects, known, shares, saved, new = json.loads(str(state["#costs"]))
         self.suspects = {s: Suspect(*who) for s, who in suspects.items()}
-        self.shares, self._where = {name: (at, share) for name, (at, share) in shares.items()}, {}
+        self.shares, self.felt_in = {name: (at, share) for name, (at, share) in shares.items()}, FeltIn()
         self.saved = {name: (at, share) for name, (at, share) in saved.items()}
+        self.new = set(new)
         self.usual.known = {name: (distance, n) for name, (distance, n) in known.items()}
 
 
-def _follow(mean: Floats, values: Floats, rate: np.float32) -> None:
+def _follow(mean: Floats, values: Floats, rate: Floats) -> None:
     """Follow what came by a running mean, in place."""
     came = np.isfinite(values)
     mean[:] = np.where(came, np.where(np.isfinite(mean), mean + (values - mean) * rate, values), mean)

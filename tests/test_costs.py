@@ -102,6 +102,57 @@ def test_a_lost_rail_is_felt_where_its_siblings_carry_its_bytes() -> None:
     assert last.subject == "n1/nic5"
 
 
+def test_what_a_new_suspect_costs_is_known_within_the_minute() -> None:
+    run, said = Run(), accused("n1/gpu3/pcie", "pcie_width", "pcie_degrade", time=610 * S)
+    run.play(ranks, {}, 60)
+    last = run.play(ranks, {3: 2.05}, 5, said)[-1]
+    assert last.felt == pytest.approx(0.05 / 2.3, rel=0.1)  # a mean over five minutes has seen a third of it yet
+
+
+def test_errors_come_in_spells_so_what_they_cost_is_a_mean_of_five_minutes() -> None:
+    run, said = Run(), Evidence(f._replace(metric="pcie_replays_total") for f in accused("n1/gpu3/pcie", "pcie_errors", "pcie_replay", time=610 * S))
+    run.play(ranks, {}, 60)
+    assert run.play(ranks, {3: 2.05}, 5, said)[-1].felt < 0.5 * 0.05 / 2.3
+
+
+def test_one_that_was_wrong_long_before_it_was_told_keeps_its_mean() -> None:
+    run = Run()
+    run.play(ranks, {}, 60)
+    run.play(ranks, {3: 2.1}, 40)
+    run.play(ranks, {}, 1, accused("n1/gpu3/pcie", "pcie_width", "pcie_degrade", time=610 * S))
+    assert run.costs.new == set()
+    assert float(run.costs.memory.tables["rank"].arrays["far"][0, 3]) > 0.03
+
+
+def wires(time: int, seconds: dict[int, float]) -> Tick:
+    """Return one tick of eight communicators, each inside a node: it crosses the node's GPUs."""
+    names = tuple(f"comm:1-node{k}" for k in range(8))
+    rows = [RosterRow(n, "comm", keys={"job": "job:1", "role": "node"}, crosses=tuple(f"n{k}/gpu{g}" for g in range(8))) for k, n in enumerate(names)]
+    rows += [RosterRow(f"n{k}/gpu{g}", "gpu", keys={"node": f"n{k}"}) for k in range(8) for g in range(8)]
+    values = np.array([[seconds.get(k, 0.2) for k in range(8)]], np.float32)
+    return Tick("comm", time, 10 * S, Roster(rows).at(0), names, ("collective_transfer_seconds",), values, np.zeros(8, bool))
+
+
+def test_a_gpu_that_counts_errors_of_its_wires_is_felt_by_what_crosses_them_not_by_its_rank() -> None:
+    run, said = Run(), accused("n1/gpu3", "nvlink_errors", "nvlink_replay")
+    run.play(wires, {}, 60)
+    last = run.play(wires, {1: 0.25}, 60, said)[-1]
+    assert last.subject == "n1/gpu3"
+    assert last.felt == pytest.approx(0.05 / 2.3, rel=0.1)
+    run = Run()
+    run.play(ranks, {}, 60)
+    assert run.play(ranks, {3: 2.4}, 60, said) == []
+
+
+def test_a_wire_that_counted_errors_before_does_not_take_what_another_gpu_costs() -> None:
+    run = Run()
+    old, late = accused("n1/gpu2/nvlink9", "nvlink_errors", "nvlink_replay", time=10 * S), accused("n1/gpu5", "nvlink_degrade", "nvlink_links", time=610 * S)
+    run.play(wires, {}, 60, old)
+    said = run.play(wires, {1: 0.25}, 60, Evidence([*old, *late]))
+    assert {f.subject for f in said if f.felt > 0.01} == {"n1/gpu5"}
+    assert said[-1].felt == pytest.approx(0.05 / 2.3, rel=0.1)
+
+
 def test_weak_evidence_and_modes_that_no_job_feels_make_no_suspects() -> None:
     costs, tick = Costs(), ranks(10 * S, {})
     costs.hear(accused("n1/gpu3/pcie", "pcie_width", strength=3.0), tick)
