@@ -84,4 +84,4 @@ def _ratio(now: Floats, n: Floats, before: Floats, m: Floats) -> Floats:
 
 
 def _sums(x: Floats, label: NDArray[np.int32]) -> Floats:
-    return np.bincount(label, weights=x, minlength=int(label.max()) + 1)
+    return np.asarray(np.bincount(label, weights=x, minlength=int(label.max()) + 1), np.float64)
