@@ -19,6 +19,7 @@ from grayscope.roster import View
 from grayscope.shifts import Names, Shifts
 from grayscope.standing import Standing
 from grayscope.tick import Tick
+from grayscope.unlearning import unlearn
 from grayscope.unloading import SUMS
 
 #: Ticks over which a cell's own usual residual is learned.
@@ -51,6 +52,7 @@ class Layout:
     load: NDArray[np.int32]
     needs: tuple[tuple[int, int], ...]
     loaded: tuple[str, ...]
+    falls: NDArray[np.intp]
     grain: NDArray[np.float32]
     counts: NDArray[np.bool_]
     layout: NDArray[np.int32]
@@ -85,7 +87,7 @@ class Stand:
     def __init__(self, catalogue: Catalogue, disabled: frozenset[str] = frozenset()) -> None:
         self.catalogue = catalogue
         self.disabled = disabled
-        fields = {**{name: Field(np.float32, 0.0) for name in ("scale", "noise", "base")}, **{name: Field(np.int32, 0) for name in ("age", "missed")}}
+        fields = {**{name: Field(np.float32, 0.0) for name in ("scale", "noise", "base", "lately")}, **{name: Field(np.int32, 0) for name in ("age", "missed")}}
         self.memory = Memory(fields)
         self.shifts = Shifts()
         self.layouts: dict[str, Layout] = {}
@@ -122,6 +124,7 @@ class Stand:
             residual, lay.spread, lay.layout, lay.order, lay.starts, lay.groups, lay.sign, lay.floor, lay.pooled, doubt,
             memory.arrays["scale"], memory.arrays["noise"], memory.arrays["base"], memory.arrays["age"], past, PAST, lay.left,
         )  # fmt: skip
+        unlearn(memory.arrays, past, doubt, lay.falls)
         learned = (memory.arrays["scale"], memory.arrays["noise"], lay.centre, lay.spread, lay.count, shift, before)
         return Standing(lay.metrics, lay.kind, lay.sign, residual, past, *learned, lay.layout, lay.label, doubt, moved, lay.called)
 
@@ -193,6 +196,7 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
         sign=np.array([_sign(m) for m in metrics], np.int8),
         load=load,
         needs=tuple((i, where[m.needs]) for i, m in enumerate(metrics) if m and m.needs in where),
+        falls=np.flatnonzero([m is not None and m.side == "service" and not m.waits for m in metrics]),
         loaded=tuple(tick.metrics[m] for m in np.flatnonzero(load >= 0)),
         grain=grain,
         counts=np.array([m is not None and m.type == "counter" for m in metrics], bool),
