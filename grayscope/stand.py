@@ -32,6 +32,8 @@ QUANTUM = {"s": 1e-6, "Cel": 0.5, "W": 1.0, "1": 0.005, "rpm": 20.0, "lanes": 0.
 REST = 0.05
 #: Where a state holds what parts have told about their loads.
 TOLD = "|told|"
+#: Where jobs tell what they take: no fault makes that less.
+WORK = frozenset({"rank"})
 JUDGED_SIDES = frozenset({"service", "redundancy", "condition"})
 
 
@@ -196,7 +198,7 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
         sign=np.array([_sign(m) for m in metrics], np.int8),
         load=load,
         needs=tuple((i, where[m.needs]) for i, m in enumerate(metrics) if m and m.needs in where),
-        falls=np.flatnonzero([m is not None and m.side == "service" and not m.waits for m in metrics]),
+        falls=np.flatnonzero([m is not None and m.table in WORK and m.side == "service" and not m.waits for m in metrics]),
         loaded=tuple(tick.metrics[m] for m in np.flatnonzero(load >= 0)),
         grain=grain,
         counts=np.array([m is not None and m.type == "counter" for m in metrics], bool),

@@ -13,8 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Ticks of the mean that shows it, how many usual noises better it must be, and the share of the way that a usual value comes down in a tick.
-LATELY, BETTER, FALL = np.float32(32), np.float32(1), np.float32(1 / 16)
+from grayscope.medians import SIGMA
+
+#: Ticks of the mean that shows it; how many usual noises better it must be, and how many of the spreads that such means have; and the share of the way
+#: that a usual value comes down in a tick.
+LATELY, BETTER, SURE, FALL = np.float32(32), np.float32(1), np.float32(3), np.float32(1 / 16)
+#: Least of a noise that is divided by.
+TINY = np.float32(1e-12)
+
+
+def _sway(means: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return how far such means [R, S] stray, a robust sigma for each row [R, 1]: noise that lasts carries them far."""
+    return np.float32(SIGMA) * np.array([[np.median(np.abs(row[here])) if here.any() else 0] for row, here in zip(means, there, strict=True)], np.float32)
 
 
 def unlearn(memory: Mapping[str, NDArray[Any]], past: NDArray[np.float32], doubted: NDArray[np.bool_], rows: NDArray[np.intp]) -> None:
@@ -33,17 +43,18 @@ def unlearn(memory: Mapping[str, NDArray[Any]], past: NDArray[np.float32], doubt
 
     Examples
     --------
-    >>> memory = {"base": np.float32([[4, 4, 4]]), "noise": np.ones((1, 3), np.float32), "lately": np.zeros((1, 3), np.float32)}
+    >>> memory = {"base": np.full((1, 5), 4, np.float32), "noise": np.ones((1, 5), np.float32), "lately": np.zeros((1, 5), np.float32)}
     >>> for _ in range(99):
-    ...     unlearn(memory, np.float32([[0.5, 3.5, 9]]) - memory["base"], np.zeros(3, bool), np.array([0]))
+    ...     unlearn(memory, np.float32([[0, 3.5, 9, 4, 4]]) - memory["base"], np.zeros(5, bool), np.array([0]))
     >>> memory["base"].round().tolist()
-    [[2.0, 4.0, 4.0]]
+    [[1.0, 4.0, 4.0, 4.0, 4.0]]
     """
     if not len(rows):
         return
     now, lately, base = past[rows], memory["lately"][rows], memory["base"][rows]
     there = np.isfinite(now) & ~doubted
     lately = np.where(there, lately + (now - lately) / LATELY, lately)
-    falls = there & (base > 0) & (lately < -BETTER * memory["noise"][rows])
+    noise = memory["noise"][rows]
+    falls = there & (base > 0) & (lately < -np.maximum(BETTER, SURE * _sway(lately / np.maximum(noise, TINY), there)) * noise)
     lower = np.where(falls, np.maximum(base + FALL * lately, np.float32(0)), base)
     memory["base"][rows], memory["lately"][rows] = lower, lately + (base - lower)

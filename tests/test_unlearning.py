@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
-import pytest
+from numpy.typing import NDArray
 
 from grayscope.catalogue import Catalogue
 from grayscope.roster import Roster, RosterRow
@@ -33,23 +35,29 @@ def test_who_was_slow_from_the_first_minute_on_is_measured_by_what_it_can_do() -
     assert seen(((400, 0.05), (400, 0.0), (32, 0.05))) > 3.5  # half of the time slow: its mean is in the middle, two and a half from both
 
 
-def test_nobody_s_usual_time_comes_down_below_that_of_its_peers() -> None:
-    memory = {"base": np.float32([[2.0]]), "noise": np.float32([[1.0]]), "lately": np.float32([[0.0]])}
-    for _ in range(200):
-        unlearn(memory, np.float32([[-3.0]]) - memory["base"], np.zeros(1, bool), np.array([0]))
-    assert memory["base"][0, 0] == 0.0
+#: One part among eight that keep what is usual for them.
+NOBODY = np.zeros(8, bool)
 
 
-def test_what_wanders_by_less_than_its_noise_unlearns_nothing() -> None:
-    memory = {"base": np.float32([[4.0]]), "noise": np.float32([[1.0]]), "lately": np.float32([[0.0]])}
+def down(base: float, past: Callable[[int], float], doubted: NDArray[np.bool_] = NOBODY, rows: tuple[int, ...] = (0,), others: float = 0.0) -> float:
+    """Return what is left of the usual distance of one part that `past` tells, after 500 ticks beside seven that are `others` of their noises away."""
+    memory = {"base": np.full((1, 8), base, np.float32), "noise": np.ones((1, 8), np.float32), "lately": np.zeros((1, 8), np.float32)}
     for t in range(500):
-        unlearn(memory, np.float32([[-0.9 if t % 100 < 50 else 0.9]]), np.zeros(1, bool), np.array([0]))
-    assert memory["base"][0, 0] == 4.0
+        now = np.full((1, 8), others, np.float32)
+        now[0, 0] = past(t) + base - memory["base"][0, 0]
+        unlearn(memory, now, doubted, np.array(rows, np.intp))
+    return float(memory["base"][0, 0])
 
 
-@pytest.mark.parametrize(("doubted", "rows"), [(True, [0]), (False, [])])
-def test_who_is_doubted_and_what_no_job_takes_unlearn_nothing(doubted: bool, rows: list[int]) -> None:
-    memory = {"base": np.float32([[4.0]]), "noise": np.float32([[1.0]]), "lately": np.float32([[0.0]])}
-    for _ in range(100):
-        unlearn(memory, np.float32([[-4.0]]), np.full(1, doubted), np.array(rows, np.intp))
-    assert memory["base"][0, 0] == 4.0
+def test_nobody_s_usual_time_comes_down_below_that_of_its_peers() -> None:
+    assert (down(2.0, lambda t: -3.5), down(0.0, lambda t: -3.5)) == (0.0, 0.0)
+
+
+def test_what_wanders_as_most_do_or_by_less_than_its_noise_unlearns_nothing() -> None:
+    assert down(4.0, lambda t: -0.9 if t % 100 < 50 else 0.9) == 4.0
+    assert down(4.0, lambda t: -2.0, others=0.7) == 4.0  # such means are as far as seven tenths of a noise with most of them
+    assert down(4.0, lambda t: -2.0) < 3.1
+
+
+def test_who_is_doubted_and_what_no_job_takes_unlearn_nothing() -> None:
+    assert (down(4.0, lambda t: -4.0, doubted=~NOBODY), down(4.0, lambda t: -4.0, rows=())) == (4.0, 4.0)
