@@ -47,7 +47,7 @@ def unlearn(memory: Mapping[str, NDArray[Any]], past: NDArray[np.float32], doubt
     >>> for _ in range(99):
     ...     unlearn(memory, np.float32([[0, 3.5, 9, 4, 4]]) - memory["base"], np.zeros(5, bool), np.array([0]))
     >>> memory["base"].round().tolist()
-    [[1.0, 4.0, 4.0, 4.0, 4.0]]
+    [[2.0, 4.0, 4.0, 4.0, 4.0]]
     """
     if not len(rows):
         return
