@@ -21,10 +21,13 @@ from numpy.typing import NDArray
 from grayscope import running
 from grayscope.catalogue import Metric
 from grayscope.columns import Columns, Field, Memory
-from grayscope.crowd import crowds, split
+from grayscope.crowd import crowds, machine, split, spread_over
 from grayscope.detector import State
-from grayscope.evidence import NOTHING, Evidence, Finding
+from grayscope.divided import divisions
+from grayscope.evidence import NOTHING, Crowd, Evidence, Finding
+from grayscope.kernels import LOG
 from grayscope.mechanisms import limited
+from grayscope.quadrants import UNFELT
 from grayscope.standing import Standing
 from grayscope.taillaw import MARKS
 from grayscope.tails import FAR, NEAR, Tails
@@ -50,6 +53,12 @@ STEP, MOVES = 0.01, 32
 MOVING = 0.3
 #: A group of fewer peers knows less of what is usual: what stands out of it counts by its share of so many.
 ENOUGH = 7
+#: Two populations are looked for in means over so many ticks and less; machines that they must lie on to be nobody's; the most their evidence is worth.
+DIVIDED, MACHINES, SUREST = 256, 3, 50.0
+#: From this share of its clip on a mean may be held down for some of a population and not for others.
+HELD = 0.75
+#: Tables whose subjects cross parts that they share: which of those it is, blame finds, and needs each of them for it.
+CROSSING = frozenset({"comm", "path"})
 #: Evidence is reported from so many nats below the configured level on, so that it can also be seen to fade.
 MARGIN = 4.6
 
@@ -185,13 +194,47 @@ class Horizons:
         if not (close or columns.ticks % 4 == 0 or columns.ticks < BLOCK):
             return NOTHING
         best = self._best(tick, standing, columns, close)
-        if not best:
+        parted = self._parted(tick, standing, columns, residual, scale, close) if self.grouped and tick.table not in CROSSING else {}
+        if not (best or parted):
             return NOTHING
-        crowded = crowds(best, tick, standing) if self.grouped else {}
-        lost = {(m, s) for (m, _), members in crowded.items() for s in members}
-        groups = (split(tick, standing, cell, members, max(best[cell[0], s][0] for s in members), self.name) for cell, members in sorted(crowded.items()))
+        crowded = {**crowds(best, tick, standing), **{cell: who for cell, (_, _, who) in parted.items()}} if self.grouped else {}
+        told = [self._crowd(tick, standing, cell, who, best, parted.get(cell, (0.0, 0, who))[:2], explain) for cell, who in sorted(crowded.items())]
+        lost = {(m, s) for ((m, _), who), crowd in zip(sorted(crowded.items()), told, strict=True) if crowd.sure for s in who}
         found = (explain(tick, standing, m, s, level, h) for (m, s), (level, h) in sorted(best.items()) if (m, s) not in lost)
-        return Evidence([*groups, *(f for f in found if f is not None)])
+        return Evidence([*(c.finding for c in told if c.sure), *(f for f in found if f is not None)], crowds=told)
+
+    def _parted(
+        self, tick: Tick, standing: Standing, columns: Columns, residual: NDArray[np.float32], scale: NDArray[np.float32], close: bool
+    ) -> dict[tuple[int, int], tuple[float, int, list[int]]]:
+        """Return the groups [m, g] that are two populations in what the workload gets: strength, horizon, and who is in the worse one."""
+        a, found = columns.arrays, dict[tuple[int, int], tuple[float, int, list[int]]]()
+        rows = [m for m, metric in enumerate(standing.metrics) if metric is not None and metric.side == "service" and int(standing.kind[m]) == LOG]
+        clip = self._clip(tick.table)
+        for m in rows:
+            now = residual[m]
+            for i, horizon in enumerate(self.horizons if close else FAST):
+                if horizon > DIVIDED:
+                    break
+                known = (a["seen"][i, m] >= max(3, int(self.steps[i]) // 2)) & ~standing.doubted & (standing.sign[m] != 0)
+                mean = a["mean"][i, m]
+                # What is clipped looks alike whatever its size: of that the last value tells more than the mean.
+                far = np.where(np.abs(mean) > HELD * clip[m], now, mean * scale[m] * (1 + a["restless"][m]))
+                chances = math.log(len(rows) * len(self.horizons) * looks(horizon, tick.period))
+                label = standing.label[standing.layout[m]]
+                for d in divisions(np.where(known, far, np.float32(np.nan)).astype(np.float32), label, UNFELT, chances + self.level + MARGIN):
+                    found.setdefault((m, d.group), (min(d.surprise - chances, SUREST), horizon, d.members))
+        return found
+
+    def _crowd(
+        self, tick: Tick, standing: Standing, cell: tuple[int, int], who: list[int], best: dict[tuple[int, int], tuple[float, int]],
+        parted: tuple[float, int], explain: Explain,
+    ) -> Crowd:  # fmt: skip
+        """Return what is told of a crowd: the finding about its group, and those about its members."""
+        m, (strength, horizon) = cell[0], parted
+        strength = max(strength, *(best[m, s][0] for s in who if (m, s) in best), -math.inf)
+        members = (explain(tick, standing, m, s, *best.get((m, s), (strength, horizon))) for s in who)
+        sure = not horizon or spread_over([machine(tick, s) for s in who]) >= MACHINES
+        return Crowd(split(tick, standing, cell, who, strength, self.name), tuple(f for f in members if f is not None), sure)
 
     def _forget(self, tick: Tick, residual: NDArray[np.float32], a: dict[str, NDArray[Any]]) -> None:
         """Begin anew at all horizons that are shorter than the silence of the whole table that has just ended."""
