@@ -50,17 +50,6 @@ def _spread(machines: list[str]) -> bool:
     return len(machines) - most >= min(most, 2)
 
 
-def spread_over(machines: list[str]) -> int:
-    """Return on how many machines parts lie.
-
-    Examples
-    --------
-    >>> spread_over(["n1", "n2", "n1"])
-    2
-    """
-    return len(set(machines))
-
-
 def machine(tick: Tick, s: int) -> str:
     """Return the machine that a subject lies on, as far as the roster or its name tells."""
     subject = tick.subjects[s]

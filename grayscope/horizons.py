@@ -21,13 +21,11 @@ from numpy.typing import NDArray
 from grayscope import running
 from grayscope.catalogue import Metric
 from grayscope.columns import Columns, Field, Memory
-from grayscope.crowd import crowds, machine, split, spread_over
+from grayscope.crowd import Cell, crowds, machine, split
 from grayscope.detector import State
-from grayscope.divided import divisions
 from grayscope.evidence import NOTHING, Crowd, Evidence, Finding
-from grayscope.kernels import LOG
 from grayscope.mechanisms import limited
-from grayscope.quadrants import UNFELT
+from grayscope.populations import Parted, Span, divided
 from grayscope.standing import Standing
 from grayscope.taillaw import MARKS
 from grayscope.tails import FAR, NEAR, Tails
@@ -53,12 +51,8 @@ STEP, MOVES = 0.01, 32
 MOVING = 0.3
 #: A group of fewer peers knows less of what is usual: what stands out of it counts by its share of so many.
 ENOUGH = 7
-#: Two populations are looked for in means over so many ticks and less; machines that they must lie on to be nobody's; the most their evidence is worth.
-DIVIDED, MACHINES, SUREST = 256, 3, 50.0
-#: From this share of its clip on a mean may be held down for some of a population and not for others.
-HELD = 0.75
-#: Tables whose subjects cross parts that they share: which of those it is, blame finds, and needs each of them for it.
-CROSSING = frozenset({"comm", "path"})
+#: Two populations are looked for in means over so many ticks and less; machines that they must lie on to be nobody's.
+DIVIDED, MACHINES = 256, 3
 #: Evidence is reported from so many nats below the configured level on, so that it can also be seen to fade.
 MARGIN = 4.6
 
@@ -194,46 +188,27 @@ class Horizons:
         if not (close or columns.ticks % 4 == 0 or columns.ticks < BLOCK):
             return NOTHING
         best = self._best(tick, standing, columns, close)
-        parted = self._parted(tick, standing, columns, residual, scale, close) if self.grouped and tick.table not in CROSSING else {}
+        parted = divided(tick, standing, (residual, scale, clip), a, self._spans(tick, close), self.level + MARGIN) if self.grouped else {}
         if not (best or parted):
             return NOTHING
-        crowded = {**crowds(best, tick, standing), **{cell: who for cell, (_, _, who) in parted.items()}} if self.grouped else {}
-        told = [self._crowd(tick, standing, cell, who, best, parted.get(cell, (0.0, 0, who))[:2], explain) for cell, who in sorted(crowded.items())]
-        lost = {(m, s) for ((m, _), who), crowd in zip(sorted(crowded.items()), told, strict=True) if crowd.sure for s in who}
+        accused = crowds(best, tick, standing) if self.grouped else {}
+        crowded = {cell: Parted(-math.inf, 0, who) for cell, who in accused.items()} | parted
+        told = {cell: self._crowd(tick, standing, cell, crowded[cell], best, explain) for cell in sorted(crowded)}
+        lost = {(m, s) for (m, g), crowd in told.items() if crowd.sure for s in crowded[m, g].members}
         found = (explain(tick, standing, m, s, level, h) for (m, s), (level, h) in sorted(best.items()) if (m, s) not in lost)
-        return Evidence([*(c.finding for c in told if c.sure), *(f for f in found if f is not None)], crowds=told)
+        return Evidence([*(c.finding for c in told.values() if c.sure), *(f for f in found if f is not None)], crowds=told.values())
 
-    def _parted(
-        self, tick: Tick, standing: Standing, columns: Columns, residual: NDArray[np.float32], scale: NDArray[np.float32], close: bool
-    ) -> dict[tuple[int, int], tuple[float, int, list[int]]]:
-        """Return the groups [m, g] that are two populations in what the workload gets: strength, horizon, and who is in the worse one."""
-        a, found = columns.arrays, dict[tuple[int, int], tuple[float, int, list[int]]]()
-        rows = [m for m, metric in enumerate(standing.metrics) if metric is not None and metric.side == "service" and int(standing.kind[m]) == LOG]
-        clip = self._clip(tick.table)
-        for m in rows:
-            now = residual[m]
-            for i, horizon in enumerate(self.horizons if close else FAST):
-                if horizon > DIVIDED:
-                    break
-                known = (a["seen"][i, m] >= max(3, int(self.steps[i]) // 2)) & ~standing.doubted & (standing.sign[m] != 0)
-                mean = a["mean"][i, m]
-                # What is clipped looks alike whatever its size: of that the last value tells more than the mean.
-                far = np.where(np.abs(mean) > HELD * clip[m], now, mean * scale[m] * (1 + a["restless"][m]))
-                chances = math.log(len(rows) * len(self.horizons) * looks(horizon, tick.period))
-                label = standing.label[standing.layout[m]]
-                for d in divisions(np.where(known, far, np.float32(np.nan)).astype(np.float32), label, UNFELT, chances + self.level + MARGIN):
-                    found.setdefault((m, d.group), (min(d.surprise - chances, SUREST), horizon, d.members))
-        return found
+    def _spans(self, tick: Tick, close: bool) -> list[Span]:
+        """Return the horizons that have moved in which two populations are looked for."""
+        horizons = [h for h in (self.horizons if close else FAST) if h <= DIVIDED]
+        return [Span(h, max(3, int(self.steps[i]) // 2), math.log(len(self.horizons) * looks(h, tick.period))) for i, h in enumerate(horizons)]
 
-    def _crowd(
-        self, tick: Tick, standing: Standing, cell: tuple[int, int], who: list[int], best: dict[tuple[int, int], tuple[float, int]],
-        parted: tuple[float, int], explain: Explain,
-    ) -> Crowd:  # fmt: skip
+    def _crowd(self, tick: Tick, standing: Standing, cell: Cell, parted: Parted, best: dict[Cell, tuple[float, int]], explain: Explain) -> Crowd:
         """Return what is told of a crowd: the finding about its group, and those about its members."""
-        m, (strength, horizon) = cell[0], parted
-        strength = max(strength, *(best[m, s][0] for s in who if (m, s) in best), -math.inf)
-        members = (explain(tick, standing, m, s, *best.get((m, s), (strength, horizon))) for s in who)
-        sure = not horizon or spread_over([machine(tick, s) for s in who]) >= MACHINES
+        m, who = cell[0], parted.members
+        strength = max(parted.strength, *(best.get((m, s), (-math.inf, 0))[0] for s in who))
+        members = (explain(tick, standing, m, s, *best.get((m, s), (strength, parted.horizon))) for s in who)
+        sure = not parted.horizon or len({machine(tick, s) for s in who}) >= MACHINES
         return Crowd(split(tick, standing, cell, who, strength, self.name), tuple(f for f in members if f is not None), sure)
 
     def _forget(self, tick: Tick, residual: NDArray[np.float32], a: dict[str, NDArray[Any]]) -> None:

@@ -13,6 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from grayscope.evidence import Crowd, Finding
 from grayscope.quadrants import EFFECT, look_alikes
 from grayscope.tick import Tick
@@ -243,6 +246,11 @@ def name(group: Group) -> str:
     if key in ("leaf", "rack"):
         return value
     return (value if value.startswith("rail:") else f"rail:{value}") if key == "rail" else f"batch:{key}={value}"
+
+
+def members(subject: str, tick: Tick) -> NDArray[np.bool_]:
+    """Return which of a tick's subjects [S] lie in the group that is called so; none for what is no group."""
+    return np.array([any(name((key, value)) == subject for key in KEYS if (value := _value(s, key, tick))) for s in tick.subjects], bool)
 
 
 def _louder(told: dict[tuple[str, str, Group], Finding], f: Finding, group: Group) -> None:
