@@ -33,7 +33,7 @@ HALF = 0.5
 class Silent:
     """Watch who used to report in nearly every tick and does not any more.
 
-    A whole node that falls silent is one finding about the node, all ranks or communicators of a job one about the job,
+    A whole rack, leaf or node that falls silent is one finding about it, all ranks or communicators of a job one about the job,
     more than half of a table one about the site; the same holds for whatever else is seen here. A metric that never changes
     any bit for `frozen_after` ticks while most of its peers change is reported as frozen. Who reports much more seldom or
     often than the table's median subject has a wrong rate; rows lost here and there show themselves like this too.
@@ -141,6 +141,12 @@ class Silent:
                 yield _finding(
                     tick, f"job:{job}", "silent", since, f"all {len(all_of_it)} subjects of table {tick.table} that belong to it stopped reporting{on}"
                 )
+        for name, who in places.shared if others else ():
+            there = who[usual[who]]
+            if left[there].all() and len(np.unique(places.node[there])) > 1:
+                left[there] = False
+                since = tick.time - int(quiet[there].max()) * tick.period
+                yield _finding(tick, name, "silent", since, f"all {len(there)} subjects of table {tick.table} under it stopped reporting{on}")
         for place, members in self._placed(tick, left, usual, site=False):
             since = tick.time - int(quiet[members].max()) * tick.period
             text = f"all {len(members)} subjects of table {tick.table} on it stopped reporting{on}" if len(members) > 1 else ""

@@ -20,7 +20,7 @@ from grayscope import running
 from grayscope.catalogue import Metric
 from grayscope.columns import Columns, Field, Memory
 from grayscope.crowd import crowds, split
-from grayscope.evidence import NOTHING, Evidence, Finding
+from grayscope.evidence import NOTHING, Crowd, Evidence, Finding
 from grayscope.horizons import known_by, looks, peers, threshold
 from grayscope.standing import Standing
 from grayscope.taillaw import MARKS
@@ -101,8 +101,13 @@ class Stepped:
             return NOTHING
         crowded = crowds(best, tick, standing)
         lost = {(m, s) for (m, _), members in crowded.items() for s in members}
-        groups = (split(tick, standing, cell, members, max(best[cell[0], s].strength for s in members), "stepped") for cell, members in sorted(crowded.items()))
-        return Evidence([*groups, *(self._finding(tick, standing, m, s, jump) for (m, s), jump in sorted(best.items()) if (m, s) not in lost)])
+        groups = [
+            Crowd(split(tick, standing, cell, members, max(best[cell[0], s].strength for s in members), "stepped"),
+                  tuple(self._finding(tick, standing, cell[0], s, best[cell[0], s]) for s in members))
+            for cell, members in sorted(crowded.items())
+        ]  # fmt: skip
+        alone = (self._finding(tick, standing, m, s, jump) for (m, s), jump in sorted(best.items()) if (m, s) not in lost)
+        return Evidence([*(c.finding for c in groups), *alone], crowds=groups)
 
     def _best(self, tick: Tick, standing: Standing, columns: Columns, rows: Rows) -> dict[tuple[int, int], Jump]:
         """Return the strongest step of every cell [m, s] that stands out."""

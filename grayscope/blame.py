@@ -74,7 +74,7 @@ class Blame:
             self.congestion.look(tick, standing)
             if excess is not None and tick.table != "rank":
                 self.upstream.weigh(tick, standing, excess)
-        if not len(evidence):
+        if not (len(evidence) or evidence.crowds):
             return evidence
         found = self.upstream.step(list(evidence), tick)
         self._hear(found, tick)
@@ -90,7 +90,7 @@ class Blame:
             found = self.waiting.ready((f if self.congestion.crowded(f, tick) else moved(f, tick, self.told, self.spent) for f in found), tick)
         if tick.table in ("comm", "path"):
             found = self.congestion.called(found, tick, self.told, self.level)
-        found = list(self.together.step(found, tick, now))
+        found = list(self.together.step(found, tick, now, evidence.crowds, self.congestion.explains(tick)))
         moved_on = list(_gathered([_to_gpu(f, tick) for f in found], parts))
         return Evidence(self.hosts.explained(moved_on, tick) if tick.table == "rank" else moved_on)
 

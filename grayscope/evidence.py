@@ -44,6 +44,17 @@ class Finding(NamedTuple):
     rivals: str = ""
 
 
+class Crowd(NamedTuple):
+    """Members of a peer group that stand out at once: what is to be told of the group, and what each of them would be accused of.
+
+    Not `sure` where they are few machines: those may be culprits, unless other groups say the same of what they share.
+    """
+
+    finding: Finding
+    members: tuple[Finding, ...]
+    sure: bool = True
+
+
 def distance(finding: Finding) -> float:
     """Return how far a value is from what was expected: the logarithm of the ratio without its sign, 0 where there is none.
 
@@ -71,6 +82,8 @@ SCHEMA = pa.schema(
 class Evidence:
     """A columnar table of findings, usually empty; `ledger` holds the rows of the redundancy ledger that changed with it.
 
+    `crowds` holds, for findings about divided groups, who the members are: blame may know what those share.
+
     Examples
     --------
     >>> e = Evidence([Finding(5, "n1/gpu0", "service", "slower", 7.5)])
@@ -80,12 +93,12 @@ class Evidence:
     2
     """
 
-    __slots__ = ("_rows", "ledger")
+    __slots__ = ("_rows", "crowds", "ledger")
 
-    def __init__(self, findings: Iterable[Finding] = (), ledger: Iterable[Entry] = ()) -> None:
+    def __init__(self, findings: Iterable[Finding] = (), ledger: Iterable[Entry] = (), crowds: Iterable[Crowd] = ()) -> None:
         rows = list(findings)
         self._rows = rows if all(tuple(map(type, row)) == TYPES for row in rows) else _plain(rows)
-        self.ledger = tuple(ledger)
+        self.ledger, self.crowds = tuple(ledger), tuple(crowds)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -100,10 +113,10 @@ class Evidence:
     @classmethod
     def join(cls, parts: Iterable[Evidence]) -> Evidence:
         """Return all rows in order."""
-        full = [p for p in parts if len(p)]
+        full = [p for p in parts if len(p) or p.crowds]
         if len(full) == 1:
             return full[0]
-        return cls(row for p in full for row in p) if full else NOTHING
+        return cls((row for p in full for row in p), crowds=(c for p in full for c in p.crowds)) if full else NOTHING
 
     def to_arrow(self) -> pa.Table:
         """Return an Arrow table of `SCHEMA` (unknown times and empty names become null)."""

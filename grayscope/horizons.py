@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from grayscope import running
 from grayscope.catalogue import Metric
 from grayscope.columns import Columns, Field, Memory
-from grayscope.crowd import crowds, split
+from grayscope.crowd import Cell, crowds, machine, split
 from grayscope.detector import State
-from grayscope.evidence import NOTHING, Evidence, Finding
+from grayscope.evidence import NOTHING, Crowd, Evidence, Finding
 from grayscope.mechanisms import limited
+from grayscope.populations import Parted, Span, divided
 from grayscope.standing import Standing
 from grayscope.taillaw import MARKS
 from grayscope.tails import FAR, NEAR, Tails
@@ -50,6 +51,8 @@ STEP, MOVES = 0.01, 32
 MOVING = 0.3
 #: A group of fewer peers knows less of what is usual: what stands out of it counts by its share of so many.
 ENOUGH = 7
+#: Two populations are looked for in means over so many ticks and less; machines that they must lie on to be nobody's.
+DIVIDED, MACHINES = 256, 3
 #: Evidence is reported from so many nats below the configured level on, so that it can also be seen to fade.
 MARGIN = 4.6
 
@@ -185,13 +188,28 @@ class Horizons:
         if not (close or columns.ticks % 4 == 0 or columns.ticks < BLOCK):
             return NOTHING
         best = self._best(tick, standing, columns, close)
-        if not best:
+        parted = divided(tick, standing, (residual, scale, clip), a, self._spans(tick, close), self.level + MARGIN) if self.grouped else {}
+        if not (best or parted):
             return NOTHING
-        crowded = crowds(best, tick, standing) if self.grouped else {}
-        lost = {(m, s) for (m, _), members in crowded.items() for s in members}
-        groups = (split(tick, standing, cell, members, max(best[cell[0], s][0] for s in members), self.name) for cell, members in sorted(crowded.items()))
+        accused = crowds(best, tick, standing) if self.grouped else {}
+        crowded = {cell: Parted(-math.inf, 0, who) for cell, who in accused.items()} | parted
+        told = {cell: self._crowd(tick, standing, cell, crowded[cell], best, explain) for cell in sorted(crowded)}
+        lost = {(m, s) for (m, g), crowd in told.items() if crowd.sure for s in crowded[m, g].members}
         found = (explain(tick, standing, m, s, level, h) for (m, s), (level, h) in sorted(best.items()) if (m, s) not in lost)
-        return Evidence([*groups, *(f for f in found if f is not None)])
+        return Evidence([*(c.finding for c in told.values() if c.sure), *(f for f in found if f is not None)], crowds=told.values())
+
+    def _spans(self, tick: Tick, close: bool) -> list[Span]:
+        """Return the horizons that have moved in which two populations are looked for."""
+        horizons = [h for h in (self.horizons if close else FAST) if h <= DIVIDED]
+        return [Span(h, max(3, int(self.steps[i]) // 2), math.log(len(self.horizons) * looks(h, tick.period))) for i, h in enumerate(horizons)]
+
+    def _crowd(self, tick: Tick, standing: Standing, cell: Cell, parted: Parted, best: dict[Cell, tuple[float, int]], explain: Explain) -> Crowd:
+        """Return what is told of a crowd: the finding about its group, and those about its members."""
+        m, who = cell[0], parted.members
+        strength = max(parted.strength, *(best.get((m, s), (-math.inf, 0))[0] for s in who))
+        members = (explain(tick, standing, m, s, *best.get((m, s), (strength, parted.horizon))) for s in who)
+        sure = not parted.horizon or len({machine(tick, s) for s in who}) >= MACHINES
+        return Crowd(split(tick, standing, cell, who, strength, self.name), tuple(f for f in members if f is not None), sure)
 
     def _forget(self, tick: Tick, residual: NDArray[np.float32], a: dict[str, NDArray[Any]]) -> None:
         """Begin anew at all horizons that are shorter than the silence of the whole table that has just ended."""

@@ -24,6 +24,7 @@ from grayscope.kernels import LOG
 from grayscope.stalls import Stalls
 from grayscope.standing import Standing
 from grayscope.tick import Tick
+from grayscope.together import members
 
 #: Microseconds over which the time of a step is averaged; and over which it is so that what began just now counts in full.
 WINDOW, LATELY = 300_000_000, 60_000_000
@@ -147,6 +148,8 @@ class Impact:
             return f._replace(felt=known)
         homes, jobs = self._seated(tick)
         mine = np.array([inside(f.subject, home) for home in homes], bool)
+        if not mine.any():
+            mine = members(f.subject, tick)
         usual = f.expected / f.value if _timed(metric) and f.value > 0 else 0.0
         with np.errstate(divide="ignore", invalid="ignore"):
             well = np.where(mine, np.float32(1), self.costs.sound / tick.values[row])  # the others in trouble count at their usual pace

@@ -23,6 +23,8 @@ class Placed:
         By name.
     node, job : ndarray of int, shape [S]
         Which of them each subject is on, -1 for no job.
+    shared : tuple of (str, ndarray)
+        Racks and leaves of at least two nodes, and who is there.
     """
 
     view: View
@@ -31,6 +33,7 @@ class Placed:
     node: NDArray[np.intp]
     jobs: tuple[str, ...]
     job: NDArray[np.intp]
+    shared: tuple[tuple[str, NDArray[np.intp]], ...]
 
 
 class Places:
@@ -45,8 +48,17 @@ class Places:
         if known is None or known.view is not tick.roster or known.subjects is not tick.subjects:
             nodes, node = _numbered([(tick.roster.key(s, "gpu") or s).split("/", 1)[0] for s in tick.subjects])
             jobs, job = _numbered([tick.roster.key(s, "job").removeprefix("job:") if s.startswith(("job:", "comm:")) else "" for s in tick.subjects], "")
-            known = self._known[tick.table] = Placed(tick.roster, tick.subjects, nodes, node, jobs, job)
+            known = self._known[tick.table] = Placed(tick.roster, tick.subjects, nodes, node, jobs, job, _shared(tick, node))
         return known
+
+
+def _shared(tick: Tick, node: NDArray[np.intp]) -> tuple[tuple[str, NDArray[np.intp]], ...]:
+    found: dict[str, list[int]] = {}
+    for key in ("rack", "leaf"):
+        for s, subject in enumerate(tick.subjects):
+            if (value := tick.roster.key(subject, key)) and (key == "rack" or value != tick.roster.key(subject, "rack")):
+                found.setdefault(value, []).append(s)
+    return tuple((name, np.array(who, np.intp)) for name, who in found.items() if len(np.unique(node[who])) > 1)
 
 
 def _numbered(names: list[str], none: str | None = None) -> tuple[tuple[str, ...], NDArray[np.intp]]:

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
-from grayscope.evidence import Finding
+import numpy as np
+from numpy.typing import NDArray
+
+from grayscope.evidence import Crowd, Finding
 from grayscope.quadrants import EFFECT, look_alikes
 from grayscope.tick import Tick
 
@@ -22,6 +26,10 @@ KEYS = {"leaf": "switch_fault", "rail": "switch_fault", "rack": "", "lot": "batc
 SIDES = frozenset({"service", "redundancy", "health"})
 #: Ticks for which an accused member counts; nodes that must be; nats beyond chance, over all groups looked at.
 VALID, NODES, LEAST = 64, 3, math.log(1000)
+#: The same of members of a crowd: that they have a cause in common is known, and the question only which.
+COMMON = math.log(20)
+#: Share of a crowd that what it shares accounts for, and ticks for which a crowd waits for others that tell what that is.
+MOST, PATIENCE = 0.75, 16
 #: Last characters of a serial number that count within its range.
 RUNNING = 4
 
@@ -30,29 +38,88 @@ Group = tuple[str, str]
 Places = Mapping[Group, frozenset[str]]
 
 
+class Held(NamedTuple):
+    """A crowd: what it is about, since when and when last it was seen (ticks), who its members are, and whether what they share was named."""
+
+    key: str
+    since: int
+    last: int
+    members: list[str]
+    sure: bool
+    named: bool = False
+
+
 class Together:
-    """Remembers who was accused lately of what; part of blame."""
+    """Remembers who was accused lately of what; part of blame.
+
+    A crowd of a peer group is no accusation, but something does move its members: where that is what they share, it is named, else
+    the crowd is, once it has lasted; its members are not accused one by one.
+    """
 
     def __init__(self) -> None:
         self.seen: dict[str, dict[str, int]] = {}  # table, kind and what -> subject -> tick at which it was last accused
+        self.crowds: dict[str, Held] = {}  # table, metric and peer group -> the crowd in it
         self._places: dict[str, tuple[object, Places]] = {}
 
-    def step(self, findings: list[Finding], tick: Tick, now: int) -> Iterator[Finding]:
-        """Yield the findings, those of a group's members as one finding about the group."""
+    def step(self, findings: list[Finding], tick: Tick, now: int, crowds: Iterable[Crowd] = (), congested: bool = False) -> Iterator[Finding]:
+        """Yield the findings, those of a group's members as one finding about the group.
+
+        Parameters
+        ----------
+        crowds : iterable of Crowd
+            Who the members are that some of the findings are about.
+        congested : bool
+            The network is overloaded: that many under one switch are slow is not that switch's fault.
+        """
+        crowds = list(crowds)
         about = {i: key for i, f in enumerate(findings) if (key := _about(f, tick)) is not None}
         for i, key in about.items():
             self.seen.setdefault(key, {})[findings[i].subject] = now
+        for crowd in crowds:
+            self._note(crowd, tick, now)
         self._forget(tick.table, now)
-        guilty = {key: self._guilty(key, tick) for key in sorted(set(about.values()))}
+        keys = {*about.values(), *(held.key for held in self.crowds.values())}
+        guilty = {key: self._guilty(key, tick, now, congested) for key in sorted(k for k in keys if k.startswith(f"{tick.table}|"))}
         told: dict[tuple[str, str, Group], Finding] = {}
         for i, f in enumerate(findings):
-            group = next((g for g in guilty[about[i]] if _value(f.subject, g[0], tick) == g[1]), None) if i in about else None
-            if group is None:
+            group = self._group(guilty.get(about.get(i, ""), ()), f.subject, tick)
+            if group is not None:
+                _louder(told, f, group)
+            elif not self._withheld(f, tick, now, guilty):
                 yield f
-            elif f.strength > told.get((f.detector, f.metric, group), f._replace(strength=-math.inf)).strength:
-                told[f.detector, f.metric, group] = f
+        for crowd in crowds:
+            place = _place(crowd, tick)
+            group = self._shared(self.crowds[place], tick, guilty) if place in self.crowds else None
+            if group is not None:
+                self.crowds[place] = self.crowds[place]._replace(named=True)
+                for f in (f for f in crowd.members if _value(f.subject, group[0], tick) == group[1]):
+                    _louder(told, f, group)
         for (_, _, group), f in told.items():
-            yield _moved(f, group, guilty, about)
+            yield _moved(f, group, guilty, _about(f, tick) or "")
+
+    def _note(self, crowd: Crowd, tick: Tick, now: int) -> None:
+        """Remember a crowd and its members."""
+        keys = [key for f in crowd.members if (key := _about(f, tick)) is not None]
+        if not keys:
+            return
+        place, key = _place(crowd, tick), keys[0]
+        old = self.crowds.get(place)
+        self.crowds[place] = Held(key, old.since if old else now, now, sorted(f.subject for f in crowd.members), crowd.sure, old is not None and old.named)
+
+    def _shared(self, held: Held, tick: Tick, guilty: Mapping[str, Mapping[Group, tuple[int, int]]]) -> Group | None:
+        """Return the guilty group in which most of a crowd lies."""
+        return next((group for group in guilty.get(held.key, ()) if _mostly(held, group, tick)), None)
+
+    def _withheld(self, f: Finding, tick: Tick, now: int, guilty: Mapping[str, Mapping[Group, tuple[int, int]]]) -> bool:
+        """Say whether a finding is told otherwise: of a member of a crowd by the crowd, of a crowd by what it shares, or later if that is not known yet."""
+        held = self.crowds.get(f"{tick.table}|{f.metric}|{f.subject}")
+        if held is not None and f.mode == "group_shift":
+            return self._shared(held, tick, guilty) is not None or now - held.since < PATIENCE
+        return f.side == "service" and any(f.subject in h.members for place, h in self.crowds.items() if h.sure and place.startswith(f"{tick.table}|"))
+
+    @staticmethod
+    def _group(guilty: Iterable[Group], subject: str, tick: Tick) -> Group | None:
+        return next((g for g in guilty if _value(subject, g[0], tick) == g[1]), None)
 
     def _forget(self, table: str, now: int) -> None:
         for key in [k for k in self.seen if k.startswith(f"{table}|")]:
@@ -60,20 +127,35 @@ class Together:
             self.seen[key] = kept
             if not kept:
                 del self.seen[key]
+        for place in [p for p, held in self.crowds.items() if p.startswith(f"{table}|") and now - held.last >= VALID]:
+            del self.crowds[place]
 
-    def _guilty(self, key: str, tick: Tick) -> dict[Group, tuple[int, int]]:
-        """Return the groups that are accused beyond chance with their accused and all nodes; the surest takes its members with it."""
+    def _guilty(self, key: str, tick: Tick, now: int, congested: bool) -> dict[Group, tuple[int, int]]:
+        """Return the groups that are accused beyond chance with their accused and all nodes; the surest takes its members with it.
+
+        A crowd that nothing has explained for long is the way of its peers, and tells nothing about others.
+        """
         places = self._groups(key.split("|")[1], tick)
-        left, guilty = set(self.seen[key]), dict[Group, tuple[int, int]]()
+        crowds = [held for held in self.crowds.values() if held.key == key and (held.named or now - held.since < VALID)]
+        left, guilty = {*self.seen.get(key, ()), *(s for held in crowds for s in held.members)}, dict[Group, tuple[int, int]]()
+        looks = math.log(max(len(set(places.values())), 1))  # one and the same nodes are no second chance
         while len(left) >= NODES:
             accused = _accused(left, places, tick)
             scored = [(_surprise(g, accused, places), g) for g, nodes in accused.items() if len(nodes) >= NODES]
-            best = max(scored, default=(0.0, ("", "")))
-            if best[0] < LEAST + math.log(max(len(places), 1)):
+            scored = [(worth, g) for worth, g in scored if worth >= looks + self._least(g, crowds, tick, congested)]
+            if not scored:
                 break
-            guilty[best[1]] = (len(accused[best[1]]), len(places[best[1]]))
-            left = {s for s in left if _value(s, best[1][0], tick) != best[1][1]}
+            best = max(scored)[1]
+            guilty[best] = (len(accused[best]), len(places[best]))
+            left = {s for s in left if _value(s, best[0], tick) != best[1]}
         return guilty
+
+    @staticmethod
+    def _least(group: Group, crowds: list[Held], tick: Tick, congested: bool) -> float:
+        """Return the nats beyond chance that it takes to blame a group: for a crowd's cause less, but no switch while the network is overloaded."""
+        if not any(_mostly(held, group, tick) for held in crowds):
+            return LEAST
+        return math.inf if congested and KEYS[group[0]] == "switch_fault" else COMMON
 
     def _groups(self, kind: str, tick: Tick) -> Places:
         """Return the groups of one table's subjects, worked out again only when the roster has changed."""
@@ -89,12 +171,13 @@ class Together:
         return known[1]
 
     def snapshot(self) -> str:
-        """Return who was accused, as JSON."""
-        return json.dumps(self.seen)
+        """Return who was accused, and the crowds, as JSON."""
+        return json.dumps([self.seen, self.crowds])
 
     def restore(self, text: str) -> None:
         """Become what `snapshot` returned."""
-        self.seen, self._places = json.loads(text), {}
+        self.seen, crowds = json.loads(text)
+        self.crowds, self._places = {place: Held(*held) for place, held in crowds.items()}, {}
 
 
 def _about(f: Finding, tick: Tick) -> str | None:
@@ -165,7 +248,28 @@ def name(group: Group) -> str:
     return (value if value.startswith("rail:") else f"rail:{value}") if key == "rail" else f"batch:{key}={value}"
 
 
-def _moved(f: Finding, group: Group, guilty: Mapping[str, Mapping[Group, tuple[int, int]]], about: Mapping[int, str]) -> Finding:
-    k, n = next(guilty[key][group] for key in about.values() if group in guilty[key] and key.endswith(f"|{f.metric or f.mode}"))
+def members(subject: str, tick: Tick) -> NDArray[np.bool_]:
+    """Return which of a tick's subjects [S] lie in the group that is called so; none for what is no group."""
+    return np.array([any(name((key, value)) == subject for key in KEYS if (value := _value(s, key, tick))) for s in tick.subjects], bool)
+
+
+def _louder(told: dict[tuple[str, str, Group], Finding], f: Finding, group: Group) -> None:
+    """Keep the strongest finding about a group's members, of each detector and metric."""
+    key = (f.detector, f.metric, group)
+    if key not in told or f.strength > told[key].strength:
+        told[key] = f
+
+
+def _mostly(held: Held, group: Group, tick: Tick) -> bool:
+    """Say whether most of a crowd lies in a group."""
+    return sum(_value(s, group[0], tick) == group[1] for s in held.members) >= MOST * len(held.members)
+
+
+def _place(crowd: Crowd, tick: Tick) -> str:
+    return f"{tick.table}|{crowd.finding.metric}|{crowd.finding.subject}"
+
+
+def _moved(f: Finding, group: Group, guilty: Mapping[str, Mapping[Group, tuple[int, int]]], key: str) -> Finding:
+    k, n = guilty[key][group]
     mode = KEYS[group[0]] if f.side in SIDES else ""
     return f._replace(subject=name(group), mode=mode or f.mode, why=f"{k} of its {n} nodes stood out alike, first {f.subject}: {f.why}")

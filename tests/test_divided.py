@@ -35,6 +35,6 @@ def said() -> set[tuple[str, str, str]]:
 
 def test_two_populations_are_one_notice_and_without_crowds_a_quarter_of_the_job_is_accused() -> None:
     assert said() == {("job:1", "notice", "group_shift")}
-    with mock.patch("grayscope.horizons.crowds", return_value={}):
+    with mock.patch("grayscope.horizons.crowds", return_value={}), mock.patch("grayscope.populations.divisions", return_value=()):
         accused = {subject for subject, severity, _ in said() if severity in ("page", "ticket")}
     assert accused == {f"n{n}/gpu0" for n in range(16)}

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from grayscope.evidence import Finding
+from grayscope.evidence import Crowd, Finding
 from grayscope.roster import RosterRow, View
 from grayscope.tick import Tick
-from grayscope.together import VALID, Together, log_tail
+from grayscope.together import PATIENCE, VALID, Together, log_tail
 
 #: 32 nodes with 4 NICs each: rail by slot, a leaf for each rail and block of 8 nodes, two lots dealt over all.
 NICS = [
@@ -85,6 +85,38 @@ def test_a_pause_changes_nothing() -> None:
     told(first, [f"n{n:02d}/nic2" for n in (8, 9, 10, 11)], 1)
     second.restore(first.snapshot())
     assert [f.subject for f in told(second, ["n12/nic2"], 2)] == ["leaf6"]
+
+
+def crowd(subjects: list[str], sure: bool = True) -> Crowd:
+    return Crowd(finding("batch:sku=A", mode="group_shift"), tuple(finding(s) for s in subjects), sure)
+
+
+def heard(together: Together, some: Crowd, now: int, more: tuple[Finding, ...] = (), congested: bool = False) -> list[str]:
+    told = [some.finding, *more] if some.sure else list(more)
+    return [f.subject for f in together.step(told, tick(), now, [some], congested)]
+
+
+def test_a_crowd_under_one_leaf_is_the_leafs_unless_the_network_is_overloaded() -> None:
+    leaf = crowd([f"n{n:02d}/nic2" for n in range(8, 12)])
+    assert heard(Together(), leaf, 1) == ["leaf6"]
+    assert heard(Together(), leaf._replace(sure=False), 1) == ["leaf6"]
+    assert heard(Together(), leaf, 1, congested=True) == []
+
+
+def test_another_crowd_waits_before_it_is_told_and_its_members_are_not_accused() -> None:
+    together, some = Together(), crowd([f"n{n:02d}/nic{n % 4}" for n in (1, 6, 12, 19, 23, 28)])
+    one, other = finding("n06/nic2"), finding("n31/nic0")
+    assert heard(together, some, 1, (one, other)) == ["n31/nic0"]
+    second = Together()
+    second.restore(together.snapshot())
+    assert heard(second, some, 1 + PATIENCE, (one, other)) == ["batch:sku=A", "n31/nic0"]
+    assert [f.subject for f in second.step([one], tick(), 2 + PATIENCE + VALID)] == ["n06/nic2"]
+
+
+def test_a_crowd_of_two_machines_accuses_and_hides_nobody() -> None:
+    some = crowd([f"n{n:02d}/nic{s}" for n in (3, 20) for s in range(4)], sure=False)
+    assert heard(Together(), some, 1) == []
+    assert heard(Together(), some, 1, (finding("n03/nic0"),)) == ["n03/nic0"]
 
 
 def test_the_tail_is_fishers() -> None:

@@ -41,6 +41,19 @@ def test_one_part_a_node_and_the_site(run: Run) -> None:
     assert modes(run("silent", "gpu", values)) == {("site", "monitoring_gap")}
 
 
+def test_a_rack_is_one_finding_and_most_of_a_rack_is_its_machines(run: Run) -> None:
+    def keys(subject: str) -> dict[str, str]:
+        return {"sku": "A", "rack": f"rack{int(subject[1]) // 2}"}
+
+    values = live(120, 48)
+    for v in values.values():
+        v[100:, 16:32] = np.nan
+    assert modes(run("silent", "gpu", values, keys=keys)) == {("rack1", "silent")}
+    for v in values.values():
+        v[100:, 31] = 100.0
+    assert modes(run("silent", "gpu", values, keys=keys)) == {("n2", "silent")} | {(f"n3/gpu{g}", "silent") for g in range(7)}
+
+
 def test_each_silence_began_when_the_last_of_it_was_heard(run: Run) -> None:
     values = live(300)
     values[HEAT][:, 5] = np.nan  # never reported there
