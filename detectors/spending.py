@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from grayscope.begun import begun
+from grayscope.begun import Past, begun
 from grayscope.binomial import log_tail
 from grayscope.columns import Columns, Field, Memory
-from grayscope.evidence import NOTHING, Evidence, Finding
+from grayscope.evidence import NOTHING, Crowd, Evidence, Finding
 from grayscope.horizons import MARGIN, known_by, looks, peers, threshold
 from grayscope.medians import CROWD
 from grayscope.standing import Standing
@@ -51,7 +51,9 @@ class Spending:
     def __init__(self, *, false_pages: float = 1.0) -> None:
         self.level = threshold(false_pages) - MARGIN
         pasts = (len(PASTS),)
-        self.memory = Memory({"events": Field(np.float64, 0.0, pasts), "ticks": Field(np.float64, 0.0, pasts), "usual": Field(np.bool_, False, pasts)})
+        # Of those that began, events and ticks of their own past until then; of all, the most events that the shorter past has held.
+        kept = {"before": Field(np.float64, math.nan), "there": Field(np.float64, math.nan), "most": Field(np.float64, 0.0)}
+        self.memory = Memory({"events": Field(np.float64, 0.0, pasts), "ticks": Field(np.float64, 0.0, pasts), "usual": Field(np.bool_, False, pasts), **kept})
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return the subjects that spend more often than the others explain."""
@@ -63,6 +65,7 @@ class Spending:
         moved = standing.moved_cells()
         if moved is not None:  # among new peers, what was counted beside the old ones says nothing
             events[..., moved], ticks[..., moved], usual[..., moved] = 0, 0, False
+            columns.arrays["before"][moved], columns.arrays["there"][moved], columns.arrays["most"][moved] = math.nan, math.nan, 0
         values = tick.values[rows]
         usual[:, rows] &= ~(values > 0)
         for h, past in enumerate(PASTS):
@@ -70,34 +73,56 @@ class Spending:
             ticks[h, rows] = ticks[h, rows] * (1 - 1 / past) + np.isfinite(values)
         if columns.ticks % 4:
             return NOTHING
-        findings = list(self._findings(tick, standing, columns, rows))
-        return Evidence(findings) if findings else NOTHING
-
-    def _findings(self, tick: Tick, standing: Standing, columns: Columns, rows: list[int]) -> Iterator[Finding]:
-        tests = len(rows) * len(PASTS)
+        tests, found, crowds = len(rows) * len(PASTS), list[Finding](), list[Crowd]()
         for m in rows:
-            label = standing.label[standing.layout[m]]
-            best: dict[int, Best] = {}
-            pasts = columns.arrays["events"][:, m], columns.arrays["ticks"][:, m]
-            for h, past in enumerate(PASTS):
-                # A fading past is a new look with every event: twice as many as a running mean has.
-                chances = math.log(2 * tests * looks(past, tick.period))
-                counted, usual = (columns.arrays["events"][h, m], columns.arrays["ticks"][h, m]), columns.arrays["usual"][h, m]
-                suspects = np.flatnonzero((counted[0] >= LEAST) & ~usual)
-                usual[suspects] = True  # and so it stays until there is another event
-                for s, tail, expected, lent in _unlikely(suspects, *counted, label, ~standing.doubted, self.level + chances):
-                    others = peers(label, counted[1] > 0, s)
-                    strength = known_by(max(others, min(others + lent, CROWD - 1)), -tail - chances)
-                    usual[s] = strength < self.level
-                    if strength >= self.level and strength > best.get(s, NONE)[0]:
-                        best[s] = (strength, float(counted[0][s]), expected, float(counted[1][s]), "usual among its {} peers")
-                for s, tail, expected in begun(suspects, *pasts, label, ~standing.doubted) if h == 0 else ():
-                    strength = known_by(peers(label, counted[1] > 0, s), -tail - chances - math.log(2))
-                    usual[s] &= strength < self.level
-                    if strength >= self.level and strength > best.get(s, NONE)[0]:
-                        best[s] = (strength, float(counted[0][s]), expected, float(counted[1][s]), "usual by its own past; it has {} peers")
-            for s, found in sorted(best.items()):
-                yield self._finding(tick, standing, m, s, found)
+            best, crowd = self._best(tick, standing, columns, m, tests)
+            found += [self._finding(tick, standing, m, s, of) for s, of in sorted(best.items())]
+            crowds += [_crowd([self._finding(tick, standing, m, s, of) for s, of in sorted(crowd.items())], len(tick.subjects))] if crowd else []
+        return Evidence([*found, *(c.finding for c in crowds)], crowds=crowds) if found or crowds else NOTHING
+
+    def _best(self, tick: Tick, standing: Standing, columns: Columns, m: int, tests: int) -> tuple[dict[int, Best], dict[int, Best]]:
+        """Return who is accused for a metric, and the members of a crowd, too many to be accused each."""
+        label, trusted = standing.label[standing.layout[m]], ~standing.doubted
+        best, crowd = dict[int, Best](), dict[int, Best]()
+        for h, past in enumerate(PASTS):
+            # A fading past is a new look with every event: twice as many as a running mean has.
+            chances = math.log(2 * tests * looks(past, tick.period))
+            counted, usual = (columns.arrays["events"][h, m], columns.arrays["ticks"][h, m]), columns.arrays["usual"][h, m]
+            suspects = np.flatnonzero((counted[0] >= LEAST) & ~usual)
+            usual[suspects] = True  # and so it stays until there is another event
+            for s, tail, expected, lent in _unlikely(suspects, *counted, label, trusted, self.level + chances):
+                others = peers(label, counted[1] > 0, s)
+                if others < CROWD - 1 and not lent:
+                    continue  # nothing is known of other groups
+                strength = known_by(max(others, min(others + lent, CROWD - 1)), -tail - chances)
+                usual[s] = strength < self.level
+                self._better(best, s, (strength, float(counted[0][s]), expected, float(counted[1][s]), "usual among its {} peers"))
+            if h == 0:
+                self._began(columns, m, suspects, label, trusted, chances + math.log(2), (best, crowd))
+        return best, crowd
+
+    def _began(
+        self, columns: Columns, m: int, suspects: NDArray[np.intp], label: NDArray[np.int32], trusted: NDArray[np.bool_], chances: float,
+        told: tuple[dict[int, Best], dict[int, Best]],
+    ) -> None:  # fmt: skip
+        """Add to those told, and to the crowd, who begins to spend together with others."""
+        a = columns.arrays
+        events, ticks, before, there, most = a["events"][:, m], a["ticks"][:, m], a["before"][m], a["there"][m], a["most"][m]
+        before[events[0] < LEAST] = math.nan
+        own = np.isnan(before)
+        past = Past(np.where(own, np.maximum(events[1] - events[0], 0.0), before), np.where(own, np.maximum(ticks[1] - ticks[0], 0.0), there), most)
+        began = begun(suspects, events[0], ticks[0], past, label, trusted)
+        np.maximum(most, events[0], out=most)
+        for s, tail, expected in zip(began.subjects, began.tails, began.usual, strict=True):
+            strength = known_by(peers(label, ticks[0] > 0, s), -tail - chances)
+            if strength >= self.level:  # what it does from now on is no part of its past
+                a["usual"][0, m, s], before[s], there[s] = False, past.events[s], past.ticks[s]
+            of = (strength, float(events[0, s]), expected, float(ticks[0, s]), "usual by its own past; it has {} peers")
+            self._better(told[0 if began.few else 1], s, of)
+
+    def _better(self, best: dict[int, Best], s: int, of: Best) -> None:
+        if of[0] >= self.level and of[0] > best.get(s, NONE)[0]:
+            best[s] = of
 
     @staticmethod
     def _finding(tick: Tick, standing: Standing, m: int, s: int, best: Best) -> Finding:
@@ -116,6 +141,13 @@ class Spending:
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
         self.memory.restore(state)
+
+
+def _crowd(members: list[Finding], parts: int) -> Crowd:
+    """Return what is told of parts that began at once: a notice, unless what they share is accused."""
+    first = max(members, key=lambda f: f.strength)
+    text = f"{len(members)} of {parts} began at once, first {members[0].subject}: {first.why}"
+    return Crowd(first._replace(subject="site", mode="group_shift", mechanism="", why=text), tuple(members), sure=False)
 
 
 def _unlikely(

@@ -6,7 +6,8 @@ much parts differed, says what to expect of it now; a growth that the others sha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,61 +16,79 @@ from grayscope.binomial import log_tail
 from grayscope.uneven import ALONE, within
 
 Floats = NDArray[np.float64]
-#: Share of the parts that may stand out together: well below the tenth that may have all the events of a healthy fleet.
-SHARE = 1 / 16
-#: A gap is wider than this factor between two rates, or there is none: more parts than may stand out together are accused all or not at all.
+#: Share of the parts that may each be accused, well below the tenth that may have all the events of a healthy fleet; and that may begin together.
+FEW, MANY = 1 / 16, 0.4
+#: A gap is wider than this factor, or there is none: more parts than may begin together are accused all or not at all.
 GAP = 2.0
-#: Events of a group that tell whether all of it spends more than before.
-TELLING = 3.0
+#: Events of a group that tell whether all of it spends more than before; ticks of a past that is one.
+TELLING, YOUNG = 3.0, 32.0
+#: Share of the others of whom what the suspects do now is known, and how much of it they must have done: errors come in spells, and with load.
+KNOWN, LIKE = 1 / 256, 0.5
 
 
-def apart(events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return who [S] may stand out together: the few with the highest rates, beside their groups, down to the widest gap between two rates.
+class Begun(NamedTuple):
+    """Who began to spend: subjects, ln of each one's tail probability, events that its own past lets expect; and whether few enough to be accused each."""
+
+    subjects: list[int]
+    tails: list[float]
+    usual: list[float]
+    few: bool
+
+
+NOBODY = Begun([], [], [], few=True)
+
+
+def apart(far: Floats) -> NDArray[np.intp]:
+    """Return who stands out together: the few that are the furthest, down to the widest gap between two; nobody where there is none, or but one.
 
     Examples
     --------
-    >>> counts = np.array([9.0, 8.0, *[0.0] * 30])
-    >>> apart(counts, np.full(32, 99.0), np.zeros(32, np.int32), np.ones(32, bool)).nonzero()[0].tolist()
-    [0, 1]
+    >>> apart(np.array([0.1, 9.0, 0.0, 8.0, 0.2, 0.3])).tolist(), apart(np.array([0.1, 9.0, 0.0, 0.3])).tolist()
+    ([1, 3], [])
     """
-    found = np.zeros(len(events), np.bool_)
-    known = np.flatnonzero(trusted & (ticks > 0))
-    most = int(SHARE * len(known))
-    if most < 2:
-        return found
-    seen, watched = _sums(events[known], label[known]), _sums(ticks[known], label[known])
-    e, n, g = events[known], ticks[known], label[known]
-    usual = n * (seen[g] - e) / np.maximum(watched[g] - n, 1.0)
-    far = np.log((e + ALONE) / (usual + ALONE))
+    most = int(MANY * len(far))
     first = np.argsort(-far, kind="stable")[: most + 1]
+    if most < 2:
+        return first[:0]
     gaps = far[first][:-1] - far[first][1:]
     last = int(np.argmax(gaps))
-    found[known[first[: last + 1]]] = last > 0 and gaps[last] > np.log(GAP)
-    return found
+    return first[: last + 1] if last > 0 and gaps[last] > math.log(GAP) else first[:0]
+
+
+class Past(NamedTuple):
+    """What was before the shorter past, [S]: ticks with events, and all; the most events that a shorter past has held."""
+
+    events: Floats
+    ticks: Floats
+    most: Floats
 
 
 def begun(
-    suspects: NDArray[np.intp], events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: NDArray[np.bool_]
-) -> Iterator[tuple[int, float, float]]:
-    """Yield (subject, ln of the tail probability, expected events) for those of the suspects that stand out together, against what each did before.
+    suspects: NDArray[np.intp], events: Floats, ticks: Floats, past: Past, label: NDArray[np.int32], trusted: NDArray[np.bool_]
+) -> Begun:
+    """Return those of the suspects that stand out together, against what each did before.
 
     Parameters
     ----------
     suspects : ndarray of int
-    events, ticks : ndarray, shape [2, S]
-        In which there were events, and all: of the shorter past, and of the longer one.
+    events, ticks : ndarray, shape [S]
+        Of the shorter past: those with events, and all.
+    past : Past
     """
-    together = apart(events[0], ticks[0], label, trusted)
-    some = suspects[together[suspects]]
-    if not len(some):
-        return
-    old, there = np.maximum(events[1] - events[0], 0.0), np.maximum(ticks[1] - ticks[0], 0.0)
-    size = 1.0 / within(old, there, label, trusted, -1, int(label.max()) + 1)
-    rate = (old[trusted].sum() + ALONE) / max(there[trusted].sum(), 1.0)
-    more = _growth(events[0], ticks[0], old, there, label, trusted & ~together)
-    for s in some.tolist():
-        usual = more[label[s]] * ticks[0, s] * (size + old[s]) / (size / rate + there[s])
-        yield s, log_tail(int(events[0, s]), usual, usual + usual * usual / (size + old[s])), float(usual)
+    known = np.flatnonzero(trusted & (ticks > 0) & (past.ticks >= YOUNG))
+    if not len(suspects) or not len(known):
+        return NOBODY
+    old, there = past.events, past.ticks
+    size = 1.0 / within(old, there, np.zeros_like(label), trusted, -1, 1)  # as a mean of all is what they lean on, by how much all differ
+    rate = (old[known].sum() + ALONE) / max(there[known].sum(), 1.0)
+    usual = ticks * (size + old) / (size / rate + there)
+    together = np.zeros(len(old), np.bool_)
+    together[known[apart(np.log((events[known] + ALONE) / (usual[known] + ALONE)))]] = True
+    others = np.sort(past.most[known[~together[known]]])
+    usual = usual * _growth(events, ticks, old, there, label, trusted & ~together)[label]
+    some = [s for s in suspects[together[suspects]].tolist() if len(others) - np.searchsorted(others, LIKE * events[s]) <= KNOWN * len(others)]
+    tails = [log_tail(int(events[s]), usual[s], usual[s] + usual[s] * usual[s] / (size + old[s])) for s in some]
+    return Begun(some, tails, usual[some].tolist(), int(together.sum()) <= FEW * len(known))
 
 
 def _growth(events: Floats, ticks: Floats, old: Floats, there: Floats, label: NDArray[np.int32], others: NDArray[np.bool_]) -> Floats:
