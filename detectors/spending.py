@@ -19,7 +19,7 @@ from grayscope.begun import Past, begun
 from grayscope.binomial import log_tail
 from grayscope.columns import Columns, Field, Memory
 from grayscope.evidence import NOTHING, Crowd, Evidence, Finding
-from grayscope.horizons import MARGIN, known_by, looks, peers, threshold
+from grayscope.horizons import ENOUGH, MARGIN, known_by, looks, peers, threshold
 from grayscope.medians import CROWD
 from grayscope.standing import Standing
 from grayscope.tick import Tick
@@ -51,9 +51,14 @@ class Spending:
     def __init__(self, *, false_pages: float = 1.0) -> None:
         self.level = threshold(false_pages) - MARGIN
         pasts = (len(PASTS),)
+        # What each does by itself begins anew with its job: an idle part may spend nothing, and a busy one always.
+        own = {"since": Field(np.float64, 0.0, per_metric=False), "own_events": Field(np.float64, 0.0, pasts), "own_ticks": Field(np.float64, 0.0, pasts)}
         # Of those that began, events and ticks of their own past until then; of all, the most events that the shorter past has held.
         kept = {"before": Field(np.float64, math.nan), "there": Field(np.float64, math.nan), "most": Field(np.float64, 0.0)}
-        self.memory = Memory({"events": Field(np.float64, 0.0, pasts), "ticks": Field(np.float64, 0.0, pasts), "usual": Field(np.bool_, False, pasts), **kept})
+        self.memory = Memory(
+            {"events": Field(np.float64, 0.0, pasts), "ticks": Field(np.float64, 0.0, pasts), "usual": Field(np.bool_, False, pasts), **own, **kept}
+        )
+        self._since: dict[str, tuple[object, object, Floats]] = {}
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return the subjects that spend more often than the others explain."""
@@ -65,12 +70,17 @@ class Spending:
         moved = standing.moved_cells()
         if moved is not None:  # among new peers, what was counted beside the old ones says nothing
             events[..., moved], ticks[..., moved], usual[..., moved] = 0, 0, False
-            columns.arrays["before"][moved], columns.arrays["there"][moved], columns.arrays["most"][moved] = math.nan, math.nan, 0
+        anew = self._anew(tick, columns)
+        if anew.any():
+            for name, blank in (("own_events", 0.0), ("own_ticks", 0.0), ("before", math.nan)):
+                columns.arrays[name][..., anew] = blank
         values = tick.values[rows]
         usual[:, rows] &= ~(values > 0)
         for h, past in enumerate(PASTS):
             events[h, rows] = events[h, rows] * (1 - 1 / past) + (values > 0)
             ticks[h, rows] = ticks[h, rows] * (1 - 1 / past) + np.isfinite(values)
+            for name, new in (("own_events", values > 0), ("own_ticks", np.isfinite(values))):
+                columns.arrays[name][h, rows] = columns.arrays[name][h, rows] * (1 - 1 / past) + new
         if columns.ticks % 4:
             return NOTHING
         tests, found, crowds = len(rows) * len(PASTS), list[Finding](), list[Crowd]()
@@ -79,6 +89,17 @@ class Spending:
             found += [self._finding(tick, standing, m, s, of) for s, of in sorted(best.items())]
             crowds += [_crowd([self._finding(tick, standing, m, s, of) for s, of in sorted(crowd.items())], len(tick.subjects))] if crowd else []
         return Evidence([*found, *(c.finding for c in crowds)], crowds=crowds) if found or crowds else NOTHING
+
+    def _anew(self, tick: Tick, columns: Columns) -> NDArray[np.bool_]:
+        """Return who [S] has been given other work, or is another part, since the last tick: the roster has a new row."""
+        known = self._since.get(tick.table)
+        if known is None or known[0] is not tick.roster or known[1] is not tick.subjects:
+            rows = (tick.roster.rows.get(s) for s in tick.subjects)
+            since = np.array([float(row.since or 0) if row is not None else 0.0 for row in rows])
+            known = self._since[tick.table] = (tick.roster, tick.subjects, since)
+        anew = columns.arrays["since"] != known[2]
+        columns.arrays["since"][:] = known[2]
+        return np.asarray(anew)
 
     def _best(self, tick: Tick, standing: Standing, columns: Columns, m: int, tests: int) -> tuple[dict[int, Best], dict[int, Best]]:
         """Return who is accused for a metric, and the members of a crowd, too many to be accused each."""
@@ -90,7 +111,7 @@ class Spending:
             counted, usual = (columns.arrays["events"][h, m], columns.arrays["ticks"][h, m]), columns.arrays["usual"][h, m]
             suspects = np.flatnonzero((counted[0] >= LEAST) & ~usual)
             usual[suspects] = True  # and so it stays until there is another event
-            for s, tail, expected, lent in _unlikely(suspects, *counted, label, trusted, self.level + chances):
+            for s, tail, expected, lent in _unlikely(suspects, *counted, label, trusted, self.level + chances, self.level * ENOUGH / (CROWD - 1) + chances):
                 others = peers(label, counted[1] > 0, s)
                 if others < CROWD - 1 and not lent:
                     continue  # nothing is known of other groups
@@ -107,7 +128,7 @@ class Spending:
     ) -> None:  # fmt: skip
         """Add to those told, and to the crowd, who begins to spend together with others."""
         a = columns.arrays
-        events, ticks, before, there, most = a["events"][:, m], a["ticks"][:, m], a["before"][m], a["there"][m], a["most"][m]
+        events, ticks, before, there, most = a["own_events"][:, m], a["own_ticks"][:, m], a["before"][m], a["there"][m], a["most"][m]
         before[events[0] < LEAST] = math.nan
         own = np.isnan(before)
         past = Past(np.where(own, np.maximum(events[1] - events[0], 0.0), before), np.where(own, np.maximum(ticks[1] - ticks[0], 0.0), there), most)
@@ -151,7 +172,7 @@ def _crowd(members: list[Finding], parts: int) -> Crowd:
 
 
 def _unlikely(
-    suspects: NDArray[np.intp], events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: NDArray[np.bool_], needed: float
+    suspects: NDArray[np.intp], events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: NDArray[np.bool_], needed: float, few: float | None = None
 ) -> Iterator[tuple[int, float, float, float]]:
     """Yield (subject, ln of the tail probability, expected events, lent) for those of the `suspects` that may reach -`needed`, against their own groups.
 
@@ -170,7 +191,7 @@ def _unlikely(
     rest = (seen.sum() - own * events[suspects] + ALONE) / np.maximum(watched.sum() - own * ticks[suspects], 1.0)
     n, mean = np.floor(events[suspects]), ticks[suspects] / (exposed / (among + ALONE) + 1.0 / rest)
     # No law with this mean has a thinner tail than Poisson's, and that one is not thin enough.
-    far = (members[g] >= 2) & (n > mean) & (n * np.log(n / mean) - (n - mean) + 3.0 >= needed)
+    far = (members[g] >= 2) & (n > mean) & (n * np.log(n / mean) - (n - mean) + 3.0 >= np.where(members[g] < CROWD, needed if few is None else few, needed))
     for s, count, others, there in zip(suspects[far].tolist(), n[far].tolist(), among[far].tolist(), exposed[far].tolist(), strict=True):
         inside = within(events, ticks, label, trusted, s, len(seen))
         known, over = between(events, ticks, label, trusted, s, len(seen), inside)

@@ -63,9 +63,7 @@ class Past(NamedTuple):
     most: Floats
 
 
-def begun(
-    suspects: NDArray[np.intp], events: Floats, ticks: Floats, past: Past, label: NDArray[np.int32], trusted: NDArray[np.bool_]
-) -> Begun:
+def begun(suspects: NDArray[np.intp], events: Floats, ticks: Floats, past: Past, label: NDArray[np.int32], trusted: NDArray[np.bool_]) -> Begun:
     """Return those of the suspects that stand out together, against what each did before.
 
     Parameters

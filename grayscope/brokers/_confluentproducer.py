@@ -142,7 +142,8 @@ class Producer:
         self._heard(lambda: self._client.poll(seconds))
         if self._refused is not None:
             refused, self._refused = self._refused, None
-            self._client.purge()
+            with suppress(self._kafka.KafkaException, *CALLED_WRONG):
+                self._client.purge()
             raise refused
 
     def _heard(self, step: Callable[[], int]) -> int:

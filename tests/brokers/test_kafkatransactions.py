@@ -186,3 +186,19 @@ def test_a_step_that_calls_back_wrongly_is_told_of(fails: type[Exception]) -> No
     with pytest.raises(GrayscopeError, match=r"kafka transaction g\.0: fenced by a newer instance"):
         some._do(step)
     assert some.broken
+
+
+@pytest.mark.parametrize("fails", [SystemError, AttributeError])
+def test_what_was_refused_is_told_though_the_client_cannot_drop_what_waits_behind_it(fails: type[Exception]) -> None:
+    pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
+    from grayscope.brokers import _confluentreach as confluentreach
+    from grayscope.brokers import _confluenttransactions as confluent
+
+    def purge() -> None:
+        raise fails
+
+    some = confluent.Transactions.__new__(confluent.Transactions)
+    some._kafka, some._refused = confluentreach.library(), GrayscopeError("kafka topic g.verdicts: too large")
+    some._client = SimpleNamespace(poll=lambda _: 0, purge=purge)
+    with pytest.raises(GrayscopeError, match="too large"):
+        some._serve(0)

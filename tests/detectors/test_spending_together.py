@@ -56,6 +56,31 @@ def test_parts_that_have_always_differed_are_left_alone(seed: int) -> None:
     assert accused(np.where(draw.random(PARTS) < 0.05, 0.05, 0.0), {}, 500, seed) == set()
 
 
+def test_spells_that_others_had_before_are_no_news() -> None:
+    stand, detector, names = Stand(Catalogue.load()), plugins.load("detectors", "spending")(), tuple(f"n{i // 8:03d}/gpu{i % 8}" for i in range(PARTS))
+    view, draw, left, found = Roster([RosterRow(n, "gpu", keys={"sku": "H100"}) for n in names]).at(0), np.random.default_rng(4), np.zeros(PARTS), set[str]()
+    for t in range(1, 3001):
+        left = np.where(draw.random(PARTS) < 1 / 3000, 60.0, left - 1)  # each has one now and then
+        values = ((left > 0) & (draw.random(PARTS) < 0.9)).astype(np.float32)[None]
+        tick = Tick("gpu", t * PERIOD, PERIOD, view, names, (METRIC,), values, np.zeros(PARTS, bool))
+        said = {f.subject for f in detector.step(tick, stand.step(tick)) if f.strength >= LEVEL}
+        found |= said if t > 500 else set()
+    assert found == set()
+
+
+def test_a_job_that_starts_brings_its_load() -> None:
+    names = tuple(f"n{i // 8:03d}/gpu{i % 8}" for i in range(PARTS))
+    rows = [RosterRow(n, "gpu", keys={"sku": "H100"}) for n in names]
+    begins = [RosterRow(n, "gpu", since=300 * PERIOD, keys={"sku": "H100", "job": "job:7"}) for n in names[:8]]
+    stand, detector, draw, found = Stand(Catalogue.load()), plugins.load("detectors", "spending")(), np.random.default_rng(5), set[str]()
+    busy, roster = np.arange(PARTS) < 8, Roster([*rows, *begins])
+    for t in range(1, 801):
+        values = (busy & (t > 300) & (draw.random(PARTS) < 0.5)).astype(np.float32)[None]
+        tick = Tick("gpu", t * PERIOD, PERIOD, roster.at(t * PERIOD), names, (METRIC,), values, np.zeros(PARTS, bool))
+        found |= {f.subject for f in detector.step(tick, stand.step(tick)) if "own past" in f.why}
+    assert found == set()
+
+
 def test_what_all_others_do_more_often_is_expected() -> None:
     label, trusted, suspects = np.zeros(64, np.int32), np.ones(64, bool), np.array([3, 40])
     ticks, events, old, there = np.full(64, 256.0), np.full(64, 2.0), np.full(64, 14.0), np.full(64, 1800.0)
