@@ -70,6 +70,40 @@ def test_what_a_whole_sku_lacks_accuses_nobody() -> None:
     assert keep(("gpu", {"nvlink_links_active": flat(NAN)})).findings == []
 
 
+WIDTH, LINKS = "pcie_link_width_lanes", "nvlink_links_active"
+
+
+@pytest.mark.parametrize(
+    ("table", "gauges", "sku", "words"),
+    [
+        ("pcie", {WIDTH: 8, WIDTH + '{bound="max"}': 16}, "unheard of", '8 of 16 lanes lost, left 8 of 16 lanes; by its own pcie_link_width_lanes{bound="max"}'),
+        ("pcie", {WIDTH: 8}, "NVIDIA H100 80GB HBM3", "8 of 16 lanes lost, left 8 of 16 lanes; as NVIDIA H100 80GB HBM3 should have 16"),
+        ("pcie", {WIDTH: 8, WIDTH + '{bound="max"}': 8}, "NVIDIA H100 80GB HBM3", ""),
+        ("gpu", {LINKS: 16}, "NVIDIA H100 80GB HBM3", "2 of 18 links lost, left 16 of 18 links; as NVIDIA H100 80GB HBM3 should have 18"),
+        ("gpu", {LINKS: 12}, "NVIDIA H100 PCIe", ""),
+        ("gpu", {LINKS: 16}, "unheard of", ""),
+    ],
+)  # fmt: skip
+def test_what_all_parts_have_is_no_measure_of_what_they_should_have(table: str, gauges: dict[str, float], sku: str, words: str) -> None:
+    books = keep((table, {name: flat(value, ticks=8) for name, value in gauges.items()}), keys={"sku": sku, "job": "j"})
+    assert len(books.accused) == (8 if words else 0)
+    assert all(f.why.endswith(words) for f in books.findings)
+
+
+def test_a_level_that_peers_set_says_so() -> None:
+    first = keep(("pcie", {WIDTH: late(16, 8)}), keys={"sku": "unheard of", "job": "j"}).findings[0]
+    assert first.why.endswith("8 of 16 lanes lost, left 8 of 16 lanes; as its 7 peers have")
+    assert first.n_peers == 7
+    alone = keep(("pcie", {WIDTH: late(16, 8, who=0, subjects=2)}), keys={"sku": "unheard of", "job": "j"}).findings[0]
+    assert (alone.why.rpartition("; ")[2], alone.n_peers) == ("as it had before", 0)
+
+
+def test_links_that_all_peers_rest_at_once_are_not_lost_whatever_is_published() -> None:
+    values = flat(18, ticks=200)
+    values[70:] = 4
+    assert keep(("gpu", {LINKS: values})).findings == []
+
+
 def test_uplinks_that_all_leaves_lose_together_are_lost_while_cards_may_all_have_fewer_links() -> None:
     values = flat(16, ticks=200)
     values[20:] = 15
