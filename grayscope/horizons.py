@@ -106,12 +106,14 @@ def peers(label: NDArray[np.int32], there: NDArray[np.bool_], s: int) -> int:
 def known_by(others: int, strength: float) -> float:
     """Return what evidence is worth beside so many others: it may fall below what is reported where they are enough.
 
+    What one alone says of itself is worth no more than beside one other.
+
     Examples
     --------
     >>> known_by(7, 10.0), known_by(3, 7.0), known_by(3, -2.0)
     (10.0, 3.0, -2.0)
     """
-    return strength * min(others / ENOUGH, 1.0) if strength > 0 else strength
+    return strength * min(max(others, 1) / ENOUGH, 1.0) if strength > 0 else strength
 
 
 Explain = Callable[[Tick, Standing, int, int, float, int], Finding | None]

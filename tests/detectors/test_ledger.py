@@ -7,7 +7,7 @@ import pytest
 from grayscope import mechanisms
 from grayscope.catalogue import Catalogue
 from grayscope.modes import Modes
-from tests.detectors.books import NAMES, NAN, Books, flat, keep, late
+from tests.detectors.books import NAMES, NAN, SKU, Books, flat, keep, late
 
 LEVELS = [
     # table, gauge, healthy, what is there then, mechanism, budget, left, mode
@@ -70,20 +70,20 @@ def test_what_a_whole_sku_lacks_accuses_nobody() -> None:
     assert keep(("gpu", {"nvlink_links_active": flat(NAN)})).findings == []
 
 
-WIDTH, LINKS = "pcie_link_width_lanes", "nvlink_links_active"
+WIDTH, WIDEST, LINKS = "pcie_link_width_lanes", 'pcie_link_width_lanes{bound="max"}', "nvlink_links_active"
 
 
 @pytest.mark.parametrize(
     ("table", "gauges", "sku", "words"),
     [
-        ("pcie", {WIDTH: 8, WIDTH + '{bound="max"}': 16}, "unheard of", '8 of 16 lanes lost, left 8 of 16 lanes; by its own pcie_link_width_lanes{bound="max"}'),
-        ("pcie", {WIDTH: 8}, "NVIDIA H100 80GB HBM3", "8 of 16 lanes lost, left 8 of 16 lanes; as NVIDIA H100 80GB HBM3 should have 16"),
-        ("pcie", {WIDTH: 8, WIDTH + '{bound="max"}': 8}, "NVIDIA H100 80GB HBM3", ""),
-        ("gpu", {LINKS: 16}, "NVIDIA H100 80GB HBM3", "2 of 18 links lost, left 16 of 18 links; as NVIDIA H100 80GB HBM3 should have 18"),
+        ("pcie", {WIDTH: 8, WIDEST: 16}, "unheard of", f"8 of 16 lanes lost, left 8 of 16 lanes; by its own {WIDEST}"),
+        ("pcie", {WIDTH: 8}, SKU["gpu"], f"8 of 16 lanes lost, left 8 of 16 lanes; as {SKU['gpu']} should have 16"),
+        ("pcie", {WIDTH: 8, WIDEST: 8}, SKU["gpu"], ""),
+        ("gpu", {LINKS: 16}, SKU["gpu"], f"2 of 18 links lost, left 16 of 18 links; as {SKU['gpu']} should have 18"),
         ("gpu", {LINKS: 12}, "NVIDIA H100 PCIe", ""),
         ("gpu", {LINKS: 16}, "unheard of", ""),
     ],
-)  # fmt: skip
+)
 def test_what_all_parts_have_is_no_measure_of_what_they_should_have(table: str, gauges: dict[str, float], sku: str, words: str) -> None:
     books = keep((table, {name: flat(value, ticks=8) for name, value in gauges.items()}), keys={"sku": sku, "job": "j"})
     assert len(books.accused) == (8 if words else 0)
