@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -32,7 +34,7 @@ def waits(compute: NDArray[np.float64], draw: np.random.Generator) -> NDArray[np
     ends = [compute]
     for over in ((2,), (1,), (0, 1, 2)):
         ends.append(np.broadcast_to(ends[-1].max(axis=over, keepdims=True), SHAPE))
-    return np.stack([b - a + 0.02 + 0.003 * np.abs(draw.standard_normal(SHAPE)) for a, b in zip(ends, ends[1:], strict=False)]).reshape(3, -1)
+    return np.stack([b - a + 0.02 + 0.003 * np.abs(draw.standard_normal(SHAPE)) for a, b in pairwise(ends)]).reshape(3, -1)
 
 
 @pytest.mark.parametrize(("by", "computed"), [(0.05, False), (0.05, True), (0.3, False)])
