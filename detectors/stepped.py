@@ -119,7 +119,7 @@ class Stepped:
                 if now[row, s] < NEWS * jump:
                     continue
                 label = standing.label[standing.layout[m]]
-                level = known_by(peers(label, columns.arrays["seen"][row] > 0, s), laws[row].surprise(z) - chances)
+                level = known_by(standing.company(m, s, peers(label, columns.arrays["seen"][row] > 0, s)), laws[row].surprise(z) - chances)
                 if (m, s) not in best or level > best[m, s].strength:
                     best[m, s] = Jump(level, float(before[row, s]), float(now[row, s]))
         return best

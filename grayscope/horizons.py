@@ -106,14 +106,12 @@ def peers(label: NDArray[np.int32], there: NDArray[np.bool_], s: int) -> int:
 def known_by(others: int, strength: float) -> float:
     """Return what evidence is worth beside so many others: it may fall below what is reported where they are enough.
 
-    What one alone says of itself is worth no more than beside one other.
-
     Examples
     --------
     >>> known_by(7, 10.0), known_by(3, 7.0), known_by(3, -2.0)
     (10.0, 3.0, -2.0)
     """
-    return strength * min(max(others, 1) / ENOUGH, 1.0) if strength > 0 else strength
+    return strength * min(others / ENOUGH, 1.0) if strength > 0 else strength
 
 
 Explain = Callable[[Tick, Standing, int, int, float, int], Finding | None]
@@ -225,7 +223,7 @@ class Horizons:
                     continue
                 level = laws[m].surprise(z) - chances
                 if self.grouped and _accuses(standing.metrics[m]):
-                    level = known_by(peers(standing.label[standing.layout[m]], columns.arrays["seen"][i, m] > 0, s), level)
+                    level = known_by(standing.company(m, s, peers(standing.label[standing.layout[m]], columns.arrays["seen"][i, m] > 0, s)), level)
                 if level > best.get((m, s), (-math.inf, 0))[0]:
                     best[m, s] = (level, horizon)
         return best

@@ -86,6 +86,10 @@ class Standing:
         """Say whether the cell's group has no other member."""
         return self.few is not None and math.isfinite(self.few.usual[m, s]) and bool(self.few.alone[s])
 
+    def company(self, m: int, s: int, others: int) -> int:
+        """Return beside how many others the cell's evidence counts: what one alone says of its own past, as if beside one."""
+        return 1 if self.alone(m, s) else others
+
     def expected(self, m: int, s: int) -> float:
         """Return the peers' median in the metric's own unit."""
         return unscale(int(self.kind[m]), self._median(m, s))
