@@ -46,11 +46,12 @@ class Became:
         shift = noise * self.horizons.shown(tick, m, s, horizon, float(standing.past[m, s]) / noise)
         usual = float(standing.residual[m, s]) - float(standing.past[m, s])
         usual = usual if np.isfinite(usual) else 0.0
+        side, beside = ("condition", "its own past, with no peers beside it") if standing.alone(m, s) else (metric.side, "its own past beside the same peers")
         found = Finding(
-            tick.time, tick.subjects[s], metric.side, "became", round(level, 4), metric.mode or "became_slower", metric.mechanism or "",
+            tick.time, tick.subjects[s], side, "became", round(level, 4), metric.mode or "became_slower", metric.mechanism or "",
             tick.metrics[m], standing.effect(m, s, usual + shift), standing.effect(m, s, usual), standing.peers(m, s),
         )  # fmt: skip
-        return found._replace(why=why(found, metric.unit, "its own past beside the same peers")) if worth(found, metric) else None
+        return found._replace(why=why(found, metric.unit, beside)) if worth(found, metric) else None
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from grayscope.event import PEOPLE, Event
 from grayscope.eventpolicy import Policy, Rule
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.facts import DAY, HOUR, SAME, TOGETHER, Burst, Fact, Facts
+from grayscope.roster import View
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 
@@ -82,8 +84,8 @@ class Events:
         else:
             row = tick.roster.rows.get(event.subject)
             table = row.table if row is not None and row.table in self.ticks else tick.table
-            job = tick.roster.key(event.subject, "job").removeprefix("job:") if rule.kind in ("jobs", "follows") else ""
-            self.facts.take(event, table, job, said=self._graver(event, rule))
+            job = tick.roster.key(event.subject, "job") if rule.kind in ("jobs", "follows") else ""
+            self.facts.take(event, table, job.removeprefix("job:"), said=self._graver(event, rule), beside=_parts(tick.roster, table)[job] > 1)
             self.changed.add(table)
 
     def _graver(self, event: Event, rule: Rule) -> bool:
@@ -114,7 +116,10 @@ class Events:
         return rule.kind == "fact" or (rule.kind == "jobs" and key in recurrent)
 
     def _recurrent(self, tick: Tick) -> frozenset[tuple[str, str, str]]:
-        """Return a program's faults that one part alone has had in several jobs, unless many parts have: then it is the programs'."""
+        """Return a program's faults that one part alone has had in several jobs, unless many parts have: then it is the programs'.
+
+        A job of one part has no others that were spared: run twice, its program's own fault is on the same part twice.
+        """
         found = []
         for key, fact in self.facts.known.items():
             rule = self.policy.of(Event(fact.last, *key)) if fact.table == tick.table and len(fact.jobs) > 1 else None
@@ -164,6 +169,12 @@ class Events:
         facts, self.ticks, self.periods, changed = json.loads(str(state["events"]))
         self.facts, self.changed = Facts(), set(changed)
         self.facts.restore(facts)
+
+
+@lru_cache(maxsize=32)
+def _parts(view: View, table: str) -> Counter[str]:
+    """Return how many subjects of a table run each job."""
+    return Counter(view.key(s, "job") for s in view.tables.get(table, ()))
 
 
 def _told(source: str, code: str, fact: Fact, rule: Rule) -> str:

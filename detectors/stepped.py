@@ -124,7 +124,7 @@ class Stepped:
                 if now[row, s] < NEWS * jump:
                     continue
                 label = standing.label[standing.layout[m]]
-                level = known_by(peers(label, columns.arrays["seen"][row] > 0, s), laws[row].surprise(z) - chances)
+                level = known_by(standing.company(m, s, peers(label, columns.arrays["seen"][row] > 0, s)), laws[row].surprise(z) - chances)
                 if (m, s) not in best or level > best[m, s].strength:
                     best[m, s] = Jump(level, float(before[row, s]), float(now[row, s]))
         return best
@@ -152,11 +152,12 @@ class Stepped:
         assert metric is not None
         usual = float(standing.residual[m, s]) - float(standing.past[m, s])
         usual = usual if math.isfinite(usual) else 0.0
+        side, beside = ("condition", "with no peers beside it") if standing.alone(m, s) else (metric.side, "beside the same peers")
         found = Finding(
-            tick.time, tick.subjects[s], metric.side, "stepped", round(jump.strength, 4), metric.mode or "became_slower", metric.mechanism or "",
+            tick.time, tick.subjects[s], side, "stepped", round(jump.strength, 4), metric.mode or "became_slower", metric.mechanism or "",
             tick.metrics[m], standing.effect(m, s, usual + noise * jump.now), standing.effect(m, s, usual + noise * jump.before), standing.peers(m, s),
         )  # fmt: skip
-        return found._replace(why=why(found, metric.unit, "what it was just before beside the same peers"))
+        return found._replace(why=why(found, metric.unit, f"what it was just before {beside}"))
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from grayscope.alone import corroborated
 from grayscope.columns import Field, Memory
 from grayscope.commblame import Congestion, Held, Waiting, moved
 from grayscope.evidence import Evidence, Finding
@@ -77,6 +78,7 @@ class Blame:
         if not (len(evidence) or evidence.crowds):
             return evidence
         found = self.upstream.step(list(evidence), tick)
+        found = list(corroborated(found, tick, self.told, self.spent)) if tick.table == "rank" else found
         self._hear(found, tick)
         if standing is not None:
             self.congestion.hear(found, {name: m.mode or "" for name, m in zip(tick.metrics, standing.metrics, strict=True) if m is not None}, tick.time)

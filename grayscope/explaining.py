@@ -29,6 +29,8 @@ SHOWN = 8
 WIDE, LINE = 400, 300
 #: From this strength on it is a rule that speaks, no estimate (nats).
 RULE = 50.0
+#: What blame adds to a finding about those that were late because of the suspect.
+CLEARED = re.compile(r"; cleared: (.*? \(they wait for it\))")
 #: Nats beyond which the number of weeks means nothing any more.
 SELDOM = math.log(1e6)
 
@@ -53,7 +55,7 @@ def explain(incident: Incident, spent: Entry | None = None) -> str:
     """
     lines = [
         ("what", _what(incident)), *_back(incident), ("why first", _first(incident)), *_signals(incident), *_members(incident), *_rivals(incident),
-        *_left(incident, spent), ("how sure", _sure(incident)), ("refuted if", refuted(incident)), *_runbook(incident),
+        *_cleared(incident), *_left(incident, spent), ("how sure", _sure(incident)), ("refuted if", refuted(incident)), *_runbook(incident),
     ]  # fmt: skip
     return "\n".join(f"{label}: {shorten(text, WIDE)}" for label, text in lines)
 
@@ -180,7 +182,7 @@ def _signal(s: Mapping[str, Any]) -> str:
     rest = f" [{s['detector']}, {s['side']}]"
     if s["value"] is None or s["expected"] is None:
         return f"{s['why'] or s['metric']}; {since}{rest}"
-    far, why, n = ratio(s["value"], s["expected"]), s["why"], s["n_peers"]
+    far, why, n = ratio(s["value"], s["expected"]), CLEARED.sub("", s["why"]), s["n_peers"]
     if why and s["side"] == "redundancy":  # what is counted is in no unit of the metric: ticks with an error, lanes of so many
         return f"{why}{f' ({far} what is usual, {n} peers)' if n and f'{n} ' not in why else ''}, {since}{rest}"
     metric = Catalogue.load().get(s["metric"])
@@ -210,6 +212,13 @@ def _rivals(i: Incident) -> Iterator[tuple[str, str]]:
     if i.rivals:
         more = f" and {len(i.rivals) - SHOWN} more" if len(i.rivals) > SHOWN else ""
         yield "or else", ", ".join(f"{subject} {chance:.0%}" for subject, chance in i.rivals[:SHOWN]) + more
+
+
+def _cleared(i: Incident) -> Iterator[tuple[str, str]]:
+    """Yield who was late only because of the first suspect, by the newest signal that knows."""
+    told = [found[1] for p in reversed(i.evidence) if p.get("subject") == i.subject for s in _told(p) if (found := CLEARED.search(str(s["why"])))]
+    if told:
+        yield "cleared", told[0]
 
 
 def _left(i: Incident, spent: Entry | None) -> Iterator[tuple[str, str]]:

@@ -27,7 +27,7 @@ REMEMBERED = 28 * DAY
 
 @dataclass(slots=True)
 class Fact:
-    """One (subject, source, code): lines, beginnings of separate occurrences, last text, and job -> time it was last seen there."""
+    """One (subject, source, code): lines, beginnings of separate occurrences, last text, and job -> time it was last seen there beside others of the job."""
 
     table: str
     last: int
@@ -69,8 +69,8 @@ class Facts:
         self.seen[key] = event.time
         return True
 
-    def take(self, event: Event, table: str, job: str, *, said: bool = True) -> Fact:
-        """Add a new event to its fact; `said` keeps its text rather than the older one."""
+    def take(self, event: Event, table: str, job: str, *, said: bool = True, beside: bool = True) -> Fact:
+        """Add a new event to its fact; `said` keeps its text rather than the older one, `beside` says that others run the job too and were spared."""
         key = (event.subject, event.source, event.code)
         fact = self.known.get(key)
         if fact is None:
@@ -80,11 +80,12 @@ class Facts:
         fact.last = max(fact.last, event.time)
         fact.lines, fact.text, fact.table = fact.lines + event.count, event.text[:200] if said else fact.text, table
         if job:
+            self._burst(event, table, job)
+        if job and beside:
             fact.jobs.pop(job, None)
             fact.jobs[job] = event.time
             for old in list(fact.jobs)[:-JOBS]:
                 del fact.jobs[old]
-            self._burst(event, table, job)
         return fact
 
     def _burst(self, event: Event, table: str, job: str) -> None:

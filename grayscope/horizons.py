@@ -241,7 +241,7 @@ class Horizons:
                     continue
                 level = laws[m].surprise(z) - chances
                 if self.grouped and _accuses(standing.metrics[m]):
-                    level = known_by(peers(standing.label[standing.layout[m]], columns.arrays["seen"][i, m] > 0, s), level)
+                    level = known_by(standing.company(m, s, peers(standing.label[standing.layout[m]], columns.arrays["seen"][i, m] > 0, s)), level)
                 if level > best.get((m, s), (-math.inf, 0))[0]:
                     best[m, s] = (level, horizon)
         return best

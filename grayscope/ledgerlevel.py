@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from grayscope.evidence import Finding
 from grayscope.ledger import Entry
+from grayscope.ledgerfull import full, measure
 from grayscope.ledgerpage import CERTAIN, Book, Floats, Note, Page, field, usual
 from grayscope.ledgerwords import left_in_words
 from grayscope.tick import Tick
@@ -49,9 +50,9 @@ class Levels:
         """Yield what changed."""
         a = self.book.of(page, tick)
         value = self._value(page, tick)
-        full = self._full(page, tick, a, value)
+        should = self._full(page, tick, a, value)
         came = np.isfinite(value)
-        bad = came & (value < full * (1 - SHORT))
+        bad = came & (value < should * (1 - SHORT))
         a["down"] = np.where(bad, a["down"] + 1, np.where(came, 0, a["down"])).astype(np.int32)
         a["up"] = np.where(came & ~bad, a["up"] + 1, np.where(bad, 0, a["up"])).astype(np.int32)
         before = a["lost"]
@@ -59,7 +60,7 @@ class Levels:
         changed = (a["lost"] != before) | (a["lost"] & bad & (value != a["said"]))
         for s in np.flatnonzero(changed).tolist():
             a["said"][s] = value[s] if came[s] else a["said"][s]
-            yield self._note(page, tick, a, s, float(full[s]), value)
+            yield self._note(page, tick, a, s, float(should[s]), value)
 
     def _value(self, page: Page, tick: Tick) -> Floats:
         value = page.column(tick, "gauge")
@@ -81,7 +82,7 @@ class Levels:
 
     @staticmethod
     def _full(page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]], value: Floats) -> Floats:
-        """Return how much there should be, shape [S]: told, what its kind shows, published, or the most it ever showed."""
+        """Return how much there should be, shape [S]: a flag's one, the most it ever showed, or what `ledgerfull` knows."""
         if page.account.missing:
             return page.published
         # Before anybody is told to have lost something, it is asked once more whether all its peers have: a job that hangs rests all its links.
@@ -91,31 +92,28 @@ class Levels:
         a["best"] = np.fmax(a["best"], np.where(a["up"] >= PATIENCE, value, np.where(np.isnan(a["best"]), value, np.nan)))
         if page.account.own:
             return a["best"]
-        told = page.column(tick, "expected")
-        full = np.where(np.isfinite(a["usual"]), a["usual"], np.where(np.isfinite(page.published), page.published, a["best"]))
-        if page.account.shared:  # what all have lost together is lost too
-            full = np.fmax(full, a["best"])
-        return full if told is None else np.where(np.isfinite(told), told, full)
+        return full(page, tick, a)
 
     @staticmethod
-    def _note(page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]], s: int, full: float, value: Floats) -> Note:
+    def _note(page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]], s: int, should: float, value: Floats) -> Note:
         account, subject, there = page.account, tick.subjects[s], float(a["said"][s])
         whose = subject
         if account.sum:
             of, names = page.home
             mine = (of == of[s]) & (a["best"] > 0)  # a port that was never up is no rail
-            whose, full, there = names[of[s]][0], float(mine.sum()), float(np.count_nonzero(mine & ~a["lost"]))
-        left, budget = max(there - account.reserve, 0.0), full - account.reserve
-        entry = Entry(tick.time, whose, account.mechanism, budget, full - there, left, account.unit)
-        if not a["lost"][s] or (account.sum and full < 2):
+            whose, should, there = names[of[s]][0], float(mine.sum()), float(np.count_nonzero(mine & ~a["lost"]))
+        left, budget = max(there - account.reserve, 0.0), should - account.reserve
+        entry = Entry(tick.time, whose, account.mechanism, budget, should - there, left, account.unit)
+        if not a["lost"][s] or (account.sum and should < 2):
             return Note(account.key, subject, entry, None)
         metric = tick.metrics[page.rows["gauge"][0]]
         shown = 1.0 - value[s] if account.missing else value[s]
         unit = account.unit if account.unit == "By/s" else ""
-        gone = f"{number(full - there, unit)} of {number(full, unit)}{'' if unit else f' {account.unit}'} lost" if account.unit != "flag" else "raised"
-        why = f"{metric} is {number(float(shown), unit)}: {gone}, left {left_in_words(entry)}" + (f"; {account.says}" if account.says else "")
+        peers, by = measure(page, tick, a, s, should)
+        gone = f"{number(should - there, unit)} of {number(should, unit)}{'' if unit else f' {account.unit}'} lost" if account.unit != "flag" else "raised"
+        why = f"{metric} is {number(float(shown), unit)}: {gone}, left {left_in_words(entry)}" + "".join(f"; {text}" for text in (by, account.says) if text)
         since = tick.time - (int(a["down"][s]) - 1) * tick.period
-        found = Finding(tick.time, subject, "redundancy", "ledger", CERTAIN, page.mode, account.mechanism, metric, float(shown), full, since=since, left=left)
+        found = Finding(tick.time, subject, "redundancy", "ledger", CERTAIN, page.mode, account.mechanism, metric, float(shown), should, peers, since, left)
         return Note(account.key, subject, entry, found._replace(why=why))
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:

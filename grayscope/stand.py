@@ -14,6 +14,7 @@ from grayscope.catalogue import Catalogue, Metric
 from grayscope.columns import Columns, Field, Memory
 from grayscope.commblame import CONGESTION
 from grayscope.doubts import Doubts
+from grayscope.fewpast import FewPast
 from grayscope.loads import Loads
 from grayscope.mates import STRANGERS, grouped, less_shared, strangers, with_mates
 from grayscope.roster import View
@@ -31,8 +32,8 @@ RATIO_UNITS = frozenset({"s", "By/s", "Hz", "1/s", "By", "J", "us"})
 QUANTUM = {"s": 1e-6, "Cel": 0.5, "W": 1.0, "1": 0.005, "rpm": 20.0, "lanes": 0.05, "links": 0.05}
 #: Share of the time at work below which a part rests.
 REST = 0.05
-#: Where a state holds what parts have told about their loads.
-TOLD = "|told|"
+#: Where a state holds what parts have told about their loads, and the past of small groups.
+TOLD, FEW = "|told|", "|few|"
 #: Where jobs tell what they take: no fault makes that less.
 WORK = frozenset({"rank"})
 JUDGED_SIDES = frozenset({"service", "redundancy", "condition"})
@@ -98,7 +99,7 @@ class Stand:
         self.loads = Loads()
         self.told = Memory({"told": Field(np.float32, 0.0, (2,))})
         self.placed: dict[str, Placed] = {}
-        self.doubts = Doubts()
+        self.doubts, self.few = Doubts(), FewPast()
 
     def step(self, tick: Tick, doubted: frozenset[str] = frozenset()) -> Standing:
         """Compare one tick; nothing is learned from subjects that are `doubted`."""
@@ -130,8 +131,10 @@ class Stand:
             memory.arrays["scale"], memory.arrays["noise"], memory.arrays["base"], memory.arrays["age"], past, PAST, lay.left,
         )  # fmt: skip
         unlearn(memory.arrays, past, doubt, lay.falls)
-        learned = (memory.arrays["scale"], memory.arrays["noise"], lay.centre, lay.spread, lay.count, shift, before)
-        return Standing(lay.metrics, lay.kind, lay.sign, residual, past, *learned, lay.layout, lay.label, doubt, moved, lay.called)
+        of = lay.label[lay.layout]
+        noise, few = self.few.fill(tick, lay.metrics, lay.kind, lay.sign, of, doubt, moved[lay.layout], past, memory.arrays["noise"])
+        learned = (memory.arrays["scale"], noise, lay.centre, lay.spread, lay.count, shift, before)
+        return Standing(lay.metrics, lay.kind, lay.sign, residual, past, *learned, lay.layout, lay.label, doubt, moved, lay.called, few)
 
     def _told(self, tick: Tick, lay: Layout) -> NDArray[np.float32]:
         """Return what each part has told about the load of the R metrics that have one [2, R, S]."""
@@ -159,7 +162,7 @@ class Stand:
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return all memory as arrays."""
         out = {**self.memory.snapshot(), **self.shifts.snapshot(), **self.loads.snapshot()}
-        out |= {TOLD + key: array for key, array in self.told.snapshot().items()}
+        out |= {TOLD + key: array for key, array in self.told.snapshot().items()} | {FEW + key: array for key, array in self.few.snapshot().items()}
         for table, (_, groups) in self.placed.items():
             out |= {f"{table}|groups|{keys}": of.astype(np.str_) for keys, of in groups.items()}
         return out
@@ -170,7 +173,8 @@ class Stand:
         self.shifts.restore(state)
         self.loads.restore(state)
         self.told.restore({k.removeprefix(TOLD): v for k, v in state.items() if k.startswith(TOLD)})
-        self.memory.restore({k: v for k, v in state.items() if not any(part in k for part in (TOLD, "|load|", "|groups|", "|shift|"))})
+        self.few.restore({k.removeprefix(FEW): v for k, v in state.items() if k.startswith(FEW)})
+        self.memory.restore({k: v for k, v in state.items() if not any(part in k for part in (TOLD, FEW, "|load|", "|groups|", "|shift|"))})
         for key, total in state.items():
             table, _, keys = key.partition("|groups|")
             if "|groups|" in key:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.catalogue import Metric
+from grayscope.fewpast import Few
 from grayscope.kernels import COUNT, LOG
 from grayscope.medians import CROWD
 
@@ -50,6 +51,8 @@ class Standing:
         Subjects that have just changed their group, whose past there counts no more.
     called : tuple, length L
         The key values of each group, in the order of the metric's peers.
+    few : Few, optional
+        What is known of ranks in groups too small for a median; `past` is theirs alone there.
     """
 
     metrics: tuple[Metric | None, ...]
@@ -69,6 +72,7 @@ class Standing:
     doubted: NDArray[np.bool_]
     moved: NDArray[np.bool_]
     called: tuple[tuple[tuple[str, ...], ...], ...]
+    few: Few | None = None
 
     def moved_cells(self) -> NDArray[np.bool_] | None:
         """Return which cells [M, S] have changed their peers, None when nobody has (the usual case)."""
@@ -77,6 +81,14 @@ class Standing:
     def peers(self, m: int, s: int) -> int:
         """Return how many others the cell was compared with."""
         return max(int(self.count[m, self.label[self.layout[m], s]]) - 1, 0)
+
+    def alone(self, m: int, s: int) -> bool:
+        """Say whether the cell's group has no other member."""
+        return self.few is not None and math.isfinite(self.few.usual[m, s]) and bool(self.few.alone[s])
+
+    def company(self, m: int, s: int, others: int) -> int:
+        """Return beside how many others the cell's evidence counts: what one alone says of its own past, as if beside one."""
+        return 1 if self.alone(m, s) else others
 
     def expected(self, m: int, s: int) -> float:
         """Return the peers' median in the metric's own unit."""
@@ -87,7 +99,9 @@ class Standing:
         return unscale(int(self.kind[m]), self._median(m, s) + int(self.sign[m]) * distance)
 
     def _median(self, m: int, s: int) -> float:
-        """Return the peers' median, the usual one where too few report at this moment: they rest, or have just left."""
+        """Return the peers' median, the usual one where too few report at this moment: they rest, or have just left; in small groups its own."""
+        if self.few is not None and math.isfinite(self.few.usual[m, s]):
+            return float(self.few.usual[m, s])
         group = self.label[self.layout[m], s]
         return float((self.centre if self.count[m, group] >= CROWD else self.before)[m, group])
 

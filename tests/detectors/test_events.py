@@ -25,8 +25,8 @@ NODES = ("n0", "n1", "n2", "n3")
 STANDING: Any = None
 
 
-def roster(job: str = "a") -> View:
-    return Roster([*(RosterRow(s, "gpu", keys={"job": f"job:{job}"}) for s in GPUS), *(RosterRow(s, "node") for s in NODES)]).at(0)
+def roster(job: str = "a", parts: tuple[str, ...] = GPUS) -> View:
+    return Roster([*(RosterRow(s, "gpu", keys={"job": f"job:{job if s in parts else 'big'}"}) for s in GPUS), *(RosterRow(s, "node") for s in NODES)]).at(0)
 
 
 def tick(time: int, events: Iterable[Event] = (), table: str = "gpu", view: View | None = None) -> Tick:
@@ -99,12 +99,12 @@ def test_a_program_s_fault_is_the_job_s(code: str) -> None:
     assert all(f.mode == "user_bug" for findings in _jobs(code, ["a", "a", "a"], GPUS[:1]) for f in findings)
 
 
-def _jobs(code: str, jobs: list[str], hit: tuple[str, ...]) -> list[list[Finding]]:
+def _jobs(code: str, jobs: list[str], hit: tuple[str, ...], parts: tuple[str, ...] = GPUS) -> list[list[Finding]]:
     """One job a day, each of which leaves the code on the same parts."""
     detector, said = plugins.detector("events"), []
     for day, job in enumerate(jobs):
         now = (day + 1) * DAY
-        ticks = [tick(now + k * 10 * SECOND, sorted(xid(now - 1, s, code) for s in hit) if k == 0 else (), view=roster(job)) for k in range(24)]
+        ticks = [tick(now + k * 10 * SECOND, sorted(xid(now - 1, s, code) for s in hit) if k == 0 else (), view=roster(job, parts)) for k in range(24)]
         said += [list(detector.step(t, STANDING)) for t in ticks]
     return said
 
@@ -114,6 +114,13 @@ def test_the_same_fault_in_several_jobs_on_one_part_is_the_part_s() -> None:
     assert {(f.subject, f.side, f.mode) for f in accused} == {("n2/gpu5", "redundancy", "lemon_node")}
     assert min(f.time for f in accused) > 2 * DAY
     assert "in jobs a, b" in accused[0].why
+
+
+@pytest.mark.parametrize("code", ["13", "31", "43"])
+def test_a_program_of_one_part_that_fails_twice_on_it_accuses_nobody(code: str) -> None:
+    """No other part ran the program and was spared."""
+    assert {f.mode for findings in _jobs(code, ["a", "b", "c"], ("n2/gpu5",), ("n2/gpu5",)) for f in findings} == {"user_bug"}
+    assert "lemon_node" in {f.mode for findings in _jobs(code, ["a", "b"], ("n2/gpu5",), ("n2/gpu4", "n2/gpu5")) for f in findings}
 
 
 def test_faults_of_all_parts_in_several_jobs_are_the_programs() -> None:

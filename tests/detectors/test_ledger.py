@@ -7,7 +7,7 @@ import pytest
 from grayscope import mechanisms
 from grayscope.catalogue import Catalogue
 from grayscope.modes import Modes
-from tests.detectors.books import NAMES, NAN, Books, flat, keep, late
+from tests.detectors.books import NAMES, NAN, SKU, Books, flat, keep, late
 
 LEVELS = [
     # table, gauge, healthy, what is there then, mechanism, budget, left, mode
@@ -68,6 +68,40 @@ def test_what_a_whole_sku_lacks_accuses_nobody() -> None:
     assert keep(("gpu", {"nvlink_links_active": flat(0)})).findings == []  # cards without a bridge
     assert keep(("node", {"psu_redundancy_intact": flat(0)})).findings == []  # single supplies by design
     assert keep(("gpu", {"nvlink_links_active": flat(NAN)})).findings == []
+
+
+WIDTH, WIDEST, LINKS = "pcie_link_width_lanes", 'pcie_link_width_lanes{bound="max"}', "nvlink_links_active"
+
+
+@pytest.mark.parametrize(
+    ("table", "gauges", "sku", "words"),
+    [
+        ("pcie", {WIDTH: 8, WIDEST: 16}, "unheard of", f"8 of 16 lanes lost, left 8 of 16 lanes; by its own {WIDEST}"),
+        ("pcie", {WIDTH: 8}, SKU["gpu"], f"8 of 16 lanes lost, left 8 of 16 lanes; as {SKU['gpu']} should have 16"),
+        ("pcie", {WIDTH: 8, WIDEST: 8}, SKU["gpu"], ""),
+        ("gpu", {LINKS: 16}, SKU["gpu"], f"2 of 18 links lost, left 16 of 18 links; as {SKU['gpu']} should have 18"),
+        ("gpu", {LINKS: 12}, "NVIDIA H100 PCIe", ""),
+        ("gpu", {LINKS: 16}, "unheard of", ""),
+    ],
+)
+def test_what_all_parts_have_is_no_measure_of_what_they_should_have(table: str, gauges: dict[str, float], sku: str, words: str) -> None:
+    books = keep((table, {name: flat(value, ticks=8) for name, value in gauges.items()}), keys={"sku": sku, "job": "j"})
+    assert len(books.accused) == (8 if words else 0)
+    assert all(f.why.endswith(words) for f in books.findings)
+
+
+def test_a_level_that_peers_set_says_so() -> None:
+    first = keep(("pcie", {WIDTH: late(16, 8)}), keys={"sku": "unheard of", "job": "j"}).findings[0]
+    assert first.why.endswith("8 of 16 lanes lost, left 8 of 16 lanes; as its 7 peers have")
+    assert first.n_peers == 7
+    alone = keep(("pcie", {WIDTH: late(16, 8, who=0, subjects=2)}), keys={"sku": "unheard of", "job": "j"}).findings[0]
+    assert (alone.why.rpartition("; ")[2], alone.n_peers) == ("as it had before", 0)
+
+
+def test_links_that_all_peers_rest_at_once_are_not_lost_whatever_is_published() -> None:
+    values = flat(18, ticks=200)
+    values[70:] = 4
+    assert keep(("gpu", {LINKS: values})).findings == []
 
 
 def test_uplinks_that_all_leaves_lose_together_are_lost_while_cards_may_all_have_fewer_links() -> None:

@@ -52,6 +52,7 @@ def test_silence_is_neither_a_rate_nor_a_loss() -> None:
     none = np.where(np.isnan(values), NAN, 0.0)
     tables = [(t, {m: none if m.partition("{")[0].endswith("_total") else values for m in names}) for t, names in holed.items()]
     tables[1][1]["nic_port_bit_error_ratio"] = values * 1e-8
+    tables[2][1]["pcie_link_width_lanes"] = values * 16
     books = keep(*tables)
     assert books.findings == []
     assert {e.mechanism for e in books.entries} == {"hbm_row_spares"}
