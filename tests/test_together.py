@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -101,6 +102,13 @@ def test_a_crowd_under_one_leaf_is_the_leafs_unless_the_network_is_overloaded() 
     assert heard(Together(), leaf, 1) == ["leaf6"]
     assert heard(Together(), leaf._replace(sure=False), 1) == ["leaf6"]
     assert heard(Together(), leaf, 1, congested=True) == []
+
+
+def test_the_only_group_that_says_so_is_the_leafs_rival() -> None:
+    together, some = Together(), crowd([f"n{n:02d}/nic2" for n in range(8, 12)])
+    other = some._replace(finding=finding("batch:sku=B", mode="group_shift"))
+    assert [json.loads(f.rivals) for f in together.step([], tick(), 1, [some])] == [[["batch:sku=A", 0.25]]]
+    assert [f.rivals for f in together.step([], tick(), 2, [some, other])] == [""]
 
 
 def test_another_crowd_waits_before_it_is_told_and_its_members_are_not_accused() -> None:
