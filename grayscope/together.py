@@ -11,13 +11,13 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.evidence import Crowd, Finding
+from grayscope.fisher import log_tail
 from grayscope.quadrants import EFFECT, look_alikes
 from grayscope.tick import Tick
 
@@ -31,6 +31,8 @@ VALID, NODES, LEAST = 64, 3, math.log(1000)
 COMMON = math.log(20)
 #: Share of a crowd that what it shares accounts for, and ticks for which a crowd waits for others that tell what that is.
 MOST, PATIENCE = 0.75, 16
+#: The detector that compares with peers alone: what it sees may have been so for ever.
+STANDING = "slower"
 #: How likely it is that the only job that tells of a rack has work that is uneven in just that way.
 UNEVEN = 0.25
 #: Last characters of a serial number that count within its range.
@@ -42,13 +44,14 @@ Places = Mapping[Group, frozenset[str]]
 
 
 class Held(NamedTuple):
-    """A crowd: what it is about, since when and when last it was seen (ticks), who its members are, and whether what they share was named."""
+    """A crowd: what it is about, since when and when last it was seen (ticks), who its members are, whether they left their past, and whether what they share was named."""
 
     key: str
     since: int
     last: int
     members: list[str]
     sure: bool
+    moved: bool
     named: bool = False
 
 
@@ -110,9 +113,11 @@ class Together:
         place, key = _place(crowd, tick), keys[0]
         old, who = self.crowds.get(place), {f.subject for f in crowd.members}
         if old is not None and old.last == now:  # another detector says it of the same moment
-            self.crowds[place] = old._replace(members=sorted(who.union(old.members)), sure=old.sure or crowd.sure)
+            who, sure = who.union(old.members), old.sure or crowd.sure
         else:
-            self.crowds[place] = Held(key, old.since if old else now, now, sorted(who), crowd.sure, old is not None and old.named)
+            sure = crowd.sure
+        moved = crowd.finding.detector != STANDING or (old is not None and old.moved)
+        self.crowds[place] = Held(key, old.since if old else now, now, sorted(who), sure, moved, old is not None and old.named)
 
     def _shared(self, held: Held, tick: Tick, guilty: Mapping[str, Mapping[Group, tuple[int, int]]]) -> Group | None:
         """Return the guilty group in which most of a crowd lies."""
@@ -143,12 +148,9 @@ class Together:
             del self.crowds[place]
 
     def _guilty(self, key: str, tick: Tick, now: int, congested: bool) -> dict[Group, tuple[int, int]]:
-        """Return the groups that are accused beyond chance with their accused and all nodes; the surest takes its members with it.
-
-        A crowd that nothing has explained for long is the way of its peers, and tells nothing about others.
-        """
+        """Return the groups that are accused beyond chance with their accused and all nodes; the surest takes its members with it."""
         places = self._groups(key.split("|")[1], tick)
-        crowds = [held for held in self.crowds.values() if held.key == key and (held.named or now - held.since < VALID)]
+        crowds = self._telling(key, tick, now)
         left, guilty = {*self.seen.get(key, ()), *(s for held in crowds for s in held.members)}, dict[Group, tuple[int, int]]()
         homes = set[Group]().union(*(_homes(held, tick) for held in crowds))
         looks = math.log(max(len(set(places.values())), 1))  # one and the same nodes are no second chance
@@ -162,6 +164,16 @@ class Together:
             guilty[best] = (len(accused[best]), len(places[best]))
             left = {s for s in left if _value(s, best[0], tick) != best[1]}
         return guilty
+
+    def _telling(self, key: str, tick: Tick, now: int) -> list[Held]:
+        """Return the crowds that tell of what they share.
+
+        One that nothing has explained for long is the way of its peers, and so is one that has always been there: work may be uneven in just the way
+        that machines lie, unless others say the same of them.
+        """
+        crowds = [held for held in self.crowds.values() if held.key == key and (held.named or now - held.since < VALID)]
+        told = Counter(group for held in crowds for group in _homes(held, tick))
+        return [held for held in crowds if held.moved or any(told[group] > 1 for group in _homes(held, tick))]
 
     def _groups(self, kind: str, tick: Tick) -> Places:
         """Return the groups of one table's subjects, worked out again only when the roster has changed."""
@@ -218,26 +230,6 @@ def _surprise(group: Group, accused: Mapping[Group, set[str]], places: Places) -
         return 0.0
     every, bad = sum(len(places[g]) for g in same), sum(len(accused.get(g, ())) for g in same)
     return -log_tail(len(accused[group]), bad, len(places[group]), every)
-
-
-@lru_cache(maxsize=4096)
-def log_tail(k: int, bad: int, n: int, every: int) -> float:
-    """Return ln P(at least `k` of `bad` drawn from `every` without return fall into a group of `n`).
-
-    Examples
-    --------
-    >>> round(math.exp(log_tail(2, 2, 2, 4)), 6), log_tail(0, 3, 2, 9)
-    (0.166667, 0.0)
-    """
-    terms = [_choose(n, i) + _choose(every - n, bad - i) for i in range(k, min(n, bad) + 1) if bad - i <= every - n]
-    top = max(terms, default=-math.inf)
-    if top == -math.inf:
-        return -math.inf
-    return min(top + math.log(sum(math.exp(t - top) for t in terms)) - _choose(every, bad), 0.0) if k > 0 else 0.0
-
-
-def _choose(n: int, k: int) -> float:
-    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
 def name(group: Group) -> str:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from grayscope.evidence import Crowd, Finding
+from grayscope.fisher import log_tail
 from grayscope.roster import RosterRow, View
 from grayscope.tick import Tick
-from grayscope.together import PATIENCE, VALID, Together, log_tail
+from grayscope.together import PATIENCE, VALID, Together
 
 #: 32 nodes with 4 NICs each: rail by slot, a leaf for each rail and block of 8 nodes, two lots dealt over all.
 NICS = [
@@ -89,7 +90,7 @@ def test_a_pause_changes_nothing() -> None:
 
 
 def crowd(subjects: list[str], sure: bool = True) -> Crowd:
-    return Crowd(finding("batch:sku=A", mode="group_shift"), tuple(finding(s) for s in subjects), sure)
+    return Crowd(finding("batch:sku=A", mode="group_shift")._replace(detector="became"), tuple(finding(s) for s in subjects), sure)
 
 
 def heard(together: Together, some: Crowd, now: int, more: tuple[Finding, ...] = (), congested: bool = False) -> list[str]:
@@ -109,6 +110,15 @@ def test_the_only_group_that_says_so_is_the_leafs_rival() -> None:
     other = some._replace(finding=finding("batch:sku=B", mode="group_shift"))
     assert [json.loads(f.rivals) for f in together.step([], tick(), 1, [some])] == [[["batch:sku=A", 0.25]]]
     assert [f.rivals for f in together.step([], tick(), 2, [some, other])] == [""]
+
+
+def test_what_has_always_been_so_in_one_group_alone_is_the_way_of_its_work() -> None:
+    some = crowd([f"n{n:02d}/nic2" for n in range(8, 12)])
+    ever = some._replace(finding=some.finding._replace(detector="slower"))
+    together = Together()
+    assert [heard(together, ever, now) for now in (1, 1 + PATIENCE)] == [[], ["batch:sku=A"]]
+    other = ever._replace(finding=ever.finding._replace(subject="batch:sku=B"))
+    assert [f.subject for f in Together().step([ever.finding, other.finding], tick(), 1, [ever, other])] == ["leaf6"]
 
 
 def test_another_crowd_waits_before_it_is_told_and_its_members_are_not_accused() -> None:
