@@ -44,7 +44,7 @@ Places = Mapping[Group, frozenset[str]]
 
 
 class Held(NamedTuple):
-    """A crowd: what it is about, since when and when last it was seen (ticks), who its members are, whether they left their past, and whether what they share was named."""
+    """A crowd: what it is about, since when and when last it was seen (ticks), and who is in it; whether they left their past, and have a cause."""
 
     key: str
     since: int
