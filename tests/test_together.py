@@ -12,7 +12,7 @@ from grayscope.evidence import Crowd, Finding
 from grayscope.fisher import log_tail
 from grayscope.roster import RosterRow, View
 from grayscope.tick import Tick
-from grayscope.together import PATIENCE, VALID, Together
+from grayscope.together import PATIENCE, VALID, Together, members
 
 #: 32 nodes with 4 NICs each: rail by slot, a leaf for each rail and block of 8 nodes, two lots dealt over all.
 NICS = [
@@ -135,6 +135,12 @@ def test_a_crowd_of_two_machines_accuses_and_hides_nobody() -> None:
     some = crowd([f"n{n:02d}/nic{s}" for n in (3, 20) for s in range(4)], sure=False)
     assert heard(Together(), some, 1) == []
     assert heard(Together(), some, 1, (finding("n03/nic0"),)) == ["n03/nic0"]
+
+
+def test_who_lies_in_a_group_is_known_by_its_name() -> None:
+    assert {s for s, here in zip(SUBJECTS, members("leaf6", tick()), strict=True) if here} == {f"n{n:02d}/nic2" for n in range(8, 16)}
+    assert members("batch:lot=lot3", tick()).sum() == sum(r.keys["lot"] == "lot3" for r in NICS)
+    assert not members("n03", tick()).any()
 
 
 def test_the_tail_is_fishers() -> None:
