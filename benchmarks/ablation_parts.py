@@ -119,7 +119,7 @@ INSIDE: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "long means": ("no mean over more than 16 ticks", {"grayscope.horizons.HORIZONS": horizons.FAST}),
     "still (STILL)": ("a long mean speaks though it is over", {"grayscope.horizons.STILL": -np.inf}),
     "few peers (ENOUGH)": ("what stands out of a group of few counts in full", {"grayscope.horizons.ENOUGH": 1}),
-    "crowds": ("each member of a divided group is accused", {"grayscope.horizons.crowds": _no_crowds}),
+    "crowds": ("each member of a divided group is accused", {"grayscope.horizons.crowds": _no_crowds, "grayscope.horizons.divided": _no_crowds}),
     "gathering": ("parts that stand out alike are not their whole's matter", {"grayscope.blame._gathered": _unmoved}),
     "together": ("nodes that stand out alike are not their leaf's, rack's or batch's matter", {"grayscope.together.Together.step": _stays}),
     "upstream": ("what many ways cross is not looked for", {"grayscope.upstream.Upstream.step": _same}),

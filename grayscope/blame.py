@@ -17,6 +17,7 @@ from grayscope.evidence import Evidence, Finding
 from grayscope.horizons import threshold
 from grayscope.hostbusy import HostBusy
 from grayscope.pathblame import PathBlame
+from grayscope.populations import CROSSING
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.together import Together
@@ -92,7 +93,8 @@ class Blame:
             found = self.waiting.ready((f if self.congestion.crowded(f, tick) else moved(f, tick, self.told, self.spent) for f in found), tick)
         if tick.table in ("comm", "path"):
             found = self.congestion.called(found, tick, self.told, self.level)
-        found = list(self.together.step(found, tick, now, evidence.crowds, self.congestion.explains(tick)))
+        crowds = () if tick.table in CROSSING else evidence.crowds
+        found = list(self.together.step(found, tick, now, crowds, self.congestion.explains(tick)))
         moved_on = list(_gathered([_to_gpu(f, tick) for f in found], parts))
         return Evidence(self.hosts.explained(moved_on, tick) if tick.table == "rank" else moved_on)
 

@@ -56,26 +56,24 @@ def divisions(levels: Floats, label: NDArray[np.int32], least: float, surprise: 
     who = np.flatnonzero(np.isfinite(levels))
     if len(who) < 2 * FEW:
         return
-    who = who[np.lexsort((levels[who], label[who]))]
+    low = levels[who].min()
+    far = (levels[who] - low).astype(np.float64)
+    who = who[np.argsort(far + label[who] * (far.max() + 1.0), kind="stable")]  # by group, and by level in each
     x, g = levels[who], label[who]
     starts = np.flatnonzero(np.r_[True, g[1:] != g[:-1]])
     sizes = np.diff(np.r_[starts, len(g)])
-    hole = np.r_[x[1:] - x[:-1], np.float32(0)]
     first, size = np.repeat(starts, sizes), np.repeat(sizes, sizes)
-    below = np.arange(len(x)) - first + 1  # members up to and with this one, below the hole
-    done = set[int]()
-    for beyond in range(BEYOND + 1):
-        n = size - beyond
-        last = first + n - 1
-        above = n - below
-        top = x[np.clip(last, 0, len(x) - 1)]
-        wide = (hole >= least) & (hole >= x - x[first]) & (hole >= top - (x + hole))
-        some = (above >= np.maximum(FEW, SHARE * size)) & (above + beyond <= size / 2)
-        for i in np.flatnonzero(wide & some).tolist():
-            worth = _surprise(float(hole[i] / (top[i] - x[first[i]])), int(n[i]))
-            if worth >= surprise and int(g[i]) not in done:
-                done.add(int(g[i]))
-                yield Division(int(g[i]), who[i + 1 : last[i] + 1].tolist(), worth)
+    below = np.arange(len(x)) - first + 1  # members up to and with this one, below the hole after it
+    hole = np.r_[x[1:] - x[:-1], np.float32(0)]
+    found = set[int]()
+    for i in np.flatnonzero((hole >= least) & (hole >= x - x[first]) & (2 * below >= size) & (size - below >= FEW)).tolist():
+        start, end = int(first[i]), int(first[i] + size[i])
+        for last in range(end - 1, end - 2 - BEYOND, -1):
+            above, top = last - i, float(x[last] - x[start])
+            fits = above >= max(FEW, SHARE * (end - start)) and hole[i] >= x[last] - x[i + 1]
+            if fits and int(g[i]) not in found and (worth := _surprise(float(hole[i]) / top, last - start + 1)) >= surprise:
+                found.add(int(g[i]))
+                yield Division(int(g[i]), sorted(who[i + 1 : last + 1].tolist()), worth)
 
 
 def _surprise(share: float, n: int) -> float:

@@ -21,6 +21,7 @@ from grayscope.columns import Field, Memory
 from grayscope.costs import Costs
 from grayscope.evidence import Evidence, Finding
 from grayscope.kernels import LOG
+from grayscope.quadrants import look_alikes
 from grayscope.stalls import Stalls
 from grayscope.standing import Standing
 from grayscope.tick import Tick
@@ -148,7 +149,7 @@ class Impact:
             return f._replace(felt=known)
         homes, jobs = self._seated(tick)
         mine = np.array([inside(f.subject, home) for home in homes], bool)
-        if not mine.any():
+        if not mine.any() and f.mode not in look_alikes():  # a rack, a leaf, a lot
             mine = members(f.subject, tick)
         usual = f.expected / f.value if _timed(metric) and f.value > 0 else 0.0
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.evidence import Crowd, Finding
+from grayscope.fisher import log_tail
 from grayscope.quadrants import EFFECT, look_alikes
 from grayscope.tick import Tick
 
@@ -30,6 +31,10 @@ VALID, NODES, LEAST = 64, 3, math.log(1000)
 COMMON = math.log(20)
 #: Share of a crowd that what it shares accounts for, and ticks for which a crowd waits for others that tell what that is.
 MOST, PATIENCE = 0.75, 16
+#: The detector that compares with peers alone: what it sees may have been so for ever.
+STANDING = "slower"
+#: How likely it is that the only job that tells of a rack has work that is uneven in just that way.
+UNEVEN = 0.25
 #: Last characters of a serial number that count within its range.
 RUNNING = 4
 
@@ -39,13 +44,14 @@ Places = Mapping[Group, frozenset[str]]
 
 
 class Held(NamedTuple):
-    """A crowd: what it is about, since when and when last it was seen (ticks), who its members are, and whether what they share was named."""
+    """A crowd: what it is about, since when and when last it was seen (ticks), and who is in it; whether they left their past, and have a cause."""
 
     key: str
     since: int
     last: int
     members: list[str]
     sure: bool
+    moved: bool
     named: bool = False
 
 
@@ -81,11 +87,12 @@ class Together:
         keys = {*about.values(), *(held.key for held in self.crowds.values())}
         guilty = {key: self._guilty(key, tick, now, congested) for key in sorted(k for k in keys if k.startswith(f"{tick.table}|"))}
         told: dict[tuple[str, str, Group], Finding] = {}
+        hidden = {s for place, held in self.crowds.items() if held.sure and place.startswith(f"{tick.table}|") for s in held.members}
         for i, f in enumerate(findings):
             group = self._group(guilty.get(about.get(i, ""), ()), f.subject, tick)
             if group is not None:
                 _louder(told, f, group)
-            elif not self._withheld(f, tick, now, guilty):
+            elif not (f.side == "service" and f.subject in hidden) and not self._waits(f, tick, now, guilty):
                 yield f
         for crowd in crowds:
             place = _place(crowd, tick)
@@ -95,7 +102,8 @@ class Together:
                 for f in (f for f in crowd.members if _value(f.subject, group[0], tick) == group[1]):
                     _louder(told, f, group)
         for (_, _, group), f in told.items():
-            yield _moved(f, group, guilty, _about(f, tick) or "")
+            key = _about(f, tick) or ""
+            yield _moved(f, group, guilty, key)._replace(rivals=self._rivals(key, group, tick) or f.rivals)
 
     def _note(self, crowd: Crowd, tick: Tick, now: int) -> None:
         """Remember a crowd and its members."""
@@ -103,19 +111,28 @@ class Together:
         if not keys:
             return
         place, key = _place(crowd, tick), keys[0]
-        old = self.crowds.get(place)
-        self.crowds[place] = Held(key, old.since if old else now, now, sorted(f.subject for f in crowd.members), crowd.sure, old is not None and old.named)
+        old, who = self.crowds.get(place), {f.subject for f in crowd.members}
+        if old is not None and old.last == now:  # another detector says it of the same moment
+            who, sure = who.union(old.members), old.sure or crowd.sure
+        else:
+            sure = crowd.sure
+        moved = crowd.finding.detector != STANDING or (old is not None and old.moved)
+        self.crowds[place] = Held(key, old.since if old else now, now, sorted(who), sure, moved, old is not None and old.named)
 
     def _shared(self, held: Held, tick: Tick, guilty: Mapping[str, Mapping[Group, tuple[int, int]]]) -> Group | None:
         """Return the guilty group in which most of a crowd lies."""
-        return next((group for group in guilty.get(held.key, ()) if _mostly(held, group, tick)), None)
+        homes = _homes(held, tick) if guilty.get(held.key) else set[Group]()
+        return next((group for group in guilty.get(held.key, ()) if group in homes), None)
 
-    def _withheld(self, f: Finding, tick: Tick, now: int, guilty: Mapping[str, Mapping[Group, tuple[int, int]]]) -> bool:
-        """Say whether a finding is told otherwise: of a member of a crowd by the crowd, of a crowd by what it shares, or later if that is not known yet."""
-        held = self.crowds.get(f"{tick.table}|{f.metric}|{f.subject}")
-        if held is not None and f.mode == "group_shift":
-            return self._shared(held, tick, guilty) is not None or now - held.since < PATIENCE
-        return f.side == "service" and any(f.subject in h.members for place, h in self.crowds.items() if h.sure and place.startswith(f"{tick.table}|"))
+    def _rivals(self, key: str, group: Group, tick: Tick) -> str:
+        """Return the peer group as a rival where it is the only one that says so: its work may be uneven in the very way that its machines lie."""
+        named = [place for place, held in self.crowds.items() if held.key == key and held.named and group in _homes(held, tick)]
+        return json.dumps([[named[0].split("|")[2], UNEVEN]]) if len(named) == 1 else ""
+
+    def _waits(self, f: Finding, tick: Tick, now: int, guilty: Mapping[str, Mapping[Group, tuple[int, int]]]) -> bool:
+        """Say whether a finding about a crowd is told by what its members share, or not yet: others may tell what that is."""
+        held = self.crowds.get(f"{tick.table}|{f.metric}|{f.subject}") if f.mode == "group_shift" else None
+        return held is not None and (self._shared(held, tick, guilty) is not None or now - held.since < PATIENCE)
 
     @staticmethod
     def _group(guilty: Iterable[Group], subject: str, tick: Tick) -> Group | None:
@@ -131,18 +148,16 @@ class Together:
             del self.crowds[place]
 
     def _guilty(self, key: str, tick: Tick, now: int, congested: bool) -> dict[Group, tuple[int, int]]:
-        """Return the groups that are accused beyond chance with their accused and all nodes; the surest takes its members with it.
-
-        A crowd that nothing has explained for long is the way of its peers, and tells nothing about others.
-        """
+        """Return the groups that are accused beyond chance with their accused and all nodes; the surest takes its members with it."""
         places = self._groups(key.split("|")[1], tick)
-        crowds = [held for held in self.crowds.values() if held.key == key and (held.named or now - held.since < VALID)]
+        crowds = self._telling(key, tick, now)
         left, guilty = {*self.seen.get(key, ()), *(s for held in crowds for s in held.members)}, dict[Group, tuple[int, int]]()
+        homes = set[Group]().union(*(_homes(held, tick) for held in crowds))
         looks = math.log(max(len(set(places.values())), 1))  # one and the same nodes are no second chance
         while len(left) >= NODES:
             accused = _accused(left, places, tick)
             scored = [(_surprise(g, accused, places), g) for g, nodes in accused.items() if len(nodes) >= NODES]
-            scored = [(worth, g) for worth, g in scored if worth >= looks + self._least(g, crowds, tick, congested)]
+            scored = [(worth, g) for worth, g in scored if worth >= looks + _least(g, homes, congested)]
             if not scored:
                 break
             best = max(scored)[1]
@@ -150,12 +165,15 @@ class Together:
             left = {s for s in left if _value(s, best[0], tick) != best[1]}
         return guilty
 
-    @staticmethod
-    def _least(group: Group, crowds: list[Held], tick: Tick, congested: bool) -> float:
-        """Return the nats beyond chance that it takes to blame a group: for a crowd's cause less, but no switch while the network is overloaded."""
-        if not any(_mostly(held, group, tick) for held in crowds):
-            return LEAST
-        return math.inf if congested and KEYS[group[0]] == "switch_fault" else COMMON
+    def _telling(self, key: str, tick: Tick, now: int) -> list[Held]:
+        """Return the crowds that tell of what they share.
+
+        One that nothing has explained for long is the way of its peers, and so is one that has always been there: work may be uneven in just the way
+        that machines lie, unless others say the same of them.
+        """
+        crowds = [held for held in self.crowds.values() if held.key == key and (held.named or now - held.since < VALID)]
+        told = Counter(group for held in crowds for group in _homes(held, tick))
+        return [held for held in crowds if held.moved or any(told[group] > 1 for group in _homes(held, tick))]
 
     def _groups(self, kind: str, tick: Tick) -> Places:
         """Return the groups of one table's subjects, worked out again only when the roster has changed."""
@@ -214,26 +232,6 @@ def _surprise(group: Group, accused: Mapping[Group, set[str]], places: Places) -
     return -log_tail(len(accused[group]), bad, len(places[group]), every)
 
 
-@lru_cache(maxsize=4096)
-def log_tail(k: int, bad: int, n: int, every: int) -> float:
-    """Return ln P(at least `k` of `bad` drawn from `every` without return fall into a group of `n`).
-
-    Examples
-    --------
-    >>> round(math.exp(log_tail(2, 2, 2, 4)), 6), log_tail(0, 3, 2, 9)
-    (0.166667, 0.0)
-    """
-    terms = [_choose(n, i) + _choose(every - n, bad - i) for i in range(k, min(n, bad) + 1) if bad - i <= every - n]
-    top = max(terms, default=-math.inf)
-    if top == -math.inf:
-        return -math.inf
-    return min(top + math.log(sum(math.exp(t - top) for t in terms)) - _choose(every, bad), 0.0) if k > 0 else 0.0
-
-
-def _choose(n: int, k: int) -> float:
-    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-
-
 def name(group: Group) -> str:
     """Return what a group is called.
 
@@ -260,9 +258,17 @@ def _louder(told: dict[tuple[str, str, Group], Finding], f: Finding, group: Grou
         told[key] = f
 
 
-def _mostly(held: Held, group: Group, tick: Tick) -> bool:
-    """Say whether most of a crowd lies in a group."""
-    return sum(_value(s, group[0], tick) == group[1] for s in held.members) >= MOST * len(held.members)
+def _least(group: Group, homes: set[Group], congested: bool) -> float:
+    """Return the nats beyond chance that it takes to blame a group: less for a crowd's cause, but it is no switch while the network is overloaded."""
+    if group not in homes:
+        return LEAST
+    return math.inf if congested and KEYS[group[0]] == "switch_fault" else COMMON
+
+
+def _homes(held: Held, tick: Tick) -> set[Group]:
+    """Return the groups in which most of a crowd lies."""
+    counted = Counter((key, value) for s in held.members for key in KEYS if (value := _value(s, key, tick)))
+    return {group for group, n in counted.items() if n >= MOST * len(held.members)}
 
 
 def _place(crowd: Crowd, tick: Tick) -> str:

@@ -52,6 +52,11 @@ def test_a_rack_within_one_job_is_one_page_on_the_rack(nodes: int) -> None:
     assert said(fleet(16, 4, 1), lambda n, g: 0.1 * (n >= 16 - nodes)) == {("page", "rack3")}
 
 
+def test_a_rack_that_has_always_been_slow_is_named_by_two_jobs_but_not_by_one() -> None:
+    assert said(fleet(16, 4, 1), lambda n, g: 0.1 * (n >= 12), 0, 60) == {("notice", "job:0")}
+    assert said(fleet(32, 8, 4), lambda n, g: 0.1 * (n >= 24), 0, 60) == {("page", "rack3")}
+
+
 @pytest.mark.parametrize("onset", [0, ONSET])
 @pytest.mark.parametrize("share", [8, 5, 3])
 def test_two_populations_all_over_the_place_are_one_notice(share: int, onset: int) -> None:

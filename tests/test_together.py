@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pytest
 
 from grayscope.evidence import Crowd, Finding
+from grayscope.fisher import log_tail
 from grayscope.roster import RosterRow, View
 from grayscope.tick import Tick
-from grayscope.together import PATIENCE, VALID, Together, log_tail
+from grayscope.together import PATIENCE, VALID, Together, members
 
 #: 32 nodes with 4 NICs each: rail by slot, a leaf for each rail and block of 8 nodes, two lots dealt over all.
 NICS = [
@@ -88,7 +90,7 @@ def test_a_pause_changes_nothing() -> None:
 
 
 def crowd(subjects: list[str], sure: bool = True) -> Crowd:
-    return Crowd(finding("batch:sku=A", mode="group_shift"), tuple(finding(s) for s in subjects), sure)
+    return Crowd(finding("batch:sku=A", mode="group_shift")._replace(detector="became"), tuple(finding(s) for s in subjects), sure)
 
 
 def heard(together: Together, some: Crowd, now: int, more: tuple[Finding, ...] = (), congested: bool = False) -> list[str]:
@@ -101,6 +103,22 @@ def test_a_crowd_under_one_leaf_is_the_leafs_unless_the_network_is_overloaded() 
     assert heard(Together(), leaf, 1) == ["leaf6"]
     assert heard(Together(), leaf._replace(sure=False), 1) == ["leaf6"]
     assert heard(Together(), leaf, 1, congested=True) == []
+
+
+def test_the_only_group_that_says_so_is_the_leafs_rival() -> None:
+    together, some = Together(), crowd([f"n{n:02d}/nic2" for n in range(8, 12)])
+    other = some._replace(finding=finding("batch:sku=B", mode="group_shift"))
+    assert [json.loads(f.rivals) for f in together.step([], tick(), 1, [some])] == [[["batch:sku=A", 0.25]]]
+    assert [f.rivals for f in together.step([], tick(), 2, [some, other])] == [""]
+
+
+def test_what_has_always_been_so_in_one_group_alone_is_the_way_of_its_work() -> None:
+    some = crowd([f"n{n:02d}/nic2" for n in range(8, 12)])
+    ever = some._replace(finding=some.finding._replace(detector="slower"))
+    together = Together()
+    assert [heard(together, ever, now) for now in (1, 1 + PATIENCE)] == [[], ["batch:sku=A"]]
+    other = ever._replace(finding=ever.finding._replace(subject="batch:sku=B"))
+    assert [f.subject for f in Together().step([ever.finding, other.finding], tick(), 1, [ever, other])] == ["leaf6"]
 
 
 def test_another_crowd_waits_before_it_is_told_and_its_members_are_not_accused() -> None:
@@ -117,6 +135,12 @@ def test_a_crowd_of_two_machines_accuses_and_hides_nobody() -> None:
     some = crowd([f"n{n:02d}/nic{s}" for n in (3, 20) for s in range(4)], sure=False)
     assert heard(Together(), some, 1) == []
     assert heard(Together(), some, 1, (finding("n03/nic0"),)) == ["n03/nic0"]
+
+
+def test_who_lies_in_a_group_is_known_by_its_name() -> None:
+    assert {s for s, here in zip(SUBJECTS, members("leaf6", tick()), strict=True) if here} == {f"n{n:02d}/nic2" for n in range(8, 16)}
+    assert members("batch:lot=lot3", tick()).sum() == sum(r.keys["lot"] == "lot3" for r in NICS)
+    assert not members("n03", tick()).any()
 
 
 def test_the_tail_is_fishers() -> None:
