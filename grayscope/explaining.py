@@ -53,7 +53,7 @@ def explain(incident: Incident, spent: Entry | None = None) -> str:
     """
     lines = [
         ("what", _what(incident)), *_back(incident), ("why first", _first(incident)), *_signals(incident), *_members(incident), *_rivals(incident),
-        *_left(incident, spent), ("how sure", _sure(incident)), ("refuted if", refuted(incident)), *_runbook(incident),
+        *_past(incident), *_left(incident, spent), ("how sure", _sure(incident)), ("refuted if", refuted(incident)), *_runbook(incident),
     ]  # fmt: skip
     return "\n".join(f"{label}: {shorten(text, WIDE)}" for label, text in lines)
 
@@ -210,6 +210,12 @@ def _rivals(i: Incident) -> Iterator[tuple[str, str]]:
     if i.rivals:
         more = f" and {len(i.rivals) - SHOWN} more" if len(i.rivals) > SHOWN else ""
         yield "or else", ", ".join(f"{subject} {chance:.0%}" for subject, chance in i.rivals[:SHOWN]) + more
+
+
+def _past(i: Incident) -> Iterator[tuple[str, str]]:
+    """Yield how often the suspects were suspected in the weeks before, by the newest evidence that knows."""
+    if told := next((str(p["before"]) for p in reversed(i.evidence) if p.get("before")), ""):
+        yield "before", told
 
 
 def _left(i: Incident, spent: Entry | None) -> Iterator[tuple[str, str]]:
