@@ -132,7 +132,7 @@ def test_paths_that_cannot_tell_two_ports_apart_accuse_the_one_with_a_past() -> 
 
     def said(history: History) -> list[tuple[str, list[list[object]]]]:
         out = PathBlame(9.0, history).step(list(found), at, 1, frozenset({"service"}), excess, {}, False)
-        return sorted({(f.subject, f.rivals) for f in out if f.rivals}, key=str) and [(f.subject, json.loads(f.rivals)) for f in out[:1]]
+        return [(f.subject, json.loads(f.rivals)) for f in out[:1]]
 
     assert said(History()) == [("leaf3", [["n3/nic0", 0.5]])]
     ((first, rivals),) = said(offended(rows=rows, subject="n3/nic0"))
