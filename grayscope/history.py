@@ -94,7 +94,8 @@ class History:
 
     def weight(self, name: str) -> float:
         """Return how many times as likely as others of its kind a component is to be to blame, before anything is measured: 1 to 20."""
-        return self._all().get(_part(name), (0.0, 0.0, 1.0))[2]
+        known = self._all()
+        return known.get(_part(name), (0.0, 0.0, 1.0))[2] if known else 1.0
 
     def told(self, name: str) -> str:
         """Return what is known of a component's past in words, ``""`` where that says nothing."""
