@@ -9,9 +9,11 @@ import numpy as np
 
 from grayscope import assembly
 from grayscope.cascade import Member, suspects
+from grayscope.checkpoint import pack, unpack
 from grayscope.commblame import moved
 from grayscope.desk import Desk
-from grayscope.evidence import Finding
+from grayscope.engine import Engine
+from grayscope.evidence import Evidence, Finding
 from grayscope.explaining import explain
 from grayscope.history import HOUR, WEIGHS, History
 from grayscope.incident import Incident
@@ -109,18 +111,29 @@ def test_memory_ends_with_the_part() -> None:
     assert (history.weight(BAD), history.serials) == (1.0, {})
 
 
-def test_a_restart_remembers_it() -> None:
-    engine, other = (assembly.engine(Settings(), periods={"gpu": HOUR}) for _ in range(2))
-    watched(history=engine.history)
-    for _ in range(3):
-        engine.history.add(ended())
-    other.restore(engine.snapshot())
-    for line in (engine, other):
-        line.judged(tick(49), line.compared(tick(49)))
-        line.desk.history.add(ended())
-    assert other.blame is not None
-    assert other.blame.paths.history.weight(BAD) == engine.history.weight(BAD) > offended().weight(BAD) * 0.99
-    assert engine.history.told(BAD) == other.history.told(BAD) != ""
+def test_a_restart_remembers_it_and_the_line_accuses_the_offender() -> None:
+    rows = [*PORTS, RosterRow("comm:1", "comm", crosses=("n1/nic0", "n2/nic0", "n3/nic0"))]
+    engine, other, new = (assembly.engine(Settings(), periods={"nic": HOUR}) for _ in range(3))
+    watched(history=engine.history, rows=rows)
+    for time in (1, 100, 200):
+        one(engine.desk, say(time, "n2/nic0", "gray"))
+        one(engine.desk, say(time + 9, "n2/nic0", "normal"))
+    other.restore(unpack(pack(engine.snapshot())))
+    errors = [Finding(tick(49).time, f"n{n}/nic0", "redundancy", "ledger", 50.0, "nic_errors", metric="x") for n in (1, 2)]
+    slow = [Finding(tick(49).time, "comm:1", "service", "slower", 50.0, metric="x")]
+
+    def accused(line: Engine) -> tuple[str, float]:
+        line.history.look(tick(49, rows, "nic"))
+        assert line.blame is not None
+        line.blame.step(Evidence(errors), tick(49, rows, "nic"))
+        (f,) = list(line.blame.step(Evidence(slow), tick(49, rows, "comm")))
+        return f.subject, sum(chance for _, chance in json.loads(f.rivals))
+
+    assert accused(new) == ("n1/nic0", 0.5)
+    assert accused(engine) == accused(other)
+    assert accused(other)[0] == "n2/nic0"
+    assert accused(other)[1] < 0.2
+    assert other.history.told("n2/nic0").startswith("n2/nic0 has been suspected 3 times in 28 days, 0.0")
 
 
 def test_paths_that_cannot_tell_two_ports_apart_accuse_the_one_with_a_past() -> None:
