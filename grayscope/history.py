@@ -44,6 +44,7 @@ class History:
         self.serials: dict[str, str] = {}  # of those that were suspected: memory ends with the part
         self.last = 0
         self._view: View | None = None
+        self._there: tuple[View, dict[str, list[RosterRow]], Counter[tuple[str, str]]] | None = None
         self._known: dict[str, tuple[float, float, float]] | None = None
 
     def look(self, tick: Tick) -> None:
@@ -55,11 +56,7 @@ class History:
         self._settle(tick.roster)
         for counts in self.kinds.values():
             counts.fade(hours)
-        parts: dict[str, list[RosterRow]] = {}
-        for row in tick.roster.rows.values():
-            if _is_part(row):
-                parts.setdefault(row.table, []).append(row)
-        jobs = Counter((row.table, row.keys.get("job", "")) for rows in parts.values() for row in rows)
+        parts, jobs = self._parts(tick.roster)
         for table, rows in parts.items():
             counts = self.kinds.setdefault(table, Recurrence())
             size = np.array([_size(row, jobs) for row in rows], np.intp)
@@ -83,14 +80,19 @@ class History:
             row = self._view.rows.get(part := _part(name))
             counts = self.kinds.get(row.table) if row is not None else None
             if row is not None and counts is not None and part in counts.names:
-                counts.add_episode(counts.names[part], self._size(row), chance)
+                counts.add_episode(counts.names[part], _size(row, self._parts(self._view)[1]), chance)
                 self.serials[part] = self._view.key(part, "serial") or self._view.key(part, "uuid") or self.serials.get(part, "")
         self._known = None
 
-    def _size(self, row: RosterRow) -> int:
-        job = row.keys.get("job", "")
-        rows = self._view.rows.values() if self._view is not None and job else ()
-        return _size(row, Counter({(row.table, job): sum(r.table == row.table and r.keys.get("job") == job for r in rows)}))
+    def _parts(self, view: View) -> tuple[dict[str, list[RosterRow]], Counter[tuple[str, str]]]:
+        """Return the parts of each table, and how many of each work for each job; worked out again only when the roster has changed."""
+        if self._there is None or self._there[0] is not view:
+            parts: dict[str, list[RosterRow]] = {}
+            for row in view.rows.values():
+                if _is_part(row):
+                    parts.setdefault(row.table, []).append(row)
+            self._there = view, parts, Counter((row.table, row.keys.get("job", "")) for rows in parts.values() for row in rows)
+        return self._there[1:]
 
     def weight(self, name: str) -> float:
         """Return how many times as likely as others of its kind a component is to be to blame, before anything is measured: 1 to 20."""
