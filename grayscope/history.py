@@ -105,7 +105,8 @@ class History:
         if observed < TOLD or weight <= 1.0:
             return ""
         whose = "" if _part(name) == name else f" ({_part(name)})"
-        return f"{name}{whose} has been suspected {observed:.2g} times in {FADES / 24:.0f} days, {expected:.1g} would be usual: weighs {weight:.1f} times"
+        times = "once" if f"{observed:.1f}" == "1.0" else f"{round(observed, 1):g} times"
+        return f"{name}{whose} has been suspected {times} in {FADES / 24:.0f} days, {expected:.1g} would be usual: weighs {weight:.1f} times"
 
     def _all(self) -> Mapping[str, tuple[float, float, float]]:
         """Return the suspicions, those expected, and the weight, of all that were suspected."""

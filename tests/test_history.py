@@ -58,6 +58,7 @@ def test_a_repeat_offender_weighs_and_others_do_not() -> None:
     assert history.weight("n2/gpu1/nvlink3") == history.weight(BAD)
     assert history.weight("n2/gpu0") == history.weight("nobody") == 1.0
     assert history.told(BAD).startswith("n2/gpu1 has been suspected 3 times in 28 days, 0.0")
+    assert offended(1).told(BAD).startswith("n2/gpu1 has been suspected once in 28 days")
     assert 1.0 < offended(1).weight(BAD) < 2.0  # once is next to nothing
 
 
