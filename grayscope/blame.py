@@ -14,6 +14,7 @@ from grayscope.alone import corroborated
 from grayscope.columns import Field, Memory
 from grayscope.commblame import Congestion, Held, Waiting, moved
 from grayscope.evidence import Evidence, Finding
+from grayscope.history import History
 from grayscope.horizons import threshold
 from grayscope.hostbusy import HostBusy
 from grayscope.pathblame import PathBlame
@@ -46,15 +47,18 @@ class Blame:
     ----------
     false_pages : float
         Accepted false pages per 1,000 subject-weeks.
+    history : History, optional
+        Who was suspected before.
     """
 
-    def __init__(self, false_pages: float = 1.0) -> None:
+    def __init__(self, false_pages: float = 1.0, history: History | None = None) -> None:
+        self.history = history or History()
         self.level = threshold(false_pages)
         self.ticks: dict[str, int] = {}
         self.told: dict[str, int] = {}  # component -> when something was last said about itself
         self.spent: dict[str, int] = {}  # those of them that spent a reserve or broke
         self.lately = Memory({"excess": Field(np.float32, 0.0)})
-        self.paths, self.together, self.congestion = PathBlame(self.level), Together(), Congestion()
+        self.paths, self.together, self.congestion = PathBlame(self.level, self.history), Together(), Congestion()
         self.hosts, self.waiting, self.upstream = HostBusy(), Waiting(), Upstream()
         self._parts: dict[str, tuple[object, object, Counter[str], bool]] = {}
 
@@ -90,7 +94,7 @@ class Blame:
             found = self.paths.step(found, tick, now, ACCUSING, nothing if excess is None else excess, self.told, self.congestion.explains(tick))
         if tick.table == "comm":
             self.congestion.note(found, tick)
-            found = self.waiting.ready((f if self.congestion.crowded(f, tick) else moved(f, tick, self.told, self.spent) for f in found), tick)
+            found = self.waiting.ready((f if self.congestion.crowded(f, tick) else moved(f, tick, self.told, self.spent, self.history) for f in found), tick)
         if tick.table in ("comm", "path"):
             found = self.congestion.called(found, tick, self.told, self.level)
         crowds = () if tick.table in CROSSING else evidence.crowds

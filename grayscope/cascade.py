@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from grayscope.history import WEIGHS, History
 from grayscope.modes import Modes
 from grayscope.verdict import STATES
 
@@ -193,12 +194,15 @@ def _shared(first: Member, members: Mapping[str, Member]) -> Member:
     return first._replace(subject=place, why=f"{len(alike)} of its parts alike, first {first.subject}: {first.why}") if shared else first
 
 
-def suspects(members: Mapping[str, Member], first: Member, former: Sequence[str] = ()) -> tuple[float, tuple[tuple[str, float], ...]]:
+def suspects(
+    members: Mapping[str, Member], first: Member, former: Sequence[str] = (), history: History | None = None
+) -> tuple[float, tuple[tuple[str, float], ...]]:
     """Return the first suspect's probability and the others with theirs, likeliest first.
 
     Where the evidence itself could not tell the first suspect from others, those are its rivals. What the first suspect lies in is none,
     if all that is wrong with it is what a part of it in such trouble brings about. Who was the first suspect before and has recovered
-    stays one of them, unless one of the two lies in the other: people were sent there.
+    stays one of them, unless one of the two lies in the other: people were sent there. Who was suspected more often than the first in the weeks before
+    is likelier than others, but no likelier than the first, which has more than a past against it.
 
     Examples
     --------
@@ -221,6 +225,9 @@ def suspects(members: Mapping[str, Member], first: Member, former: Sequence[str]
             s: EXPLAINED if m.mode in caused else 0.5 for s, m in members.items() if s != first.subject and not _repeats(m, first, caused)
         }
     weights |= dict.fromkeys(left, EXPLAINED)
+    if history is not None and not first.rivals:
+        mine = history.weight(first.subject)
+        weights = {s: w if s == first.subject else min(w * max(history.weight(s) / mine, 1.0 / WEIGHS), 1.0) for s, w in weights.items()}
     total = sum(weights.values())
     rivals = sorted(((s, w / total) for s, w in weights.items() if s != first.subject), key=lambda r: (-r[1], r[0]))
     return weights[first.subject] / total, tuple(rivals)

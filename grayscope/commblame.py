@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from grayscope.evidence import Finding, distance
+from grayscope.history import History
 from grayscope.modes import Modes
 from grayscope.standing import Standing
 from grayscope.tick import Tick
@@ -161,7 +162,7 @@ def congested(finding: Finding, tick: Tick, told: Mapping[str, int]) -> Finding:
     return finding._replace(mode=CONGESTION, why=f"the network is congested: {finding.why}")
 
 
-def moved(finding: Finding, tick: Tick, told: Mapping[str, int], spent: Mapping[str, int]) -> Finding:
+def moved(finding: Finding, tick: Tick, told: Mapping[str, int], spent: Mapping[str, int], history: History | None = None) -> Finding:
     """Return a finding about a communicator as one about the component that it crosses and that has something to tell.
 
     Parameters
@@ -172,6 +173,8 @@ def moved(finding: Finding, tick: Tick, told: Mapping[str, int], spent: Mapping[
         Component to when something was last said about it, microseconds.
     spent : mapping of str to int
         Those of them that spend a reserve or are broken: where any did so lately, they come before what only shows a symptom.
+    history : History, optional
+        Who was suspected before is the likelier among those that tell as much.
     """
     crossed = tick.roster.crosses(finding.subject)
     if finding.side != "service" or not crossed or finding.mode in _nobodys():
@@ -179,9 +182,11 @@ def moved(finding: Finding, tick: Tick, told: Mapping[str, int], spent: Mapping[
     here = ((place, at) for place, at in told.items() if any(place == c or place.startswith(f"{c}/") for c in crossed))
     known = sorted((tick.time - spent.get(place, -FOREVER) > recent(tick), -at, place) for place, at in here)
     if known:
-        names = [place for *_, place in known[:4]]
-        chance = 1.0 / len(names)
-        rivals = json.dumps([[name, round(chance, 4)] for name in names[1:]]) if len(names) > 1 else ""
+        # Of what is only a symptom where others spend a reserve no past makes the likelier cause.
+        weights = {place: history.weight(place) if history is not None and late == known[0][0] else 1.0 for late, _, place in known}
+        names = sorted((place for *_, place in known), key=lambda place: -weights[place])[:4]
+        total = sum(weights[name] for name in names)
+        rivals = json.dumps([[name, round(weights[name] / total, 4)] for name in names[1:]]) if len(names) > 1 else ""
         return finding._replace(subject=names[0], rivals=rivals, why=f"{finding.why} (felt by {finding.subject})")
     machines = {tick.roster.key(c, "node") or c.partition("/")[0] for c in crossed}
     if len(machines) == 1:

@@ -11,6 +11,7 @@ import numpy as np
 
 from grayscope.again import Again
 from grayscope.cascade import Member, another, belongs, effects, lead, member_of, suspects
+from grayscope.history import History
 from grayscope.incident import CHANGES, SEVERITIES, Incident, incident_id
 from grayscope.modes import MAINTENANCE, Modes
 from grayscope.verdict import STATES, Verdict
@@ -34,10 +35,12 @@ class Desk:
     ----------
     cluster : str
         Part of every incident's identity.
+    history : History, optional
+        Who was suspected before; learns from what ends.
     """
 
-    def __init__(self, cluster: str) -> None:
-        self.cluster = cluster
+    def __init__(self, cluster: str, history: History | None = None) -> None:
+        self.cluster, self.history = cluster, history or History()
         self.open: dict[str, Incident] = {}
         self.members: dict[str, dict[str, Member]] = {}  # incident -> subject -> what is held about it
         self.former: dict[str, list[str]] = {}  # incident -> its first suspects before, latest last
@@ -75,7 +78,7 @@ class Desk:
         key = incident_id(self.cluster, v.subject, v.time)
         incident = Incident(
             key, v.subject, v.subject, v.state, member.severity, v.mode, min(v.since, v.time), v.time,
-            history=((v.time, v.state, member.severity),), summary=f"{v.subject} is {v.state}: {v.why}", evidence=(_piece(v),),
+            history=((v.time, v.state, member.severity),), summary=f"{v.subject} is {v.state}: {v.why}", evidence=(self._piece(v),),
             rivals=v.rivals, probability=suspects({v.subject: member}, member)[0],
         )  # fmt: skip
         self.open[key], self.members[key] = incident, {v.subject: member}
@@ -86,7 +89,7 @@ class Desk:
         """Return an incident that had ended and goes on; who was paged for it before is no escalation."""
         self.members[old.id] = {v.subject: member}
         self.where.put(v.subject, old.id)
-        new = self._stand(replace(old, evidence=(*old.evidence, _piece(v))[-KEEP:]), v.time)
+        new = self._stand(replace(old, evidence=(*old.evidence, self._piece(v))[-KEEP:]), v.time)
         if any(severity == "page" for _, _, severity in old.history):
             new = self.open[old.id] = replace(new, escalated=old.escalated)
         return new
@@ -99,7 +102,7 @@ class Desk:
             return self._stand(old, v.time) if any(m.state != "normal" for m in members.values()) else self._end(old, v.time, mode)
         members[v.subject] = _member(v, paged)
         self.where.put(v.subject, old.id)
-        joined = replace(old, place=_common(old.place, v.subject), evidence=(*old.evidence, _piece(v))[-KEEP:], began=min(old.began, v.since))
+        joined = replace(old, place=_common(old.place, v.subject), evidence=(*old.evidence, self._piece(v))[-KEEP:], began=min(old.began, v.since))
         return self._stand(joined, v.time)
 
     def _recover(self, members: dict[str, Member], first: str, subject: str) -> None:
@@ -117,7 +120,7 @@ class Desk:
         state = max((m.state for m in members.values()), key=STATES.index)
         severity = max((m.severity for m in members.values()), key=SEVERITIES.index)
         severity = "page" if state == "failed" and old.severity == "page" else severity
-        probability, rivals = suspects(members, first, self._before(old, first.subject, left))
+        probability, rivals = suspects(members, first, self._before(old, first.subject, left), self.history)
         changed = (state, severity) != (old.state, old.severity)
         new = replace(
             old, subject=first.subject, state=state, severity=severity, mode=_called(first, members, old.mode), summary=_summary(first, state, members),
@@ -134,6 +137,11 @@ class Desk:
             names = self.former[old.id] = [*(s for s in names if s not in (first, old.subject)), old.subject][-FORMER:]
         return [s for s in names if self.where.holder(s) is None]  # who is in trouble elsewhere has not recovered
 
+    def _piece(self, v: Verdict) -> dict[str, object]:
+        told = {"time": v.time, "subject": v.subject, "state": v.state, "side": v.side, "metric": v.metric, "strength": v.strength, "why": v.why}
+        before = "; ".join(text for name in (v.subject, *(s for s, _ in v.rivals)) if (text := self.history.told(name)))
+        return {**told, "mode": v.mode, "signals": [s._asdict() for s in v.shown], **({"before": before} if before else {})}
+
     def _end(self, old: Incident, time: int, mode: str) -> Incident:
         """Return the incident as it is remembered: at its gravest, and then under its own name, though work eased it since."""
         self.where.end(old.id, self.members[old.id])
@@ -142,6 +150,7 @@ class Desk:
         eased = old.mode == MAINTENANCE and severity != "notice"
         ended = replace(old, state=state, severity=severity, mode=mode if eased else old.mode, ended=time)
         self.again.put(ended)
+        self.history.add(ended)
         known = {*self.open, *(i.id for i in self.again)}
         self.former = {key: names for key, names in self.former.items() if key in known}
         return ended
@@ -198,11 +207,6 @@ def _summary(first: Member, state: str, members: dict[str, Member]) -> str:
     felt = next((m for m in sorted(members.values(), key=lambda m: -m.strength) if m.state == state and m.subject != first.subject), None)
     more = f"; {felt.subject} suffers: {felt.why}" if felt is not None and first.state != state else ""
     return f"{first.subject} is {state}: {first.why}{more}"
-
-
-def _piece(v: Verdict) -> dict[str, object]:
-    told = {"time": v.time, "subject": v.subject, "state": v.state, "side": v.side, "metric": v.metric, "strength": v.strength, "why": v.why}
-    return {**told, "mode": v.mode, "signals": [s._asdict() for s in v.shown]}
 
 
 def _common(a: str, b: str) -> str:

@@ -18,6 +18,7 @@ from grayscope.desk import Desk
 from grayscope.detector import Detector
 from grayscope.errors import UsageError
 from grayscope.evidence import NOTHING, Evidence
+from grayscope.history import History
 from grayscope.impact import Impact
 from grayscope.incident import Incident
 from grayscope.judge import SLACK, Judge
@@ -102,11 +103,12 @@ class Engine:
             raise UsageError(f"rivals are scored alone: {', '.join(rivals)} cannot run together with {', '.join(own)}; name rivals only, or none")
         self.align = Align(self._is_counter, self.settings.periods, self.settings.align)
         self.stand = Stand(self.catalogue, self.settings.disabled)
-        self.blame, self.impact = None if rivals else Blame(self.settings.false_pages), Impact()
+        self.history = History()
+        self.blame, self.impact = None if rivals else Blame(self.settings.false_pages, self.history), Impact()
         self.judge = PassThrough() if rivals else Judge(self.settings.false_pages)
         level = -np.inf if isinstance(self.judge, PassThrough) else self.judge.enter - SLACK
         self.planned = Planned(level, self.settings.longest, self.settings.after)
-        self.desk = Desk(cluster)
+        self.desk = Desk(cluster, self.history)
         self.announce = Announce(cluster, self.settings.horizon)
         self.summaries: Summaries | None = None  # for the comparison of cells, where there is one
         self.coverage: dict[tuple[str, str], Coverage] = {}
@@ -160,6 +162,7 @@ class Engine:
         ledger = tuple(e for part in found for e in part.ledger)
         evidence = Evidence.join(found)
         if self.blame is not None:
+            self.history.look(tick)  # rivals know no past
             blamed = self.blame.step(self.impact.before(evidence, tick), tick, standing)
             evidence = self.impact.step(blamed, tick, standing)
         verdicts = tuple(self.planned.step(tick, self.judge.step(tick, evidence), evidence))
@@ -178,7 +181,7 @@ class Engine:
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state after align as plain arrays; open ticks are replayed from the broker instead."""
         parts: dict[str, Mapping[str, np.ndarray[Any, Any]]] = {"stand": self.stand.snapshot(), "planned": self.planned.snapshot()}
-        parts |= {"blame": self.blame.snapshot(), "impact": self.impact.snapshot()} if self.blame is not None else {}
+        parts |= {"blame": self.blame.snapshot(), "impact": self.impact.snapshot(), "history": self.history.snapshot()} if self.blame is not None else {}
         parts |= {"judge": self.judge.snapshot(), "desk": self.desk.snapshot(), "announce": self.announce.snapshot()}
         parts |= {"summaries": self.summaries.snapshot()} if self.summaries is not None else {}
         parts |= {name: d.snapshot() for name, d in _named(self.detectors)}
@@ -190,6 +193,7 @@ class Engine:
         if self.blame is not None:
             self.blame.restore(_part(state, "blame"))
             self.impact.restore(_part(state, "impact"))
+            self.history.restore(_part(state, "history"))
         self.judge.restore(_part(state, "judge"))
         self.planned.restore(_part(state, "planned"))
         self.desk.restore(_part(state, "desk"))

@@ -55,7 +55,8 @@ def explain(incident: Incident, spent: Entry | None = None) -> str:
     """
     lines = [
         ("what", _what(incident)), *_back(incident), ("why first", _first(incident)), *_signals(incident), *_members(incident), *_rivals(incident),
-        *_cleared(incident), *_left(incident, spent), ("how sure", _sure(incident)), ("refuted if", refuted(incident)), *_runbook(incident),
+        *_cleared(incident), *_past(incident), *_left(incident, spent), ("how sure", _sure(incident)), ("refuted if", refuted(incident)),
+        *_runbook(incident),
     ]  # fmt: skip
     return "\n".join(f"{label}: {shorten(text, WIDE)}" for label, text in lines)
 
@@ -219,6 +220,12 @@ def _cleared(i: Incident) -> Iterator[tuple[str, str]]:
     told = [found[1] for p in reversed(i.evidence) if p.get("subject") == i.subject for s in _told(p) if (found := CLEARED.search(str(s["why"])))]
     if told:
         yield "cleared", told[0]
+
+
+def _past(i: Incident) -> Iterator[tuple[str, str]]:
+    """Yield how often the suspects were suspected in the weeks before, by the newest evidence that knows."""
+    if told := next((str(p["before"]) for p in reversed(i.evidence) if p.get("before")), ""):
+        yield "before", told
 
 
 def _left(i: Incident, spent: Entry | None) -> Iterator[tuple[str, str]]:

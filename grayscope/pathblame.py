@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.evidence import Finding, distance
+from grayscope.history import History
 from grayscope.matrix import ends_of
 from grayscope.pathsolve import Incidence, Suspect, solve
 from grayscope.tick import Tick
@@ -41,10 +42,12 @@ class PathBlame:
     ----------
     enter : float
         Strength from which on an end is accused for certain.
+    history : History, optional
+        Who was suspected before: decides where the paths cannot.
     """
 
-    def __init__(self, enter: float) -> None:
-        self.enter = enter
+    def __init__(self, enter: float, history: History | None = None) -> None:
+        self.enter, self.history = enter, history or History()
         self.votes: dict[str, dict[str, int]] = {}  # table -> path -> tick of its last vote
         self.ends: dict[str, dict[str, tuple[int, float]]] = {}  # table -> end that was accused itself -> tick, size of the effect
         self._known: dict[str, tuple[object, object, Counter[End], Incidence]] = {}
@@ -147,7 +150,7 @@ class PathBlame:
         incidence, row = self._counted(tick)[1], {name: m for m, name in enumerate(tick.metrics)}
         column = {s: i for i, s in enumerate(tick.subjects)}
         bad = {m: [f for f in findings if f.metric == m and f.subject in votes] for m in sorted({f.metric for f in findings})}
-        prior = dict.fromkeys(told, 10.0)
+        prior = {c: self.history.weight(c) * (10.0 if c in told else 1.0) for alike in incidence.classes for c in alike}
         suspects = {m: solve(incidence, excess[row[m]].astype(np.float64), prior) if m in row and len(some) >= PATHS else [] for m, some in bad.items()}
         for f in findings:
             mine = [s for s in suspects[f.metric] if column.get(f.subject) in s.paths] if f.subject in votes else []

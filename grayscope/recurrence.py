@@ -98,7 +98,7 @@ class Recurrence:
         """
         observed, expected = self.compared() if compared is None else compared
         others = np.arange(len(observed)) != at
-        a = _shape(observed[others], expected[others])
+        a = shape_of(observed[others], expected[others])
         o, e, weak = float(observed[at]), float(expected[at]), min(a, 1.0)
         sure = gamma_below(o + weak, e + weak) < SURE
         return o, e, many(int(o + 1e-9), e, a) if sure else 1.0
@@ -124,7 +124,7 @@ def size_class(members: int) -> int:
     return min(int(math.log(max(members, 1), 4) + 1e-9), CLASSES - 1)
 
 
-def _shape(observed: Array, expected: Array) -> float:
+def shape_of(observed: Array, expected: Array) -> float:
     """Return the shape of the gamma prior by moments: episodes vary by E + E**2 / a."""
     beyond = float(((observed - expected) ** 2 - expected).sum())
     low, high = SHAPE
