@@ -66,7 +66,7 @@ class Spending:
         rows = [m for m, metric in enumerate(standing.metrics) if metric and metric.type == "counter" and metric.side == "redundancy" and standing.sign[m]]
         if not rows:
             return NOTHING
-        events, ticks, usual = columns.arrays["events"], columns.arrays["ticks"], columns.arrays["usual"]
+        events, ticks, usual = (columns.arrays[name] for name in ("events", "ticks", "usual"))
         moved = standing.moved_cells()
         if moved is not None:  # among new peers, what was counted beside the old ones says nothing
             events[..., moved], ticks[..., moved], usual[..., moved] = 0, 0, False
@@ -74,12 +74,10 @@ class Spending:
         if anew.any():
             for name, blank in (("own_events", 0.0), ("own_ticks", 0.0), ("before", math.nan)):
                 columns.arrays[name][..., anew] = blank
-        values = tick.values[rows]
-        usual[:, rows] &= ~(values > 0)
+        rose, came = tick.values[rows] > 0, np.isfinite(tick.values[rows])
+        usual[:, rows] &= ~rose
         for h, past in enumerate(PASTS):
-            events[h, rows] = events[h, rows] * (1 - 1 / past) + (values > 0)
-            ticks[h, rows] = ticks[h, rows] * (1 - 1 / past) + np.isfinite(values)
-            for name, new in (("own_events", values > 0), ("own_ticks", np.isfinite(values))):
+            for name, new in (("events", rose), ("ticks", came), ("own_events", rose), ("own_ticks", came)):
                 columns.arrays[name][h, rows] = columns.arrays[name][h, rows] * (1 - 1 / past) + new
         if columns.ticks % 4:
             return NOTHING
@@ -112,9 +110,8 @@ class Spending:
             suspects = np.flatnonzero((counted[0] >= LEAST) & ~usual)
             usual[suspects] = True  # and so it stays until there is another event
             for s, tail, expected, lent in _unlikely(suspects, *counted, label, trusted, self.level + chances, self.level * ENOUGH / (CROWD - 1) + chances):
-                others = peers(label, counted[1] > 0, s)
-                if others < CROWD - 1 and not lent:
-                    continue  # nothing is known of other groups
+                if -tail - chances < self.level or ((others := peers(label, counted[1] > 0, s)) < CROWD - 1 and not lent):
+                    continue  # or nothing is known of other groups
                 strength = known_by(max(others, min(others + lent, CROWD - 1)), -tail - chances)
                 usual[s] = strength < self.level
                 self._better(best, s, (strength, float(counted[0][s]), expected, float(counted[1][s]), "usual among its {} peers"))
@@ -130,6 +127,9 @@ class Spending:
         a = columns.arrays
         events, ticks, before, there, most = a["own_events"][:, m], a["own_ticks"][:, m], a["before"][m], a["there"][m], a["most"][m]
         before[events[0] < LEAST] = math.nan
+        if not len(suspects):
+            np.maximum(most, events[0], out=most)
+            return
         own = np.isnan(before)
         past = Past(np.where(own, np.maximum(events[1] - events[0], 0.0), before), np.where(own, np.maximum(ticks[1] - ticks[0], 0.0), there), most)
         began = begun(suspects, events[0], ticks[0], past, label, trusted)
