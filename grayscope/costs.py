@@ -47,6 +47,9 @@ COUNTED = "_total"
 FRESH = 30_000_000
 #: Standard errors that a mean of fewer ticks than five minutes have must be beyond what it says.
 ERRORS = 2.0
+#: Ranks or communicators at most in which a suspect is felt for its mean to begin anew. Noise lasts for minutes, so that the worst of many short
+#: means is far from usual with nothing wrong: who is felt in many keeps the mean of five minutes, three times as many would be called otherwise.
+FEW = 2
 #: Ticks between two looks; a new suspect is looked at in each, for a ticket waits only so long for what its job says.
 EVERY = 4
 #: Least spread of the distance between members of a group of two or three, as a share: a hundredth, for their own is not known.
@@ -152,7 +155,8 @@ class Costs:
 
     def _begin(self, tick: Tick, n: Floats) -> None:
         """Begin the means anew where somebody has just come under suspicion: what was before is no part of what it costs."""
-        here = [s for subject in sorted(self.new) for s in self.felt_in.of(tick, subject, self.suspects[subject].mechanism)]
+        felt = [self.felt_in.of(tick, subject, self.suspects[subject].mechanism) for subject in sorted(self.new)]
+        here = [s for mine in felt if len(mine) <= FEW for s in mine]
         self.new = {subject for subject in self.new if self.felt_in.elsewhere(tick, subject, self.suspects[subject].mechanism)}
         n[here] = 0
 

@@ -266,3 +266,9 @@ def test_in_a_job_of_two_machines_a_suspect_is_compared_with_the_other_one() -> 
 def test_of_a_pair_of_which_nothing_was_known_before_nothing_is_said() -> None:
     said = accused("n1/gpu0/nvlink0", "nvlink_errors", "nvlink_replay")
     assert not any(f.strength > 6.9 for f in Run().play(pair, {1: 0.54}, 60, said))
+
+
+def test_of_a_new_suspect_in_many_ranks_the_mean_of_five_minutes_counts_for_the_worst_of_many_short_ones_is_far() -> None:
+    run, said = Run(), accused("n1", "bond_degraded", "bond_member", time=610 * S)
+    run.play(nodes, {}, 60)
+    assert run.play(nodes, {3: 2.05}, 5, said)[-1].felt < 0.5 * 0.05 / 2.3
