@@ -65,6 +65,7 @@ class Suspect(NamedTuple):
     mode: str
     mechanism: str
     why: str
+    lost: bool = False  # whether something was lost, not only counted
 
 
 @dataclass(slots=True)
@@ -105,9 +106,10 @@ class Costs:
             spends = f.side == "redundancy" and "condition" not in known.sides
             if spends or f.side == "condition" or (f.side == "service" and tick.table == COMMON):
                 old = self.suspects.get(f.subject)
-                if old is None and tick.time - (f.since or f.time) < WINDOW and not f.metric.partition("{")[0].endswith(COUNTED):
+                before, lost = old is not None and old.lost, not f.metric.partition("{")[0].endswith(COUNTED)
+                if lost and not before and tick.time - (f.since or f.time) < WINDOW:
                     self.new.add(f.subject)
-                self.suspects[f.subject] = Suspect(old.since if old else f.since or f.time, f.time, f.mode, f.mechanism, f.why)
+                self.suspects[f.subject] = Suspect(old.since if old else f.since or f.time, f.time, f.mode, f.mechanism, f.why, before or lost)
         for subject in [s for s, who in self.suspects.items() if tick.time - who.last > SUSPECT]:
             del self.suspects[subject]
             self.new.discard(subject)

@@ -272,3 +272,17 @@ def test_of_a_new_suspect_in_many_ranks_the_mean_of_five_minutes_counts_for_the_
     run, said = Run(), accused("n1", "bond_degraded", "bond_member", time=610 * S)
     run.play(nodes, {}, 60)
     assert run.play(nodes, {3: 2.05}, 5, said)[-1].felt < 0.5 * 0.05 / 2.3
+
+
+@pytest.mark.parametrize("known", [0, 1, 30], ids=["what is lost is told first", "errors are told first", "errors were told long before"])
+def test_who_counts_errors_begins_anew_when_something_is_lost(known: int) -> None:
+    errors = Evidence(f._replace(metric="pcie_replays_total") for f in accused("n1/gpu3/pcie", "pcie_errors", "pcie_replay", time=610 * S))
+    run = Run()
+    run.play(ranks, {}, 60)
+    run.play(ranks, {}, known and known - 1, errors)
+    lost = accused("n1/gpu3/pcie", "pcie_width", "pcie_degrade", time=run.time + 10 * S)
+    last = run.play(ranks, {3: 2.05}, 5, Evidence([*errors, *lost] if known else [*lost, *errors]))[-1]
+    assert last.felt == pytest.approx(0.05 / 2.3, rel=0.15)
+    fresh = Costs()
+    fresh.restore(run.costs.snapshot())
+    assert fresh.suspects["n1/gpu3/pcie"].lost
