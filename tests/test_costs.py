@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from time import process_time
 
 import numpy as np
 import pytest
 
 from grayscope.catalogue import Catalogue
-from grayscope.costs import SUSPECT, Costs
+from grayscope.costs import SUSPECT, Costs, Suspect
 from grayscope.evidence import Evidence, Finding
 from grayscope.quadrants import state_of
 from grayscope.roster import Roster, RosterRow
@@ -286,3 +287,14 @@ def test_who_counts_errors_begins_anew_when_something_is_lost(known: int) -> Non
     fresh = Costs()
     fresh.restore(run.costs.snapshot())
     assert fresh.suspects["n1/gpu3/pcie"].lost
+
+
+def test_whose_a_communicator_is_takes_no_comparing_of_all_suspects_in_it_with_each_other() -> None:
+    ports = tuple(f"n{k}/nic0" for k in range(3000))
+    rows = [RosterRow("comm:1", "comm", keys={"job": "job:1", "role": "dp"}, crosses=ports), *(RosterRow(p, "nic") for p in ports)]
+    tick = Tick("comm", 10 * S, 10 * S, Roster(rows).at(0), ("comm:1",), ("collective_transfer_seconds",), np.ones((1, 1), np.float32), np.zeros(1, bool))
+    costs = Costs()
+    costs.suspects = {p: Suspect(k, 10 * S, "nic_errors", "link_retrain", "") for k, p in enumerate(ports)}
+    began = process_time()
+    assert costs._places(tick, np.zeros(1, np.float32)) == {"n2999/nic0": [0]}
+    assert process_time() - began < 0.5  # a hundredth; comparing each with each takes more than a second
