@@ -47,9 +47,7 @@ class Shifts:
     def __init__(self) -> None:
         self.tables: dict[str, Followed] = {}
 
-    def lay_out(
-        self, table: str, metrics: tuple[str, ...], groups: tuple[Names, ...], layout: NDArray[np.int32], width: int, few: Iterable[Few] = ()
-    ) -> None:
+    def lay_out(self, table: str, metrics: tuple[str, ...], groups: tuple[Names, ...], layout: NDArray[np.int32], width: int, few: Iterable[Few] = ()) -> None:
         """Take the layout of a table's groups: `groups[layout[m]]` are the key values of metric m's groups.
 
         Those of `few` are measured by their least bad member. A group that becomes one of them, or ceases to be one, is another from then on: its
