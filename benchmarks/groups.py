@@ -1,6 +1,6 @@
 """Whether a group that moves together is named, as one incident: leaves, racks, rails and lots of parts, drawn at random over a fleet of four jobs.
 
-In each draw all nodes of one group, or all but one, get slower or begin to count errors at one moment; jobs and lots are spread over the fleet by chance. Beside
+In each draw all nodes of a group, or all but one, get slower or start to count errors at one moment; jobs and lots are spread over the fleet by chance. Beside
 them stand draws in which as many nodes that share nothing are troubled at once, where to name a group is wrong, and draws without any trouble. The rows go
 straight to the engine, in ticks of 10 s; the seeds 101 to 199 are those that grayscope is tuned on.
 
