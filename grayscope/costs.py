@@ -47,6 +47,9 @@ COUNTED = "_total"
 FRESH = 30_000_000
 #: Standard errors that a mean of fewer ticks than five minutes have must be beyond what it says.
 ERRORS = 2.0
+#: Ranks or communicators at most in which a suspect is felt for its mean to begin anew. Noise lasts for minutes, so that the worst of many short
+#: means is far from usual with nothing wrong: who is felt in many keeps the mean of five minutes, three times as many would be called otherwise.
+FEW = 2
 #: Ticks between two looks; a new suspect is looked at in each, for a ticket waits only so long for what its job says.
 EVERY = 4
 #: Least spread of the distance between members of a group of two or three, as a share: a hundredth, for their own is not known.
@@ -62,6 +65,7 @@ class Suspect(NamedTuple):
     mode: str
     mechanism: str
     why: str
+    lost: bool = False  # whether something was lost, not only counted
 
 
 @dataclass(slots=True)
@@ -102,9 +106,10 @@ class Costs:
             spends = f.side == "redundancy" and "condition" not in known.sides
             if spends or f.side == "condition" or (f.side == "service" and tick.table == COMMON):
                 old = self.suspects.get(f.subject)
-                if old is None and tick.time - (f.since or f.time) < WINDOW and not f.metric.partition("{")[0].endswith(COUNTED):
+                before, lost = old is not None and old.lost, not f.metric.partition("{")[0].endswith(COUNTED)
+                if lost and not before and tick.time - (f.since or f.time) < WINDOW:
                     self.new.add(f.subject)
-                self.suspects[f.subject] = Suspect(old.since if old else f.since or f.time, f.time, f.mode, f.mechanism, f.why)
+                self.suspects[f.subject] = Suspect(old.since if old else f.since or f.time, f.time, f.mode, f.mechanism, f.why, before or lost)
         for subject in [s for s, who in self.suspects.items() if tick.time - who.last > SUSPECT]:
             del self.suspects[subject]
             self.new.discard(subject)
@@ -152,7 +157,8 @@ class Costs:
 
     def _begin(self, tick: Tick, n: Floats) -> None:
         """Begin the means anew where somebody has just come under suspicion: what was before is no part of what it costs."""
-        here = [s for subject in sorted(self.new) for s in self.felt_in.of(tick, subject, self.suspects[subject].mechanism)]
+        felt = [self.felt_in.of(tick, subject, self.suspects[subject].mechanism) for subject in sorted(self.new)]
+        here = [s for mine in felt if len(mine) <= FEW for s in mine]
         self.new = {subject for subject in self.new if self.felt_in.elsewhere(tick, subject, self.suspects[subject].mechanism)}
         n[here] = 0
 
@@ -195,10 +201,10 @@ class Costs:
                 felt.setdefault(s, []).append((0 if kind(tick, subject) == COMMON else subject.count("/"), who.since, subject))
         places: dict[str, list[int]] = {}
         for s, some in sorted(felt.items()):
-            wide = [c for c in some if c[0] == min(some)[0]]
-            narrow = [c for c in some if not any(o[2].startswith(f"{c[2]}/") for o in some)]
-            alike = len(wide) < len(some) and self._alike(tick, s, inside[max(wide)[2]], far)
-            most = max(wide) if alike else max(narrow, key=lambda c: (min(c[0], 1), *c[1:]))
+            widest, around = min(some)[0], {parent for _, _, subject in some for parent in _parents(subject)}
+            latest = max(c for c in some if c[0] == widest)
+            alike = widest < max(some)[0] and self._alike(tick, s, inside[latest[2]], far)
+            most = latest if alike else max((c for c in some if c[2] not in around), key=lambda c: (min(c[0], 1), *c[1:]))
             places.setdefault(most[2], []).append(s)
         return places
 
@@ -282,3 +288,15 @@ def _follow(mean: Floats, values: Floats, rate: Floats) -> None:
 def _name(tick: Tick, s: int) -> str:
     """Return under which name the usual distance is kept: the GPU of a rank, else the subject."""
     return (tick.roster.key(tick.subjects[s], "gpu") if tick.table == "rank" else "") or tick.subjects[s]
+
+
+def _parents(subject: str) -> Iterator[str]:
+    """Yield what a subject lies in, by their names.
+
+    Examples
+    --------
+    >>> list(_parents("n1/gpu2/nvlink3"))
+    ['n1/gpu2', 'n1']
+    """
+    while subject := subject.rpartition("/")[0]:
+        yield subject

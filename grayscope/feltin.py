@@ -49,7 +49,8 @@ class FeltIn:
             where: dict[str, list[int]] = {}
             for s, name in enumerate(tick.subjects):
                 for part in (tick.roster.key(name, "gpu"), tick.roster.key(name, "node")) if tick.table == "rank" else tick.roster.crosses(name):
-                    where.setdefault(part, []).append(s)
+                    if part:  # what runs on nothing that is known is nobody's
+                        where.setdefault(part, []).append(s)
             known = self._where[tick.table] = (tick.roster, tick.subjects, where)
         return known[2]
 

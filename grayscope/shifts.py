@@ -6,7 +6,7 @@ in it. The median cannot be moved by fewer than half, so it alone is followed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from grayscope.fewpeers import Few
 from grayscope.groupnames import GroupNames
 from grayscope.medians import CROWD, F
 
@@ -23,7 +24,7 @@ Names = tuple[tuple[str, ...], ...]
 PAST, YOUNG = 1024, 64
 #: Ticks over which the present is averaged.
 NOW = 16
-FIELDS = ("base", "spread", "now", "age")
+FIELDS = ("base", "spread", "now", "age", "few")
 
 
 @dataclass(slots=True, eq=False)
@@ -46,15 +47,22 @@ class Shifts:
     def __init__(self) -> None:
         self.tables: dict[str, Followed] = {}
 
-    def lay_out(self, table: str, metrics: tuple[str, ...], groups: tuple[Names, ...], layout: NDArray[np.int32], width: int) -> None:
-        """Take the layout of a table's groups: `groups[layout[m]]` are the key values of metric m's groups."""
+    def lay_out(self, table: str, metrics: tuple[str, ...], groups: tuple[Names, ...], layout: NDArray[np.int32], width: int, few: Iterable[Few] = ()) -> None:
+        """Take the layout of a table's groups: `groups[layout[m]]` are the key values of metric m's groups.
+
+        Those of `few` are measured by their least bad member. A group that becomes one of them, or ceases to be one, is another from then on: its
+        median is no higher than its least bad member because anything rose.
+        """
         old = self.tables.get(table)
         names = GroupNames.among(metrics, (groups[layout[m]] for m in range(len(metrics))))
         arrays = {field: np.zeros((len(metrics), width), np.float32) for field in FIELDS}
+        for of in few:
+            arrays["few"][of.row, of.groups] = 1
         if old is not None:
             for m0, m, before, now in names.since(old.names):
-                for field in FIELDS:
-                    arrays[field][m, now] = old.arrays[field][m0, before]
+                same = old.arrays["few"][m0, before] == arrays["few"][m, now]
+                for field in FIELDS[:-1]:
+                    arrays[field][m, now[same]] = old.arrays[field][m0, before[same]]
         self.tables[table] = Followed(names, arrays)
 
     def step(

@@ -152,7 +152,7 @@ class Stand:
         new = self.layouts[tick.table] = build_layout(self.catalogue, self.disabled, tick)
         moved = _moved(self.placed.get(tick.table), new)
         self.placed[tick.table] = (new.subjects, new.of)
-        self.shifts.lay_out(tick.table, tick.metrics, new.called, new.layout, new.centre.shape[1])
+        self.shifts.lay_out(tick.table, tick.metrics, new.called, new.layout, new.centre.shape[1], new.few)
         loaded = {name: new.called[new.layout[m]] for m, name in enumerate(tick.metrics) if new.load[m] >= 0}
         common = frozenset(name for name, wide in zip(tick.metrics, new.wide, strict=True) if wide)
         rows = new.load >= 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from grayscope.catalogue import Catalogue
-from grayscope.costs import SUSPECT, Costs
+from grayscope.costs import SUSPECT, Costs, Suspect
 from grayscope.evidence import Evidence, Finding
 from grayscope.quadrants import state_of
 from grayscope.roster import Roster, RosterRow
@@ -266,3 +266,32 @@ def test_in_a_job_of_two_machines_a_suspect_is_compared_with_the_other_one() -> 
 def test_of_a_pair_of_which_nothing_was_known_before_nothing_is_said() -> None:
     said = accused("n1/gpu0/nvlink0", "nvlink_errors", "nvlink_replay")
     assert not any(f.strength > 6.9 for f in Run().play(pair, {1: 0.54}, 60, said))
+
+
+def test_of_a_new_suspect_in_many_ranks_the_mean_of_five_minutes_counts_for_the_worst_of_many_short_ones_is_far() -> None:
+    run, said = Run(), accused("n1", "bond_degraded", "bond_member", time=610 * S)
+    run.play(nodes, {}, 60)
+    assert run.play(nodes, {3: 2.05}, 5, said)[-1].felt < 0.5 * 0.05 / 2.3
+
+
+@pytest.mark.parametrize("known", [0, 1, 30], ids=["what is lost is told first", "errors are told first", "errors were told long before"])
+def test_who_counts_errors_begins_anew_when_something_is_lost(known: int) -> None:
+    errors = Evidence(f._replace(metric="pcie_replays_total") for f in accused("n1/gpu3/pcie", "pcie_errors", "pcie_replay", time=610 * S))
+    run = Run()
+    run.play(ranks, {}, 60)
+    run.play(ranks, {}, known and known - 1, errors)
+    lost = accused("n1/gpu3/pcie", "pcie_width", "pcie_degrade", time=run.time + 10 * S)
+    last = run.play(ranks, {3: 2.05}, 5, Evidence([*errors, *lost] if known else [*lost, *errors]))[-1]
+    assert last.felt == pytest.approx(0.05 / 2.3, rel=0.15)
+    fresh = Costs()
+    fresh.restore(run.costs.snapshot())
+    assert fresh.suspects["n1/gpu3/pcie"].lost
+
+
+def test_of_thousands_of_suspects_in_one_communicator_the_latest_has_it() -> None:
+    ports = tuple(f"n{k}/nic0" for k in range(3000))
+    rows = [RosterRow("comm:1", "comm", keys={"job": "job:1", "role": "dp"}, crosses=ports), *(RosterRow(p, "nic") for p in ports)]
+    tick = Tick("comm", 10 * S, 10 * S, Roster(rows).at(0), ("comm:1",), ("collective_transfer_seconds",), np.ones((1, 1), np.float32), np.zeros(1, bool))
+    costs = Costs()
+    costs.suspects = {p: Suspect(k, 10 * S, "nic_errors", "link_retrain", "") for k, p in enumerate(ports)}
+    assert costs._places(tick, np.zeros(1, np.float32)) == {"n2999/nic0": [0]}

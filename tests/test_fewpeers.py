@@ -67,6 +67,23 @@ def test_marks_of_a_single_port_do_not(size: int) -> None:
     assert not explained(["job:1", *jobs[size:]], [0])
 
 
+def test_a_job_whose_machines_differ_is_not_crowded_when_a_fourth_comes() -> None:
+    """Of three the least marks are the measure, of four the median of theirs: that is more, but none of them has risen."""
+    means, names = np.array([5.0, 60.0, 60.0, 60.0]), tuple(f"n{i}/nic0" for i in range(4))
+    jobs = [["job:1"] * size + ["job:3"] * (4 - size) for size in (3, 4)]
+    views = [Roster([RosterRow(n, "nic", keys={"job": job, "rail": "rail:0"}) for n, job in zip(names, of, strict=True)]).at(0) for of in jobs]
+    stand, congestion, draw = Stand(Catalogue.load()), Congestion(), np.random.default_rng(1)
+    for t in range(1, 141):
+        values = draw.poisson(means).astype(np.float32)[None]
+        tick = Tick("nic", t * 10_000_000, 10_000_000, views[t > 120], names, (MARKS,), values, np.zeros(4, bool))
+        if t == 100:  # which kind a group is of must outlive a pause
+            again = Stand(Catalogue.load())
+            again.restore(stand.snapshot())
+            stand = again
+        congestion.look(tick, stand.step(tick))
+        assert not congestion.explains(tick), t
+
+
 def test_of_few_the_least_bad_is_the_median_if_all_are_there() -> None:
     label = np.array([0, 0, 1, 1, 1, 2, 2, 2, 2, 3], np.int32)
     values = np.array([[7, 3, 1, np.nan, 9, 4, 4, 4, 4, 50], [5, 6, 1, 2, 3, 4, 4, 4, 4, 50]], np.float32)
