@@ -22,6 +22,7 @@ from grayscope.wording import why
 FAR = 8.0
 #: Groups that make a site, spreads beyond which a group moved with the others, the share of all groups that must have, and the chance of that.
 GROUPS, WITH, MOST, CHANCE = 4, 2.0, 0.5, 1e-6
+MANY = 128
 #: Strength of a finding by rule, and the least of it: so that it also fades.
 CERTAIN = 50.0
 
@@ -52,9 +53,10 @@ class Shifted:
             if metric is None:
                 continue
             full, key = np.flatnonzero(standing.count[m] >= 4).tolist(), f"{tick.table}|{tick.metrics[m]}"
+            far_ones = int(np.count_nonzero(standing.shift[m, full] > FAR))
             moved = {place(metric.peers, standing.called[standing.layout[m]][g]): g for g in full if standing.shift[m, g] > FAR}
             known = set(self.site.pop(key, ()))
-            shared = len(moved) == len(full) > 1 or _together(standing.shift[m, full])
+            shared = far_ones == len(full) > 1 or _together(standing.shift[m, full])
             ours = [name for name in moved if shared or name in known]
             if ours:
                 self.site[key] = ours
@@ -98,7 +100,8 @@ def _together(shift: NDArray[np.float32]) -> bool:
     if n < GROUPS or k <= MOST * n:
         return False
     p = 1.0 - NormalDist().cdf(WITH)
-    return sum(math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1)) < CHANCE
+    # Most of so many are beyond any chance, and the numbers of the law beyond any float.
+    return n > MANY or sum(math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1)) < CHANCE
 
 
 def _whose(subject: str, metric: Metric, standing: Standing, m: int, g: int) -> str:

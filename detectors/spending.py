@@ -28,6 +28,8 @@ from grayscope.uneven import ALONE, between, within
 Floats = NDArray[np.float64]
 #: Ticks over which the past fades.
 PASTS = (256, 4096)
+#: Ticks between two looks.
+LOOK = 4
 #: Events that make a series at all: one is chance.
 LEAST = 3.0
 #: Strength, ticks with events, what would be usual, all ticks, and what makes that usual.
@@ -72,14 +74,14 @@ class Spending:
             events[..., moved], ticks[..., moved], usual[..., moved] = 0, 0, False
         anew = self._anew(tick, columns)
         if anew.any():
-            for name, blank in (("own_events", 0.0), ("own_ticks", 0.0), ("before", math.nan)):
+            for name, blank in (("own_events", 0.0), ("own_ticks", 0.0), ("before", math.nan), ("most", 0.0)):
                 columns.arrays[name][..., anew] = blank
         rose, came = tick.values[rows] > 0, np.isfinite(tick.values[rows])
         usual[:, rows] &= ~rose
         for h, past in enumerate(PASTS):
             for name, new in (("events", rose), ("ticks", came), ("own_events", rose), ("own_ticks", came)):
                 columns.arrays[name][h, rows] = columns.arrays[name][h, rows] * (1 - 1 / past) + new
-        if columns.ticks % 4:
+        if columns.ticks % LOOK:
             return NOTHING
         tests, found, crowds = len(rows) * len(PASTS), list[Finding](), list[Crowd]()
         for m in rows:
@@ -127,6 +129,7 @@ class Spending:
         a = columns.arrays
         events, ticks, before, there, most = a["own_events"][:, m], a["own_ticks"][:, m], a["before"][m], a["there"][m], a["most"][m]
         before[events[0] < LEAST] = math.nan
+        most *= 1 - LOOK / PASTS[1]  # what was long ago is forgotten
         if not len(suspects):
             np.maximum(most, events[0], out=most)
             return

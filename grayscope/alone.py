@@ -12,7 +12,7 @@ from grayscope.evidence import Finding
 from grayscope.tick import Tick
 
 
-def corroborated(findings: Iterable[Finding], tick: Tick, told: Mapping[str, int], spent: Mapping[str, int]) -> Iterator[Finding]:
+def corroborated(findings: Iterable[Finding], tick: Tick, ailing: Mapping[str, int]) -> Iterator[Finding]:
     """Yield findings, those of ranks alone as what the workload gets where their GPU's condition agrees.
 
     Parameters
@@ -20,15 +20,15 @@ def corroborated(findings: Iterable[Finding], tick: Tick, told: Mapping[str, int
     findings : iterable of Finding
     tick : Tick
         Of ranks.
-    told, spent : mapping of str to int
-        When something was last said of a component itself, and when that was a reserve spent or a break: those make no program slower.
+    ailing : mapping of str to int
+        When something was last said of a component's condition. A reserve spent makes no program slower.
     """
     for f in findings:
         if not symptom(f):
             yield f
             continue
         gpu = tick.roster.key(f.subject, "gpu")
-        ill = next((s for s in (gpu, tick.roster.key(gpu, "node")) if s in told and told[s] != spent.get(s)), "") if gpu else ""
+        ill = next((s for s in (gpu, tick.roster.key(gpu, "node")) if s in ailing), "") if gpu else ""
         yield f._replace(side="service", why=f"{f.why}; the condition of {ill} agrees") if ill else f
 
 

@@ -22,7 +22,7 @@ FEW, MANY = 1 / 16, 0.4
 GAP = 2.0
 #: Events of a group that tell whether all of it spends more than before; ticks of a past that is one.
 TELLING, YOUNG = 3.0, 32.0
-#: Share of the others of whom what the suspects do now is known, and how much of it they must have done: errors come in spells, and with load.
+#: Share of the others, if more than one, who are known to do what the suspects do now, and how much of it they have done: errors come in spells, and with load.
 KNOWN, LIKE = 1 / 256, 0.5
 
 
@@ -84,7 +84,7 @@ def begun(suspects: NDArray[np.intp], events: Floats, ticks: Floats, past: Past,
     together[known[apart(np.log((events[known] + ALONE) / (usual[known] + ALONE)))]] = True
     others = np.sort(past.most[known[~together[known]]])
     usual = usual * _growth(events, ticks, old, there, label, trusted & ~together)[label]
-    some = [s for s in suspects[together[suspects]].tolist() if len(others) - np.searchsorted(others, LIKE * events[s]) <= KNOWN * len(others)]
+    some = [s for s in suspects[together[suspects]].tolist() if len(others) - np.searchsorted(others, LIKE * events[s]) <= max(1, KNOWN * len(others))]
     tails = [log_tail(int(events[s]), usual[s], usual[s] + usual[s] * usual[s] / (size + old[s])) for s in some]
     return Begun(some, tails, usual[some].tolist(), int(together.sum()) <= FEW * len(known))
 

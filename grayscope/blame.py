@@ -56,6 +56,7 @@ class Blame:
         self.level = threshold(false_pages)
         self.ticks: dict[str, int] = {}
         self.told: dict[str, int] = {}  # component -> when something was last said about itself
+        self.ill: dict[str, int] = {}  # those of them whose condition it was
         self.spent: dict[str, int] = {}  # those of them that spent a reserve or broke
         self.lately = Memory({"excess": Field(np.float32, 0.0)})
         self.paths, self.together, self.congestion = PathBlame(self.level, self.history), Together(), Congestion()
@@ -83,7 +84,7 @@ class Blame:
         if not (len(evidence) or evidence.crowds):
             return evidence
         found = self.upstream.step(list(evidence), tick)
-        found = list(corroborated(found, tick, self.told, self.spent)) if tick.table == "rank" else found
+        found = list(corroborated(found, tick, self.ill)) if tick.table == "rank" else found
         self._hear(found, tick)
         if standing is not None:
             self.congestion.hear(found, {name: m.mode or "" for name, m in zip(tick.metrics, standing.metrics, strict=True) if m is not None}, tick.time)
@@ -117,7 +118,8 @@ class Blame:
         loud = [f for f in findings if f.side in ("redundancy", "health", "condition") and f.strength >= self.level]
         self.told |= {f.subject: tick.time for f in loud}
         self.spent |= {f.subject: tick.time for f in loud if f.side != "condition"}
-        for known in (self.told, self.spent):
+        self.ill |= {f.subject: tick.time for f in loud if f.side == "condition"}
+        for known in (self.told, self.spent, self.ill):
             for subject in [s for s, at in known.items() if tick.time - at > TOLD]:
                 del known[subject]
 
@@ -137,7 +139,7 @@ class Blame:
         """Return the state as one JSON text in an array, and the excess of ranks and paths."""
         parts = self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.last, self.waiting.since
         text = json.dumps(
-            [self.ticks, self.told, *parts, self.spent, [*self.congestion.held.items()], self.congestion.spans, [*self.congestion.slow_since.items()]]
+            [self.ticks, self.told, *parts, self.spent, [*self.congestion.held.items()], self.congestion.spans, [*self.congestion.slow_since.items()], self.ill]
         )
         return {"blame": np.array(text), "upstream": np.array(self.upstream.snapshot()), **self.lately.snapshot()}
 
@@ -145,7 +147,7 @@ class Blame:
         """Become what `snapshot` returned."""
         known = json.loads(str(state["blame"]))
         self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, self.hosts.last, since, *spent = known
-        self.spent, held, self.congestion.spans, heard = spent
+        self.spent, held, self.congestion.spans, heard, self.ill = spent
         self.congestion.slow_since = {(table, name, metric): (first, last) for (table, name, metric), (first, last) in heard}
         self.congestion.held = {(table, name, metric): Held(*told) for (table, name, metric), told in held}
         self.waiting.since = {name: (first, last) for name, (first, last) in since.items()}

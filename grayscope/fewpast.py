@@ -63,6 +63,7 @@ class FewPast:
         size = np.array([np.bincount(groups[m])[groups[m]] for m in rows]).reshape(len(rows), len(tick.subjects))
         few = size < CROWD
         if not few.any():
+            self.memory.tables.pop(tick.table, None)  # whose job has grown is followed anew once it is small again
             return noise, None
         a = self.memory.of(replace(tick, metrics=tuple(tick.metrics[m] for m in rows))).arrays
         for array in a.values():

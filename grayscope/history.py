@@ -67,10 +67,14 @@ class History:
     def _settle(self, view: View) -> None:
         """Forget the suspicions of parts that were replaced."""
         for name, serial in list(self.serials.items()):
-            if (now := view.key(name, "serial") or view.key(name, "uuid")) and now != serial:
+            now = view.key(name, "serial") or view.key(name, "uuid")
+            if now and serial and now != serial:
                 for counts in self.kinds.values():
                     counts.forget([name])
                 del self.serials[name]
+            elif now or not any(name in counts.names for counts in self.kinds.values()):
+                self.serials.pop(name)
+                self.serials |= {name: now} if now else {}
 
     def add(self, ended: Incident) -> None:
         """Count an incident that has ended for all that it suspected, by their chances; once, however often it came back."""

@@ -58,7 +58,7 @@ def _shared(tick: Tick, node: NDArray[np.intp]) -> tuple[tuple[str, NDArray[np.i
         for s, subject in enumerate(tick.subjects):
             if (value := tick.roster.key(subject, key)) and (key == "rack" or value != tick.roster.key(subject, "rack")):
                 found.setdefault(value, []).append(s)
-    return tuple((name, np.array(who, np.intp)) for name, who in found.items() if len(np.unique(node[who])) > 1)
+    return tuple((name, np.array(who, np.intp)) for name, who in sorted(found.items(), key=lambda of: -len(of[1])) if len(np.unique(node[who])) > 1)
 
 
 def _numbered(names: list[str], none: str | None = None) -> tuple[tuple[str, ...], NDArray[np.intp]]:

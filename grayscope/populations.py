@@ -19,7 +19,7 @@ from grayscope.tick import Tick
 
 Floats = NDArray[np.float32]
 #: The most that the evidence of a division is worth.
-SUREST = 50.0
+SUREST = 49.0
 #: From this share of its clip on a mean may be held down for some of a population and not for others.
 HELD = 0.75
 #: Tables whose subjects cross parts that they share: which of those it is, blame finds, and needs each of them for it.

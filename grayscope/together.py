@@ -87,12 +87,12 @@ class Together:
         keys = {*about.values(), *(held.key for held in self.crowds.values())}
         guilty = {key: self._guilty(key, tick, now, congested) for key in sorted(k for k in keys if k.startswith(f"{tick.table}|"))}
         told: dict[tuple[str, str, Group], Finding] = {}
-        hidden = {s for place, held in self.crowds.items() if held.sure and place.startswith(f"{tick.table}|") for s in held.members}
+        hidden = {(held.key, s) for held in self.crowds.values() if held.sure for s in held.members}
         for i, f in enumerate(findings):
             group = self._group(guilty.get(about.get(i, ""), ()), f.subject, tick)
             if group is not None:
                 _louder(told, f, group)
-            elif not (f.side == "service" and f.subject in hidden) and not self._waits(f, tick, now, guilty):
+            elif not (f.side == "service" and (about.get(i), f.subject) in hidden) and not self._waits(f, tick, now, guilty):
                 yield f
         for crowd in crowds:
             place = _place(crowd, tick)
@@ -100,7 +100,8 @@ class Together:
             if group is not None:
                 self.crowds[place] = self.crowds[place]._replace(named=True)
                 for f in (f for f in crowd.members if _value(f.subject, group[0], tick) == group[1]):
-                    _louder(told, f, group)
+                    if _about(f, tick) == self.crowds[place].key:  # a condition that is hardly off is about nothing
+                        _louder(told, f, group)
         for (_, _, group), f in told.items():
             key = _about(f, tick) or ""
             yield _moved(f, group, guilty, key)._replace(rivals=self._rivals(key, group, tick) or f.rivals)
@@ -126,7 +127,8 @@ class Together:
 
     def _rivals(self, key: str, group: Group, tick: Tick) -> str:
         """Return the peer group as a rival where it is the only one that says so: its work may be uneven in the very way that its machines lie."""
-        named = [place for place, held in self.crowds.items() if held.key == key and held.named and group in _homes(held, tick)]
+        some = (place for place, held in self.crowds.items() if held.key == key and held.named and group in _homes(held, tick))
+        named = [place for place in some if not place.endswith("|site")]  # all parts are no peer group
         return json.dumps([[named[0].split("|")[2], UNEVEN]]) if len(named) == 1 else ""
 
     def _waits(self, f: Finding, tick: Tick, now: int, guilty: Mapping[str, Mapping[Group, tuple[int, int]]]) -> bool:

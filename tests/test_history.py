@@ -105,6 +105,15 @@ def test_the_doubtful_count_by_their_chances_so_the_order_of_names_decides_nothi
     assert history.weight(BAD) == history.weight("n3/gpu0") > 1.0
 
 
+def test_a_serial_that_is_told_for_the_first_time_is_no_other_part_and_who_is_gone_is_forgotten() -> None:
+    history = offended()
+    before, told = history.weight(BAD), [replace(r, keys={**r.keys, "serial": "S1"}) for r in GPUS]
+    history.serials = dict.fromkeys(history.serials, "") | {"n99/gpu0": ""}
+    history.look(tick(50, told))
+    assert history.weight(BAD) > 0.9 * before > 1.0
+    assert history.serials == {BAD: "S1"}
+
+
 def test_memory_ends_with_the_part() -> None:
     history = offended()
     new = [replace(r, keys={**r.keys, "serial": "new"}) if r.subject == BAD else r for r in GPUS]

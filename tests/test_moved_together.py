@@ -9,9 +9,12 @@ import pytest
 from numpy.typing import NDArray
 
 from grayscope import assembly
+from grayscope.evidence import Crowd, Finding
+from grayscope.incident import Incident
 from grayscope.roster import Roster, RosterRow, View
 from grayscope.settings import Settings
 from grayscope.tick import Tick
+from grayscope.together import Together
 
 PERIOD, GPUS, ONSET, TICKS = 10_000_000, 4, 100, 150
 Moves = Callable[[int, int], float]
@@ -77,3 +80,31 @@ def test_two_machines_and_three_gpus_at_once_are_pages() -> None:
     assert said(fleet(16, 4, 1), lambda n, g: 0.1 * (n in (3, 9))) == {("page", "n03"), ("page", "n09")}
     slow = {(3, 1), (7, 2), (14, 0)}
     assert said(fleet(16, 4, 1), lambda n, g: 0.1 * ((n, g) in slow)) == {("page", f"n{n:02}/gpu{g}") for n, g in slow}
+
+
+def test_a_rack_whose_cooling_fails_is_named_though_one_of_it_is_hardly_hotter_and_surest() -> None:
+    view = fleet(16, 4, 1)
+    tick = Tick("gpu", 10, 10, view, view.tables["gpu"], (), np.empty((0, 64), np.float32), np.zeros(64, bool))
+    hot = Finding(10, "job:0", "condition", "became", 8.0, "thermal_throttle", metric="gpu_temperature_celsius", value=75.0, expected=60.0)
+    members = [hot._replace(subject=s) for s in view.tables["gpu"][:16]]
+    members[0] = members[0]._replace(strength=13.0, value=61.8)
+    said = Together().step([], tick, 1, [Crowd(hot._replace(mode="group_shift"), tuple(members))])
+    assert [(f.subject, f.strength) for f in said] == [("rack0", 8.0)]
+
+
+@pytest.mark.parametrize("more", [0.2, 0.4])
+def test_who_belongs_to_a_crowd_is_accused_of_another_matter(more: float) -> None:
+    view, rng = fleet(8, 8, 1), np.random.default_rng(4)
+    engine, names = assembly.engine(Settings(), periods={"rank": PERIOD}), view.tables["rank"]
+    slow, sick = np.array([view.key(s, "node") in {"n00", "n03", "n05"} for s in names]), np.array([view.key(s, "gpu") == "n03/gpu1" for s in names])
+    found = dict[str, Incident]()
+    for t in range(1, TICKS + 100):
+        noise = 0.01 * rng.standard_normal((2, len(names)))
+        values = np.exp(noise + np.stack([0.1 * slow * (t > ONSET), -more * sick * (t > TICKS)])).astype(np.float32)
+        tick = Tick("rank", t * PERIOD, PERIOD, view, names, ("compute_seconds", "rank_performance_ratio"), values, np.zeros(len(names), bool))
+        found |= {i.id: i for i in engine.judged(tick, engine.compared(tick)).incidents}
+    assert {(i.severity, i.subject) for i in found.values()} == {("notice", "job:0"), ("page", "n03/gpu1")}
+
+
+def test_half_a_job_on_two_machines_is_one_notice() -> None:
+    assert said(fleet(5, 5, 1), lambda n, g: 0.1 * (n in (0, 3))) == {("notice", "job:0")}

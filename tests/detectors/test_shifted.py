@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -47,3 +48,10 @@ def test_what_was_the_site_stays_so_while_the_quiet_ones_are_far_and_through_a_p
     assert {f.subject for findings in said for f in findings} == {"site"} == {f.subject for f in said[-1]}
     second.restore(first.snapshot())
     assert json.loads(str(second.snapshot()["site"])) == {"rank|compute_seconds": ["job:0", "job:1"]}
+
+
+def test_most_of_a_thousand_groups_are_the_site() -> None:
+    shift = np.where(np.arange(1250) < 650, 3.0, 0.0).astype(np.float32)
+    together = importlib.import_module(plugins.load("detectors", "shifted").__module__)._together
+    assert together(shift)
+    assert not together(np.roll(shift, 1)[::2][:120] * 0)

@@ -54,6 +54,14 @@ def test_a_rack_is_one_finding_and_most_of_a_rack_is_its_machines(run: Run) -> N
     assert modes(run("silent", "gpu", values, keys=keys)) == {("n2", "silent")} | {(f"n3/gpu{g}", "silent") for g in range(7)}
 
 
+def test_a_leaf_over_several_racks_is_one_finding(run: Run) -> None:
+    values = live(120, 64)
+    for v in values.values():
+        v[100:, 32:64] = np.nan
+    said = run("silent", "gpu", values, keys=lambda s: {"sku": "A", "rack": f"rack{int(s[1]) // 2}", "leaf": f"leaf{int(s[1]) // 4}"})
+    assert modes(said) == {("leaf1", "silent")}
+
+
 def test_each_silence_began_when_the_last_of_it_was_heard(run: Run) -> None:
     values = live(300)
     values[HEAT][:, 5] = np.nan  # never reported there

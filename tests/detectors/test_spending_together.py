@@ -68,6 +68,19 @@ def test_spells_that_others_had_before_are_no_news() -> None:
     assert found == set()
 
 
+def test_one_that_has_recovered_long_ago_hides_nobody() -> None:
+    old, bad = {50: 100}, (9, 77, 100, 120)
+    stand, detector, names = Stand(Catalogue.load()), plugins.load("detectors", "spending")(), tuple(f"n{i // 8:03d}/gpu{i % 8}" for i in range(PARTS))
+    view, draw, found = Roster([RosterRow(n, "gpu", keys={"sku": "H100"}) for n in names]).at(0), np.random.default_rng(6), set[int]()
+    for t in range(1, 1241):
+        values = np.zeros((1, PARTS), np.float32)
+        values[0, list(old)] = 100 < t <= 300
+        values[0, list(bad)] = (draw.random(len(bad)) < 0.99) * (t > 1200)
+        tick = Tick("gpu", t * PERIOD, PERIOD, view, names, (METRIC,), values, np.zeros(PARTS, bool))
+        found |= {names.index(f.subject) for f in detector.step(tick, stand.step(tick)) if f.strength >= LEVEL}
+    assert found == {50, *bad}
+
+
 def test_a_job_that_starts_brings_its_load() -> None:
     names = tuple(f"n{i // 8:03d}/gpu{i % 8}" for i in range(PARTS))
     rows = [RosterRow(n, "gpu", keys={"sku": "H100"}) for n in names]
