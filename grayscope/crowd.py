@@ -34,16 +34,16 @@ def crowds(accused: Iterable[Cell], tick: Tick, standing: Standing) -> dict[Cell
     return {
         (m, g): members
         for (m, g), members in found.items()
-        if len(members) >= max(CROWD * int(standing.count[m, g]), 2) and _spread([machine(tick, s) for s in members])
+        if len(members) >= max(CROWD * int(standing.count[m, g]), 2) and spread([machine(tick, s) for s in members])
     }
 
 
-def _spread(machines: list[str]) -> bool:
+def spread(machines: list[str]) -> bool:
     """Say whether parts that lie on these machines are more than one machine's and one by itself.
 
     Examples
     --------
-    >>> _spread(["n1", "n2"]), _spread(["n1", "n1", "n2"]), _spread(["n1", "n1", "n2", "n2"]), _spread(["n1", "n1"])
+    >>> spread(["n1", "n2"]), spread(["n1", "n1", "n2"]), spread(["n1", "n1", "n2", "n2"]), spread(["n1", "n1"])
     (True, False, True, False)
     """
     most = max(Counter(machines).values())
