@@ -21,7 +21,6 @@ from grayscope.roster import View
 from grayscope.shifts import Names, Shifts
 from grayscope.standing import Standing
 from grayscope.tick import Tick
-from grayscope.unlearning import unlearn
 from grayscope.unloading import SUMS
 
 #: Ticks over which a cell's own usual residual is learned.
@@ -34,8 +33,6 @@ QUANTUM = {"s": 1e-6, "Cel": 0.5, "W": 1.0, "1": 0.005, "rpm": 20.0, "lanes": 0.
 REST = 0.05
 #: Where a state holds what parts have told about their loads, and the past of small groups.
 TOLD, FEW = "|told|", "|few|"
-#: Where jobs tell what they take: no fault makes that less.
-WORK = frozenset({"rank"})
 JUDGED_SIDES = frozenset({"service", "redundancy", "condition"})
 
 
@@ -56,7 +53,6 @@ class Layout:
     load: NDArray[np.int32]
     needs: tuple[tuple[int, int], ...]
     loaded: tuple[str, ...]
-    falls: NDArray[np.intp]
     grain: NDArray[np.float32]
     counts: NDArray[np.bool_]
     layout: NDArray[np.int32]
@@ -92,7 +88,7 @@ class Stand:
     def __init__(self, catalogue: Catalogue, disabled: frozenset[str] = frozenset()) -> None:
         self.catalogue = catalogue
         self.disabled = disabled
-        fields = {**{name: Field(np.float32, 0.0) for name in ("scale", "noise", "base", "lately")}, **{name: Field(np.int32, 0) for name in ("age", "missed")}}
+        fields = {**{name: Field(np.float32, 0.0) for name in ("scale", "noise", "base")}, **{name: Field(np.int32, 0) for name in ("age", "missed")}}
         self.memory = Memory(fields)
         self.shifts = Shifts()
         self.layouts: dict[str, Layout] = {}
@@ -130,7 +126,6 @@ class Stand:
             residual, lay.spread, lay.layout, lay.order, lay.starts, lay.groups, lay.sign, lay.floor, lay.pooled, doubt,
             memory.arrays["scale"], memory.arrays["noise"], memory.arrays["base"], memory.arrays["age"], past, PAST, lay.left,
         )  # fmt: skip
-        unlearn(memory.arrays, past, doubt, lay.falls)
         of = lay.label[lay.layout]
         noise, few = self.few.fill(tick, lay.metrics, lay.kind, lay.sign, of, doubt, moved[lay.layout], past, memory.arrays["noise"])
         learned = (memory.arrays["scale"], noise, lay.centre, lay.spread, lay.count, shift, before)
@@ -205,7 +200,6 @@ def build_layout(catalogue: Catalogue, disabled: frozenset[str], tick: Tick) -> 
         sign=np.array(sign, np.int8),
         load=load,
         needs=tuple((i, where[m.needs]) for i, m in enumerate(metrics) if m and m.needs in where),
-        falls=np.flatnonzero([m is not None and m.table in WORK and m.side == "service" and not m.waits for m in metrics]),
         loaded=tuple(tick.metrics[m] for m in np.flatnonzero(load >= 0)),
         grain=grain,
         counts=np.array([m is not None and m.type == "counter" for m in metrics], bool),
