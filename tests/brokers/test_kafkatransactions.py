@@ -132,14 +132,30 @@ def test_a_client_that_was_shut_out_and_calls_back_wrongly_is_told_of_and_closed
     assert closed == ["closed"]
 
 
-@pytest.mark.parametrize("where", ["purge", "flush", "close"])
-def test_what_a_client_that_was_shut_out_says_once_more_does_not_end_the_worker(where: str) -> None:
+def confluent_client(**fields: Any) -> Any:
+    """Return transactions of confluent-kafka that have not spoken to any broker; `fields` as they would be by now."""
     pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
     from grayscope.brokers import _confluentreach as confluentreach
     from grayscope.brokers import _confluenttransactions as confluent
 
-    some = confluent.Transactions.__new__(confluent.Transactions)
-    some._kafka, some._stuck, some.broken, done = confluentreach.library(), False, True, list[str]()
+    some: Any = confluent.Transactions.__new__(confluent.Transactions)
+    usual = {"settings": kafka_settings({}), "name": "g.0", "broken": False, "bytes": 0, "patience": 1.0}
+    kept = {"_stuck": False, "_kafka": confluentreach.library(), "_told": deque(), "_refused": None, "_seen": {"g.verdicts"}}
+    for name, value in {**usual, **kept, **fields}.items():
+        setattr(some, name, value)
+    return some
+
+
+def raising(error: BaseException | type[BaseException]) -> Any:
+    def step(*_: object) -> None:
+        raise error
+
+    return step
+
+
+@pytest.mark.parametrize("where", ["purge", "flush", "close"])
+def test_what_a_client_that_was_shut_out_says_once_more_does_not_end_the_worker(where: str) -> None:
+    some, done = confluent_client(broken=True), list[str]()
     fatal = some._kafka.KafkaException(some._kafka.KafkaError(some._kafka.KafkaError._FATAL))
 
     def step(name: str) -> None:
@@ -153,19 +169,9 @@ def test_what_a_client_that_was_shut_out_says_once_more_does_not_end_the_worker(
 
 
 def test_a_client_that_is_shut_out_while_a_message_waits_says_which_topic() -> None:
-    pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
-    from grayscope.brokers import _confluentreach as confluentreach
-    from grayscope.brokers import _confluenttransactions as confluent
-
-    some = confluent.Transactions.__new__(confluent.Transactions)
-    some._kafka, some.broken, some.bytes, some._refused, some._told, some._seen = confluentreach.library(), False, 7, None, deque(), {"g.verdicts"}
-    some.patience = 1.0
-    fatal = some._kafka.KafkaException(some._kafka.KafkaError(some._kafka.KafkaError._FENCED))
-
-    def poll(_: float) -> int:
-        raise fatal
-
-    some._client = SimpleNamespace(poll=poll)
+    some = confluent_client(bytes=7)
+    fenced = some._kafka.KafkaException(some._kafka.KafkaError(some._kafka.KafkaError._FENCED))
+    some._client = SimpleNamespace(poll=raising(fenced))
     with pytest.raises(GrayscopeError, match=r"kafka topic g\.verdicts: .*fenced"):
         some.send("g.verdicts", b"k", b"v")
     assert some.broken
@@ -173,32 +179,15 @@ def test_a_client_that_is_shut_out_while_a_message_waits_says_which_topic() -> N
 
 @pytest.mark.parametrize("fails", [SystemError, AttributeError])
 def test_a_step_that_calls_back_wrongly_is_told_of(fails: type[Exception]) -> None:
-    pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
-    from grayscope.brokers import _confluentreach as confluentreach
-    from grayscope.brokers import _confluenttransactions as confluent
-
-    def step() -> None:
-        raise fails
-
-    some = confluent.Transactions.__new__(confluent.Transactions)
-    some.settings, some.name, some.broken, some._stuck, some._kafka = kafka_settings({}), "g.0", False, False, confluentreach.library()
-    some._told = deque(["fenced by a newer instance"])
+    some = confluent_client(_told=deque(["fenced by a newer instance"]))
     with pytest.raises(GrayscopeError, match=r"kafka transaction g\.0: fenced by a newer instance"):
-        some._do(step)
+        some._do(raising(fails))
     assert some.broken
 
 
 @pytest.mark.parametrize("fails", [SystemError, AttributeError])
 def test_what_was_refused_is_told_though_the_client_cannot_drop_what_waits_behind_it(fails: type[Exception]) -> None:
-    pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
-    from grayscope.brokers import _confluentreach as confluentreach
-    from grayscope.brokers import _confluenttransactions as confluent
-
-    def purge() -> None:
-        raise fails
-
-    some = confluent.Transactions.__new__(confluent.Transactions)
-    some._kafka, some._refused = confluentreach.library(), GrayscopeError("kafka topic g.verdicts: too large")
-    some._client = SimpleNamespace(poll=lambda _: 0, purge=purge)
+    some = confluent_client(_refused=GrayscopeError("kafka topic g.verdicts: too large"))
+    some._client = SimpleNamespace(poll=lambda _: 0, purge=raising(fails))
     with pytest.raises(GrayscopeError, match="too large"):
         some._serve(0)
