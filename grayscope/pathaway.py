@@ -47,6 +47,7 @@ class Away:
         self.cleared: set[str] = set()  # accused ones whose effect others explain
         self._row = {name: m for m, name in enumerate(tick.metrics)}
         self._adds: dict[tuple[int, str], float] = {}
+        self._levels: dict[int, float] = {}
 
     def weight(self, f: Finding) -> float:
         """Return how much the component that a finding accuses explains in all."""
@@ -80,28 +81,29 @@ class Away:
         """Return an accused one that the paths speak against, beyond those that explain more than it."""
         mine, theirs = self.incidence.of(name), self.incidence.of(other)
         more = [c for c in accused if c not in (name, other) and self._explains(m, c) > self._explains(m, other)]
-        if _speaks(mine, theirs, self._beyond(m, mine, more)):
+        left = self._beyond(m, mine, more)
+        if _speaks(mine, theirs, left) and (not more or self._remains(m, mine, left)):
             return len(mine & theirs), len(theirs), other
         if _speaks(mine, theirs, self.left[m]):
             self.cleared.add(other)
         return NOBODY
 
     def _unknown(self, m: int, name: str, ways: Sequence[Sequence[str]], every: Iterable[str], accused: Set[str]) -> Choice:
-        """Return an accused one if all of them together explain the paths, else one that all paths cross, else an accused one with the help of others."""
+        """Return an accused one if all of them together explain the paths, else one that all paths cross, else an accused one that others help."""
         mine, known = self.incidence.of(name), accused - {name}
         best = self._elsewhere(m, name, ways, accused, accused)
         if best == NOBODY:
             left = self._beyond(m, mine, known)
-            bad = not known or float(np.median(left[sorted(mine)])) > 0
+            bad = not known or self._remains(m, mine, left)
             alike = [(len(mine), len(theirs), other) for other in every if bad and _speaks(mine, theirs := self.incidence.of(other), left)]
             best = max(alike, default=NOBODY)
         return best if best != NOBODY else self._elsewhere(m, name, ways, accused, None)
 
     def _elsewhere(self, m: int, name: str, ways: Sequence[Sequence[str]], accused: Set[str], among: Set[str] | None) -> Choice:
-        """Return the accused one behind most, at least a quarter, of the paths of a component that are no worse than others through what else they cross.
+        """Return the accused one behind most, at least a quarter, of the paths of a component, if those are no worse than others through what they cross.
 
-        Each of two bad spines may carry half of a leaf's paths: neither leaves the rest of them well. Where all paths are bad, none tells:
-        0 of none, as where the paths are worse.
+        `among` says which of those count, all by default. Each of two bad spines may carry half of a leaf's paths: neither leaves the rest of
+        them well. Where all paths are bad, none tells: 0 of none, as where the paths are worse.
         """
         if not accused - {name}:
             return NOBODY
@@ -109,7 +111,7 @@ class Away:
         others = {c: sorted(self.incidence.of(c).difference(paths)) for c in {c for way in ways for c in way} if among is None or c in among}
         usual = {c: float(np.quantile(left[theirs], BEST)) for c, theirs in others.items() if len(theirs) >= PATHS}
         explained = [max(((usual[c], c) for c in way if c in usual), default=(0.0, "")) for way in ways]
-        level = float(np.quantile(left, BEST))
+        level = self._level(m)
         size, rest = np.mean(left[paths]) - level, np.mean(left[paths] - np.maximum([e for e, _ in explained], level))
         behind = Counter(c for e, c in explained if c in accused and e > level) if rest < BEST * size else Counter[str]()
         return max(((n, len(self.incidence.of(c)), c) for c, n in behind.items() if n >= BEST * len(paths)), default=NOBODY)
@@ -124,6 +126,11 @@ class Away:
         left: Floats = self.left[m] - most
         return left
 
+    def _remains(self, m: int, mine: frozenset[int], left: Floats) -> bool:
+        """Say whether what is left of paths is more than what may be left unexplained."""
+        paths, level = sorted(mine), self._level(m)
+        return bool(np.mean(left[paths]) - level >= BEST * (np.mean(self.left[m, paths]) - level))
+
     def _explains(self, m: int, name: str) -> float:
         return self._added(m, name) * len(self.incidence.of(name))
 
@@ -137,7 +144,13 @@ class Away:
         """Return what nearly all of these paths have beyond what is usual: what spoils only some of them is not theirs in common."""
         if len(paths) < PATHS:
             return 0.0
-        return max(float(np.quantile(self.left[m, sorted(paths)], BEST) - np.quantile(self.left[m], BEST)), 0.0)
+        return max(float(np.quantile(self.left[m, sorted(paths)], BEST)) - self._level(m), 0.0)
+
+    def _level(self, m: int) -> float:
+        """Return the excess that paths have when nothing is wrong with them."""
+        if m not in self._levels:
+            self._levels[m] = float(np.quantile(self.left[m], BEST))
+        return self._levels[m]
 
 
 def _speaks(mine: frozenset[int], theirs: frozenset[int], left: Floats) -> bool:
