@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from grayscope.evidence import Finding
 from grayscope.evenness import learned, spell
+from grayscope.evidence import Finding
 from grayscope.exhaustion import Cohort, Forecast, foresee
 from grayscope.ledger import Entry, moment, verdict
 from grayscope.ledgerpage import CERTAIN, Book, Floats, Note, Page, field
-from grayscope.ledgerwords import end_in_words, left_in_words
+from grayscope.ledgerwords import end_in_words, left_in_words, pace_in_words
 from grayscope.tick import Tick
 from grayscope.wording import number
 
@@ -166,6 +166,8 @@ class Stocks:
             return None
         spent = f"{'' if known else 'at least '}{number(entry.spent)} {account.unit} used, left {left_in_words(entry)}"
         why = f"{spent}; {account.says}" if beyond and account.says else spent
+        if pace := pace_in_words(entry):
+            why += f"; spent at {pace}"
         if entry.exhausted_at:
             why += f"; used up {end_in_words(entry)}"
         metric = account.counters[0]
