@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from grayscope.evenness import learned, spell
+from grayscope.evenness import NOTHING, learned, spell
 from grayscope.evidence import Finding
 from grayscope.exhaustion import Cohort, Forecast, foresee
 from grayscope.ledger import Entry, moment, verdict
@@ -109,7 +109,7 @@ class Stocks:
         left = max(budget - spent, 0.0)
         size = sum(n for _, n in steps) / len(steps) if steps else 1.0
         remain = min(left / size, self._spares(page, tick, a, s))
-        seen = foresee([h for h, _ in steps], float(a["hours"][s]), remain, self._cohort(page, a, s), self._even(page, subject))
+        seen = foresee([h for h, _ in steps], float(a["hours"][s]), remain, self._cohort(page, a, s), self._even(page, subject) if len(steps) > 1 else NOTHING)
         if left > 0 >= remain:  # its bank is used up, which the account of banks tells
             seen = Forecast(seen.rate, math.inf, math.inf, math.inf)
         silence = float(a["hours"][s]) - steps[-1][0] if steps else 0.0

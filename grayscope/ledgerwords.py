@@ -61,7 +61,7 @@ def pace_in_words(entry: Entry) -> str:
     if not entry.rate > 0:
         return ""
     each, per = (1.0, "an hour") if entry.rate >= 1 else (24.0, "a day")
-    pace, rate = f"{number(entry.rate * each)} {per}", entry.rate * each
+    pace, rate = f"{_rough(entry.rate * each)} {per}", entry.rate * each
     if not entry.exhausted_at > entry.time or entry.left <= 0:
         return pace
     median, early, late = (end - entry.time for end in (entry.exhausted_at, entry.exhausted_low, entry.exhausted_high))
@@ -75,12 +75,12 @@ def chance_in_words(count: float, hours: float) -> str:
     Examples
     --------
     >>> chance_in_words(12, 0.5), chance_in_words(0, 2.0)
-    ('80 % interval by chance 16 to 36', '80 % interval by chance 0 to 1.1')
+    ('80 % interval by chance 15.7 to 35.6', '80 % interval by chance 0 to 1.14')
     """
     low, high = (shape * max(1 - 1 / (9 * shape) + z / (3 * math.sqrt(shape)), 0.0) ** 3 for shape, z in ((max(count, 1e-9), -Z), (count + 1, Z)))
     return f"80 % interval by chance {_rough(low / hours)} to {_rough(high / hours)}"
 
 
 def _rough(x: float) -> str:
-    """Return the end of an interval, which nobody knows to more than two digits."""
-    return number(float(f"{x:.2g}"))
+    """Return a rate with three digits: nobody knows it better."""
+    return number(float(f"{x:.3g}"))
