@@ -110,7 +110,7 @@ def test_the_two_kinds_of_unique_sram_errors_are_told_apart() -> None:
     looks = Looks(1)
     looks.nvml.gpus[0].calls["SramStatus"] = {"aggregateUncParity": 3, "aggregateUncSecDed": 2, "bThresholdExceeded": 0}
     messages = looks.look()
-    assert [value(messages, f'gpu_sram_unique_uncorrected_errors_total{{kind="{kind}"}}', "n1/gpu0") for kind in ("parity", "secded")] == [3, 2]
+    assert [value(messages, f'gpu_sram_unique_uncorrected_errors{{kind="{kind}"}}', "n1/gpu0") for kind in ("parity", "secded")] == [3, 2]
 
 
 def test_one_query_per_gpu_and_what_was_refused_is_not_asked_again() -> None:
