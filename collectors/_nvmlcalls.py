@@ -20,6 +20,8 @@ REPAIR = ('gpu_repair_pending{kind="channel"}', 'gpu_repair_pending{kind="tpc"}'
 BANKS = ("max", "high", "partial", "low", "none")
 SRAM = tuple(f'gpu_ecc_{kind}_errors_total{{location="sram",retention="{kept}"}}' for kind in ("corrected", "uncorrected") for kept in ("volatile", "lifetime"))
 
+UNIQUE = tuple(f'gpu_sram_unique_uncorrected_errors_total{{kind="{kind}"}}' for kind in ("parity", "secded"))
+
 
 class Call(NamedTuple):
     """One function: what it tells, how to call it, and whether once a minute is enough."""
@@ -55,7 +57,7 @@ def _sram_counts(nvml: Any, gpu: Any) -> tuple[float, ...]:
 def _sram_status(nvml: Any, gpu: Any) -> tuple[float, ...]:
     status = nvml.c_nvmlEccSramErrorStatus_v1_t()
     nvml.nvmlDeviceGetSramEccErrorStatus(gpu, byref(status))
-    return float(status.aggregateUncParity + status.aggregateUncSecDed), float(status.bThresholdExceeded)
+    return float(status.aggregateUncParity), float(status.aggregateUncSecDed), float(status.bThresholdExceeded)
 
 
 def _histogram(nvml: Any, gpu: Any) -> tuple[float, ...]:
@@ -123,7 +125,7 @@ CALLS = (
     Call("nvmlDeviceGetMaxPcieLinkWidth", ('pcie_link_width_lanes{bound="max"}',), lambda nvml, gpu: (nvml.nvmlDeviceGetMaxPcieLinkWidth(gpu),), True),
     Call("nvmlDeviceGetMaxPcieLinkGeneration", ('pcie_link_generation{bound="max"}',), lambda nvml, gpu: (nvml.nvmlDeviceGetMaxPcieLinkGeneration(gpu),), True),
     Call("nvmlDeviceGetRowRemapperHistogram", tuple(f'gpu_row_remap_banks{{availability="{name}"}}' for name in BANKS), _histogram, True),
-    Call("nvmlDeviceGetSramEccErrorStatus", ("gpu_sram_unique_uncorrected_errors_total", "gpu_sram_threshold_exceeded"), _sram_status, True),
+    Call("nvmlDeviceGetSramEccErrorStatus", (*UNIQUE, "gpu_sram_threshold_exceeded"), _sram_status, True),
     Call("nvmlDeviceGetRepairStatus", REPAIR, lambda nvml, gpu: tuple(nvml.nvmlDeviceGetRepairStatus(gpu)), True),
     Call("nvmlDeviceGetUnrepairableMemoryFlag_v1", ("gpu_memory_unrepairable",), lambda nvml, gpu: (nvml.nvmlDeviceGetUnrepairableMemoryFlag_v1(gpu),), True),
     Call("nvmlDeviceGetGpuFabricInfoV", FABRIC_METRICS, _fabric, True),

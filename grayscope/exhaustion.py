@@ -5,7 +5,8 @@ Steps come at an unknown rate. After n steps in h hours that rate is a gamma var
 shapes R and a + n, which carries both what we do not know and what chance will do.
 
 A part that begins to fail leaves its cohort and its own past: if the cohort does not explain its steps, its prior counts
-no more, and of its own past only the spell since the step after which the rate is likeliest to have changed.
+no more, and of its own past only the spell since the step after which the rate is likeliest to have changed. How much chance
+will do then depends on how regularly steps come, which `evenness` learns from it and from all others.
 """
 
 from __future__ import annotations
@@ -15,16 +16,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from grayscope.evenness import NOTHING, Floats, believed, change, spread
+
 #: Lower end, middle and upper end of the interval.
 QUANTILES = (0.1, 0.5, 0.9)
 #: The cohort does not explain what it shows by chance less often than this; a single step is not foreseen from below the second.
 RARE, SELDOM = 1e-3, 0.2
 #: Steps that all came lately are no steps at one rate if chance would crowd them so less often than this.
 CROWDED = 0.05
-#: Regularity of the steps: weight of the belief that they come by chance alone, and the most that is believed.
-BELIEF, REGULAR = 3.0, 16.0
-#: Gain in log likelihood for which a change of rate is believed: two parameters more, and a choice among many moments.
-GAIN = 4.0
 #: Terms of the continued fraction, and halvings of a quantile's interval.
 TERMS, HALVINGS = 300, 60
 
@@ -51,7 +50,7 @@ class Forecast(NamedTuple):
     refuted: bool = False
 
 
-def foresee(steps: Sequence[float], hours: float, left: float, cohort: Cohort | None) -> Forecast:
+def foresee(steps: Sequence[float], hours: float, left: float, cohort: Cohort | None, even: Floats = NOTHING) -> Forecast:
     """Return when `left` more steps will have happened.
 
     Parameters
@@ -64,6 +63,8 @@ def foresee(steps: Sequence[float], hours: float, left: float, cohort: Cohort | 
         Steps that remain.
     cohort : Cohort or None
         None where there are too few like parts.
+    even : ndarray of float64
+        What is believed of how regularly steps come, before these (`evenness.learned`).
 
     Examples
     --------
@@ -79,12 +80,12 @@ def foresee(steps: Sequence[float], hours: float, left: float, cohort: Cohort | 
     chance = 0.0 if cohort is None else excess(n, hours, cohort)
     if n and cohort is not None and chance >= (SELDOM if n == 1 else RARE) and not crowded(steps, hours):
         return _interval(cohort.shape + n, cohort.shape / cohort.rate + hours, left, False)
-    first = change(steps, hours) if n > 1 else 0
+    first = change(steps, hours, even) if n > 1 else 0
     if n - 1 - first < 1 or hours <= steps[first]:
         return Forecast(math.nan, math.inf, math.inf, math.inf, n > 1)
-    even = regularity([b - a for a, b in pairwise(steps[first:])])
+    regular = 1.0 / spread(believed([b - a for a, b in pairwise(steps[first:])], even))
     # A moment that was chosen because much follows it overstates the rate: it costs half a step.
-    return _interval(n - 1 - first - 0.5 * (first > 0), hours - steps[first], left, True, even)
+    return _interval(n - 1 - first - 0.5 * (first > 0), hours - steps[first], left, True, regular)
 
 
 def _interval(shape: float, hours: float, left: float, refuted: bool, even: float = 1.0) -> Forecast:
@@ -106,21 +107,6 @@ def crowded(steps: Sequence[float], hours: float) -> bool:
     return len(steps) > 1 and hours > 0 and ((hours - steps[0]) / hours) ** (len(steps) - 1) < CROWDED
 
 
-def regularity(gaps: Sequence[float]) -> float:
-    """Return how regular steps are: 1 as by chance, above it like a clock, below it in bursts (the shape of gamma gaps).
-
-    Examples
-    --------
-    >>> regularity([2.0] * 4), regularity([0.1, 0.1, 0.1, 9.0]) < 1.0, regularity([5.0])
-    (4.0, True, 1.0)
-    """
-    n, mean = len(gaps) - 1, sum(gaps) / len(gaps)
-    if n < 1 or mean <= 0:
-        return 1.0
-    spread = max(sum((g / mean - 1.0) ** 2 for g in gaps) / n, 1.0 / REGULAR)
-    return float(spread ** (-n / (n + (BELIEF if spread < 1 else 1.0))))  # bursts are believed sooner: they make the interval wider
-
-
 def excess(n: int, hours: float, cohort: Cohort) -> float:
     """Return the probability that a part of the cohort makes n steps or more in so many hours (negative binomial).
 
@@ -133,28 +119,6 @@ def excess(n: int, hours: float, cohort: Cohort) -> float:
         return 1.0
     shape = cohort.shape
     return beta(n, shape, hours / (hours + shape / cohort.rate))
-
-
-def change(steps: Sequence[float], hours: float) -> int:
-    """Return the step with which the present spell began, 0 for the first: the likeliest rise of the rate, if likely enough.
-
-    Examples
-    --------
-    >>> change([10, 90, 200, 201, 202, 203, 204], 204.5), change([10, 20, 31, 39, 50], 55)
-    (2, 0)
-    """
-    n, best, found = len(steps), GAIN, 0
-    whole = _fit(n - 1, hours - steps[0])
-    for j in range(1, n - 1):
-        before, after = _fit(j, steps[j] - steps[0]), _fit(n - 1 - j, hours - steps[j])
-        if (n - 1 - j) * (steps[j] - steps[0]) > j * (hours - steps[j]) and before + after - whole > best:
-            best, found = before + after - whole, j
-    return found
-
-
-def _fit(n: int, hours: float) -> float:
-    """Return the largest log likelihood of n steps in so many hours."""
-    return n * math.log(n / max(hours, 1e-9)) - n if n else 0.0
 
 
 def prime_quantile(q: float, a: float, b: float) -> float:

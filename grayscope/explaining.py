@@ -13,7 +13,7 @@ from grayscope.catalogue import Catalogue
 from grayscope.errors import shorten
 from grayscope.incident import CHANGES, SEVERITIES, Incident, absences
 from grayscope.ledger import Entry
-from grayscope.ledgerwords import end_in_words, left_in_words
+from grayscope.ledgerwords import end_in_words, left_in_words, pace_in_words
 from grayscope.modes import Modes
 from grayscope.wording import number, ratio, utc
 
@@ -231,7 +231,9 @@ def _past(i: Incident) -> Iterator[tuple[str, str]]:
 def _left(i: Incident, spent: Entry | None) -> Iterator[tuple[str, str]]:
     """Yield what is left: by the ledger, else by the newest signal that knows, else how much there is by what is published."""
     if spent is not None:
-        yield "left", f"{spent.mechanism}: {left_in_words(spent)}; when it is used up: {end_in_words(spent)}"
+        pace = pace_in_words(spent)
+        fast = f"spent at {pace}; " if pace else ""
+        yield "left", f"{spent.mechanism}: {left_in_words(spent)}; {fast}when it is used up: {end_in_words(spent)}"
         return
     told: list[Any] = [s for p in i.evidence if p.get("subject") == i.subject for s in _told(p) if s["left"] is not None]
     if told:

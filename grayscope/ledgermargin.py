@@ -13,9 +13,8 @@ from grayscope.drifts import Line, fit
 from grayscope.evidence import Finding
 from grayscope.ledger import HOUR, Entry, moment
 from grayscope.ledgerpage import CERTAIN, Book, Floats, Note, Page, field
-from grayscope.ledgerwords import end_in_words, left_in_words
+from grayscope.ledgerwords import end_in_words, left_in_words, pace_in_words
 from grayscope.tick import Tick
-from grayscope.wording import number
 
 #: Points of the window, and the shortest and longest time that one of them stands for (microseconds).
 POINTS, SHORTEST, LONGEST = 48, HOUR // 12, HOUR
@@ -123,7 +122,7 @@ class Margins:
             return None
         metric = tick.metrics[page.rows["gauge"][0]]
         value = float(tick.values[page.rows["gauge"][0], tick.subjects.index(entry.subject)])
-        pace = f", shrinking by {number(entry.rate)} an hour; used up {end_in_words(entry)}" if entry.left > 0 else ""
+        pace = f", shrinking by {pace_in_words(entry) or 'nothing'}; used up {end_in_words(entry)}" if entry.left > 0 else ""
         why = f"{metric}: left {left_in_words(entry)}{pace}"
         found = Finding(entry.time, entry.subject, "redundancy", "ledger", CERTAIN, page.mode, entry.mechanism, metric, value, page.account.cliff, why=why)
         return found._replace(since=entry.time, left=entry.left, exhausted_low=entry.exhausted_low, exhausted_at=entry.exhausted_at,

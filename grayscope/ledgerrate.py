@@ -11,6 +11,7 @@ import numpy as np
 from grayscope.evidence import Finding
 from grayscope.ledger import HOUR, Entry
 from grayscope.ledgerpage import CERTAIN, Book, Note, Page, field
+from grayscope.ledgerwords import chance_in_words
 from grayscope.tick import Tick
 from grayscope.wording import number
 
@@ -90,7 +91,8 @@ class Flows:
         like = rate[(page.label == page.label[s]) & np.isfinite(rate)]
         peers, n = float(np.median(like)), len(like) - 1
         per = f", {number(a['count'][s] / a['bytes'][s] * 1e12)} per TB moved" if a["bytes"][s] > 0 else ""
-        why = f"{number(now)} {account.unit} an hour{per}: above the published {number(budget)}; its {n} peers show {number(peers)}"
+        pace = f"{number(now)} {account.unit} an hour ({chance_in_words(float(a['count'][s]), float(a['hours'][s]))})"
+        why = f"{pace}{per}: above the published {number(budget)}; its {n} peers show {number(peers)}"
         found = Finding(tick.time, subject, "redundancy", "ledger", CERTAIN, page.mode, account.mechanism, account.counters[0], now, budget, n, why=why)
         return Note(account.key, subject, entry, found._replace(since=tick.time - BLOCK))
 

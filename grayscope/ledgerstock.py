@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from grayscope.evenness import NOTHING, learned, spell
 from grayscope.evidence import Finding
 from grayscope.exhaustion import Cohort, Forecast, foresee
 from grayscope.ledger import Entry, moment, verdict
 from grayscope.ledgerpage import CERTAIN, Book, Floats, Note, Page, field
-from grayscope.ledgerwords import end_in_words, left_in_words
+from grayscope.ledgerwords import end_in_words, left_in_words, pace_in_words
 from grayscope.tick import Tick
 from grayscope.wording import number
 
@@ -45,6 +46,8 @@ class Stocks:
         fields = {name: field(np.float64, 0.0) for name in ("spent", "hours", "count", "due", "banked")} | {"known": field(np.bool_, False)}
         self.book = Book(fields)
         self.steps: dict[str, dict[str, list[Step]]] = {}
+        #: account -> part -> hour of its last step, and what its steps tell of the fleet: follows from the steps.
+        self._messages: dict[str, dict[str, tuple[float, Floats]]] = {}
 
     def step(self, page: Page, tick: Tick) -> Iterator[Note]:
         """Yield what changed."""
@@ -52,13 +55,14 @@ class Stocks:
         steps = self.steps.setdefault(page.account.key, {})
         for s in np.flatnonzero(tick.fresh).tolist():
             steps.pop(tick.subjects[s], None)
+            self._messages.get(page.account.key, {}).pop(tick.subjects[s], None)
         met, gain = self._spend(page, tick, a)
+        for s in np.flatnonzero(gain > 0).tolist():
+            a["count"][s] += 1
+            mine = steps.setdefault(tick.subjects[s], [])
+            mine.append((float(a["hours"][s]), float(gain[s])))
+            del mine[:-KEEP]
         for s in np.flatnonzero(met | (gain > 0)).tolist():
-            if gain[s] > 0:
-                a["count"][s] += 1
-                mine = steps.setdefault(tick.subjects[s], [])
-                mine.append((float(a["hours"][s]), float(gain[s])))
-                del mine[:-KEEP]
             yield self._note(page, tick, a, s, steps.get(tick.subjects[s], []))
         if steps and (tick.time // tick.period) % LOOK == 0:
             yield from self._aged(page, tick, a, steps)
@@ -105,7 +109,7 @@ class Stocks:
         left = max(budget - spent, 0.0)
         size = sum(n for _, n in steps) / len(steps) if steps else 1.0
         remain = min(left / size, self._spares(page, tick, a, s))
-        seen = foresee([h for h, _ in steps], float(a["hours"][s]), remain, self._cohort(page, a, s))
+        seen = foresee([h for h, _ in steps], float(a["hours"][s]), remain, self._cohort(page, a, s), self._even(page, subject) if len(steps) > 1 else NOTHING)
         if left > 0 >= remain:  # its bank is used up, which the account of banks tells
             seen = Forecast(seen.rate, math.inf, math.inf, math.inf)
         silence = float(a["hours"][s]) - steps[-1][0] if steps else 0.0
@@ -127,6 +131,16 @@ class Stocks:
             return math.inf
         worst = math.ceil(banked / used)
         return max(page.account.bank - worst, 0.0) * float(a["spent"][s]) / worst if worst > 1 else math.inf
+
+    def _even(self, page: Page, subject: str) -> Floats:
+        """Return what the other parts with steps, of any rate, let expect of how regularly they come."""
+        steps, known = self.steps.get(page.account.key, {}), self._messages.setdefault(page.account.key, {})
+        for other in [o for o in known if o not in steps]:
+            del known[other]
+        for other, of in steps.items():
+            if len(of) > 2 and (other not in known or known[other][0] != of[-1][0]):
+                known[other] = of[-1][0], spell(tuple(h for h, _ in of))
+        return learned(known[o][1] for o in sorted(known) if o != subject)
 
     @staticmethod
     def _cohort(page: Page, a: dict[str, np.ndarray[Any, Any]], s: int) -> Cohort | None:
@@ -152,6 +166,8 @@ class Stocks:
             return None
         spent = f"{'' if known else 'at least '}{number(entry.spent)} {account.unit} used, left {left_in_words(entry)}"
         why = f"{spent}; {account.says}" if beyond and account.says else spent
+        if pace := pace_in_words(entry):
+            why += f"; spent at {pace}"
         if entry.exhausted_at:
             why += f"; used up {end_in_words(entry)}"
         metric = account.counters[0]
@@ -167,4 +183,5 @@ class Stocks:
         """Become what `snapshot` returned."""
         self.book.restore("stock", state)
         told = json.loads(np.asarray(state["steps"], np.uint8).tobytes())
+        self._messages = {}
         self.steps = {key: {s: [(h, n) for h, n in steps] for s, steps in of.items()} for key, of in told.items()}

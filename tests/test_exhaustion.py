@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from grayscope.drifts import fit
-from grayscope.exhaustion import Cohort, Forecast, beta, change, excess, foresee, prime_quantile, regularity
+from grayscope.evenness import change
+from grayscope.exhaustion import Cohort, Forecast, beta, excess, foresee, prime_quantile
 
 CASES = 300
 RNG = np.random.default_rng(31)
@@ -130,7 +131,6 @@ def test_a_rise_is_found_and_a_fall_is_none() -> None:
     slow, fast = [100.0 * i for i in range(1, 6)], [500.0 + i for i in range(1, 9)]
     assert change(slow + fast, 508.0) in (4, 5)
     assert change([1.0 * i for i in range(1, 9)] + [200.0, 400.0], 420.0) == 0
-    assert regularity([1.0, 1.0]) > 1.0
     spiked = fit(np.arange(9.0), np.array([0, 1, 2, 3, 99, 5, 6, 7, 8.0]))
     assert spiked is not None
     assert spiked.slope == pytest.approx(1.0, abs=0.1)

@@ -87,6 +87,13 @@ def test_what_is_left_comes_from_the_ledger_as_it_was_then() -> None:
     assert told == [f"hbm_row_spares: {n} of 512 rows; when it is used up: not foreseeable" for n in (400, 500)]
 
 
+def test_how_fast_it_goes_is_told_with_its_interval() -> None:
+    hour = 3600 * S
+    spent = Entry(S, "n1", "hbm_row_spares", 512, 12, 500, "rows", 0.125, S + 2600 * hour, S + 4000 * hour, S + 6400 * hour)
+    told = lines(explain(filed(says_of("n1", "hbm_row_spares", HOT)), spent), "left")[0]
+    assert told.startswith("hbm_row_spares: 500 of 512 rows; spent at 3 a day (80 % interval 1.88 to 4.62); when it is used up: ")
+
+
 def test_every_mode_and_side_has_its_refutation() -> None:
     known = Modes.load()
     assert all(refuted(filed(says_of("n1", mode))) == known.modes[mode].refuted for mode in known.modes)

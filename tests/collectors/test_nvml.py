@@ -106,6 +106,13 @@ def test_counters_that_wrap_or_start_again(name: str, metric: str, before: int, 
     assert value(messages, metric, subject) == pytest.approx(expected, nan_ok=True)
 
 
+def test_the_two_kinds_of_unique_sram_errors_are_told_apart() -> None:
+    looks = Looks(1)
+    looks.nvml.gpus[0].calls["SramStatus"] = {"aggregateUncParity": 3, "aggregateUncSecDed": 2, "bThresholdExceeded": 0}
+    messages = looks.look()
+    assert [value(messages, f'gpu_sram_unique_uncorrected_errors{{kind="{kind}"}}', "n1/gpu0") for kind in ("parity", "secded")] == [3, 2]
+
+
 def test_one_query_per_gpu_and_what_was_refused_is_not_asked_again() -> None:
     looks = Looks(3, deep_every=60.0)
     looks.look()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,11 @@ def test_an_optic_that_loses_its_margin_is_told_with_decades_and_an_interval() -
     assert books.accused == {"n0/nic3"}
     last = books.entries[-1]
     assert (last.mechanism, last.unit, books.findings[0].mode) == ("nic_fec", "decades", "fec_margin")
+    pace = re.search(r"shrinking by ([\d.]+) a day \(80 % interval ([\d.]+) to ([\d.]+)\); used up", books.findings[-1].why)
+    assert pace is not None
+    rate, low, high = map(float, pace.groups())
+    assert low <= rate <= high
+    assert pytest.approx(rate, rel=0.05) == 1.2
     told = last.time // 60_000_000
     assert last.left == pytest.approx(np.log10(2.4e-4) - np.log10(ratios(ticks, slope=slope, at=480)[told - 30 : told, 3]).mean(), abs=0.05)
 

@@ -37,6 +37,7 @@ def test_replays_above_the_published_bit_error_ratio_are_found_with_what_peers_s
     assert books.accused == {"n0/gpu3/pcie"}
     assert "its 7 peers show 0" in books.findings[0].why
     assert "200 per TB moved" in books.findings[0].why
+    assert books.findings[0].why.startswith("7200 events an hour (80 % interval by chance 6930 to 7470), ")
     idle = {**values, "pcie_link_generation": flat(1, 300), "pcie_replays_total": late(0, 3, at=60, ticks=300)}
     idle["pcie_link_generation"][:5] = 5
     assert keep(("pcie", idle)).findings == []  # 18 a minute: within what the link can do, though it idles now

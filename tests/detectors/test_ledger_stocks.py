@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
+import pytest
 
 from grayscope import plugins
 from grayscope.catalogue import Catalogue
 from grayscope.roster import Roster, RosterRow
 from grayscope.stand import Stand
 from grayscope.tick import Tick
-from tests.detectors.books import NAMES, ROWS, SHOWN, Books, flat, keep, late, staircase
+from tests.detectors.books import NAMES, ROWS, SHOWN, Array, Books, flat, keep, late, staircase
 
 
 def test_old_rows_are_told_once_and_accuse_nobody() -> None:
@@ -72,6 +75,16 @@ def test_the_last_page_and_the_last_address() -> None:
     assert (sram.findings[0].left, sram.findings[0].mechanism) == (0, "sram_ecc")
 
 
+def test_of_unique_errors_beyond_secded_two_are_the_last() -> None:
+    """A bank bears four parity errors, but two of the others (GPU Memory Error Management)."""
+    total, shown = (f'gpu_sram_unique_uncorrected_errors{end}{{kind="secded"}}' for end in ("_total", ""))
+    books = keep(("gpu", {total: flat(0), shown: late(0, 2)}))
+    assert [(f.left, f.expected, f.mechanism) for f in books.findings[:1]] == [(0, 2, "sram_ecc")]
+    parity = keep(("gpu", {n.replace("secded", "parity"): v for n, v in ((total, flat(0)), (shown, late(0, 2)))}))
+    assert parity.findings == []
+    assert [e.left for e in parity.entries] == [2]
+
+
 def test_a_replaced_board_starts_with_a_clean_book() -> None:
     detector = plugins.detector("ledger")
     keep(("gpu", staircase([], 20, start=11.0)), detector=detector)
@@ -84,6 +97,51 @@ def test_a_replaced_board_starts_with_a_clean_book() -> None:
         tick = Tick("gpu", t * 10_000_000, 10_000_000, view, names, (SHOWN, ROWS), values, fresh if t == 21 else np.zeros(16, bool))
         evidence = detector.step(tick, Stand(Catalogue.load()).step(tick))
         assert [f.subject for f in evidence] == []
+
+
+def fleet(gaps: list[list[int]], ticks: int) -> dict[str, Array]:
+    """Return increments and totals of parts 6 and on, whose steps come after so many ticks each."""
+    values = {name: flat(0, ticks, 48) for name in (ROWS, SHOWN)}
+    for who, mine in enumerate(gaps, 6):
+        values[ROWS][np.cumsum(mine), who] = 1
+    values[SHOWN] += np.cumsum(values[ROWS], axis=0)
+    return values
+
+
+def width(books: Books, subject: str) -> float:
+    """Return the first interval's upper end over its lower."""
+    first = next(e for e in books.entries if e.subject == subject and e.exhausted_high)
+    return (first.exhausted_high - first.time) / (first.exhausted_low - first.time)
+
+
+def test_a_part_begins_with_how_regularly_the_rows_of_others_go() -> None:
+    others = [[200] * 9, [20] * 12, [70] * 10]
+    late = [2000, 90]
+    alone, among = keep(("gpu", fleet([late], 2200))), keep(("gpu", fleet([late, *others], 2200)))
+    assert width(alone, "n0/gpu6") > 15
+    assert width(among, "n0/gpu6") < 5
+    bursts = keep(("gpu", fleet([late, *[[g, 1, 2, 1, 3 * g, 1, 1, 2 * g, 2, 1] for g in (60, 90, 120)]], 2200)))
+    assert width(bursts, "n0/gpu6") > 1.5 * width(alone, "n0/gpu6")
+
+
+def test_what_others_show_survives_a_checkpoint() -> None:
+    values = fleet([[2000, 90], [200] * 9, [20] * 12], 2200)
+    whole = keep(("gpu", values))
+    first, second = plugins.detector("ledger"), plugins.detector("ledger")
+    keep(("gpu", {name: v[:2050] for name, v in values.items()}), detector=first)
+    second.restore(first.snapshot())
+    assert second.kinds["stock"]._messages == {}
+    rest = keep(("gpu", {name: v[2050:] for name, v in values.items()}), detector=second)
+    assert width(rest, "n0/gpu6") == pytest.approx(width(whole, "n0/gpu6"), rel=1e-6)
+
+
+def test_how_fast_rows_go_is_told_with_an_interval() -> None:
+    books = keep(("gpu", staircase(list(range(360, 2160, 180)), 2200)))  # two an hour
+    told = re.search(r"; spent at ([\d.]+) an hour \(80 % interval ([\d.]+) to ([\d.]+)\); used up", books.findings[-1].why)
+    assert told is not None
+    rate, low, high = map(float, told.groups())
+    assert low < 2 < high
+    assert low < rate < high < 2 * low
 
 
 def test_the_worst_bank_ends_first() -> None:
