@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from grayscope.evidence import Finding, distance
 from grayscope.history import History
 from grayscope.matrix import ends_of
+from grayscope.pathaway import PATHS, Away
 from grayscope.pathsolve import Incidence, Suspect, solve
 from grayscope.tick import Tick
 
@@ -22,12 +23,6 @@ VOTES, SHARE, TIMES = 4, 0.05, 5
 VALID = 64
 #: Times the effect of an end beyond which a path has a trouble of its own.
 FAR = 4.0
-#: Paths that must stand out before components in between are looked for.
-PATHS = 2
-#: Share of the excess of its paths through an accused component that a component's other paths must stay below to be well.
-WELL = 0.5
-#: Share of all paths that are well even when two switches are bad at once, and that may be well through a bad one or left unexplained.
-BEST = 0.25
 #: Rivals that are told of one suspect.
 RIVALS = 8
 
@@ -78,7 +73,8 @@ class PathBlame:
         votes |= {f.subject: now for f in findings if f.side in accusing and f.subject in paths}
         self.votes[tick.table] = votes = {path: seen for path, seen in votes.items() if now - seen <= VALID}
         self.ends[tick.table] = ends = {end: (seen, size) for end, (seen, size) in ends.items() if now - seen <= VALID}
-        findings = [inner for f in findings if (inner := self._inner(f, tick, ends, owning, excess)) is not None]
+        certain = [f.side in accusing and f.subject not in paths and f.strength >= self.enter for f in findings]
+        findings = self._inner(findings, certain, tick, ends, owning, excess)
         ends |= {f.subject: (now, distance(f)) for f in findings if f.side in accusing and f.subject not in paths and f.strength >= self.enter}
         moved = list(self._owned(findings, tick, ends, owning, paths))
         if any(len(tick.roster.crosses(f.subject)) > 2 for f in moved):
@@ -100,50 +96,20 @@ class PathBlame:
                 owner = max(((told[c], c) for c in crossed if c in told), default=(0, owner or _teller(crossed, tick, told)))[1]
             yield f._replace(subject=owner, why=f"one of its paths is {f.subject}: {f.why}") if owner else f
 
-    def _inner(self, f: Finding, tick: Tick, ends: Mapping[str, tuple[int, float]], told: Mapping[str, int], excess: NDArray[np.float32]) -> Finding | None:
-        """Move a finding about a component to an accused one that some of its paths cross, if its other paths are well.
-
-        Or to one that all of them cross, accused or not, as those of a port cross its switch, if paths of others through that are as bad. None
-        where such a one is accused and the paths are well by now: what is left of its trouble in long means is nobody else's.
-        """
-        mine = self._counted(tick)[1].of(f.subject)
-        if f.side != "service" or len(mine) < PATHS or f.metric not in tick.metrics:
-            return f
-        left = np.nan_to_num(excess[tick.metrics.index(f.metric)])
-        ways, accused = [set(tick.roster.crosses(tick.subjects[s])) for s in mine], ends.keys() | told.keys()
-        crossed = (set.intersection(*ways) | set.union(*ways) & accused) - {f.subject}
-        best: tuple[int, int, str] = (0, 0, "")
-        for other in crossed:
-            theirs = self._counted(tick)[1].of(other)
-            through, beside, others = sorted(mine & theirs), sorted(mine - theirs), sorted(theirs - mine)
-            size = np.median(left[through])
-            inside = not beside and len(others) >= PATHS
-            if inside and size <= 0 and other in accused:
-                return None
-            alike = inside and np.median(left[others]) > WELL * size
-            if alike or (beside and np.median(left[beside]) < WELL * size):
-                best = max(best, (len(through), len(theirs), other))
-        n, _, other = best if best[0] else self._elsewhere(f.subject, mine, accused, left, tick)
-        rest = "the others are well" if n < len(mine) and best[0] else "and so do others that are as bad"
-        return f._replace(subject=other, why=f"{n} of the {len(mine)} paths through {f.subject} cross it, {rest}; {f.why}") if n else f
-
-    def _elsewhere(self, name: str, mine: frozenset[int], accused: Set[str], left: NDArray[np.float32], tick: Tick) -> tuple[int, int, str]:
-        """Return the accused one behind most, at least a quarter, of the paths of a component that are no worse than others through what else they cross.
-
-        Each of two bad spines may carry half of a leaf's paths: neither leaves the rest of them well. Where all paths are bad, none tells:
-        0 of none, as where the paths are worse.
-        """
-        if not accused - {name}:
-            return 0, 0, ""
-        incidence, paths = self._counted(tick)[1], sorted(mine)
-        ways = [[c for c in tick.roster.crosses(tick.subjects[s]) if c != name] for s in paths]
-        others = {c: sorted(incidence.of(c) - mine) for c in {c for way in ways for c in way}}
-        usual = {c: float(np.quantile(left[theirs], BEST)) for c, theirs in others.items() if len(theirs) >= PATHS}
-        explained = [max(((usual[c], c) for c in way if c in usual), default=(0.0, "")) for way in ways]
-        level = float(np.quantile(left, BEST))
-        size, rest = np.mean(left[paths]) - level, np.mean(left[paths] - np.maximum([e for e, _ in explained], level))
-        behind = Counter(c for e, c in explained if c in accused and e > level) if rest < BEST * size else Counter[str]()
-        return max(((n, len(incidence.of(c)), c) for c, n in behind.items() if n >= BEST * len(paths)), default=(0, 0, ""))
+    def _inner(
+        self, findings: list[Finding], certain: list[bool], tick: Tick, ends: dict[str, tuple[int, float]], told: Mapping[str, int], excess: NDArray[np.float32]
+    ) -> list[Finding]:  # fmt: skip
+        """Move findings about components to those that explain more, which come first; what others explain is accused no longer."""
+        away, accused = Away(tick, self._counted(tick)[1], excess), {*ends, *told}
+        inner: dict[int, Finding] = {}
+        for i in sorted(range(len(findings)), key=lambda i: -away.weight(findings[i])):
+            f = away.inner(findings[i], accused)
+            if f is not None:
+                inner[i] = f
+                accused |= {f.subject} if certain[i] else set()
+        for name in away.cleared.difference(f.subject for f in inner.values()):
+            ends.pop(name, None)
+        return [inner[i] for i in sorted(inner)]
 
     def _solved(self, findings: list[Finding], tick: Tick, votes: dict[str, int], excess: NDArray[np.float32], told: Mapping[str, int]) -> Iterator[Finding]:
         """Find the components that explain the paths of each metric, and move the paths to them."""
