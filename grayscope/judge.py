@@ -19,8 +19,9 @@ from grayscope.tick import Tick
 from grayscope.tracks import HOLD, LEAST, Case, Track, case_of
 from grayscope.verdict import Signal, Verdict
 
-#: A state is left only when nothing has supported it for so many ticks of the subject's table.
-CALM = 120
+#: A state is left only when nothing has supported it for so many ticks of the subject's table; where they come seldom (probes, drives), for an hour,
+#: microseconds, and so many of them: what comes back within another hour is the same incident anyway.
+CALM, HOUR, SELDOM = 120, 3_600_000_000, 15
 #: Hysteresis: a state once entered is kept by evidence this many nats weaker (a tenth of the rate).
 SLACK = 2.3
 #: A page is eased to a ticket when nobody has waited for the suspect for so many ticks of the table that told it last, though something
@@ -102,7 +103,7 @@ class Judge:
         renamed = state == case.state != "normal" and cause is not None and case.mode in _explains(cause.finding.mode)
         if state == case.state and not renamed and (new := self._news(case)) is not None:
             return self._joined(subject, case, now, new)
-        calm = EASED * case.pace if (case.state, state) == ("gray", "masked") else CALM * self.last[case.table][1]
+        calm = EASED * case.pace if (case.state, state) == ("gray", "masked") else _calm(self.last[case.table][1])
         if not renamed and (state == case.state or (RANK[state] < RANK[case.state] and now - case.supported < calm)):
             kept = min((t.holds for t in case.tracks.values()), default=now + calm)
             case.rests = kept if state == case.state else min(kept, case.supported + calm - 1)
@@ -172,6 +173,17 @@ class Judge:
         last, cases = json.loads(str(state["judge"]))
         self.last = {table: (time, period) for table, (time, period) in last.items()}
         self.cases = {s: case_of(told) for s, told in cases.items()}
+
+
+def _calm(period: int) -> int:
+    """Return for how long nothing may support a state before it is left, by the period of the subject's table, microseconds.
+
+    Examples
+    --------
+    >>> [_calm(s * 1_000_000) // 1_000_000 for s in (10, 60, 240, 86_400)]
+    [1200, 3600, 3600, 1296000]
+    """
+    return min(CALM * period, max(HOUR, SELDOM * period))
 
 
 def _explains(mode: str) -> frozenset[str]:

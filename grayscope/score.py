@@ -13,6 +13,8 @@ import pyarrow as pa
 from grayscope.matching import COUNTED, FOREVER, Find, Row, Said, micros, row_of, rows_of, said_of, settle, weighed
 from grayscope.oracle import oracle
 
+#: Seconds that an incident may have to go on before it is believed, for the curve of false alarms against recall.
+PATIENCE = (0, 60, 300, 900, 1800, 3600, 3 * 3600)
 #: Times since onset, seconds, at which recall is reported.
 SINCE_ONSET = (60, 300, 600, 1800, 3600, 6 * 3600, 86_400, 3 * 86_400, 7 * 86_400)
 
@@ -93,6 +95,15 @@ class Part:
     def false_rate(self, severity: str) -> float | None:
         """Return false pages (or tickets) per 1,000 GPU-weeks."""
         return _share(1000 * sum(i.severity == severity for i in self.false), self.gpu_weeks)
+
+    def patient(self, seconds: float) -> tuple[float, float] | None:
+        """Return recall, and false pages and tickets per 1,000 GPU-weeks, of what went on for so long: who waits before they believe it has these.
+
+        A row whose first incident did not last counts as missed, though a later one may have: no more than what the waiting costs at worst.
+        """
+        false = _share(1000 * sum(_lasted(i, seconds) for i in self.false), self.gpu_weeks)
+        recall = _share(sum(f.incident is not None and _lasted(f.incident, seconds) for f in self.finds), len(self.finds))
+        return None if recall is None or false is None else (recall, false)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as JSON would have them; times in seconds."""
@@ -222,6 +233,10 @@ def _intervals(rows: Sequence[Row], ledger: pa.Table | None) -> list[tuple[str, 
             at, mode = min(truth)
             inside.append((mode, first <= at <= last))
     return inside
+
+
+def _lasted(said: Said, seconds: float) -> bool:
+    return said.ended - said.history[0][0] >= seconds * 1e6
 
 
 def _share(part: float, whole: float) -> float | None:

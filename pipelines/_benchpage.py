@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from grayscope.bootstrap import intervals
 from grayscope.drawing import Axis, chart
-from grayscope.score import SINCE_ONSET, Part
+from grayscope.score import PATIENCE, SINCE_ONSET, Part
 from grayscope.scoreboard import HOME, Run, losses, modes, names, pooled
 
 from ._benchforms import Code, Heading, Piece, Plot, Points, Table, between, duration, shown
@@ -16,6 +16,12 @@ BY_SCENARIO = (("F1", "f1"), ("Precision", "precision"), ("Recall", "recall"), (
 RECORDED = (
     "Published telemetry with labels, imported through the maps of the repository. Rates count weeks of whatever a set observes, drives for instance. Workflow "
     "runs have one label per run and host, for limits that were set on purpose while a run of minutes lasted; half of those slow nothing (workflow-runs.md)."
+)
+#: The scenario whose faults take the longest to find: it has a plot of its own.
+WEAK = "weak"
+CURVES = (
+    "The right end of each line is what a detector said, at once; further to the left, who believes it only once it has gone on for "
+    f"{', '.join(duration(float(s)) for s in PATIENCE[1:])}. Of who says nothing there is a dot."
 )
 #: Times since onset that get a line but no label: it would touch its neighbour's.
 CROWDED = (300, 1800, 3 * 86_400)
@@ -81,6 +87,11 @@ def _simulated(runs: Sequence[Run], bench: Bench) -> Iterator[Piece]:
     yield "In parentheses: 95 % intervals, truth rows and incidents drawn again 1,000 times with replacement."
     yield _overall(own, parts)
     yield Plot("recall", "Recall against observation time", _recall(parts))
+    if weak := [r for r in runs if r.scenario == WEAK]:
+        yield Plot(
+            "weak", f"Recall against observation time, {WEAK}", _recall({d: pooled([r for r in weak if r.detector == d]) for d in names(weak)}, f", {WEAK}")
+        )
+    yield CURVES
     yield Plot("false", "False alarms against recall", _false(parts))
     for title, figure in BY_SCENARIO:
         yield Heading(f"{title} by scenario", 3)
@@ -175,14 +186,14 @@ def _ledger(runs: Sequence[Run]) -> Iterator[Piece]:
 # -- plots ----------------------------------------------------------------------------------------------------------
 
 
-def _recall(parts: Mapping[str, Part]) -> str:
+def _recall(parts: Mapping[str, Part], where: str = "") -> str:
     lines = {name: [(float(s), part.recall_after(s) or 0.0) for s in SINCE_ONSET] for name, part in parts.items()}
     across = Axis("time since onset", [(float(s), "" if s in CROWDED else duration(float(s))) for s in SINCE_ONSET], log=True)
-    return chart("Recall against observation time", across, Axis("recall", SHARES), lines, thick=HOME)
+    return chart(f"Recall against observation time{where}", across, Axis("recall", SHARES), lines, thick=HOME)
 
 
 def _false(parts: Mapping[str, Part]) -> str:
-    rates = {name: (part.recall or 0.0, (part.false_rate("page") or 0.0) + (part.false_rate("ticket") or 0.0)) for name, part in parts.items()}
-    top = max(4, *(len(f"{rate:.0f}") for _, rate in rates.values()))
+    lines = {name: sorted({at for s in PATIENCE if (at := part.patient(s)) is not None}) for name, part in parts.items()}
+    top = max(4, *(len(f"{rate:.0f}") for points in lines.values() for _, rate in points)) if any(lines.values()) else 4
     up = Axis("false pages and tickets per 1,000 GPU-weeks", [(10.0**k, f"{10**k:,}" if k else "1 or none") for k in range(top + 1)], log=True)
-    return chart("False alarms against recall", Axis("recall", SHARES), up, {name: [point] for name, point in rates.items()}, thick=HOME)
+    return chart("False alarms against recall", Axis("recall", SHARES), up, lines, thick=HOME)

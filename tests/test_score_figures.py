@@ -37,6 +37,17 @@ def test_figures_of_a_small_run_by_hand() -> None:
     assert (result.modes["pcie_width"].recall, result.modes["pcie_width"].precision) == (1.0, 1.0)
 
 
+def test_who_waits_before_they_believe_loses_what_is_short() -> None:
+    rows = [fault("a/1"), fault("b/1")]
+    incidents = [
+        {**paged(12, subject="a/1", name="1"), "ended": 17 * MINUTE}, {**paged(12, subject="x", name="2"), "ended": 14 * MINUTE},
+        paged(13, subject="y", name="3"), paged(13, subject="b/1", name="4"),
+    ]  # fmt: skip
+    part = score(rows, incidents, 10.0).overall
+    assert [part.patient(60 * m) for m in (0, 2, 3, 5, 6)] == [(1.0, 200.0), (1.0, 200.0), (1.0, 100.0), (1.0, 100.0), (0.5, 100.0)]
+    assert score([], incidents, 10.0).overall.patient(0) is None
+
+
 def test_rows_of_one_fault_that_follow_each_other_are_one_fault() -> None:
     rows = [fault(began=0, ended=10 * MINUTE), fault(began=10 * MINUTE, ended=20 * MINUTE), fault(began=200 * MINUTE, ended=210 * MINUTE), fault("n5")]
     late, early = (overall(rows, [paged(15, subject="n5", name="a"), paged(at, name="b", ended=(at + 5) * MINUTE)]) for at in (205, 15))

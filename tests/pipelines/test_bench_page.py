@@ -64,6 +64,12 @@ def test_a_page_is_html_without_anything_unescaped() -> None:
     assert text.count("<svg") == 2
 
 
+def test_weak_faults_have_a_plot_of_their_own() -> None:
+    weak = replace(run(HOME, "n1", 5), scenario="weak")
+    assert "(page-weak.svg)" in page(weak, run(HOME, "n1", 5))
+    assert "(page-weak.svg)" not in page(run(HOME, "n1", 5))
+
+
 # -- seeds ----------------------------------------------------------------------------------------------------------
 
 
