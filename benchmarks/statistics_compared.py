@@ -27,7 +27,7 @@ from grayscope.pipelines._benchpool import outcomes
 from grayscope.pipelines._benchseeds import parse
 
 ROOT = Path(__file__).parents[1]
-DEFAULT = ("calm", "slow", "heavy", "uneven", "worst")
+DEFAULT = ("slow", "heavy", "uneven", "worst")
 QUICK = (128, 128, 160)
 
 
