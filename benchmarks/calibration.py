@@ -78,7 +78,8 @@ def carried_out(todo: list[Task], jobs: int, seconds: float) -> tuple[list[Count
 def document(counts: list[Count]) -> dict[str, object]:
     """Return the figures as JSON would have them."""
     promise = [
-        {"source": c.source, "configured": c.configured, "gpu_weeks": c.weeks, "pages": c.pages, "tickets": c.tickets,
+        {"source": c.source, "configured": c.configured, "engines": c.engines, "tests_at_once": c.tests, "gpu_weeks": c.weeks,
+         "pages": c.pages, "tickets": c.tickets,
          "pages_per_1000": rates(c.pages, c.weeks), "tickets_per_1000": rates(c.tickets, c.weeks), "verdict": verdict(c.pages, c.weeks, c.configured),
          "causes": dict(c.causes)}
         for c in summed(counts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -23,12 +24,18 @@ def below(count: int, mean: float) -> float:
     """
     if mean <= 0:
         return 1.0
-    k = np.arange(count + 1)
-    logs = k * math.log(mean) - mean - np.array([math.lgamma(x + 1.0) for x in k.tolist()])
+    logs = np.arange(count + 1) * math.log(mean) - mean - _factorials(count)
     top = float(logs.max())
     return min(math.exp(top) * float(np.exp(logs - top).sum()), 1.0)
 
 
+@lru_cache(maxsize=4)
+def _factorials(count: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return the logarithms of the factorials up to a count's."""
+    return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, count + 1)))])
+
+
+@lru_cache(maxsize=1024)
 def interval(count: int) -> tuple[float, float]:
     """Return the exact (Garwood) 95 % interval of the mean of a Poisson count.
 

@@ -59,12 +59,15 @@ def _promise(sums: Sequence[Count], seeds: Sequence[int]) -> Iterator[Piece]:
         "each setting has an engine of its own. A page or ticket is an incident whose gravest severity that is. In parentheses: exact Poisson 95 % "
         "intervals per 1,000 GPU-weeks. "
         f"*{KEPT}*: the upper end is no higher than what was configured; *{BROKEN}*: the lower end is; *{NOT_SHOWN}*: neither, and so many GPU-weeks "
-        "would show it if nothing more were said. Tickets are no part of the promise: they stand beside it."
+        "would show it if nothing more were said. Tickets are no part of the promise: they stand beside it. *Tests at once*: engines, each with so many of "
+        "its own, and all of them together; a test is a horizon of a metric of a subject in `slower`, `became` or `stepped`, held against a threshold at "
+        "every look. The promise is each subject's, whatever the number of its metrics and horizons."
     )
     yield " ".join(of_page(seeds))
     for rate in sorted({c.configured for c in sums}):
         yield Heading(f"{rate:g} per 1,000 GPU-weeks configured", 3)
-        head = ("source", "subject-hours", "GPU-weeks", "configured", "pages", "pages per 1,000 GPU-weeks", "tickets", "tickets per 1,000 GPU-weeks", "verdict")
+        each = (f"{what}{per}" for what in ("pages", "tickets") for per in ("", " per 1,000 GPU-weeks"))
+        head = ("source", "tests at once", "subject-hours", "GPU-weeks", "configured", *each, "verdict")
         yield Table(head, [_row(c) for c in sums if c.configured == rate])
     yield from _broken(sums)
     yield Heading("Sources", 3)
@@ -83,7 +86,14 @@ def _row(c: Count) -> tuple[str, ...]:
     if said == NOT_SHOWN:
         said = f"{said}: needs {needed(c.pages, c.configured):,.0f} GPU-weeks"
     figures = (f"{168 * c.weeks:,.0f}", f"{c.weeks:,.0f}", f"{c.configured:g}", f"{c.pages}", _between(c.pages, c.weeks), f"{c.tickets}")
-    return (c.source, *figures, _between(c.tickets, c.weeks), said)
+    return (c.source, at_once(c), *figures, _between(c.tickets, c.weeks), said)
+
+
+def at_once(c: Count) -> str:
+    """Return the tests that ran at once: per engine, and pooled over several."""
+    if not c.engines:
+        return "-"
+    return f"{c.tests:,}" if c.engines == 1 else f"{c.engines} x {c.tests / c.engines:,.0f} = {c.tests:,}"
 
 
 def _between(count: int, weeks: float) -> str:

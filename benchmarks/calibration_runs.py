@@ -14,9 +14,11 @@ from calibration_noise import NOISES, START, Source
 
 from grayscope import assembly
 from grayscope.brokers.parquet import Parquet
+from grayscope.detectors.stepped import SPANS, Stepped
 from grayscope.engine import Engine
 from grayscope.fleet.scenario import load
 from grayscope.fleet.simulation import Simulation
+from grayscope.horizons import Horizons
 from grayscope.incident import Incident
 from grayscope.message import Message
 from grayscope.score import score
@@ -77,6 +79,8 @@ class Count:
     delays : list of int
         In ticks, of the faults that were found.
     faults : int
+    engines, tests : int
+        Engines, and tests that ran at once in all of them together: subjects x metrics x horizons of the detectors that gather evidence.
     """
 
     kind: str
@@ -90,12 +94,13 @@ class Count:
     causes: Counter[str] = field(default_factory=Counter)
     delays: list[int] = field(default_factory=list)
     faults: int = 0
+    engines: int = 0
+    tests: int = 0
 
     def add(self, other: Count) -> None:
         """Take another run of the same into account."""
-        self.weeks, self.pages, self.tickets, self.faults = (
-            getattr(self, k) + getattr(other, k) for k in ("weeks", "pages", "tickets", "faults")
-        )  # fmt: skip
+        for k in ("weeks", "pages", "tickets", "faults", "engines", "tests"):
+            setattr(self, k, getattr(self, k) + getattr(other, k))
         self.causes += other.causes
         self.delays += other.delays
 
@@ -109,7 +114,8 @@ def _noise(task: Task) -> Iterator[Count]:
     for rate in task.rates:
         source = _source(task)
         ticks = round(task.hours * 3600 / task.period)
-        yield _counted(task, rate, [], *_watched(_engine(source, rate), _messages(source, ticks)))
+        engine = _engine(source, rate)
+        yield _counted(task, rate, [], engine, *_watched(engine, _messages(source, ticks)))
 
 
 def _scenario(task: Task) -> Iterator[Count]:
@@ -125,7 +131,7 @@ def _scenario(task: Task) -> Iterator[Count]:
         for rate in task.rates:
             settings = Settings(false_pages_per_1000_gpu_weeks=rate)
             engine = assembly.engine(settings, catalogue=trace.catalogue, periods=trace.periods, eager=False)
-            yield _counted(task, rate, rows, *_watched(engine, Parquet(path).receive()))
+            yield _counted(task, rate, rows, engine, *_watched(engine, Parquet(path).receive()))
 
 
 def _fault(task: Task) -> Iterator[Count]:
@@ -138,8 +144,8 @@ def _fault(task: Task) -> Iterator[Count]:
         factor[victims] = 1.03 if task.fault == "3 %" else np.exp(3 * source.sigma())
         onset = START + (BEFORE + 1) * task.period * 1_000_000
         truth = [{"subject": source.gpus[v], "also": [source.ranks[v]], "mode": "slow_rank", "state": "gray", "began": onset, "ended": None} for v in victims]
-        found, causes = _watched(_engine(source, rate), _messages(source, BEFORE + ticks, factor))
-        yield _counted(task, rate, truth, found, causes)
+        engine = _engine(source, rate)
+        yield _counted(task, rate, truth, engine, *_watched(engine, _messages(source, BEFORE + ticks, factor)))
 
 
 def _source(task: Task) -> Source:
@@ -171,11 +177,24 @@ def _watched(engine: Engine, messages: Iterable[Message]) -> tuple[dict[str, Inc
     return found, causes
 
 
-def _counted(task: Task, rate: float, truth: list[dict[str, Any]], found: dict[str, Incident], causes: dict[tuple[str, str], str]) -> Count:
+def tests(engine: Engine) -> int:
+    """Return how many running means and steps an engine holds against a threshold at once: cells that were ever judged, by horizon."""
+    together = 0
+    for detector in engine.detectors:
+        if isinstance(detector, Stepped):
+            together += sum(len(SPANS) * int(np.count_nonzero(c.arrays["seen"])) for c in detector.memory.tables.values())
+        elif isinstance(horizons := getattr(detector, "horizons", None), Horizons):
+            together += sum(int(np.count_nonzero(c.arrays["seen"])) for c in horizons.memory.tables.values())
+    return together
+
+
+def _counted(
+    task: Task, rate: float, truth: list[dict[str, Any]], engine: Engine, found: dict[str, Incident], causes: dict[tuple[str, str], str]
+) -> Count:  # fmt: skip
     weeks = task.subjects * task.hours / HOURS_OF_WEEK
     said = [{k: getattr(i, k) for k in ("id", "subject", "severity", "mode", "rivals", "history", "ended")} for i in found.values()]
     part = score(truth, said, weeks).overall
-    count = Count(task.kind, task.source, rate, task.period, task.fault, weeks, faults=len(part.finds))
+    count = Count(task.kind, task.source, rate, task.period, task.fault, weeks, faults=len(part.finds), engines=1, tests=tests(engine))
     count.pages, count.tickets = (sum(s.severity == severity for s in part.false) for severity in ("page", "ticket"))
     count.causes.update(causes.get((s.id, s.severity), f"{s.severity}: unknown") for s in part.false)
     count.delays = [round(f.delay / (task.period * 1e6)) for f in part.found]

@@ -91,6 +91,8 @@ def test_a_slow_rank_is_found_and_healthy_ones_are_no_page() -> None:
     (quiet,) = runs.do(runs.Task("noise", "calm", (10.0,), 1, 128, 60, 2.0))
     (found,) = runs.do(runs.Task("fault", "calm", (10.0,), 1, 128, 10, 0.5, "3 sigma"))
     assert (quiet.pages, quiet.weeks) == (0, pytest.approx(128 * 2 / 168))
+    # two metrics at six horizons of `slower` and four of `became`; `stepped` watches one of them over two spans. 120 ticks end no longer horizon.
+    assert (quiet.engines, quiet.tests) == (1, 128 * (2 * (6 + 4) + 2))
     assert (found.faults, len(found.delays)) == (1, 1)
     assert 0 < found.delays[0] < 180
 
@@ -98,12 +100,13 @@ def test_a_slow_rank_is_found_and_healthy_ones_are_no_page() -> None:
 def test_the_page_adds_up() -> None:
     runs, page = load("runs"), load("page")
     kinds = [("scenario", "null", 0, 500.0), ("noise", "calm", 2, 100.0), ("noise", "worst", 40, 100.0)]
-    counts = [runs.Count(k, s, 10.0, 60, "", weeks, pages, 1, Counter({"page: became of x": pages})) for k, s, pages, weeks in kinds]
+    counts = [runs.Count(k, s, 10.0, 60, "", weeks, pages, 1, Counter({"page: became of x": pages}), engines=1, tests=1500) for k, s, pages, weeks in kinds]
     counts.append(runs.Count("fault", "slow", 10.0, 10, "3 %", 1.0, delays=[10, 200], faults=4))
     sums = {c.source: c for c in page.summed(counts)}
     assert (sums[page.ALL].pages, sums[page.ALL].weeks) == (42, 200.0)
     tables = [p for p in page.pieces(counts, "x", "It ran.", [1]) if hasattr(p, "rows")]
     assert [row[-1] for row in tables[0].rows] == ["kept", "broken", "not shown: needs 722 GPU-weeks", "broken"]
+    assert [row[1] for row in tables[0].rows] == ["1,500", "2 x 1,500 = 3,000", "1,500", "1,500"]
     assert ("worst", "10", "became of x (40)") in tables[1].rows
     assert tables[-1].rows[-1] == ("slow", "10", "4", "2", "200", "-", "33.3 min", "-", "25%", "25%", "50%", "50%")
     assert page.plot(counts).count("<polyline") > 5
