@@ -146,7 +146,8 @@ class Costs:
         self.sound = self._sound(tick, standing, row, far) if standing.doubted.any() else tick.values[row]
         if not self.suspects:
             return
-        places, machines = self._places(tick, far), wide(tick, self.suspects, self.felt_in, lambda s: self._gain(tick, far, s))
+        modes, places = [(subject, who.mode) for subject, who in self.suspects.items()], self._places(tick, far)
+        machines = wide(tick, modes, self.felt_in, lambda s: self._gain(tick, far, s))
         self._clear(machines, standing, row)
         whole, parts = (without(tick.values[row], more, standing, row) for more in (machines.besides(places), machines.shared))
         for subject, mine in (places | machines.ranks).items():

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from grayscope.feltin import FeltIn, kind
 from grayscope.kernels import LOG
+from grayscope.modes import Modes
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 
@@ -42,18 +43,23 @@ class Wide(NamedTuple):
         return s, float(self.shared[s]) if s >= 0 else 0.0, True
 
 
-def wide(tick: Tick, suspects: Iterable[str], felt_in: FeltIn, gain: Callable[[int], float]) -> Wide:
+def wide(tick: Tick, suspects: Iterable[tuple[str, str]], felt_in: FeltIn, gain: Callable[[int], float]) -> Wide:
     """Return what machines under suspicion do to all their ranks: that by which at least half of them are worse than usual.
+
+    What shows itself as a condition of its parts is of this kind (a brake, heat); a lost bond member is felt by whoever sends through it.
 
     Parameters
     ----------
+    suspects : iterable of (str, str)
+        Components and the modes that they are suspected of.
     gain : callable
         By how much a rank is worse than usual, on the metric's scale; NaN where that is not known.
     """
     ranks, nothing = dict[str, list[int]](), np.zeros(len(tick.subjects), np.float32)
     gained, shared = np.full_like(nothing, np.nan), nothing
-    for subject in suspects if tick.table == "rank" else ():
-        if kind(tick, subject) != "node":
+    modes = Modes.load().modes
+    for subject, mode in suspects if tick.table == "rank" else ():
+        if kind(tick, subject) != "node" or "condition" not in modes[mode].sides:
             continue
         told = {s: more for s in felt_in.of(tick, subject, "") if math.isfinite(more := gain(s))}
         if len(told) >= LEAST:

@@ -241,6 +241,11 @@ def test_one_late_rank_of_a_braked_machine_is_not_what_the_brake_costs() -> None
     assert felt({3: 2.3}, *braked("n1"))["n1"] < 0.01
 
 
+def test_a_lost_bond_member_is_felt_by_the_rank_that_suffers_most() -> None:
+    bond = next(iter(accused("n1", "bond_degraded", "bond_member")))
+    assert felt({3: 2.3}, bond) == {"n1": pytest.approx(0.3 / 2.3, rel=0.1)}
+
+
 # -- drives -------------------------------------------------------------------------------------------------------------
 
 
