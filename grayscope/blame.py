@@ -17,6 +17,7 @@ from grayscope.evidence import Evidence, Finding
 from grayscope.history import History
 from grayscope.horizons import threshold
 from grayscope.hostbusy import HostBusy
+from grayscope.ownreason import Reasons
 from grayscope.pathblame import PathBlame
 from grayscope.populations import CROSSING
 from grayscope.standing import Standing
@@ -60,7 +61,7 @@ class Blame:
         self.spent: dict[str, int] = {}  # those of them that spent a reserve or broke
         self.lately = Memory({"excess": Field(np.float32, 0.0)})
         self.paths, self.together, self.congestion = PathBlame(self.level, self.history), Together(), Congestion()
-        self.hosts, self.waiting, self.upstream = HostBusy(), Waiting(), Upstream()
+        self.hosts, self.waiting, self.upstream, self.reasons = HostBusy(), Waiting(), Upstream(), Reasons()
         self._parts: dict[str, tuple[object, object, Counter[str], bool]] = {}
 
     def step(self, evidence: Evidence, tick: Tick, standing: Standing | None = None) -> Evidence:
@@ -98,7 +99,7 @@ class Blame:
             found = self.waiting.ready((f if self.congestion.crowded(f, tick) else moved(f, tick, self.told, self.spent, self.history) for f in found), tick)
         if tick.table in ("comm", "path"):
             found = self.congestion.called(found, tick, self.told, self.level)
-        crowds = () if tick.table in CROSSING else evidence.crowds
+        found, crowds = self.reasons.split(found, () if tick.table in CROSSING else evidence.crowds, tick)
         found = list(self.together.step(found, tick, now, crowds, self.congestion.explains(tick)))
         moved_on = list(_gathered([_to_gpu(f, tick) for f in found], parts))
         return Evidence(self.hosts.explained(moved_on, tick) if tick.table == "rank" else moved_on)
@@ -119,6 +120,7 @@ class Blame:
         self.told |= {f.subject: tick.time for f in loud}
         self.spent |= {f.subject: tick.time for f in loud if f.side != "condition"}
         self.ill |= {f.subject: tick.time for f in loud if f.side == "condition"}
+        self.reasons.hear(findings, tick.time, self.level, TOLD)
         for known in (self.told, self.spent, self.ill):
             for subject in [s for s, at in known.items() if tick.time - at > TOLD]:
                 del known[subject]
@@ -138,16 +140,16 @@ class Blame:
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state as one JSON text in an array, and the excess of ranks and paths."""
         parts = self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.last, self.waiting.since
-        text = json.dumps(
-            [self.ticks, self.told, *parts, self.spent, [*self.congestion.held.items()], self.congestion.spans, [*self.congestion.slow_since.items()], self.ill]
-        )
+        slow = [*self.congestion.slow_since.items()]
+        more = [self.spent, [*self.congestion.held.items()], self.congestion.spans, slow, self.ill, self.reasons.said]
+        text = json.dumps([self.ticks, self.told, *parts, *more])
         return {"blame": np.array(text), "upstream": np.array(self.upstream.snapshot()), **self.lately.snapshot()}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
         known = json.loads(str(state["blame"]))
         self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, self.hosts.last, since, *spent = known
-        self.spent, held, self.congestion.spans, heard, self.ill = spent
+        self.spent, held, self.congestion.spans, heard, self.ill, self.reasons.said = spent
         self.congestion.slow_since = {(table, name, metric): (first, last) for (table, name, metric), (first, last) in heard}
         self.congestion.held = {(table, name, metric): Held(*told) for (table, name, metric), told in held}
         self.waiting.since = {name: (first, last) for name, (first, last) in since.items()}

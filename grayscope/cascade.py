@@ -15,6 +15,8 @@ from grayscope.verdict import STATES
 SPREADING = frozenset({"thermal_throttle", "power_cap", "slow_component", "became_slower"})
 #: Those of them that a machine brings about, and parts that must show them at once to make the machine the suspect.
 SHARED, PARTS = frozenset({"thermal_throttle", "power_cap"}), 3
+#: Slowness that no part explains, and microseconds within which parts of one machine that begin so are one matter.
+SLOW, MOMENT = frozenset({"slow_rank"}), 60_000_000
 #: Sides of evidence about a component itself: not what it does to others, nor a symptom of what others do to it.
 OWN = frozenset({"redundancy", "health"})
 #: How much less likely a member is to be the culprit that the first suspect's mode explains.
@@ -82,7 +84,12 @@ def related(a: Member, b: Member) -> bool:
         return causal and not _unbraked(a, b) and not _unbraked(b, a)
     place = a.subject.rpartition("/")[0]  # ranks of a job are no neighbours
     siblings = place == b.subject.rpartition("/")[0] != "" and ":" not in place
-    return siblings and a.mode == b.mode and a.mode in SPREADING
+    return siblings and a.mode == b.mode and (a.mode in SPREADING or _at_once(a, b))
+
+
+def _at_once(a: Member, b: Member) -> bool:
+    """Say whether two parts began to be slow at the same moment, with nothing that says why: what they share is likelier than two faults in one minute."""
+    return a.side == b.side == "service" and a.mode in SLOW and abs(a.since - b.since) <= MOMENT
 
 
 def brings(m: Member) -> frozenset[str]:
@@ -187,10 +194,10 @@ def lead(members: Mapping[str, Member], before: str) -> Member:
 
 
 def _shared(first: Member, members: Mapping[str, Member]) -> Member:
-    """Return the machine as the suspect where several of its parts are hot or braked at once: they share its air and its supply."""
+    """Return the machine as the suspect where several of its parts are hot or braked, or became slow at once: they share its air and its supply."""
     place = first.subject.rpartition("/")[0]
-    alike = [s for s, m in members.items() if m.mode == first.mode and s.rpartition("/")[0] == place]
-    shared = first.mode in SHARED and place and len(alike) >= PARTS
+    alike = [s for s, m in members.items() if m.mode == first.mode and s.rpartition("/")[0] == place and (m.mode in SHARED or _at_once(m, first))]
+    shared = first.mode in SHARED | SLOW and place and len(alike) >= PARTS
     return first._replace(subject=place, why=f"{len(alike)} of its parts alike, first {first.subject}: {first.why}") if shared else first
 
 

@@ -23,6 +23,7 @@ from grayscope.feltin import CARRIED, COMMON, FeltIn, kind
 from grayscope.fewpeers import distances
 from grayscope.horizons import MARGIN
 from grayscope.kernels import LOG
+from grayscope.machinewide import Wide, wide, without
 from grayscope.medians import CROWD
 from grayscope.modes import Modes
 from grayscope.standing import Standing
@@ -145,10 +146,17 @@ class Costs:
         self.sound = self._sound(tick, standing, row, far) if standing.doubted.any() else tick.values[row]
         if not self.suspects:
             return
-        for subject, mine in self._places(tick, far).items():
-            carried = self.suspects[subject].mechanism in CARRIED
-            worst = self._more(tick, subject, mine, alone if carried else far, carried, few)
-            found = self._cost(tick, standing, row, subject, mine, worst, steps, (float(least), float(n[worst[0]])))
+        modes, places = [(subject, who.mode) for subject, who in self.suspects.items()], self._places(tick, far)
+        machines = wide(tick, modes, self.felt_in, lambda s: self._gain(tick, far, s))
+        self._clear(machines, standing, row)
+        whole, parts = (without(tick.values[row], more, standing, row) for more in (machines.besides(places), machines.shared))
+        for subject, mine in (places | machines.ranks).items():
+            carried, values = self.suspects[subject].mechanism in CARRIED, whole if subject in machines.ranks else parts
+            if subject in machines.ranks:
+                worst = machines.worst(subject, whole)
+            else:
+                worst = self._more(tick, subject, mine, alone if carried else far - machines.shared, carried, few)
+            found = self._cost(tick, standing, row, subject, mine, worst, steps, (float(least), float(n[worst[0]])), values)
             fresh = n[worst[0]] < 1 / least - 0.5  # half a tick, for rates are rounded
             if found is not None and (n[worst[0]] * tick.period >= FRESH if fresh else columns.ticks % EVERY == 0):
                 self.shares |= {_name(tick, s): (tick.time, found.felt) for s in mine if tick.table == "rank"}
@@ -169,6 +177,15 @@ class Costs:
             more = max(float(far[s]) - self.usual.known.get(_name(tick, s), (0.0, 0))[0], 0.0)
             sound[s] = sound[s] * math.exp(-more) if int(standing.kind[row]) == LOG else sound[s] - int(standing.sign[row]) * more
         return sound
+
+    def _clear(self, machines: Wide, standing: Standing, row: int) -> None:
+        """Take what machines under suspicion do to their ranks off what those would take: one of them must not hide another."""
+        self.sound = np.where(standing.doubted, self.sound, without(self.sound, machines.shared, standing, row)).astype(np.float32)
+
+    def _gain(self, tick: Tick, far: Floats, s: int) -> float:
+        """Return by how much a rank is worse than usual, NaN where that is not known."""
+        usual, n = self.usual.known.get(_name(tick, s), (0.0, 0))
+        return float(far[s]) - usual if n else math.nan
 
     def share(self, subject: str) -> float | None:
         """Return what a GPU that is the place of a suspect costs its job, None where that was not worked out."""
@@ -233,13 +250,13 @@ class Costs:
 
     def _cost(
         self, tick: Tick, standing: Standing, row: int, subject: str, mine: list[int], worst: tuple[int, float, bool], steps: Mapping[str, float],
-        means: tuple[float, float],
+        means: tuple[float, float], values: Floats,
     ) -> Finding | None:  # fmt: skip
         """Return what the worst of a suspect's ranks or communicators costs its job: from tick to tick, for the last one is not always the same.
 
         As long as its mean is of few ticks, and looked at in each, only what is beyond its error."""
         (s, more, known), (rate, ticks) = worst, means
-        now = float(tick.values[row, s]) if s >= 0 else math.nan
+        now = float(values[s]) if s >= 0 else math.nan
         if not now > 0:
             return None
         spread = float(standing.noise[row, s] if known else standing.scale[row, s])

@@ -76,9 +76,21 @@ class Judge:
             verdict = self._decide(subject, case, tick.time)
             if verdict is not None:
                 self._doubted = None
+                if verdict.state == "gray":
+                    yield from self._answered(subject, verdict.mode, tick.time)
                 yield verdict
             if case.state == "normal" and not case.tracks:
                 del self.cases[subject]
+
+    def _answered(self, subject: str, mode: str, now: int) -> Iterator[Verdict]:
+        """Yield the verdicts on what the subject lies in that only wait for what the workload says: it has said it of a part that they explain."""
+        for parent in _parents(subject):
+            case = self.cases.get(parent)
+            if case is not None and case.asked >= 0:
+                _, best = self._argued(case)
+                cause = self._cause(case, best)
+                if cause is not None and mode in _explains(cause.finding.mode) and (verdict := self._decide(parent, case, now, heard=True)) is not None:
+                    yield verdict
 
     def _hear(self, finding: Finding, tick: Tick) -> None:
         # A subject of one table may be accused from another (a GPU by its rank): one case per subject, timed by its first.
@@ -90,14 +102,14 @@ class Judge:
         case.tracks[key] = Track(finding, tick.time, since, tick.period, holds)
         case.rests = -1
 
-    def _decide(self, subject: str, case: Case, now: int) -> Verdict | None:
+    def _decide(self, subject: str, case: Case, now: int, heard: bool = False) -> Verdict | None:
         case.tracks = {k: t for k, t in case.tracks.items() if now <= t.holds}
         state, best = self._argued(case)
         case.upheld = RANK[state] >= RANK[case.state] and state != "normal"
         if case.upheld and best is not None:
             case.supported, case.pace = now, best.period
         cause = self._cause(case, best)
-        if self._asks(case, state, now, cause):
+        if not heard and self._asks(case, state, now, cause):
             case.rests = -1
             return None
         renamed = state == case.state != "normal" and cause is not None and case.mode in _explains(cause.finding.mode)
@@ -184,6 +196,18 @@ def _calm(period: int) -> int:
     [1200, 3600, 3600, 1296000]
     """
     return min(CALM * period, max(HOUR, SELDOM * period))
+
+
+def _parents(subject: str) -> Iterator[str]:
+    """Yield what a subject lies in, the widest first.
+
+    Examples
+    --------
+    >>> list(_parents("n1/gpu2/pcie")), list(_parents("n1"))
+    (['n1', 'n1/gpu2'], [])
+    """
+    parts = subject.split("/")
+    return ("/".join(parts[:n]) for n in range(1, len(parts)))
 
 
 def _explains(mode: str) -> frozenset[str]:

@@ -84,6 +84,26 @@ def test_heat_that_parts_of_a_machine_share_is_the_machines() -> None:
     assert len(rivals) == 3
 
 
+def late(gpu: int, second: int, mode: str = "slow_rank") -> Member:
+    return Member(f"n1/gpu{gpu}", "gray", "page", mode, "service", 9.0 + gpu, second * 1_000_000, "late")
+
+
+def test_parts_of_a_machine_that_are_slow_from_one_moment_on_are_one_matter() -> None:
+    assert related(late(1, 100), late(5, 130))
+    assert not related(late(1, 100), late(5, 400))  # two GPUs minutes apart are two
+    assert not related(late(1, 100), late(5, 100)._replace(subject="n2/gpu5"))
+    assert not related(late(1, 100, "slow_drive"), late(5, 100, "slow_drive"))
+
+
+def test_three_that_are_slow_from_one_moment_on_are_the_machines_matter() -> None:
+    members = {m.subject: m for m in (late(1, 100), late(5, 130), late(6, 400))}
+    assert lead(members, "").subject == "n1/gpu6"
+    members["n1/gpu6"] = late(6, 120)
+    assert lead(members, "n1/gpu1").subject == "n1"
+    members["n1"] = member("n1", "power_cap", side="condition")
+    assert (lead(members, "n1/gpu1").subject, lead(members, "n1/gpu1").mode) == ("n1", "power_cap")
+
+
 def test_what_has_no_name_leads_nothing_that_has_one() -> None:
     link = Member("n1/gpu3/pcie", "masked", "ticket", "pcie_errors", "redundancy", 9.0, 0, "")
     gone = Member("n1/gpu3", "failed", "ticket", "", "health", 50.0, 0, "")

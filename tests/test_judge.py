@@ -56,6 +56,19 @@ def test_a_ticket_waits_for_what_the_workload_says() -> None:
     assert slow[0] == ASKS  # rows that come as seldom as that are not waited for
 
 
+def test_what_a_machine_waits_to_hear_may_be_heard_of_its_part() -> None:
+    braked = says("condition", subject="n1", mode="power_cap", mechanism="clock_throttle", value=9.0, expected=0.0)
+    worn = says("redundancy", subject="n1", mode="disk_redundancy")
+    slow = says("service", subject="n1/gpu3", mode="slow_rank", value=1.1, expected=1.0, felt=0.05)
+    judge = Judge()
+    assert drive(judge, [braked, braked]) == []
+    assert [(v.subject, v.state) for v in judge.step(tick(3, "rank"), slow)] == [("n1", "masked"), ("n1/gpu3", "gray")]
+    assert list(judge.step(tick(4), braked)) == []
+    other = Judge()
+    other.step(tick(1), worn)
+    assert [v.subject for v in other.step(tick(2, "rank"), slow)] == ["n1/gpu3"]  # a lost disk makes no GPU late
+
+
 def test_a_symptom_alone_is_masked_only_where_redundancy_pays_for_it() -> None:
     assert state_of(Finding(0, "a", "condition", "d", 9.0, mechanism="clock_throttle")) == "masked"
     assert drive(Judge(), [says("condition"), says("load")]) == []

@@ -1,0 +1,85 @@
+"""Ownreason: two machines that lost a supply each are two faults; what nothing explains stays a population."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from grayscope.blame import TOLD, Blame
+from grayscope.evidence import Crowd, Evidence, Finding
+from grayscope.ownreason import Reasons
+from grayscope.roster import RosterRow, View
+from grayscope.tick import Tick
+
+NODES, GPUS = 7, 8
+ROWS = [RosterRow(f"n{n}", "node", keys={"node": f"n{n}"}) for n in range(NODES)]
+ROWS += [RosterRow(f"n{n}/gpu{g}", "gpu", keys={"node": f"n{n}", "job": "job:1"}) for n in range(NODES) for g in range(GPUS)]
+VIEW = View(1, {r.subject: r for r in ROWS})
+
+
+def tick(table: str, time: int = 10) -> Tick:
+    names = VIEW.tables[table]
+    return Tick(table, time, 10, VIEW, names, (), np.empty((0, len(names)), np.float32), np.zeros(len(names), bool))
+
+
+def braked(node: int, side: str = "condition", mode: str = "power_cap") -> list[Finding]:
+    return [Finding(10, f"n{node}/gpu{g}", side, "slower", 60.0, mode, "clock_throttle", "m", 9.0, 0.0, NODES * GPUS - 1, why="braked") for g in range(GPUS)]
+
+
+def lost(node: int, mode: str = "power_cap") -> Finding:
+    return Finding(10, f"n{node}", "redundancy", "ledger", 50.0, mode, "psu", why="a supply is gone")
+
+
+def crowd(members: list[Finding]) -> Crowd:
+    return Crowd(Finding(10, "job:1", members[0].side, "slower", 60.0, "group_shift", metric="m", why="two populations"), tuple(members))
+
+
+def said(members: list[Finding], *reasons: Finding, later: int = 0) -> tuple[list[str], list[int]]:
+    """Return who is accused, and how many are left in crowds."""
+    known, some = Reasons(), crowd(members)
+    known.hear(reasons, 10, 6.9, TOLD)
+    known.hear([], 10 + later, 6.9, TOLD)
+    found, crowds = known.split([some.finding], [some], tick("gpu"))
+    return sorted({f.subject.partition("/")[0] for f in found}), [len(c.members) for c in crowds]
+
+
+def test_two_machines_that_each_lost_a_supply_are_two_faults() -> None:
+    assert said([*braked(1), *braked(4)], lost(1), lost(4)) == (["n1", "n4"], [])
+
+
+def test_one_that_lost_a_supply_leaves_the_other_alone_and_no_crowd() -> None:
+    assert said([*braked(1), *braked(4)], lost(1)) == (["n1", "n4"], [])
+
+
+def test_those_without_a_reason_may_still_be_a_crowd() -> None:
+    assert said([*braked(1), *braked(4), *braked(5)], lost(1)) == (["job:1", "n1"], [2 * GPUS])
+
+
+@pytest.mark.parametrize(
+    ("members", "reasons", "later"),
+    [
+        ([*braked(1), *braked(4)], [], 0),
+        ([*braked(1), *braked(4)], [lost(2), lost(3)], 0),
+        ([*braked(1), *braked(4)], [lost(1, "disk_redundancy"), lost(4, "disk_redundancy")], 0),
+        ([*braked(1), *braked(4)], [lost(1)._replace(strength=2.0), lost(4)._replace(side="condition")], 0),
+        ([*braked(1), *braked(4)], [lost(1), lost(4)], TOLD + 1),
+        ([*braked(1, "service", "slow_rank"), *braked(4, "service", "slow_rank")], [lost(1), lost(4)], 0),  # that only a spare is lost slows nobody
+    ],
+)  # fmt: skip
+def test_what_nothing_explains_stays_a_population(members: list[Finding], reasons: list[Finding], later: int) -> None:
+    assert said(members, *reasons, later=later) == (["job:1"], [2 * GPUS])
+
+
+def test_a_fan_explains_the_heat_that_it_brings() -> None:
+    hot = [*braked(1, mode="thermal_throttle"), *braked(4, mode="thermal_throttle")]
+    assert said(hot, lost(1, "fan_degraded"), lost(4, "fan_degraded")) == (["n1", "n4"], [])
+
+
+def test_blame_names_each_machine_also_after_a_pause() -> None:
+    first, second = Blame(), Blame()
+    first.step(Evidence([lost(1), lost(4)]), tick("node"))
+    second.restore(first.snapshot())
+    some = crowd([*braked(1), *braked(4)])
+    for blame in (first, second):
+        found = blame.step(Evidence([some.finding], crowds=[some]), tick("gpu"))
+        assert sorted((f.subject, f.mode) for f in found) == [("n1", "power_cap"), ("n4", "power_cap")]
