@@ -13,7 +13,7 @@ from unittest import mock
 
 import numpy as np
 
-from grayscope import horizons, kernels, plugins, taillaw
+from grayscope import begun, horizons, kernels, plugins, taillaw
 
 WHOLE = "everything on"
 #: Place of the usual spreads among what `grayscope.kernels.compare` is given.
@@ -108,6 +108,26 @@ def _never(*_: object) -> bool:
     return False
 
 
+def _none(*_: object) -> None:
+    return None
+
+
+def _one(*_: object) -> float:
+    return 1.0
+
+
+def _no_words(*_: object) -> str:
+    return ""
+
+
+def _begun_nobody(*_: object) -> begun.Begun:
+    return begun.NOBODY
+
+
+def _of_large_groups(*given: Any) -> tuple[Any, None]:
+    return given[-1], None  # the noise as it was
+
+
 #: Name -> (what is done without it, what is patched by what).
 INSIDE: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "load curves": ("values are compared whatever the load", {"grayscope.loads.Loads.learn": _learns_nothing}),
@@ -136,6 +156,12 @@ INSIDE: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "asking (ASKS)": ("a ticket does not wait for what the workload says", {"grayscope.judge.ASKS": 0}),
     "hysteresis": ("a state is left as soon as it is not as strongly supported", {"grayscope.judge.SLACK": 0.0, "grayscope.judge.CALM": 1}),
     "naming by the cause": ("a trouble is called by its strongest symptom", {"grayscope.judge.Judge._cause": _strongest}),
+    "ranks with few peers": ("no rank in a group of one to three is held against its own past", {"grayscope.fewpast.FewPast.fill": _of_large_groups}),
+    "one alone": ("the only rank of a job is accused though nothing else agrees", {"grayscope.blame.corroborated": _unmoved}),
+    "beginning together": ("parts that begin to spend at once are each other's excuse", {"grayscope.detectors.spending.begun": _begun_nobody}),
+    "sufferers": ("who is late because of another in its job has no excuse", {"grayscope.sufferers.Sufferers.excuse": _no_words}),
+    "repeat offenders": ("who was suspected before is no likelier to be to blame", {"grayscope.history.History.weight": _one}),
+    "coming back": ("what comes back within the hour is a new incident", {"grayscope.again.Again.take": _none}),
     "cascade": ("each verdict is an incident of its own", {"grayscope.desk.belongs": _never}),
 }
 
