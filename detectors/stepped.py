@@ -24,7 +24,7 @@ from grayscope.evidence import NOTHING, Crowd, Evidence, Finding
 from grayscope.horizons import known_by, looks, peers, threshold
 from grayscope.standing import Standing
 from grayscope.taillaw import MARKS
-from grayscope.tails import NEAR, Tails
+from grayscope.tails import JUMP, Tails
 from grayscope.tick import Tick
 from grayscope.wording import why
 
@@ -88,7 +88,7 @@ class Stepped:
                 array[..., moved[rows]] = columns.fields[name].fill
         a = columns.arrays
         with np.errstate(invalid="ignore", divide="ignore"):
-            far = np.clip(standing.past[rows] / standing.noise[rows], -NEAR, NEAR)
+            far = np.clip(standing.past[rows] / standing.noise[rows], -JUMP, JUMP)
         there = np.isfinite(far)
         a["sum"] += np.where(there, far, np.float32(0))
         a["came"] += there

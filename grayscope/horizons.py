@@ -28,7 +28,7 @@ from grayscope.mechanisms import limited
 from grayscope.populations import Parted, Span, divided
 from grayscope.standing import Standing
 from grayscope.taillaw import MARKS
-from grayscope.tails import FAR, NEAR, Tails
+from grayscope.tails import FAR, JUMP, Tails
 from grayscope.tick import Tick
 
 WEEK = 7 * 24 * 3600 * 1_000_000
@@ -181,7 +181,7 @@ class Horizons:
         self.tails.of(tick.table, tick.metrics)
         clip = self._clip(tick.table)
         if self.grouped:
-            running.follow(standing.residual, scale, standing.doubted, a["last"], a["move"], a["moves"], STEP, NEAR, a["jumped"], self.tails.jumps[tick.table])
+            running.follow(standing.residual, scale, standing.doubted, a["last"], a["move"], a["moves"], STEP, JUMP, a["jumped"], self.tails.jumps[tick.table])
             if close:
                 a["restless"] = restless(a["move"], a["moves"])
         running.accumulate(residual, scale, a["restless"], standing.sign, a["mean"], a["seen"], a["block"], a["filled"], len(FAST), close, self.steps, clip)

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from grayscope.taillaw import ENOUGH, MARKS, Law, huber, law
 
 Floats = NDArray[np.float64]
-#: Spreads at which single values are clipped: of most metrics, and of those whose values jump so far for a single moment;
-#: share of values that do it in a metric that jumps, and how many make it known.
-FAR, NEAR, JUMPY, JUMPS = 12.0, 6.0, 1e-4, 3
+#: Spreads at which single values are clipped: of most metrics, and of those whose values jump; spreads beyond which a value that is back at once has
+#: jumped; share of values that do it in a metric that jumps, and how many make it known. A jump is worth no more than three usual noises: at six, a
+#: handful of them made half of the false pages of noise with Student's t of three degrees of freedom (`benchmarks/calibration.py`).
+FAR, CLOSE, JUMP, JUMPY, JUMPS = 12.0, 3.0, 6.0, 1e-4, 3
 #: Looks after which old ones count half, so that the law follows the fleet.
 HALF = 4e6
 
@@ -73,7 +74,7 @@ class Tails:
         Where they jump, one value must not make a mean of four; where they do not, a far one is news at once.
         """
         followed, jumped = self.jumps[table].T
-        return np.where((jumped >= JUMPS) & (jumped >= JUMPY * followed), NEAR, FAR).astype(np.float32)
+        return np.where((jumped >= JUMPS) & (jumped >= JUMPY * followed), CLOSE, FAR).astype(np.float32)
 
     def laws(self, table: str, horizon: int) -> list[Law]:
         """Return the law of every metric at a horizon."""

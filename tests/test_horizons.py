@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from grayscope import running
 from grayscope.horizons import MOVES, STEP, restless
-from grayscope.tails import FAR, NEAR, Tails
+from grayscope.tails import CLOSE, FAR, JUMP, Tails
 
 WIDTH = 40
 
@@ -24,7 +24,7 @@ def counted(noise: NDArray[np.float64], doubted: NDArray[np.bool_] | None = None
     scale, nobody = np.full((1, WIDTH), 2.0, np.float32), np.zeros(WIDTH, bool)
     jumped, jumps = np.zeros((1, WIDTH), np.int32), np.zeros((1, 2))
     for row in (2.0 * noise).astype(np.float32):
-        running.follow(row[None], scale, nobody if doubted is None else doubted, last, move, moves, STEP, NEAR, jumped, jumps)
+        running.follow(row[None], scale, nobody if doubted is None else doubted, last, move, moves, STEP, JUMP, jumped, jumps)
     found: NDArray[np.float32] = restless(move, moves)[0]
     return found, jumps[0]
 
@@ -72,7 +72,7 @@ def clip(noise: NDArray[np.float64]) -> float:
 
 def test_single_values_are_clipped_lower_where_the_fleet_s_values_jump() -> None:
     calm, heavy = drawn(500), np.random.default_rng(2).standard_t(3, (500, WIDTH))
-    assert (clip(calm), clip(heavy)) == (FAR, NEAR)
+    assert (clip(calm), clip(heavy)) == (FAR, CLOSE)
     assert clip(heavy[:3]) == FAR
 
 

