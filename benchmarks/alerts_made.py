@@ -118,6 +118,11 @@ def _leaf(t: int, values: np.ndarray[Any, Any]) -> None:
     values[0, 16:22] *= 0.7 if t > 60 else 1.0
 
 
+def _changed(t: int, values: np.ndarray[Any, Any]) -> None:
+    values *= 0.2 * np.linspace(0.7, 1.3, values.shape[1])  # they differ for ever, so that only its own past shows it
+    values[0, 5] *= 1.15 if t > 300 else 1.0
+
+
 def _pressed(t: int, values: np.ndarray[Any, Any]) -> None:
     values *= 0.2
     values[0, 3] = 6.0 if t > 200 else values[0, 3]
@@ -145,6 +150,9 @@ MADE: dict[str, Callable[[], Iterator[Message]]] = {
     "coverage_hole": lambda: _stream("gpu", GPUS, ("gpu_power_watts", "gpu_temperature_celsius"), _hole, ticks=180),
     "wrong_rate": lambda: _stream("gpu", GPUS, ("gpu_power_watts",), _seldom, ticks=300),
     "slow_component": lambda: _stream("node", [f"n{n:03}" for n in range(1, 25)], ("node_collective_bandwidth_bytes_per_second",), _weak, ticks=200),
+    "became_slower": lambda: _stream(
+        "comm", [f"comm:{n:02}" for n in range(1, 17)], ("collective_transfer_seconds",), _changed, ticks=500,
+        keys=lambda _: {"job": "job:1", "role": "data"}),
     "link_corruption": lambda: _stream("port", [f"leaf01/p{n:02}" for n in range(1, 33)], ("port_llr_retries_total",), _retries, ticks=300),
     "batch_defect": lambda: _stream(
         "gpu", [f"n{n:03}/gpu0" for n in range(1, 129)], ("gpu_row_remap_pending",), _lot,
