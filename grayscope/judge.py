@@ -19,9 +19,9 @@ from grayscope.tick import Tick
 from grayscope.tracks import HOLD, LEAST, Case, Track, case_of
 from grayscope.verdict import Signal, Verdict
 
-#: A state is left only when nothing has supported it for so many ticks of the subject's table; where they come seldom (probes, drives), for an hour,
+#: A state is left only when nothing has supported it for so many ticks of the subject's table; where they come seldom (probes, drives), for two hours,
 #: microseconds, and so many of them: what comes back within another hour is the same incident anyway.
-CALM, HOUR, SELDOM = 120, 3_600_000_000, 15
+CALM, HOURS, SELDOM = 120, 7_200_000_000, 30
 #: Hysteresis: a state once entered is kept by evidence this many nats weaker (a tenth of the rate).
 SLACK = 2.3
 #: A page is eased to a ticket when nobody has waited for the suspect for so many ticks of the table that told it last, though something
@@ -193,9 +193,9 @@ def _calm(period: int) -> int:
     Examples
     --------
     >>> [_calm(s * 1_000_000) // 1_000_000 for s in (10, 60, 240, 86_400)]
-    [1200, 3600, 3600, 1296000]
+    [1200, 7200, 7200, 2592000]
     """
-    return min(CALM * period, max(HOUR, SELDOM * period))
+    return min(CALM * period, max(HOURS, SELDOM * period))
 
 
 def _parents(subject: str) -> Iterator[str]:
