@@ -87,3 +87,18 @@ def test_the_weight_of_a_component_is_what_nearly_all_of_its_paths_have_in_commo
     assert away.weight(SPINE) > 50
     assert away.weight(LEAF) < 10
     assert away.weight(SPINE._replace(metric="unknown")) == away.weight(SPINE._replace(side="condition")) == 0
+
+
+def test_each_accused_one_is_weighed_once_and_what_no_path_crosses_never(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, of = list[str](), Incidence.of
+    monkeypatch.setattr(Incidence, "of", lambda self, name: (asked.append(name), of(self, name))[1])
+    ports = [PORT._replace(subject=f"p{k}") for k in range(PORTS)]
+
+    def asks(*told: str) -> int:
+        asked.clear()
+        step(PathBlame(6.9), 1, excess(spine0=5.0), *ports, told=("spine0", *told))
+        return len(asked)
+
+    alone = asks()
+    assert asks(*(f"n{k}/gpu0" for k in range(1000))) == alone
+    assert asks(*(f"p{k}" for k in range(PORTS))) < 60 * PORTS  # a few for each component on a port's paths, not for all that are accused
