@@ -197,7 +197,7 @@ def _shared(first: Member, members: Mapping[str, Member]) -> Member:
     """Return the machine as the suspect where several of its parts are hot or braked, or became slow at once: they share its air and its supply."""
     place = first.subject.rpartition("/")[0]
     alike = [s for s, m in members.items() if m.mode == first.mode and s.rpartition("/")[0] == place and (m.mode in SHARED or _at_once(m, first))]
-    shared = first.mode in SHARED | SLOW and place and len(alike) >= PARTS
+    shared = first.mode in SHARED | SLOW and place and ":" not in place and len(alike) >= PARTS  # ranks of a job share no machine
     return first._replace(subject=place, why=f"{len(alike)} of its parts alike, first {first.subject}: {first.why}") if shared else first
 
 

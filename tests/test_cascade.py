@@ -104,6 +104,13 @@ def test_three_that_are_slow_from_one_moment_on_are_the_machines_matter() -> Non
     assert (lead(members, "n1/gpu1").subject, lead(members, "n1/gpu1").mode) == ("n1", "power_cap")
 
 
+def test_ranks_of_a_job_share_no_machine() -> None:
+    names = [f"job:7/r{k}" for k in (1, 5, 6)]
+    rivals = tuple((name, 0.3) for name in names[1:])  # the evidence itself could not tell them apart
+    members = {name: late(k, 100)._replace(subject=name, rivals=rivals if k == 2 else ()) for k, name in enumerate(names)}
+    assert lead(members, "").subject in names
+
+
 def test_what_has_no_name_leads_nothing_that_has_one() -> None:
     link = Member("n1/gpu3/pcie", "masked", "ticket", "pcie_errors", "redundancy", 9.0, 0, "")
     gone = Member("n1/gpu3", "failed", "ticket", "", "health", 50.0, 0, "")
