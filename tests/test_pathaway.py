@@ -91,7 +91,12 @@ def test_the_weight_of_a_component_is_what_nearly_all_of_its_paths_have_in_commo
 
 def test_each_accused_one_is_weighed_once_and_what_no_path_crosses_never(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, of = list[str](), Incidence.of
-    monkeypatch.setattr(Incidence, "of", lambda self, name: (asked.append(name), of(self, name))[1])
+
+    def noted(self: Incidence, name: str) -> frozenset[int]:
+        asked.append(name)
+        return of(self, name)
+
+    monkeypatch.setattr(Incidence, "of", noted)
     ports = [PORT._replace(subject=f"p{k}") for k in range(PORTS)]
 
     def asks(*told: str) -> int:
