@@ -47,8 +47,9 @@ class Reasons:
             elif _still(rest, len(own), tick):
                 findings = [*findings, *_new(own, known)]
                 kept.append(crowd._replace(members=tuple(rest)))
-            else:
-                findings = [*(f for f in findings if _key(f) != _key(crowd.finding)), *_new([*own, *rest], known)]
+            else:  # what only all of them together show is no evidence against the rest
+                alone = [f for f in rest if f.subject not in crowd.weak]
+                findings = [*(f for f in findings if _key(f) != _key(crowd.finding)), *_new([*own, *alone], known)]
         return findings, kept
 
     def _explains(self, f: Finding, tick: Tick) -> bool:

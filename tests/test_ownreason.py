@@ -103,6 +103,13 @@ def test_members_of_a_crowd_that_is_not_sure_are_accused_once(machines: tuple[in
     assert found == members
 
 
+def test_what_stands_out_only_together_with_those_that_have_a_reason_is_not_accused_by_itself() -> None:
+    known, weak = Reasons(), frozenset(f.subject for n in (1, 4) for f in braked(n))
+    known.hear([lost(1)], 10, 6.9, TOLD)
+    some = crowd([*braked(1), *braked(4)])._replace(weak=weak)
+    assert known.split([some.finding], [some], tick("gpu")) == (braked(1), [])
+
+
 def test_a_crowd_of_thousands_is_gone_through_once() -> None:
     known, members = Reasons(), [f._replace(subject=f"{f.subject}-{n}") for n in range(1000) for f in (*braked(1), *braked(4))]
     known.hear([lost(1)], 10, 6.9, TOLD)
