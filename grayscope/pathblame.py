@@ -102,7 +102,7 @@ class PathBlame:
         """Move findings about components to those that explain more, which come first; what others explain is accused no longer."""
         away = Away(tick, self._counted(tick)[1], excess, {*ends, *told})
         inner: dict[int, Finding] = {}
-        for i in sorted(range(len(findings)), key=lambda i: -away.weight(findings[i])):
+        for i in sorted(range(len(findings)), key=lambda i: (-away.weight(findings[i]), -findings[i].strength, findings[i].subject)):
             f = away.inner(findings[i])
             if f is not None:
                 inner[i] = f

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 
@@ -107,3 +109,14 @@ def test_each_accused_one_is_weighed_once_and_what_no_path_crosses_never(monkeyp
     alone = asks()
     assert asks(*(f"n{k}/gpu0" for k in range(1000))) == alone
     assert asks(*(f"p{k}" for k in range(PORTS))) < 60 * PORTS  # a few for each component on a port's paths, not for all that are accused
+
+
+def test_the_order_in_which_components_are_accused_in_a_tick_says_nothing() -> None:
+    components = sorted({c for w in WAYS for c in w})
+    for seed in range(60):
+        draw = random.Random(seed)
+        bad = excess(**{c: draw.choice([2.0, 4.0, 6.0]) for c in draw.sample(components, 3)})
+        found = [PORT._replace(subject=c, strength=draw.choice([8.0, 20.0])) for c in draw.sample(components, 7)]
+        first, second = PathBlame(6.9), PathBlame(6.9)
+        assert sorted(step(first, 1, bad, *found)) == sorted(step(second, 1, bad, *draw.sample(found, 7)))
+        assert set(first.ends["path"]) == set(second.ends["path"])
