@@ -161,7 +161,9 @@ def _only_slow(mode: str) -> bool:
 
 def _explained(effect: Member, new: Member, members: Mapping[str, Member]) -> bool:
     """Say whether a member is what another member, which has nothing to do with the new trouble, brought about."""
-    if (new.side == "service" and _only_slow(new.mode)) or effect.mode not in effects(new.mode):
+    place = new.subject.rpartition("/")[0]
+    beside = _at_once(new, effect) and place == effect.subject.rpartition("/")[0] and effect.subject not in dict(new.rivals)
+    if not beside and ((new.side == "service" and _only_slow(new.mode)) or effect.mode not in effects(new.mode)):
         return False  # what is only slow may be an effect itself
     causes = (o for o in members.values() if o.subject != effect.subject and effect.mode in brings(o) and related(o, effect))
     return any(not related(new, o) for o in causes)
@@ -197,7 +199,7 @@ def _shared(first: Member, members: Mapping[str, Member]) -> Member:
     """Return the machine as the suspect where several of its parts are hot or braked, or became slow at once: they share its air and its supply."""
     place = first.subject.rpartition("/")[0]
     alike = [s for s, m in members.items() if m.mode == first.mode and s.rpartition("/")[0] == place and (m.mode in SHARED or _at_once(m, first))]
-    shared = first.mode in SHARED | SLOW and place and len(alike) >= PARTS
+    shared = first.mode in SHARED | SLOW and place and ":" not in place and len(alike) >= PARTS  # ranks of a job share no machine
     return first._replace(subject=place, why=f"{len(alike)} of its parts alike, first {first.subject}: {first.why}") if shared else first
 
 

@@ -150,7 +150,7 @@ class Costs:
         machines = wide(tick, modes, self.felt_in, lambda s: self._gain(tick, far, s))
         self._clear(machines, standing, row)
         whole, parts = (without(tick.values[row], more, standing, row) for more in (machines.besides(places), machines.shared))
-        for subject, mine in (places | machines.ranks).items():
+        for subject, mine in (machines.ranks | {s: some for s, some in places.items() if s not in machines.ranks}).items():  # a part's word is the last
             carried, values = self.suspects[subject].mechanism in CARRIED, whole if subject in machines.ranks else parts
             if subject in machines.ranks:
                 worst = machines.worst(subject, whole)

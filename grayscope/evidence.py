@@ -47,12 +47,14 @@ class Finding(NamedTuple):
 class Crowd(NamedTuple):
     """Members of a peer group that stand out at once: what is to be told of the group, and what each of them would be accused of.
 
-    Not `sure` where they are few machines: those may be culprits, unless other groups say the same of what they share.
+    Not `sure` where they are few machines: those may be culprits, unless other groups say the same of what they share. Members that are `weak`
+    stand out only together: by itself none of them would be accused.
     """
 
     finding: Finding
     members: tuple[Finding, ...]
     sure: bool = True
+    weak: frozenset[str] = frozenset()
 
 
 def distance(finding: Finding) -> float:

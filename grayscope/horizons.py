@@ -210,7 +210,8 @@ class Horizons:
         members = (explain(tick, standing, m, s, *best.get((m, s), (strength, parted.horizon))) for s in who)
         homes = [machine(tick, s) for s in who]
         sure = not parted.horizon or len(set(homes)) >= MACHINES or (spread(homes) and not any((m, s) in best for s in who))
-        return Crowd(split(tick, standing, cell, who, strength, self.name), tuple(f for f in members if f is not None), sure)
+        weak = frozenset(tick.subjects[s] for s in who if (m, s) not in best)
+        return Crowd(split(tick, standing, cell, who, strength, self.name), tuple(f for f in members if f is not None), sure, weak)
 
     def _forget(self, tick: Tick, residual: NDArray[np.float32], a: dict[str, NDArray[Any]]) -> None:
         """Begin anew at all horizons that are shorter than the silence of the whole table that has just ended."""

@@ -6,7 +6,7 @@ one job that have each lost a power supply are two faults: that their GPUs are b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 
 from grayscope.cascade import effects
 from grayscope.crowd import CROWD, spread
@@ -37,23 +37,34 @@ class Reasons:
 
     def split(self, findings: list[Finding], crowds: Iterable[Crowd], tick: Tick) -> tuple[list[Finding], list[Crowd]]:
         """Return findings and crowds, those with reasons of their own out of their crowds of symptoms; what is left may be none any more."""
-        kept = list[Crowd]()
+        kept, known = list[Crowd](), {_key(f) for f in findings}
         for crowd in crowds:
-            own = [f for f in crowd.members if self._explains(f, tick)] if crowd.finding.side == "condition" else []
-            rest = [f for f in crowd.members if f not in own]
+            own, rest = list[Finding](), list[Finding]()
+            for f in crowd.members:
+                (own if crowd.finding.side == "condition" and self._explains(f, tick) else rest).append(f)
             if not own:
                 kept.append(crowd)
             elif _still(rest, len(own), tick):
-                findings = [*findings, *own]
+                findings = [*findings, *_new(own, known)]
                 kept.append(crowd._replace(members=tuple(rest)))
-            else:
-                findings = [*(f for f in findings if f is not crowd.finding), *own, *rest]
+            else:  # what only all of them together show is no evidence against the rest
+                alone = [f for f in rest if f.subject not in crowd.weak]
+                findings = [*(f for f in findings if _key(f) != _key(crowd.finding)), *_new([*own, *alone], known)]
         return findings, kept
 
     def _explains(self, f: Finding, tick: Tick) -> bool:
         """Say whether a part, or what it lies in, has lost what brings about such a symptom."""
         modes = {mode for place in _around(f.subject, tick) for mode in self.said.get(place, ())}
         return any(f.mode == mode or f.mode in effects(mode) for mode in modes)
+
+
+def _key(f: Finding) -> tuple[str, str, str, str]:
+    return f.subject, f.mode, f.detector, f.metric
+
+
+def _new(some: list[Finding], known: Set[tuple[str, str, str, str]]) -> list[Finding]:
+    """Return those of some findings that were not said already: members of a crowd that is not sure are accused anyway."""
+    return [f for f in some if _key(f) not in known]
 
 
 def _still(rest: list[Finding], others: int, tick: Tick) -> bool:

@@ -100,13 +100,14 @@ class PathBlame:
         self, findings: list[Finding], certain: list[bool], tick: Tick, ends: dict[str, tuple[int, float]], told: Mapping[str, int], excess: NDArray[np.float32]
     ) -> list[Finding]:  # fmt: skip
         """Move findings about components to those that explain more, which come first; what others explain is accused no longer."""
-        away, accused = Away(tick, self._counted(tick)[1], excess), {*ends, *told}
+        away = Away(tick, self._counted(tick)[1], excess, {*ends, *told})
         inner: dict[int, Finding] = {}
-        for i in sorted(range(len(findings)), key=lambda i: -away.weight(findings[i])):
-            f = away.inner(findings[i], accused)
+        for i in sorted(range(len(findings)), key=lambda i: (-away.weight(findings[i]), -findings[i].strength, findings[i].subject)):
+            f = away.inner(findings[i])
             if f is not None:
                 inner[i] = f
-                accused |= {f.subject} if certain[i] else set()
+                if certain[i]:
+                    away.accuse(f.subject)
         for name in away.cleared.difference(f.subject for f in inner.values()):
             ends.pop(name, None)
         return [inner[i] for i in sorted(inner)]

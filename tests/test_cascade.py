@@ -104,6 +104,24 @@ def test_three_that_are_slow_from_one_moment_on_are_the_machines_matter() -> Non
     assert (lead(members, "n1/gpu1").subject, lead(members, "n1/gpu1").mode) == ("n1", "power_cap")
 
 
+def test_a_second_slow_part_is_no_matter_of_the_first_whose_slowness_has_a_reason() -> None:
+    lanes = Member("n1/gpu1/pcie", "masked", "ticket", "pcie_width", "redundancy", 9.0, 0, "")
+    explained = {m.subject: m for m in (lanes, late(1, 100))}
+    assert not belongs(late(5, 110), explained)
+    assert belongs(late(5, 110)._replace(rivals=(("n1/gpu1", 0.4),)), explained)  # the evidence itself could not tell them apart
+    assert belongs(late(5, 110), {"n1/gpu1": late(1, 100)})
+    assert belongs(late(5, 110), explained | {"n1/gpu6": late(6, 120)})
+    brake = member("n1", "power_cap", side="condition")
+    assert belongs(late(5, 110), {"n1": brake, "n1/gpu1": late(1, 100)})  # both are the machine's doing
+
+
+def test_ranks_of_a_job_share_no_machine() -> None:
+    names = [f"job:7/r{k}" for k in (1, 5, 6)]
+    rivals = tuple((name, 0.3) for name in names[1:])  # the evidence itself could not tell them apart
+    members = {name: late(k, 100)._replace(subject=name, rivals=rivals if k == 2 else ()) for k, name in enumerate(names)}
+    assert lead(members, "").subject in names
+
+
 def test_what_has_no_name_leads_nothing_that_has_one() -> None:
     link = Member("n1/gpu3/pcie", "masked", "ticket", "pcie_errors", "redundancy", 9.0, 0, "")
     gone = Member("n1/gpu3", "failed", "ticket", "", "health", 50.0, 0, "")

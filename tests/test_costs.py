@@ -237,6 +237,14 @@ def test_what_a_machine_does_to_all_its_ranks_is_told_apart_from_what_a_part_doe
     assert told == {"n1": pytest.approx(0.1 / 2.3, rel=0.1), "n1/gpu3/pcie": pytest.approx(0.2 / 2.3, rel=0.15)}
 
 
+@pytest.mark.parametrize("gpu", [0, 3, 7])
+def test_a_gpu_with_a_fault_of_its_own_costs_what_that_does_wherever_it_sits_in_a_braked_machine(gpu: int) -> None:
+    run, lanes = Run(), next(iter(accused(f"n1/gpu{gpu}/pcie", "pcie_width", "pcie_degrade")))
+    run.play(machines, {}, 60)
+    run.play(machines, {k: 2.1 + 0.2 * (k == gpu) for k in range(8)}, 60, Evidence([*braked("n1"), lanes]))
+    assert run.costs.share(f"n1/gpu{gpu}") == pytest.approx(0.2 / 2.3, rel=0.15)
+
+
 def test_one_late_rank_of_a_braked_machine_is_not_what_the_brake_costs() -> None:
     assert felt({3: 2.3}, *braked("n1"))["n1"] < 0.01
 

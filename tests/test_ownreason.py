@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -83,3 +85,34 @@ def test_blame_names_each_machine_also_after_a_pause() -> None:
     for blame in (first, second):
         found = blame.step(Evidence([some.finding], crowds=[some]), tick("gpu"))
         assert sorted((f.subject, f.mode) for f in found) == [("n1", "power_cap"), ("n4", "power_cap")]
+
+
+def test_what_was_said_of_the_crowd_goes_though_other_rows_of_the_tick_hold_numbers_of_numpy() -> None:
+    blame, some = Blame(), crowd([*braked(1), *braked(4)])
+    blame.step(Evidence([lost(1), lost(4)]), tick("node"))
+    other = Finding(10, "n2/gpu0", "condition", "became", np.float64(5.0), metric="other")
+    found = blame.step(Evidence([some.finding, other], crowds=[some]), tick("gpu"))  # all rows are written anew
+    assert sorted(f.subject for f in found) == ["n1", "n2/gpu0", "n4"]
+
+
+@pytest.mark.parametrize("machines", [(1, 4), (1, 4, 5)])
+def test_members_of_a_crowd_that_is_not_sure_are_accused_once(machines: tuple[int, ...]) -> None:
+    known, members = Reasons(), [f for n in machines for f in braked(n)]
+    known.hear([lost(1)], 10, 6.9, TOLD)
+    found, _ = known.split(members, [crowd(members)._replace(sure=False)], tick("gpu"))
+    assert found == members
+
+
+def test_what_stands_out_only_together_with_those_that_have_a_reason_is_not_accused_by_itself() -> None:
+    known, weak = Reasons(), frozenset(f.subject for n in (1, 4) for f in braked(n))
+    known.hear([lost(1)], 10, 6.9, TOLD)
+    some = crowd([*braked(1), *braked(4)])._replace(weak=weak)
+    assert known.split([some.finding], [some], tick("gpu")) == (braked(1), [])
+
+
+def test_a_crowd_of_thousands_is_gone_through_once() -> None:
+    known, members = Reasons(), [f._replace(subject=f"{f.subject}-{n}") for n in range(1000) for f in (*braked(1), *braked(4))]
+    known.hear([lost(1)], 10, 6.9, TOLD)
+    began = time.process_time()
+    assert len(known.split([], [crowd(members)], tick("gpu"))[0]) == len(members)
+    assert time.process_time() - began < 1.5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 
@@ -87,3 +89,34 @@ def test_the_weight_of_a_component_is_what_nearly_all_of_its_paths_have_in_commo
     assert away.weight(SPINE) > 50
     assert away.weight(LEAF) < 10
     assert away.weight(SPINE._replace(metric="unknown")) == away.weight(SPINE._replace(side="condition")) == 0
+
+
+def test_each_accused_one_is_weighed_once_and_what_no_path_crosses_never(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, of = list[str](), Incidence.of
+
+    def noted(self: Incidence, name: str) -> frozenset[int]:
+        asked.append(name)
+        return of(self, name)
+
+    monkeypatch.setattr(Incidence, "of", noted)
+    ports = [PORT._replace(subject=f"p{k}") for k in range(PORTS)]
+
+    def asks(*told: str) -> int:
+        asked.clear()
+        step(PathBlame(6.9), 1, excess(spine0=5.0), *ports, told=("spine0", *told))
+        return len(asked)
+
+    alone = asks()
+    assert asks(*(f"n{k}/gpu0" for k in range(1000))) == alone
+    assert asks(*(f"p{k}" for k in range(PORTS))) < 60 * PORTS  # a few for each component on a port's paths, not for all that are accused
+
+
+def test_the_order_in_which_components_are_accused_in_a_tick_says_nothing() -> None:
+    components = sorted({c for w in WAYS for c in w})
+    for seed in range(60):
+        draw = random.Random(seed)
+        bad = excess(**{c: draw.choice([2.0, 4.0, 6.0]) for c in draw.sample(components, 3)})
+        found = [PORT._replace(subject=c, strength=draw.choice([8.0, 20.0])) for c in draw.sample(components, 7)]
+        first, second = PathBlame(6.9), PathBlame(6.9)
+        assert sorted(step(first, 1, bad, *found)) == sorted(step(second, 1, bad, *draw.sample(found, 7)))
+        assert set(first.ends["path"]) == set(second.ends["path"])
