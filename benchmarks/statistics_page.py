@@ -25,7 +25,7 @@ counts once, so that no count of false ones is above the number of tests."""
 RIVALS = """CUSUM: drift 0.5, threshold by Siegmund's formula; *whitened*: of what the value before does not tell, with the fleet's autocorrelation.
 e-detectors: Shiryaev-Roberts sums over four sizes of bets on normal values, or on being among the worst eighth of the group; alarm at the promised
 time between false alarms. Exceedances: m of the last 64 values above one spread, by the binomial tail. All clip values at three spreads, but for ranks."""
-OWNS = """Detectors of grayscope are the very objects of an engine with that promise: they clip at twelve spreads (six where single values jump),
+OWNS = """Detectors of grayscope are the very objects of an engine with that promise: they clip at twelve spreads (three where single values jump),
 speak every fourth look, and learn their tails while they watch, also from the fleet with the slow ones in it."""
 LEARNS = """Each threshold is the level that as many reached in the {quiet} looks before the onset as was promised for them; counted in the {slow} looks
 after it. Nothing is wrong with anybody while it is learned, which no fleet can be sure of."""
