@@ -29,7 +29,7 @@ SUITE = (
     *(f"tests/test_{n}.py" for n in ("blame", "commblame", "desk_again", "divided", "fewpast", "history", "hostbusy", "loads", "matrix")),
     *(f"tests/test_{n}.py" for n in ("moved_together", "pathblame", "together", "upstream", "waiting", "waiting_nested")),
     *(f"tests/detectors/test_{n}.py" for n in ("events", "few_peers", "hang", "lemons", "mesh", "seldom", "silent")),
-    *(f"tests/detectors/test_{n}.py" for n in ("spending_together", "stepped")),
+    *(f"tests/detectors/test_{n}.py" for n in ("became", "spending_together", "stepped")),
 )  # fmt: skip
 
 

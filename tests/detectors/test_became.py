@@ -94,6 +94,15 @@ def test_what_is_over_is_no_news(run: Run) -> None:
     assert max(loud) < ONSET + 40 + 128
 
 
+def test_what_lasted_is_no_news_once_the_last_minutes_are_as_before(run: Run) -> None:
+    values = compute(6)
+    values[ONSET - 200 : ONSET, 21] *= 1.05
+    said = run("became", "rank", {"compute_seconds": values}, keys=ranks)
+    loud = [t for t, found in enumerate(said) if any(f.subject == "n2/gpu5" and f.strength >= 6.9 for f in found)]  # type: ignore[attr-defined]
+    assert ONSET - 200 < min(loud) < ONSET - 100
+    assert ONSET - 10 < max(loud) < ONSET + 20  # the mean over 256 ticks would tell of it for another hundred
+
+
 def test_a_large_step_of_minutes_is_found_where_single_values_jump(run: Run) -> None:
     values = compute(6)
     values[ONSET : ONSET + 20, 21] *= 1.2
