@@ -5,8 +5,8 @@ knows how the noise of that very fleet hangs together in time: it weighs every s
 errors the rank was slower beside its peers than in its own last hour. A detector is told none of this: it looks at all ranks at all times and may be
 wrong as often as promised, so that it needs more standard errors the more often it may look. What is below that is out of anybody's reach.
 
-Lemon nodes are asked about, too: the oracle is told which GPU of them is slow and when. Those that were slow from the first moment on, or from that of
-their job, have no past to be compared with; they are counted and not weighed.
+Lemon nodes are asked about, too: the oracle is told which GPU of them is slow and when. Of a machine short of power it takes the mean of all its ranks.
+Who was slow from the first moment on, or from that of its job, has no past to be compared with; such rows are counted and not weighed.
 
 Of those that rise out of the noise of a single sample at once, it also says after how long they were found.
 
@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import NormalDist
 from typing import NamedTuple
@@ -33,11 +33,13 @@ from grayscope.fleet.simulation import Simulation
 from grayscope.horizons import looks
 from grayscope.matching import Find, Row
 from grayscope.replaying import replay
+from grayscope.roster import RosterRow
 from grayscope.score import score
 from grayscope.trace import Trace
 
 Floats = NDArray[np.float64]
-METRIC, MODES = "compute_seconds", ("slow_rank", "lemon_node")
+METRIC, ALONE, MACHINES = "compute_seconds", ("slow_rank", "lemon_node"), ("power_cap",)
+MODES = (*ALONE, *MACHINES)
 #: Seconds of its own past that a rank is compared with, and of a slow time that are looked at.
 PAST, MOST = 3600, 7200
 #: Robust spreads of a single sample from which on a row is a clear step.
@@ -115,9 +117,9 @@ def matched(own: Floats, slow: Floats, covariance: Floats) -> tuple[float, float
 
 
 class Ranks:
-    """How much longer than the median of its job and role the rank on each GPU took, as logarithms [T, GPUs]."""
+    """How much longer than the median of its job and role the rank on each GPU took, as logarithms [T, GPUs]; of `whole` machines, their ranks' mean."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, whole: bool = False) -> None:
         table = pq.read_table(trace.files["rank"], columns=["time", "subject", METRIC])
         self.period = trace.periods["rank"] / 1e6
         self.times, t = np.unique(table["time"].cast("int64").to_numpy(), return_inverse=True)
@@ -131,12 +133,28 @@ class Ranks:
         groups: dict[tuple[str, str], list[int]] = {}
         for row in seats:
             groups.setdefault((row.keys["job"], row.keys.get("role", "")), []).append(column[row.subject])
-        middle = {k: np.nanmedian(np.where(np.isfinite(took[:, m]).any(axis=1)[:, None], took[:, m], 0.0), axis=1) for k, m in groups.items()}
+        self._fill(seats, column, took, groups)
+        if whole:
+            self._together()
+
+    def _fill(self, seats: list[RosterRow], column: dict[str, int], took: Floats, groups: dict[tuple[str, str], list[int]]) -> None:
+        there = np.isfinite(took)
+        middle = {k: np.nanmedian(np.where(there[:, m].any(axis=1, keepdims=True), took[:, m], 0.0), axis=1) for k, m in groups.items()}
         for row in seats:
             here = slice(*np.searchsorted(self.times, [-(2**62) if row.since is None else row.since, 2**62 if row.until is None else row.until]))
             beside = took[here, column[row.subject]] - middle[row.keys["job"], row.keys.get("role", "")][here]
             mine = self.away[here, self.gpus[row.keys["gpu"]]]
             mine[:] = np.where(np.isfinite(beside), beside, mine)
+
+    def _together(self) -> None:
+        """Let each machine be one, by the mean of its GPUs."""
+        nodes = sorted({gpu.partition("/")[0] for gpu in self.gpus})
+        means = np.full((len(self.times), len(nodes)), np.nan)
+        for n, node in enumerate(nodes):
+            some = self.away[:, [i for gpu, i in self.gpus.items() if gpu.startswith(f"{node}/")]]
+            came = np.isfinite(some).sum(axis=1)
+            means[:, n] = np.where(came, np.nansum(some, axis=1), np.nan) / np.maximum(came, 1)
+        self.gpus, self.away = {node: n for n, node in enumerate(nodes)}, means
 
     def _well(self, troubled: set[str]) -> list[int]:
         return [i for gpu, i in self.gpus.items() if gpu not in troubled and gpu.partition("/")[0] not in troubled]
@@ -173,17 +191,22 @@ class Ranks:
 
 
 def weighed(path: Path, incidents: Path) -> Iterator[Weighed]:
-    """Yield the rows of a trace's truth about slow ranks and lemon nodes, as far as any rank was timed there and has a past."""
+    """Yield the rows of a trace's truth about slow ranks, lemon nodes and machines short of power, as far as any rank was timed there and has a past."""
     trace = Trace.open(path)
     truth = trace.truth()
     assert truth is not None
     finds = score(truth, pq.read_table(incidents), 1.0).overall.finds
-    ranks = Ranks(trace)
     troubled = {name for f in finds for name in (f.row.subject, f.row.subject.rpartition("/")[0], *f.row.also)}
+    for whole, modes in ((False, ALONE), (True, MACHINES)):
+        if any(f.row.mode in modes for f in finds):
+            yield from _of(Ranks(trace, whole), finds, modes, troubled)
+
+
+def _of(ranks: Ranks, finds: Sequence[Find], modes: tuple[str, ...], troubled: set[str]) -> Iterator[Weighed]:
     covariance, spread = ranks.noise(troubled), ranks.spread(troubled)
     onset = 0
     until: dict[str, int] = {}
-    for find in sorted((f for f in finds if f.row.mode in MODES), key=lambda f: (f.row.subject, f.row.mode, f.row.began)):
+    for find in sorted((f for f in finds if f.row.mode in modes), key=lambda f: (f.row.subject, f.row.mode, f.row.began)):
         onset = onset if find.row.began <= until.get(find.row.subject, -1) else find.row.began
         until = {find.row.subject: find.row.ended}
         others = [f.row for f in finds if (f.row.subject, f.row.mode) == (find.row.subject, find.row.mode) and f.row.began < find.row.began]

@@ -64,7 +64,7 @@ def test_rows_of_a_simulated_fleet(limit: Any, tmp_path: Path) -> None:
     assert all(r.share < 0.2 for r in rows)
     named = {(r["mode"], name) for r in truth for name in (r["subject"], *(r["also"] or ()))}
     assert {(r.mode, r.subject) for r in rows} <= named
-    assert all("/gpu" in r.subject for r in rows)
+    assert all(("/gpu" in r.subject) is (r.mode in limit.ALONE) for r in rows)
     assert limit.delays(rows) == sorted(r.delay for r in rows if r.step >= 3 and r.delay is not None)
     assert 0 < sum(r.delay is not None for r in rows) <= told["found"]
 
@@ -73,3 +73,17 @@ def test_only_the_onset_of_a_clear_step_has_a_delay_that_counts(limit: Any) -> N
     shown = ((5.0, 40.0), (2.0, 9.0), (5.0, None))
     clear, weak, later = (limit.Weighed("slow_rank", "n1/gpu0", "gray", 0, 60.0, 0.1, 9.0, 5.0, True, step, delay) for step, delay in shown)
     assert limit.delays([clear, weak, later]) == [40.0]
+
+
+def test_a_machine_is_weighed_by_the_mean_of_its_ranks(limit: Any, tmp_path: Path) -> None:
+    from grayscope.fleet.faults import Fault
+
+    hour = 3600.0
+    fault = Fault("n003", "power_cap", "gray", 1.0 * hour, 1.5 * hour, 0.3)
+    limit.Simulation(limit.load("null").but(nodes=4, hours=2.0, seed=117), faults=(fault,)).write(tmp_path / "trace")
+    ranks, alone = limit.Ranks(limit.Trace.open(tmp_path / "trace"), whole=True), limit.Ranks(limit.Trace.open(tmp_path / "trace"))
+    assert list(ranks.gpus) == ["n001", "n002", "n003", "n004"]
+    where = [i for gpu, i in alone.gpus.items() if gpu.startswith("n003/")]
+    assert len(where) == 8
+    assert np.allclose(ranks.away[:, 2], alone.away[:, where].mean(axis=1), equal_nan=True)
+    assert ranks.spread({"n003"}) < alone.spread({"n003"})
