@@ -26,6 +26,7 @@ from grayscope.kernels import LOG
 from grayscope.machinewide import Wide, wide, without
 from grayscope.medians import CROWD
 from grayscope.modes import Modes
+from grayscope.places import parents
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 
@@ -218,7 +219,7 @@ class Costs:
                 felt.setdefault(s, []).append((0 if kind(tick, subject) == COMMON else subject.count("/"), who.since, subject))
         places: dict[str, list[int]] = {}
         for s, some in sorted(felt.items()):
-            widest, around = min(some)[0], {parent for _, _, subject in some for parent in _parents(subject)}
+            widest, around = min(some)[0], {parent for _, _, subject in some for parent in parents(subject)}
             latest = max(c for c in some if c[0] == widest)
             alike = widest < max(some)[0] and self._alike(tick, s, inside[latest[2]], far)
             most = latest if alike else max((c for c in some if c[2] not in around), key=lambda c: (min(c[0], 1), *c[1:]))
@@ -305,15 +306,3 @@ def _follow(mean: Floats, values: Floats, rate: Floats) -> None:
 def _name(tick: Tick, s: int) -> str:
     """Return under which name the usual distance is kept: the GPU of a rank, else the subject."""
     return (tick.roster.key(tick.subjects[s], "gpu") if tick.table == "rank" else "") or tick.subjects[s]
-
-
-def _parents(subject: str) -> Iterator[str]:
-    """Yield what a subject lies in, by their names.
-
-    Examples
-    --------
-    >>> list(_parents("n1/gpu2/nvlink3"))
-    ['n1/gpu2', 'n1']
-    """
-    while subject := subject.rpartition("/")[0]:
-        yield subject

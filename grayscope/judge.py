@@ -13,6 +13,7 @@ from grayscope.besides import news, own
 from grayscope.evidence import Evidence, Finding
 from grayscope.horizons import threshold
 from grayscope.modes import Modes
+from grayscope.places import parents
 from grayscope.quadrants import RANK, state_of
 from grayscope.shown import signal, signals
 from grayscope.tick import Tick
@@ -84,7 +85,7 @@ class Judge:
 
     def _answered(self, subject: str, mode: str, now: int) -> Iterator[Verdict]:
         """Yield the verdicts on what the subject lies in that only wait for what the workload says: it has said it of a part that they explain."""
-        for parent in _parents(subject):
+        for parent in parents(subject):
             case = self.cases.get(parent)
             if case is not None and case.asked >= 0:
                 _, best = self._argued(case)
@@ -196,18 +197,6 @@ def _calm(period: int) -> int:
     [1200, 7200, 7200, 2592000]
     """
     return min(CALM * period, max(HOURS, SELDOM * period))
-
-
-def _parents(subject: str) -> Iterator[str]:
-    """Yield what a subject lies in, the widest first.
-
-    Examples
-    --------
-    >>> list(_parents("n1/gpu2/pcie")), list(_parents("n1"))
-    (['n1', 'n1/gpu2'], [])
-    """
-    parts = subject.split("/")
-    return ("/".join(parts[:n]) for n in range(1, len(parts)))
 
 
 def _explains(mode: str) -> frozenset[str]:

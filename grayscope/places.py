@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,3 +73,15 @@ def _numbered(names: list[str], none: str | None = None) -> tuple[tuple[str, ...
     different = tuple(sorted(set(names) - {none}))
     number = {name: i for i, name in enumerate(different)}
     return different, np.array([number.get(name, -1) for name in names], np.intp)
+
+
+def parents(subject: str) -> Iterator[str]:
+    """Yield what a subject lies in, the widest first.
+
+    Examples
+    --------
+    >>> list(parents("n1/gpu2/pcie")), list(parents("n1"))
+    (['n1', 'n1/gpu2'], [])
+    """
+    parts = subject.split("/")
+    return ("/".join(parts[:n]) for n in range(1, len(parts)))

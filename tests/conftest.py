@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,6 +31,15 @@ def shared() -> Path:
     if not (path / "data").is_dir():
         pytest.skip(f"no shared data at {path}: set GRAYSCOPE_SHARED to the folder that holds data/")
     return path
+
+
+@pytest.fixture(scope="module")
+def benchmarks() -> Iterator[None]:
+    """Let a module import what is in the folder of benchmarks."""
+    folder = str(ROOT / "benchmarks")
+    sys.path.insert(0, folder)
+    yield
+    sys.path.remove(folder)
 
 
 @pytest.fixture(scope="session")

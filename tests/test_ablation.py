@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -13,14 +12,7 @@ import pytest
 from grayscope import plugins
 from grayscope.errors import InputError, UsageError
 
-FOLDER = str(Path(__file__).parents[1] / "benchmarks")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def folder() -> Any:
-    sys.path.insert(0, FOLDER)
-    yield
-    sys.path.remove(FOLDER)
+pytestmark = pytest.mark.usefixtures("benchmarks")
 
 
 def load(name: str = "") -> Any:

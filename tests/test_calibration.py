@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-FOLDER = str(Path(__file__).parents[1] / "benchmarks")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def folder() -> Any:
-    sys.path.insert(0, FOLDER)
-    yield
-    sys.path.remove(FOLDER)
+pytestmark = pytest.mark.usefixtures("benchmarks")
 
 
 def load(name: str) -> Any:

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-FOLDER = str(Path(__file__).parents[1] / "benchmarks")
 TICKS = (160, 160, 300)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def folder() -> Any:
-    sys.path.insert(0, FOLDER)
-    yield
-    sys.path.remove(FOLDER)
+pytestmark = pytest.mark.usefixtures("benchmarks")
 
 
 def load(name: str) -> Any:
@@ -26,7 +19,7 @@ def load(name: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def told(folder: Any) -> Any:
+def told(benchmarks: None) -> Any:
     runs, table = load("runs"), load("rows")
     seen = [runs.do(runs.Task(noise, 600, 100_000 / 600, 101, TICKS)) for noise in ("calm", "slow")]
     return seen, {(r.noise, r.statistic, r.way): r for r in table.rows(seen)}
