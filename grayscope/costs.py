@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,11 +28,10 @@ from grayscope.modes import Modes
 from grayscope.places import parents
 from grayscope.standing import Standing
 from grayscope.tick import Tick
+from grayscope.usual import Usual
 
 #: Microseconds over which is averaged, and for which a suspect is one after it was last accused.
 WINDOW, SUSPECT = 300_000_000, 900_000_000
-#: Windows over which the usual distance is learned; kept names at most.
-PAST, NAMES = 64, 1 << 17
 #: Strength from which on evidence makes a suspect; nats that being one is worth; strength at most.
 ACCUSED, KNOWN, MOST = 6.9, MARGIN, 50.0
 #: Effects by which a mode is one that jobs may feel.
@@ -68,20 +66,6 @@ class Suspect(NamedTuple):
     mechanism: str
     why: str
     lost: bool = False  # whether something was lost, not only counted
-
-
-@dataclass(slots=True)
-class Usual:
-    """Usual distance from the peers of each name, in windows that were not suspicious."""
-
-    known: dict[str, tuple[float, int]] = field(default_factory=dict)
-
-    def learn(self, name: str, distance: float) -> None:
-        """Take one more window."""
-        usual, n = self.known.pop(name, (0.0, 0))
-        self.known[name] = usual + (distance - usual) / min(n + 1, PAST), n + 1
-        while len(self.known) > NAMES:
-            del self.known[next(iter(self.known))]
 
 
 class Costs:
@@ -175,7 +159,7 @@ class Costs:
         """Return what everybody would take if those in open incidents took what is usual: one fault must not hide another."""
         sound: Floats = tick.values[row].copy()
         for s in np.flatnonzero(standing.doubted & np.isfinite(far)).tolist():
-            more = max(float(far[s]) - self.usual.known.get(_name(tick, s), (0.0, 0))[0], 0.0)
+            more = max(float(far[s]) - self.usual.of(_name(tick, s))[0], 0.0)
             sound[s] = sound[s] * math.exp(-more) if int(standing.kind[row]) == LOG else sound[s] - int(standing.sign[row]) * more
         return sound
 
@@ -185,7 +169,7 @@ class Costs:
 
     def _gain(self, tick: Tick, far: Floats, s: int) -> float:
         """Return by how much a rank is worse than usual, NaN where that is not known."""
-        usual, n = self.usual.known.get(_name(tick, s), (0.0, 0))
+        usual, n = self.usual.of(_name(tick, s))
         return float(far[s]) - usual if n else math.nan
 
     def share(self, subject: str) -> float | None:
@@ -228,7 +212,7 @@ class Costs:
 
     def _alike(self, tick: Tick, s: int, mine: list[int], far: Floats) -> bool:
         """Say whether the other ranks of a suspect are as much worse than usual as this one, by half at least: then it is not this one's own."""
-        more = {q: float(far[q]) - self.usual.known.get(_name(tick, q), (0.0, 0))[0] for q in mine}
+        more = {q: float(far[q]) - self.usual.of(_name(tick, q))[0] for q in mine}
         others = sorted(m for q, m in more.items() if q != s and math.isfinite(m))
         return bool(others) and others[len(others) // 2] >= more[s] / 2
 
@@ -239,13 +223,13 @@ class Costs:
         """
         worst = (-1, -math.inf, False)
         for s in mine:
-            usual, n = self.usual.known.get(f"{tick.subjects[s]}{ALONE}" if carried else _name(tick, s), (0.0, 0))
+            usual, n = self.usual.of(f"{tick.subjects[s]}{ALONE}" if carried else _name(tick, s))
             more = float(far[s]) - usual
             if math.isfinite(more) and (n or not (carried or few[s])) and more > worst[1]:
                 worst = (s, more, n > 0)
         if worst[0] >= 0 and len(mine) > 1 and (part := tick.roster.rows.get(subject)) is not None and part.table == COMMON:
             there = [s for s in mine if math.isfinite(far[s])]
-            gained = sorted(float(far[s]) - self.usual.known.get(_name(tick, s), (0.0, 0))[0] for s in there)
+            gained = sorted(float(far[s]) - self.usual.of(_name(tick, s))[0] for s in there)
             return max(there, key=lambda s: (float(far[s]), s)), max(gained[(len(gained) - 1) // 2], 0.0), worst[2]
         return worst[0], max(worst[1], 0.0), worst[2]
 

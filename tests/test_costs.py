@@ -7,15 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from grayscope.catalogue import Catalogue
 from grayscope.costs import SUSPECT, Costs, Suspect
 from grayscope.evidence import Evidence, Finding
 from grayscope.quadrants import state_of
 from grayscope.roster import Roster, RosterRow
-from grayscope.stand import Stand
 from grayscope.tick import Tick
+from tests.costing import Run, S, accused
 
-S = 1_000_000
 RANKS = tuple(f"job:1/r{k}" for k in range(8))
 RAILS = tuple(f"comm:1-rail{k}" for k in range(8))
 
@@ -35,27 +33,6 @@ def rails(time: int, seconds: dict[int, float]) -> Tick:
     rows += [RosterRow(f"n1/nic{k}", "nic", keys={"node": "n1"}) for k in range(8)]
     values = np.array([[seconds.get(k, 0.2) for k in range(8)]], np.float32)
     return Tick("comm", time, 10 * S, Roster(rows).at(0), RAILS, ("collective_transfer_seconds",), values, np.zeros(8, bool))
-
-
-def accused(subject: str, mode: str, mechanism: str = "", strength: float = 50.0, time: int = 0) -> Evidence:
-    return Evidence([Finding(time, subject, "redundancy", "ledger", strength, mode, mechanism, since=time)])
-
-
-class Run:
-    """A stand and the costs, tick after tick."""
-
-    def __init__(self) -> None:
-        self.stand, self.costs, self.time = Stand(Catalogue.load()), Costs(), 0
-
-    def play(self, make: object, seconds: dict[int, float], ticks: int, said: Evidence | None = None, **more: str) -> list[Finding]:
-        found: list[Finding] = []
-        for _ in range(ticks):
-            self.time += 10 * S
-            tick = make(self.time, seconds, **more)  # type: ignore[operator]
-            if said is not None:
-                self.costs.hear(Evidence(f._replace(time=self.time) for f in said), tick)
-            found += self.costs.step(tick, self.stand.step(tick), 0, {"job:1": 2.3, "job:2": 2.3})
-        return found
 
 
 def test_nobody_is_looked_at_whom_nothing_is_known_of() -> None:
@@ -204,54 +181,6 @@ def test_a_node_that_lost_a_bond_member_and_a_gpu_that_corrects_errors_are_told_
     found = run.play(nodes, dict.fromkeys(slow, 2.1), 60, said)
     felt = {f.subject for f in found[-4:] if state_of(f) == "gray"}
     assert felt == {guilty}
-
-
-def machines(time: int, seconds: dict[int, float]) -> Tick:
-    """Return one tick of 40 ranks on five machines; all take 2.0 s but those given."""
-    names = tuple(f"job:1/r{k:02}" for k in range(40))
-    rows = [RosterRow(n, "rank", keys={"job": "job:1", "role": "", "gpu": f"n{1 + k // 8}/gpu{k % 8}", "node": f"n{1 + k // 8}"}) for k, n in enumerate(names)]
-    rows += [RosterRow(f"n{n}", "node", keys={"node": f"n{n}"}) for n in range(1, 6)]
-    values = np.array([[seconds.get(k, 2.0) for k in range(40)]], np.float32)
-    return Tick("rank", time, 10 * S, Roster(rows).at(0), names, ("compute_seconds",), values, np.zeros(40, bool))
-
-
-def braked(*nodes: str) -> list[Finding]:
-    return [Finding(0, n, "condition", "slower", 50.0, "power_cap", "clock_throttle", 'gpu_clock_limit_seconds_total{reason="power_brake"}') for n in nodes]
-
-
-def felt(slow: dict[int, float], *said: Finding) -> dict[str, float]:
-    """Return what each suspect costs the job after ten minutes."""
-    run = Run()
-    run.play(machines, {}, 60)
-    return {f.subject: f.felt for f in run.play(machines, slow, 60, Evidence(said))}
-
-
-def test_of_two_braked_machines_none_hides_behind_the_other() -> None:
-    told = felt({k: 2.1 + 0.01 * (k < 8) for k in range(16)}, *braked("n1", "n2"))
-    assert told == {"n1": pytest.approx(0.11 / 2.3, rel=0.1), "n2": pytest.approx(0.1 / 2.3, rel=0.1)}
-
-
-def test_what_a_machine_does_to_all_its_ranks_is_told_apart_from_what_a_part_does_besides() -> None:
-    lanes = next(iter(accused("n1/gpu3/pcie", "pcie_width", "pcie_degrade")))
-    told = felt({k: 2.1 + 0.2 * (k == 3) for k in range(8)}, *braked("n1"), lanes)
-    assert told == {"n1": pytest.approx(0.1 / 2.3, rel=0.1), "n1/gpu3/pcie": pytest.approx(0.2 / 2.3, rel=0.15)}
-
-
-@pytest.mark.parametrize("gpu", [0, 3, 7])
-def test_a_gpu_with_a_fault_of_its_own_costs_what_that_does_wherever_it_sits_in_a_braked_machine(gpu: int) -> None:
-    run, lanes = Run(), next(iter(accused(f"n1/gpu{gpu}/pcie", "pcie_width", "pcie_degrade")))
-    run.play(machines, {}, 60)
-    run.play(machines, {k: 2.1 + 0.2 * (k == gpu) for k in range(8)}, 60, Evidence([*braked("n1"), lanes]))
-    assert run.costs.share(f"n1/gpu{gpu}") == pytest.approx(0.2 / 2.3, rel=0.15)
-
-
-def test_one_late_rank_of_a_braked_machine_is_not_what_the_brake_costs() -> None:
-    assert felt({3: 2.3}, *braked("n1"))["n1"] < 0.01
-
-
-def test_a_lost_bond_member_is_felt_by_the_rank_that_suffers_most() -> None:
-    bond = next(iter(accused("n1", "bond_degraded", "bond_member")))
-    assert felt({3: 2.3}, bond) == {"n1": pytest.approx(0.3 / 2.3, rel=0.1)}
 
 
 # -- drives -------------------------------------------------------------------------------------------------------------
