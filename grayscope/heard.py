@@ -69,9 +69,7 @@ def heed(
     return longest, stuck
 
 
-@njit(
-    "void(boolean[::1], float32[::1], float32[::1], int32[::1], int32[::1], int32[::1], int64[::1], float32[::1], int64, float64, float64)", cache=True
-)
+@njit("void(boolean[::1], float32[::1], float32[::1], int32[::1], int32[::1], int32[::1], int64[::1], float32[::1], int64, float64, float64)", cache=True)
 def pace(
     came: Any, steps: Any, uneven: Any, quiet: Any, rows: Any, off: Any, group: Any, usual: Any, enough: Any, much: Any, free: Any
 ) -> None:  # pragma: no cover - compiled

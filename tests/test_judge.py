@@ -120,7 +120,7 @@ def test_evidence_expires_and_the_case_is_closed_and_forgotten() -> None:
 
 def test_what_was_missing_and_comes_again_is_soon_no_notice_any_more() -> None:
     """Links that are read once a minute: half an hour, not two."""
-    ends = {}
+    ends = dict[str, int]()
     for mode in ("silent", "fabric_congestion"):
         judge = Judge()
         said = [(n, v.state) for n in range(1, 400) for v in judge.step(tick(n, period=60 * S), says("coverage", mode=mode) if n < 10 else NOTHING)]

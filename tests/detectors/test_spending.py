@@ -140,7 +140,7 @@ def test_a_few_that_were_spared_do_not_make_the_one_in_ten_among_them_a_fault(ot
 
     def tail(count: float) -> float:
         events[-1] = count
-        return max(t for _, t, *_ in LAW._unlikely(np.array([224 + others]), events, ticks, label, np.ones(len(events), bool), -1e300))
+        return float(max(t for _, t, *_ in LAW._unlikely(np.array([224 + others]), events, ticks, label, np.ones(len(events), bool), -1e300)))
 
     assert tail(5.0) > -11.0
     assert tail(60.0) < (-14.0 if others > 5 else -5.0)
