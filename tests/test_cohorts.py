@@ -35,6 +35,6 @@ def test_each_ones_cohort_is_all_others_of_its_kind(seed: int) -> None:
 
 
 def test_who_has_three_like_it_has_no_cohort() -> None:
-    of = Cohorts(np.ones(9), np.ones(9), np.int32([0, 0, 0, 0, 1, 1, 1, 1, 1]))
+    of = Cohorts(np.ones(9), np.ones(9), np.array([0, 0, 0, 0, 1, 1, 1, 1, 1], np.int32))
     assert of.without(3) is None
     assert of.without(8) is not None
