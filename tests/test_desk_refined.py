@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from grayscope.announce import Announce
 from grayscope.desk import Desk
 from grayscope.incident import Incident
 from grayscope.roster import RosterRow, View
@@ -86,3 +87,13 @@ def test_without_a_roster_nothing_is_known_of_what_is_crossed() -> None:
     (first,) = desk.step([ring(1)])
     (second,) = desk.step([port(2)])
     assert first.id != second.id
+
+
+def test_receivers_are_told_of_the_part_in_the_alert_that_fires_already() -> None:
+    desk, announce = Desk("c"), Announce("c")
+    (fired,) = announce.step(desk.step([ring(1)], VIEW), roster=VIEW)
+    (refined,) = announce.step(desk.step([port(2)], VIEW), roster=VIEW)
+    assert (refined.labels, refined.starts, refined.firing) == (fired.labels, fired.starts, True)
+    assert (fired.annotations["subject"], refined.annotations["subject"]) == (RING, "n3/nic2")
+    assert refined.annotations["place"] == RING
+    assert not list(announce.step(desk.step([ring(3, "normal", "gray")], VIEW), roster=VIEW))  # it goes on under that name
