@@ -86,8 +86,10 @@ def related(a: Member, b: Member) -> bool:
     if explained and b.subject in dict(a.rivals):
         return True  # the evidence itself could not tell one from the other
     causal = explained or _nameless(a) or _nameless(b)
-    if holds(a, b.subject) or holds(b, a.subject):
+    if contains(a.subject, b.subject) or contains(b.subject, a.subject):
         return causal and not _unbraked(a, b) and not _unbraked(b, a)
+    if passes(a, b.subject) or passes(b, a.subject):
+        return explained  # of dozens of parts on a way some always have something without a name
     place = a.subject.rpartition("/")[0]  # ranks of a job are no neighbours
     siblings = place == b.subject.rpartition("/")[0] != "" and ":" not in place
     return siblings and a.mode == b.mode and (a.mode in SPREADING or _at_once(a, b))
@@ -192,8 +194,8 @@ def lead(members: Mapping[str, Member], before: str) -> Member:
         # What has no name is the effect of what has one.
         caused = m.mode in brought or (not m.mode and modes != {""})
         # A whole leads its parts, unless it only repeats what one of them says more exactly.
-        inner = [o for s, o in members.items() if contains(m.subject, s)]
-        alike = [o for o in members.values() if contains(o.subject, m.subject) and o.mode == m.mode]
+        inner = [o for s, o in members.items() if holds(m, s)]
+        alike = [o for o in members.values() if holds(o, m.subject) and o.mode == m.mode]
         whole = len(inner) > 1 or (len(inner) == 1 and inner[0].mode != m.mode) or (not inner and len(alike) == 1)
         sure = 1.0 - sum(chance for _, chance in m.rivals)
         return (bool((brings(m) - {m.mode}) & modes), not caused, STATES.index(m.state), whole, round(sure, 4), m.subject == before, m.strength, m.subject)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from grayscope.again import Again
-from grayscope.cascade import Member, another, belongs, effects, lead, member_of, passes, suspects
+from grayscope.cascade import Member, another, belongs, contains, effects, lead, member_of, passes, suspects
 from grayscope.history import History
 from grayscope.incident import CHANGES, SEVERITIES, Incident, incident_id
 from grayscope.modes import MAINTENANCE, Modes
@@ -200,7 +200,7 @@ def severity_of(v: Verdict) -> str:
 def _member(v: Verdict, crosses: tuple[str, ...] = ()) -> Member:
     """Return what is held about a subject."""
     planned = v.mode == MAINTENANCE
-    mode = v.behind if planned else v.mode
+    mode, crosses = v.behind if planned else v.mode, tuple(c for c in crosses if not contains(c, v.subject))  # a path's ends are in its name
     return Member(v.subject, v.state, severity_of(v), mode, v.side, v.strength, v.since, v.why, v.rivals, planned, v.also, crosses)
 
 

@@ -82,6 +82,19 @@ def test_a_second_worn_part_is_another_matter_once_one_explains_the_communicator
     assert one(desk, port(3, "masked", subject="n2/nic2", mode="link_flap")).id != first.id
 
 
+def test_a_part_that_is_only_slow_as_well_says_it_more_exactly() -> None:
+    desk = Desk("c")
+    first = one(desk, ring(1))
+    named = one(desk, port(2, mode="slow_component"))
+    assert (named.id, named.subject, named.rivals) == (first.id, "n3/nic2", ())
+
+
+def test_what_has_no_name_on_the_way_of_a_crowded_communicator_is_another_matter() -> None:
+    desk = Desk("c")
+    crowded = one(desk, ring(1, "unknown", mode="fabric_congestion"))
+    assert one(desk, port(2, mode="")).id != crowded.id
+
+
 def test_without_a_roster_nothing_is_known_of_what_is_crossed() -> None:
     desk = Desk("c")
     (first,) = desk.step([ring(1)])
