@@ -89,7 +89,8 @@ def related(a: Member, b: Member) -> bool:
     if contains(a.subject, b.subject) or contains(b.subject, a.subject):
         return causal and not _unbraked(a, b) and not _unbraked(b, a)
     if passes(a, b.subject) or passes(b, a.subject):
-        return explained  # of dozens of parts on a way some always have something without a name
+        # Of dozens of parts on a way some always have something without a name, and crowds of many ways meet in one switch.
+        return explained and "unknown" not in (a.state, b.state)
     place = a.subject.rpartition("/")[0]  # ranks of a job are no neighbours
     siblings = place == b.subject.rpartition("/")[0] != "" and ":" not in place
     return siblings and a.mode == b.mode and (a.mode in SPREADING or _at_once(a, b))

@@ -95,6 +95,16 @@ def test_what_has_no_name_on_the_way_of_a_crowded_communicator_is_another_matter
     assert one(desk, port(2, mode="")).id != crowded.id
 
 
+def test_ways_that_are_crowded_with_the_switch_that_they_share_stay_apart() -> None:
+    other = RosterRow("comm:2-rail2", "comm", crosses=("n7/nic2", "leaf04"))
+    desk, view = Desk("c"), View(0, {**VIEW.rows, other.subject: other})
+    crowded = [say(1, s, "unknown", mode="fabric_congestion", side="service") for s in ("leaf04", RING, other.subject)]
+    assert len({i.id for v in crowded for i in desk.step([v], view)}) == 3
+    pages = [*desk.step([ring(2, previous="unknown"), port(3)], view), *desk.step([port(4, subject="n7/nic2")], view)]
+    assert [(i.subject, i.severity) for i in pages] == [(RING, "page"), ("n3/nic2", "page"), ("n7/nic2", "page")]
+    assert len({i.id for i in pages}) == 2
+
+
 def test_without_a_roster_nothing_is_known_of_what_is_crossed() -> None:
     desk = Desk("c")
     (first,) = desk.step([ring(1)])
