@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,7 +24,7 @@ SLOW, WORN = 200 * S, 400 * S
 class Told:
     """Finds what the test says: the ring is slow from one moment on, a port spends its margin from another one on."""
 
-    rival = False
+    rival: ClassVar[bool] = False
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         found = []
