@@ -23,7 +23,7 @@ from grayscope.horizons import ENOUGH, MARGIN, known_by, looks, peers, threshold
 from grayscope.medians import CROWD
 from grayscope.standing import Standing
 from grayscope.tick import Tick
-from grayscope.uneven import ALONE, between, within
+from grayscope.uneven import ALONE, alike, between, within
 
 Floats = NDArray[np.float64]
 #: Ticks over which the past fades.
@@ -195,9 +195,13 @@ def _unlikely(
     n, mean = np.floor(events[suspects]), ticks[suspects] / (exposed / (among + ALONE) + 1.0 / rest)
     # No law with this mean has a thinner tail than Poisson's, and that one is not thin enough.
     far = (members[g] >= 2) & (n > mean) & (n * np.log(n / mean) - (n - mean) + 3.0 >= np.where(members[g] < CROWD, needed if few is None else few, needed))
+    if not far.any():
+        return
+    of = alike(events, ticks, label, trusted, len(seen))
     for s, count, others, there in zip(suspects[far].tolist(), n[far].tolist(), among[far].tolist(), exposed[far].tolist(), strict=True):
-        inside = within(events, ticks, label, trusted, s, len(seen))
-        known, over = between(events, ticks, label, trusted, s, len(seen), inside)
+        leaving = float(events[s]), int(of.row[s])
+        inside = within(of, *leaving)
+        known, over = between(of, inside, *leaving)
         usual = (others + known) / (there + over) * float(ticks[s])
         size = 1.0 / (1.0 / (others + known) + inside)
         yield s, log_tail(int(count), usual, usual + usual * usual / size), usual, over / float(ticks[s])
