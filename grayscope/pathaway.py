@@ -93,6 +93,8 @@ class Away:
     def _known(self, m: int, name: str, other: str) -> Choice:
         """Return an accused one that the paths speak against, beyond those that explain more than it."""
         mine, theirs = self.incidence.of(name), self.incidence.of(other)
+        if len(mine & theirs) < BEST * len(mine):
+            return NOBODY
         more = self._told & (self._of_all(m)[1] > self._explains(m, other))
         more[[self.incidence.number[c] for c in (name, other)]] = False
         left = self._beyond(m, mine, mine | theirs, more)
