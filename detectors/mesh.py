@@ -213,7 +213,7 @@ def _least(usual: Floats, lay: Layout) -> Floats:
     with np.errstate(invalid="ignore"):
         away = np.abs(seen - np.nanmedian(seen, axis=1, keepdims=True))
         spread = np.nan_to_num(np.nanquantile(away, Q, axis=1)) / ZQ
-    return (1.25 * spread[:, None] / np.sqrt(lay.size)).astype(np.float32)
+    return (float(os.environ.get('FF','2')) * 1.25 * spread[:, None] / np.sqrt(lay.size)).astype(np.float32)
 
 
 def _learned(leap: Floats, noise: Floats, age: NDArray[np.int32]) -> Floats:

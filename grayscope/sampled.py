@@ -16,6 +16,8 @@ from grayscope.columns import Array, Field
 Floats = NDArray[np.float32]
 #: Values that are kept of each cell; most values between two of them: a past of 2,048 ticks.
 KEPT, WIDEST = 32, 64
+import os
+QQ = float(os.environ.get("QQ","0.5"))
 FIELDS = {"kept": Field(np.float32, np.nan, (KEPT,)), "middle": Field(np.float32, 0.0), "age": Field(np.int32, 0)}
 
 
@@ -41,7 +43,7 @@ def learn(values: Floats, memory: dict[str, Array]) -> None:
     if due.any():
         m, s = np.nonzero(due)
         kept[(age // gap)[due] % KEPT, m, s] = values[due]
-        memory["middle"][due] = np.nanmedian(kept[:, m, s], axis=0)
+        memory["middle"][due] = np.nanquantile(kept[:, m, s], QQ, axis=0)
     age += came
 
 
