@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from grayscope import kernels, matrix, sampled
+from grayscope import kernels, matrix
 from grayscope.columns import Array, Columns, Field, Memory
 from grayscope.detector import State
 from grayscope.evidence import NOTHING, Evidence, Finding
@@ -35,10 +35,6 @@ PAST, NOISE, DOUBT = 2048, 128, 64
 YOUNG, KNOWN = 16, 16
 #: Least spread of effects, on the scale of ratios.
 FLOOR = 0.005
-import os
-Q=float(os.environ.get('Q','0.75'))
-from statistics import NormalDist
-ZQ=NormalDist().inv_cdf((1+Q)/2)
 
 Floats = NDArray[np.float32]
 
@@ -51,7 +47,6 @@ class Layout:
     names: tuple[str, ...]
     subjects: tuple[tuple[str, ...], ...]
     label: NDArray[np.int32]
-    size: NDArray[np.int32]
 
     @classmethod
     def of(cls, tick: Tick) -> Layout:
@@ -60,10 +55,7 @@ class Layout:
         subjects = (*(((end,)) for _ in WAYS for end in mesh.ends), *mesh.between)
         names = (*(f"{end} {way}" for way in WAYS for end in mesh.ends), *(f"{' '.join(of)} between" for of in mesh.between))
         label = np.repeat(np.arange(KINDS, dtype=np.int32), [*[len(mesh.ends)] * len(WAYS), len(mesh.between)])
-        n = len(mesh.ends)
-        out, into, between = np.bincount(mesh.source, minlength=n), np.bincount(mesh.target, minlength=n), np.bincount(mesh.member[1], minlength=len(mesh.between))
-        size = np.maximum(np.concatenate([out, into, out + into, between]), 1).astype(np.int32)
-        return cls(mesh, names, subjects, label.astype(np.int32)[None], size)
+        return cls(mesh, names, subjects, label.astype(np.int32)[None])
 
 
 class Mesh:
@@ -94,7 +86,7 @@ class Mesh:
         }
         past = {f"{name} past": fields[name] for name in ("scale", "base", "age")}
         self.memory = Memory({**fields, **past})
-        self.cells = Memory(sampled.FIELDS)
+        self.cells = Memory({**fields, "scale": Field(np.float32, 0.0, (0,))})
         self.doubted: dict[str, dict[str, int]] = {}  # table -> subject -> tick at which it was last accused
         self._known: dict[str, tuple[object, object, Layout]] = {}
 
@@ -134,8 +126,7 @@ class Mesh:
         label = np.tile(lay.label, (rows, 1))
         spread, count = medians(np.abs(residual), label, KINDS)
         spread, nobody = np.nan_to_num(spread), np.zeros(rows, np.int32)
-        usual = self._usual(tick, standing)
-        past, a = _effects(usual, lay.mesh), memory.arrays
+        past, a = _effects(self._usual(tick, standing), lay.mesh), memory.arrays
         doubted = self.doubted.get(tick.table, {})
         doubt = np.array([of[0] in doubted for of in lay.subjects], bool)
         floor, none = np.full_like(spread, FLOOR), np.zeros(rows, np.float32)
@@ -150,20 +141,25 @@ class Mesh:
         centre = np.repeat(middle, KINDS, axis=1)
         still, called = np.zeros(lay.label.shape, bool), (tuple((kind,) for kind in (*WAYS, "between")),)
         return Standing(
-            standing.metrics, standing.kind, standing.sign, residual, left, a["scale"], _noise(left, label, a, _least(usual, lay)), centre, spread, count,
+            standing.metrics, standing.kind, standing.sign, residual, left, a["scale"], _noise(left, label, a), centre, spread, count,
             np.zeros_like(centre), centre, nobody, lay.label, doubt, still, called,
         )  # fmt: skip
 
     def _usual(self, tick: Tick, standing: Standing) -> Floats:
-        """Return how far each path is from its own usual residual: the median of its past, which no excursions move.
+        """Return how far each path is from its own usual residual, which is learned by small steps: spikes and leaps hardly move it.
 
         NaN until it has been learned from `KNOWN` ticks.
         """
-        memory = self.cells.of(tick).arrays
-        known = memory["age"] >= KNOWN
-        past = np.where(known, standing.residual - memory["middle"], np.float32(np.nan)).astype(np.float32)
-        sampled.learn(standing.residual, memory)
-        return past
+        a = self.cells.of(tick).arrays
+        r, base, noise, last, age = standing.residual, a["base"], a["noise"], a["last"], a["age"]
+        came = np.isfinite(r)
+        past = np.where(age >= KNOWN, r - base, np.float32(np.nan))
+        noise += _learned(np.abs(r - last), noise, age)
+        edge = np.where(age < YOUNG, np.float32(np.inf), 2 * np.maximum(noise, np.float32(FLOOR)))
+        base += np.where(came, np.clip(r - base, -edge, edge) / np.clip(age + 1, 1, PAST), 0).astype(np.float32)
+        last[:] = np.where(came, r, last)
+        age += came
+        return past.astype(np.float32)
 
     def snapshot(self) -> State:
         """Return the whole state."""
@@ -191,7 +187,7 @@ def _effects(residual: Floats, mesh: matrix.Mesh) -> Floats:
     return effects
 
 
-def _noise(past: Floats, label: NDArray[np.int32], memory: Mapping[str, Array], independent: Floats) -> Floats:
+def _noise(past: Floats, label: NDArray[np.int32], memory: Mapping[str, Array]) -> Floats:
     """Return the usual distance of each column from its past.
 
     How columns of a kind differ is learned from how far each moves from tick to tick, which no lasting fault changes;
@@ -204,16 +200,7 @@ def _noise(past: Floats, label: NDArray[np.int32], memory: Mapping[str, Array], 
     away, _ = medians(np.abs(past), label, KINDS)
     ratio = np.where(away * SIGMA > usual, away * SIGMA / usual, np.float32(1))
     least: Floats = np.maximum(noise, np.nan_to_num(cells(usual, label))) * cells(ratio, label)
-    return np.maximum(np.maximum(least, independent), np.float32(FLOOR)).astype(np.float32)
-
-
-def _least(usual: Floats, lay: Layout) -> Floats:
-    """Return the noise of the median of each column's paths [M, C] if they were independent: what is calm by its median alone is not steadier."""
-    seen = usual[:, lay.mesh.path]
-    with np.errstate(invalid="ignore"):
-        away = np.abs(seen - np.nanmedian(seen, axis=1, keepdims=True))
-        spread = np.nan_to_num(np.nanquantile(away, Q, axis=1)) / ZQ
-    return (float(os.environ.get('FF','2')) * 1.25 * spread[:, None] / np.sqrt(lay.size)).astype(np.float32)
+    return np.maximum(least, np.float32(FLOOR)).astype(np.float32)
 
 
 def _learned(leap: Floats, noise: Floats, age: NDArray[np.int32]) -> Floats:
