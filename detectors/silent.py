@@ -36,7 +36,8 @@ class Silent:
     A whole rack, leaf or node that falls silent is one finding about it, all ranks or communicators of a job one about the job,
     more than half of a table one about the site; the same holds for whatever else is seen here. A metric that never changes
     any bit for `frozen_after` ticks while most of its peers change is reported as frozen. Who reports much more seldom or
-    often than the table's median subject has a wrong rate; rows lost here and there show themselves like this too.
+    often than the table's median subject has a wrong rate; rows lost here and there show themselves like this too. Ranks, communicators and
+    jobs report as often as their job makes a step: their peers are those of their job.
 
     Parameters
     ----------
@@ -168,15 +169,17 @@ class Silent:
     # -- pace -------------------------------------------------------------------------------------------------------
 
     def _paced(self, tick: Tick, a: dict[str, np.ndarray[Any, Any]], came: NDArray[np.bool_]) -> Iterator[Finding]:
-        """Learn from row to row how far apart they are; yield who differs from the table's median."""
-        usual = heard.pace(came, a["pace"], a["uneven"], a["quiet"], a["rows"], a["off"], ROWS, PACE, FREE)
-        if not usual or int(a["off"].max(initial=0)) < TICKS:
+        """Learn from row to row how far apart they are; yield who differs from the median: of its job, where the job sets the pace."""
+        places = self.places.of(tick)
+        group, usual = places.job + 1, np.zeros(len(places.jobs) + 1, np.float32)
+        heard.pace(came, a["pace"], a["uneven"], a["quiet"], a["rows"], a["off"], group, usual, ROWS, PACE, FREE)
+        if int(a["off"].max(initial=0)) < TICKS:
             return
-        settled = a["rows"] >= ROWS
+        settled = (a["rows"] >= ROWS) & (usual[group] > 0)
         for place, members in self._placed(tick, a["off"] >= TICKS, settled):
-            pace, ticks = float(np.median(a["pace"][members])), int(a["off"][members].max())
-            text = f"{_number(members)}a row every {pace * tick.period / 1e6:.3g} s, its peers every {usual * tick.period / 1e6:.3g} s"
-            yield _finding(tick, place, "wrong_rate", tick.time - ticks * tick.period, text)
+            own, others = (float(np.median(x)) * tick.period / 1e6 for x in (a["pace"][members], usual[group[members]]))
+            text = f"{_number(members)}a row every {own:.3g} s, its peers every {others:.3g} s"
+            yield _finding(tick, place, "wrong_rate", tick.time - int(a["off"][members].max()) * tick.period, text)
 
     def _placed(self, tick: Tick, hit: NDArray[np.bool_], usual: NDArray[np.bool_], *, site: bool = True) -> Iterator[tuple[str, list[int]]]:
         """Yield places and the subjects there: the site for most of a table, a node for all that it has, else each subject."""

@@ -13,7 +13,7 @@ from grayscope.aligntable import Table
 from grayscope.batch import Batch
 from grayscope.event import Event
 from grayscope.frames import decode, encode
-from grayscope.roster import Roster
+from grayscope.roster import IDENTITY, Roster
 from grayscope.squeezed import squeezed, unsqueezed
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _table(table: Table, roster: Roster) -> State:
 def _retable(table: Table, roster: Roster, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
     told, lay = json.loads(state["told"].tobytes()), table.layout
     table.crowded, table.start, table.last, table.quiet = (told[key] for key in ("crowded", "start", "last", "quiet"))
-    table.who = {name: tuple(identity) for name, identity in told["who"]}
+    table.who = {name: (*identity, *[""] * (len(IDENTITY) - len(identity))) for name, identity in told["who"]}  # older states tell less
     subjects, metrics = tuple(told["subjects"]), tuple(told["metrics"])
     lay.restore(subjects, metrics, unsqueezed("first", state, (len(metrics), len(subjects))), state["heard"])
     lay.members, lay.era, lay.version, lay._swept = frozenset(told["members"]), told["era"], told["version"], told["swept"]

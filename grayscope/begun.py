@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.binomial import log_tail
-from grayscope.uneven import ALONE, within
+from grayscope.uneven import ALONE, alike, within
 
 Floats = NDArray[np.float64]
 #: Share of the parts that may each be accused, well below the tenth that may have all the events of a healthy fleet; and that may begin together.
@@ -77,7 +77,7 @@ def begun(suspects: NDArray[np.intp], events: Floats, ticks: Floats, past: Past,
     if not len(suspects) or not len(known):
         return NOBODY
     old, there = past.events, past.ticks
-    size = 1.0 / within(old, there, np.zeros_like(label), trusted, -1, 1)  # as a mean of all is what they lean on, by how much all differ
+    size = 1.0 / within(alike(old, there, np.zeros_like(label), trusted, 1))  # as a mean of all is what they lean on, by how much all differ
     rate = (old[known].sum() + ALONE) / max(there[known].sum(), 1.0)
     usual = ticks * (size + old) / (size / rate + there)
     together = np.zeros(len(old), np.bool_)

@@ -27,6 +27,7 @@ class Member(NamedTuple):
     """What an incident holds about one of its subjects.
 
     `planned`: somebody works there, and `mode` is what the trouble would be called without. `also`: what else is wrong with the subject itself.
+    `crosses`: what its traffic goes through, of which its name tells nothing.
     """
 
     subject: str
@@ -40,12 +41,13 @@ class Member(NamedTuple):
     rivals: tuple[tuple[str, float], ...] = ()
     planned: bool = False
     also: tuple[str, ...] = ()
+    crosses: tuple[str, ...] = ()
 
 
 def member_of(fields: Sequence[Any]) -> Member:
     """Return a member from its fields as JSON gives them back."""
     m = Member(*fields)
-    return m._replace(rivals=tuple((name, chance) for name, chance in m.rivals), also=tuple(m.also))
+    return m._replace(rivals=tuple((name, chance) for name, chance in m.rivals), also=tuple(m.also), crosses=tuple(m.crosses))
 
 
 @cache
@@ -75,6 +77,10 @@ def related(a: Member, b: Member) -> bool:
     >>> hot = Member("n1/gpu3", "masked", "ticket", "thermal_throttle", "condition", 9.0, 0, "")
     >>> related(fan, hot), related(hot, hot._replace(subject="n1/gpu4")), related(fan, hot._replace(subject="n2/gpu3"))
     (True, True, False)
+    >>> slow = Member("comm:1-rail2", "gray", "page", "slow_component", "service", 9.0, 0, "", crosses=("n1/nic2", "leaf04"))
+    >>> worn = hot._replace(subject="n1/nic2", mode="fec_margin")
+    >>> related(slow, worn), related(slow, worn._replace(subject="n1/nic3")), related(slow, worn._replace(subject="leaf04/p17"))
+    (True, False, True)
     """
     explained = a.mode == b.mode or b.mode in brings(a) or a.mode in brings(b)
     if explained and b.subject in dict(a.rivals):
@@ -82,6 +88,9 @@ def related(a: Member, b: Member) -> bool:
     causal = explained or _nameless(a) or _nameless(b)
     if contains(a.subject, b.subject) or contains(b.subject, a.subject):
         return causal and not _unbraked(a, b) and not _unbraked(b, a)
+    if passes(a, b.subject) or passes(b, a.subject):
+        # Of dozens of parts on a way some always have something without a name, and crowds of many ways meet in one switch.
+        return explained and "unknown" not in (a.state, b.state)
     place = a.subject.rpartition("/")[0]  # ranks of a job are no neighbours
     siblings = place == b.subject.rpartition("/")[0] != "" and ":" not in place
     return siblings and a.mode == b.mode and (a.mode in SPREADING or _at_once(a, b))
@@ -186,8 +195,8 @@ def lead(members: Mapping[str, Member], before: str) -> Member:
         # What has no name is the effect of what has one.
         caused = m.mode in brought or (not m.mode and modes != {""})
         # A whole leads its parts, unless it only repeats what one of them says more exactly.
-        inner = [o for s, o in members.items() if contains(m.subject, s)]
-        alike = [o for o in members.values() if contains(o.subject, m.subject) and o.mode == m.mode]
+        inner = [o for s, o in members.items() if holds(m, s)]
+        alike = [o for o in members.values() if holds(o, m.subject) and o.mode == m.mode]
         whole = len(inner) > 1 or (len(inner) == 1 and inner[0].mode != m.mode) or (not inner and len(alike) == 1)
         sure = 1.0 - sum(chance for _, chance in m.rivals)
         return (bool((brings(m) - {m.mode}) & modes), not caused, STATES.index(m.state), whole, round(sure, 4), m.subject == before, m.strength, m.subject)
@@ -248,7 +257,18 @@ def _within(a: str, b: str) -> bool:
 
 
 def _repeats(m: Member, first: Member, caused: frozenset[str]) -> bool:
-    return first.subject.startswith(f"{m.subject}/") and bool(m.mode) and m.mode in {first.mode, *caused}
+    lies = first.subject.startswith(f"{m.subject}/") or passes(m, first.subject)
+    return lies and bool(m.mode) and m.mode in {first.mode, *caused}
+
+
+def holds(whole: Member, subject: str) -> bool:
+    """Say whether a subject lies in a member, by name or on the way of its traffic."""
+    return contains(whole.subject, subject) or passes(whole, subject)
+
+
+def passes(m: Member, subject: str) -> bool:
+    """Say whether a member's traffic goes through a subject: it is as slow as the slowest part on its way."""
+    return any(subject == c or contains(c, subject) for c in m.crosses)
 
 
 def contains(place: str, subject: str) -> bool:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from grayscope.again import Again
-from grayscope.cascade import Member, another, belongs, effects, lead, member_of, suspects
+from grayscope.cascade import Member, another, belongs, contains, effects, lead, member_of, passes, suspects
 from grayscope.history import History
 from grayscope.incident import CHANGES, SEVERITIES, Incident, incident_id
 from grayscope.modes import MAINTENANCE, Modes
+from grayscope.roster import View
 from grayscope.verdict import STATES, Verdict
 from grayscope.whereabouts import Whereabouts
 
@@ -27,6 +28,7 @@ FORMER = 2
 class Desk:
     """The station. A verdict joins the open incident of its subject, or one that it belongs to by place and by cause.
 
+    A communicator that was slow before anybody knew which part of its way is to blame has that part as its first suspect from then on.
     A member upon which something else has come, unrelated to the others, leaves them for the incident where that belongs.
     The first suspect is the root of the cascade; state and severity are the gravest of all members. What comes back soon after its end
     goes on with its incident.
@@ -47,31 +49,34 @@ class Desk:
         self.where = Whereabouts()
         self.again = Again()
 
-    def step(self, verdicts: Iterable[Verdict]) -> Iterator[Incident]:
-        """Yield every incident that a verdict opened, changed or ended."""
+    def step(self, verdicts: Iterable[Verdict], roster: View | None = None) -> Iterator[Incident]:
+        """Yield every incident that a verdict opened, changed or ended; the roster tells what traffic crosses."""
         for verdict in verdicts:
-            key, paged = self._find(verdict), False
-            if key is not None and verdict.state != "normal" and another(_member(verdict), self.members[key]):
-                paged = self.members[key].pop(verdict.subject).severity == "page"
-                self.where.drop(verdict.subject)
-                yield self._stand(self.open[key], verdict.time, verdict.subject)
-                key = self._find(verdict)
-            if key is not None:
-                yield self._change(self.open[key], verdict, paged)
-            elif verdict.state != "normal":
-                yield self._new(verdict, paged)
+            crosses = roster.crosses(verdict.subject) if roster is not None else ()
+            yield from self._take(verdict, _member(verdict, crosses) if verdict.state != "normal" else None)
 
-    def _find(self, v: Verdict) -> str | None:
+    def _take(self, verdict: Verdict, member: Member | None) -> Iterator[Incident]:
+        key = self._find(verdict, member)
+        if member is not None and key is not None and another(member, self.members[key]):
+            if self.members[key].pop(verdict.subject).severity == "page" and verdict.state == "failed":
+                member = member._replace(severity="page")  # what fails after it was paged for is a page still
+            self.where.drop(verdict.subject)
+            yield self._stand(self.open[key], verdict.time, verdict.subject)
+            key = self._find(verdict, member)
+        if key is not None:
+            yield self._change(self.open[key], verdict, member)
+        elif member is not None:
+            yield self._new(verdict, member)
+
+    def _find(self, v: Verdict, member: Member | None) -> str | None:
         """Return the open incident that holds the subject, else one in which it takes part in a cascade."""
         key = self.where.holder(v.subject)
-        if key is not None or v.state == "normal":
+        if key is not None or member is None:
             return key
-        member = _member(v)
         unsure = (k for name, _ in v.rivals if (k := self.where.holder(name)) is not None)
-        return next((k for k in (*self.where.near(v.subject), *unsure) if belongs(member, self.members[k])), None)
+        return next((k for k in (*self.where.near(v.subject, member.crosses), *unsure) if belongs(member, self.members[k])), None)
 
-    def _new(self, v: Verdict, paged: bool) -> Incident:
-        member = _member(v, paged)
+    def _new(self, v: Verdict, member: Member) -> Incident:
         before = self.again.take(v.subject, v.mode, v.time)
         if before is not None:
             return self._resume(before, v, member)
@@ -82,27 +87,27 @@ class Desk:
             rivals=v.rivals, probability=suspects({v.subject: member}, member)[0],
         )  # fmt: skip
         self.open[key], self.members[key] = incident, {v.subject: member}
-        self.where.put(v.subject, key)
+        self.where.put(v.subject, key, member.crosses)
         return incident
 
     def _resume(self, old: Incident, v: Verdict, member: Member) -> Incident:
         """Return an incident that had ended and goes on; who was paged for it before is no escalation."""
         self.members[old.id] = {v.subject: member}
-        self.where.put(v.subject, old.id)
+        self.where.put(v.subject, old.id, member.crosses)
         new = self._stand(replace(old, evidence=(*old.evidence, self._piece(v))[-KEEP:]), v.time)
         if any(severity == "page" for _, _, severity in old.history):
             new = self.open[old.id] = replace(new, escalated=old.escalated)
         return new
 
-    def _change(self, old: Incident, v: Verdict, paged: bool) -> Incident:
+    def _change(self, old: Incident, v: Verdict, member: Member | None) -> Incident:
         members = self.members[old.id]
-        if v.state == "normal":
+        if member is None:
             mode = lead(members, old.subject).mode
             self._recover(members, old.subject, v.subject)
             return self._stand(old, v.time) if any(m.state != "normal" for m in members.values()) else self._end(old, v.time, mode)
-        members[v.subject] = _member(v, paged)
-        self.where.put(v.subject, old.id)
-        joined = replace(old, place=_common(old.place, v.subject), evidence=(*old.evidence, self._piece(v))[-KEEP:], began=min(old.began, v.since))
+        members[v.subject] = member
+        self.where.put(v.subject, old.id, member.crosses)
+        joined = replace(old, place=_place(old.place, member, members), evidence=(*old.evidence, self._piece(v))[-KEEP:], began=min(old.began, v.since))
         return self._stand(joined, v.time)
 
     def _recover(self, members: dict[str, Member], first: str, subject: str) -> None:
@@ -132,8 +137,9 @@ class Desk:
 
     def _before(self, old: Incident, first: str, left: str) -> list[str]:
         """Return who was the first suspect before, latest last: who was told of them may be there now."""
-        names = self.former.get(old.id, [])
-        if first != old.subject != left and old.severity != "notice":
+        names, was = self.former.get(old.id, []), self.members[old.id].get(old.subject)
+        refined = was is not None and passes(was, first)  # the same trouble, told more exactly
+        if first != old.subject != left and old.severity != "notice" and not refined:
             names = self.former[old.id] = [*(s for s in names if s not in (first, old.subject)), old.subject][-FORMER:]
         return [s for s in names if self.where.holder(s) is None]  # who is in trouble elsewhere has not recovered
 
@@ -164,7 +170,10 @@ class Desk:
         """Become what `snapshot` returned."""
         incidents, members, ended, self.former = json.loads(str(state["desk"]))
         self.members = {key: {s: member_of(m) for s, m in some.items()} for key, some in members.items()}
-        self.where = Whereabouts(self.members)
+        self.where = Whereabouts()
+        for key, some in self.members.items():
+            for subject, member in some.items():
+                self.where.put(subject, key, member.crosses)
         self.open = {i.id: i for i in map(_incident, incidents)}
         self.again.fill(map(_incident, ended))
 
@@ -188,11 +197,11 @@ def severity_of(v: Verdict) -> str:
     return min(loud, mode.severity, key=SEVERITIES.index) if mode is not None and v.side in mode.sides else loud
 
 
-def _member(v: Verdict, paged: bool = False) -> Member:
-    """Return what is held about a subject; what fails after it was paged for is a page still."""
+def _member(v: Verdict, crosses: tuple[str, ...] = ()) -> Member:
+    """Return what is held about a subject."""
     planned = v.mode == MAINTENANCE
-    severity = "page" if paged and v.state == "failed" else severity_of(v)
-    return Member(v.subject, v.state, severity, v.behind if planned else v.mode, v.side, v.strength, v.since, v.why, v.rivals, planned, v.also)
+    mode, crosses = v.behind if planned else v.mode, tuple(c for c in crosses if not contains(c, v.subject))  # a path's ends are in its name
+    return Member(v.subject, v.state, severity_of(v), mode, v.side, v.strength, v.since, v.why, v.rivals, planned, v.also, crosses)
 
 
 def _called(first: Member, members: dict[str, Member], before: str) -> str:
@@ -207,6 +216,14 @@ def _summary(first: Member, state: str, members: dict[str, Member]) -> str:
     felt = next((m for m in sorted(members.values(), key=lambda m: -m.strength) if m.state == state and m.subject != first.subject), None)
     more = f"; {felt.subject} suffers: {felt.why}" if felt is not None and first.state != state else ""
     return f"{first.subject} is {state}: {first.why}{more}"
+
+
+def _place(place: str, new: Member, members: dict[str, Member]) -> str:
+    """Return the smallest place that contains all members, with the new one: what traffic crosses lies in its communicator."""
+    whole = members.get(place)
+    if whole is not None and passes(whole, new.subject):
+        return place
+    return new.subject if passes(new, place) else _common(place, new.subject)
 
 
 def _common(a: str, b: str) -> str:

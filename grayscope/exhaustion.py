@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from grayscope.betalaw import beta, prime_quantile
 from grayscope.evenness import NOTHING, Floats, believed, change, spread
 
 #: Lower end, middle and upper end of the interval.
@@ -24,8 +25,6 @@ QUANTILES = (0.1, 0.5, 0.9)
 RARE, SELDOM = 1e-3, 0.2
 #: Steps that all came lately are no steps at one rate if chance would crowd them so less often than this.
 CROWDED = 0.05
-#: Terms of the continued fraction, and halvings of a quantile's interval.
-TERMS, HALVINGS = 300, 60
 
 
 class Cohort(NamedTuple):
@@ -119,49 +118,3 @@ def excess(n: int, hours: float, cohort: Cohort) -> float:
         return 1.0
     shape = cohort.shape
     return beta(n, shape, hours / (hours + shape / cohort.rate))
-
-
-def prime_quantile(q: float, a: float, b: float) -> float:
-    """Return a quantile of the ratio of two gamma variables of shapes a and b (beta-prime law).
-
-    Examples
-    --------
-    >>> round(prime_quantile(0.5, 3.0, 3.0), 6), round(prime_quantile(0.9, 1.0, 1.0), 4)
-    (1.0, 9.0)
-    """
-    low, high = 0.0, 1.0
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if beta(a, b, middle) < q else (low, middle)
-    return high / max(1.0 - high, 1e-15)
-
-
-def beta(a: float, b: float, x: float) -> float:
-    """Return the regularised incomplete beta function (continued fraction, Lentz's way).
-
-    Examples
-    --------
-    >>> round(beta(2, 3, 0.5), 6), round(beta(1, 1, 0.3), 6), beta(5, 5, 1.0)
-    (0.6875, 0.3, 1.0)
-    """
-    if not 0 < x < 1:
-        return 0.0 if x <= 0 else 1.0
-    if x > (a + 1) / (a + b + 2):
-        return 1.0 - beta(b, a, 1.0 - x)
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
-    c, d, total = 1.0, 0.0, 1.0
-    for i in range(TERMS):
-        m = i // 2
-        term = (
-            1.0 if i == 0 else m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)) if i % 2 == 0 else -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        )
-        d = 1.0 / _apart(1.0 + term * d)
-        c = _apart(1.0 + term / c)
-        total *= c * d
-        if abs(c * d - 1.0) < 1e-12:
-            break
-    return min(max(front * (total - 1.0), 0.0), 1.0)
-
-
-def _apart(x: float) -> float:
-    return x if abs(x) > 1e-300 else 1e-300

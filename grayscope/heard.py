@@ -69,11 +69,13 @@ def heed(
     return longest, stuck
 
 
-@njit("float64(boolean[::1], float32[::1], float32[::1], int32[::1], int32[::1], int32[::1], int64, float64, float64)", cache=True)
-def pace(came: Any, steps: Any, uneven: Any, quiet: Any, rows: Any, off: Any, enough: Any, much: Any, free: Any) -> Any:  # pragma: no cover - compiled
-    """Learn from row to row how far apart they are; return the median over those with `enough` rows, 0 while they are few.
+@njit("void(boolean[::1], float32[::1], float32[::1], int32[::1], int32[::1], int32[::1], int64[::1], float32[::1], int64, float64, float64)", cache=True)
+def pace(
+    came: Any, steps: Any, uneven: Any, quiet: Any, rows: Any, off: Any, group: Any, usual: Any, enough: Any, much: Any, free: Any
+) -> None:  # pragma: no cover - compiled
+    """Learn from row to row how far apart they are, beside the median of those of the same group with `enough` rows.
 
-    So it is where most keep no time at all: whoever does a task now and then has no rate.
+    Nothing is usual where these are few, and where most keep no time at all: whoever does a task now and then has no rate.
 
     Parameters
     ----------
@@ -81,12 +83,16 @@ def pace(came: Any, steps: Any, uneven: Any, quiet: Any, rows: Any, off: Any, en
     steps, uneven, quiet, rows, off : [S], in and out
         Running ticks from row to row, in which one long gap counts little; by what share of them a step usually differs; ticks
         since the last row; rows; ticks in which the steps were `much` times as long or short as the median.
+    group : [S]
+        Number of each subject's group, from 0 to G - 1.
+    usual : [G], out
+        Each group's median, 0 for none.
     free : float
         Share by which the steps of most differ where nobody keeps time.
     """
-    n_subjects = len(came)
+    n_subjects, n_groups = len(came), len(usual)
     settled, irregular = np.empty(n_subjects, np.float32), np.empty(n_subjects, np.float32)
-    n = 0
+    known, size, at = np.zeros(n_groups, np.int64), np.zeros(n_groups, np.int64), np.zeros(n_groups + 1, np.int64)
     for s in range(n_subjects):
         if came[s]:
             if rows[s] > 0:
@@ -97,17 +103,21 @@ def pace(came: Any, steps: Any, uneven: Any, quiet: Any, rows: Any, off: Any, en
             rows[s] += 1
         else:
             quiet[s] += 1
-        if rows[s] >= enough:
-            settled[n], irregular[n] = steps[s], uneven[s]
-            n += 1
-    if 2 * n <= n_subjects:
-        return 0.0  # the table is new: nothing is usual yet
-    usual = median_near(settled, n, settled[0], F(0.0), np.empty(n + 1, np.float32))
-    if np.float64(median_near(irregular, n, irregular[0], F(0.0), np.empty(n + 1, np.float32))) > free:
-        off[:] = 0
-        return 0.0
-    edge = F(much * np.float64(usual))
+        size[group[s]] += 1
+        known[group[s]] += rows[s] >= enough
+    for g in range(n_groups):
+        at[g + 1] = at[g] + known[g]
+    last = at[:-1].copy()
     for s in range(n_subjects):
-        wrong = rows[s] >= enough and (steps[s] > edge or F(much) * steps[s] < usual)
+        if rows[s] >= enough:
+            settled[last[group[s]]], irregular[last[group[s]]] = steps[s], uneven[s]
+            last[group[s]] += 1
+    for g in range(n_groups):
+        n, a, b = known[g], at[g], at[g + 1]
+        usual[g] = F(0.0)  # until most have come a while nothing is usual
+        if 2 * n > size[g] and np.float64(median_near(irregular[a:b], n, irregular[a], F(0.0), np.empty(n + 1, np.float32))) <= free:
+            usual[g] = median_near(settled[a:b], n, settled[a], F(0.0), np.empty(n + 1, np.float32))
+    for s in range(n_subjects):
+        own = usual[group[s]]
+        wrong = own > F(0.0) and rows[s] >= enough and (steps[s] > F(much * np.float64(own)) or F(much) * steps[s] < own)
         off[s] = off[s] + 1 if wrong and np.float64(quiet[s]) <= np.float64(F(4.0 * much) * steps[s]) else 0
-    return np.float64(usual)

@@ -12,7 +12,7 @@ from grayscope.standing import Standing
 from grayscope.tick import Tick
 
 CONTENTION = "cpu_contention"
-#: Share of all processors above the median of machines at work that is more than chance, and machines that make a median.
+#: Share of all processors, or of the time, above the median of machines at work that is more than chance, and machines that make a median.
 MORE, MACHINES = 0.15, 4
 #: Microseconds after which nobody asks, however slow the rows of any table are.
 FORGOTTEN = 86_400_000_000
@@ -26,11 +26,15 @@ class HostBusy:
 
     def look(self, tick: Tick, standing: Standing) -> None:
         """Take note of the machines that stand out in this tick."""
-        for m in (m for m, metric in enumerate(standing.metrics) if metric is not None and metric.mode == CONTENTION):
-            at_work = np.array([bool(tick.roster.key(s, "job")) for s in tick.subjects], bool) & np.isfinite(tick.values[m])
+        for m, metric in enumerate(standing.metrics):
+            if metric is None or metric.mode != CONTENTION:
+                continue
+            # Seconds that passed since the last look are a share of them: a tenth of a second in half a minute is nothing.
+            share = tick.values[m] / (tick.period / 1e6 if metric.type == "counter" else 1.0)
+            at_work = np.array([bool(tick.roster.key(s, "job")) for s in tick.subjects], bool) & np.isfinite(share)
             if int(at_work.sum()) >= MACHINES:
-                usual = float(np.median(tick.values[m][at_work]))
-                self.last |= {tick.subjects[s]: tick.time for s in np.flatnonzero(at_work & (tick.values[m] > usual + MORE)).tolist()}
+                usual = float(np.median(share[at_work]))
+                self.last |= {tick.subjects[s]: tick.time for s in np.flatnonzero(at_work & (share > usual + MORE)).tolist()}
         for name in [n for n, at in self.last.items() if tick.time - at > FORGOTTEN]:
             del self.last[name]
 
@@ -39,6 +43,6 @@ class HostBusy:
         return [self._explained(f, tick) for f in findings]
 
     def _explained(self, f: Finding, tick: Tick) -> Finding:
-        if f.side != "service" or tick.time - self.last.get(f.subject.partition("/")[0], -(2**60)) > recent(tick):
+        if f.side != "service" or tick.time - self.last.get(tick.roster.key(f.subject, "node"), -(2**60)) > recent(tick):
             return f
         return f._replace(mode=CONTENTION, why=f"the host is busy with something else: {f.why}")

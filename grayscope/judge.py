@@ -26,7 +26,8 @@ CALM, HOURS, SELDOM = 120, 7_200_000_000, 30
 #: Hysteresis: a state once entered is kept by evidence this many nats weaker (a tenth of the rate).
 SLACK = 2.3
 #: A page is eased to a ticket when nobody has waited for the suspect for so many ticks of the table that told it last, though something
-#: is still wrong with it: ranks that are read every ten seconds know within minutes, whatever their links are read at.
+#: is still wrong with it: ranks that are read every ten seconds know within minutes, whatever their links are read at. So long, too, what
+#: was missing must be there again.
 EASED = 30
 #: Microseconds for which a ticket waits for the workload to say whether it suffers, where rows come often enough to hear it: one page,
 #: not a ticket and then a page. What no workload ever feels need not wait.
@@ -116,7 +117,7 @@ class Judge:
         renamed = state == case.state != "normal" and cause is not None and case.mode in _explains(cause.finding.mode)
         if state == case.state and not renamed and (new := self._news(case)) is not None:
             return self._joined(subject, case, now, new)
-        calm = EASED * case.pace if (case.state, state) == ("gray", "masked") else _calm(self.last[case.table][1])
+        calm = EASED * case.pace if (case.state, state) == ("gray", "masked") else _calm(self.last[case.table][1], case.mode)
         if not renamed and (state == case.state or (RANK[state] < RANK[case.state] and now - case.supported < calm)):
             kept = min((t.holds for t in case.tracks.values()), default=now + calm)
             case.rests = kept if state == case.state else min(kept, case.supported + calm - 1)
@@ -188,15 +189,21 @@ class Judge:
         self.cases = {s: case_of(told) for s, told in cases.items()}
 
 
-def _calm(period: int) -> int:
+def _calm(period: int, mode: str = "") -> int:
     """Return for how long nothing may support a state before it is left, by the period of the subject's table, microseconds.
+
+    That rows are missing is no estimate: once they come again nothing is missing, and who looks at the notice must find it true.
 
     Examples
     --------
     >>> [_calm(s * 1_000_000) // 1_000_000 for s in (10, 60, 240, 86_400)]
     [1200, 7200, 7200, 2592000]
+    >>> [_calm(s * 1_000_000, "silent") // 1_000_000 for s in (10, 60, 240, 86_400)]
+    [300, 1800, 7200, 2592000]
     """
-    return min(CALM * period, max(HOURS, SELDOM * period))
+    known = Modes.load().modes.get(mode)
+    calm = EASED if known is not None and known.sides == ("coverage",) else CALM
+    return min(calm * period, max(HOURS, SELDOM * period))
 
 
 def _explains(mode: str) -> frozenset[str]:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from grayscope.cohorts import Cohorts
 from grayscope.evenness import NOTHING, learned, spell
 from grayscope.evidence import Finding
-from grayscope.exhaustion import Cohort, Forecast, foresee
+from grayscope.exhaustion import Forecast, foresee
 from grayscope.ledger import Entry, moment, verdict
 from grayscope.ledgerpage import CERTAIN, Book, Floats, Note, Page, field
 from grayscope.ledgerwords import end_in_words, left_in_words, pace_in_words
@@ -22,10 +23,6 @@ from grayscope.wording import number
 KEEP = 64
 #: Steps of a spell below which a short time to exhaustion may still be chance.
 SPELL = 3
-#: Like parts that make a cohort.
-COHORT = 4
-#: Share of its kind, those that spend least, that tells what healthy parts do.
-HEALTHY = 0.9
 #: Forecasts grow old without a step: they are made anew after twice the usual gap, then whenever the silence has doubled.
 #: Looked at every so many ticks.
 LOOK = 16
@@ -62,10 +59,12 @@ class Stocks:
             mine = steps.setdefault(tick.subjects[s], [])
             mine.append((float(a["hours"][s]), float(gain[s])))
             del mine[:-KEEP]
-        for s in np.flatnonzero(met | (gain > 0)).tolist():
-            yield self._note(page, tick, a, s, steps.get(tick.subjects[s], []))
-        if steps and (tick.time // tick.period) % LOOK == 0:
-            yield from self._aged(page, tick, a, steps)
+        due = np.flatnonzero(met | (gain > 0)).tolist()
+        due += self._aged(tick, a, steps, set(due)) if steps and (tick.time // tick.period) % LOOK == 0 else []
+        if due:
+            others = Cohorts(a["count"], a["hours"], page.label), self._fleet(page.account.key)
+            for s in due:
+                yield self._note(page, tick, a, s, others)
 
     @staticmethod
     def _spend(page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, Any], Floats]:
@@ -96,20 +95,22 @@ class Stocks:
                 a["banked"] = np.fmax(a["banked"], values) if name == "shown" else a["banked"] + values
                 return
 
-    def _aged(self, page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]], steps: dict[str, list[Step]]) -> Iterator[Note]:
-        where = {s: i for i, s in enumerate(tick.subjects)} if steps else {}
-        for subject in sorted(steps):
-            s = where.get(subject)
-            if s is not None and a["hours"][s] - steps[subject][-1][0] >= a["due"][s]:
-                yield self._note(page, tick, a, s, steps[subject])
+    @staticmethod
+    def _aged(tick: Tick, a: dict[str, np.ndarray[Any, Any]], steps: dict[str, list[Step]], told: set[int]) -> list[int]:
+        """Return whose forecast has grown old."""
+        where = {s: i for i, s in enumerate(tick.subjects)}
+        there = ((where[subject], steps[subject][-1][0]) for subject in sorted(steps) if subject in where)
+        return [s for s, last in there if s not in told and a["hours"][s] - last >= a["due"][s]]
 
-    def _note(self, page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]], s: int, steps: list[Step]) -> Note:
+    def _note(self, page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]], s: int, others: tuple[Cohorts, Floats]) -> Note:
         account, subject, spent = page.account, tick.subjects[s], float(a["spent"][s])
+        steps = self.steps[account.key].get(subject, [])
         budget = account.budget or math.nan
         left = max(budget - spent, 0.0)
         size = sum(n for _, n in steps) / len(steps) if steps else 1.0
         remain = min(left / size, self._spares(page, tick, a, s))
-        seen = foresee([h for h, _ in steps], float(a["hours"][s]), remain, self._cohort(page, a, s), self._even(page, subject) if len(steps) > 1 else NOTHING)
+        even = self._even(account.key, subject, others[1]) if len(steps) > 1 else NOTHING
+        seen = foresee([h for h, _ in steps], float(a["hours"][s]), remain, others[0].without(s), even)
         if left > 0 >= remain:  # its bank is used up, which the account of banks tells
             seen = Forecast(seen.rate, math.inf, math.inf, math.inf)
         silence = float(a["hours"][s]) - steps[-1][0] if steps else 0.0
@@ -132,29 +133,20 @@ class Stocks:
         worst = math.ceil(banked / used)
         return max(page.account.bank - worst, 0.0) * float(a["spent"][s]) / worst if worst > 1 else math.inf
 
-    def _even(self, page: Page, subject: str) -> Floats:
-        """Return what the other parts with steps, of any rate, let expect of how regularly they come."""
-        steps, known = self.steps.get(page.account.key, {}), self._messages.setdefault(page.account.key, {})
+    def _fleet(self, account: str) -> Floats:
+        """Return what all parts with steps, of any rate, tell of how regularly they come."""
+        steps, known = self.steps.get(account, {}), self._messages.setdefault(account, {})
         for other in [o for o in known if o not in steps]:
             del known[other]
         for other, of in steps.items():
             if len(of) > 2 and (other not in known or known[other][0] != of[-1][0]):
                 known[other] = of[-1][0], spell(tuple(h for h, _ in of))
-        return learned(known[o][1] for o in sorted(known) if o != subject)
+        return np.asarray(sum((known[o][1] for o in sorted(known)), np.zeros_like(NOTHING)))
 
-    @staticmethod
-    def _cohort(page: Page, a: dict[str, np.ndarray[Any, Any]], s: int) -> Cohort | None:
-        """Return what the other parts of its kind show: the mean rate, and how much healthy rates differ beyond chance."""
-        others = (page.label == page.label[s]) & (a["hours"] > 0)
-        others[s] = False
-        if int(others.sum()) < COHORT:
-            return None
-        n, hours = a["count"][others], a["hours"][others]
-        healthy = np.argsort(n / hours, kind="stable")[: math.ceil(HEALTHY * len(n))]
-        n, hours = n[healthy], hours[healthy]
-        rate = (float(n.sum()) + 0.5) / float(hours.sum())
-        chance, beyond = rate * hours, float((np.square(n - rate * hours) - rate * hours).sum())
-        return Cohort(rate, max(beyond / max(float(np.square(chance).sum()), 1e-30), 0.5))
+    def _even(self, account: str, subject: str, fleet: Floats) -> Floats:
+        """Return what the other parts with steps let expect of how regularly they come."""
+        mine = self._messages[account].get(subject)
+        return learned([fleet if mine is None else fleet - mine[1]])
 
     def _finding(self, page: Page, entry: Entry, seen: Forecast, steps: int, known: bool) -> Finding | None:
         """Return what is to be said: it is used up, beyond the knee, or will be soon and no peer does as it does."""

@@ -47,7 +47,7 @@ class Places:
         """Return where the tick's subjects are: a rank on the node of its GPU, whatever its name begins with; parts are in no job."""
         known = self._known.get(tick.table)
         if known is None or known.view is not tick.roster or known.subjects is not tick.subjects:
-            nodes, node = _numbered([(tick.roster.key(s, "gpu") or s).split("/", 1)[0] for s in tick.subjects])
+            nodes, node = _numbered([tick.roster.key(tick.roster.key(s, "gpu") or s, "node") for s in tick.subjects])
             jobs, job = _numbered([tick.roster.key(s, "job").removeprefix("job:") if s.startswith(("job:", "comm:")) else "" for s in tick.subjects], "")
             known = self._known[tick.table] = Placed(tick.roster, tick.subjects, nodes, node, jobs, job, _shared(tick, node))
         return known

@@ -10,8 +10,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-#: What tells one physical part from its replacement; a rank is another one when it has moved to another GPU.
-IDENTITY = ("serial", "uuid", "gpu")
+#: What tells one physical part from its replacement; a rank is another one when it has moved to another GPU, and what a job does inside one
+#: machine (a communicator of its GPUs, a rank of which only that is known) when it has moved to another machine.
+IDENTITY = ("serial", "uuid", "gpu", "node")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,9 @@ class View:
         return row.crosses if row else ()
 
     def identity(self, subject: str) -> tuple[str, ...]:
-        """Return what tells one physical part from its replacement."""
-        return tuple(self.key(subject, name) for name in IDENTITY)
+        """Return what tells one physical part from its replacement, as far as the roster says it itself."""
+        row = self.rows.get(subject)
+        return tuple(row.keys.get(name, "") if row else "" for name in IDENTITY)
 
     def labels(self, subjects: tuple[str, ...], keys: tuple[str, ...]) -> tuple[NDArray[np.int32], tuple[tuple[str, ...], ...]]:
         """Group `subjects` by equal `keys`.

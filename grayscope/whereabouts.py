@@ -15,10 +15,14 @@ class Whereabouts:
     >>> index = Whereabouts({"x": ["n1/gpu0"], "y": ["n2", "n1>n3"]})
     >>> index.holder("n2"), index.holder("n1"), index.near("n1"), index.near("n3/gpu4"), index.near("n4")
     ('y', None, ['x', 'y'], ['y'], [])
+    >>> index.put("comm:1-rail2", "z", ["n3/nic2", "n5/nic2"])
+    >>> index.near("n5/nic2"), index.near("comm:2-rail2", ["n5/nic2", "n6/nic2"])
+    (['z'], ['z'])
     """
 
     def __init__(self, members: Mapping[str, Iterable[str]] | None = None) -> None:
         self._holder: dict[str, str] = {}
+        self._roots: dict[str, set[str]] = {}  # subject -> what it is found by
         self._near: dict[str, dict[str, int]] = {}  # root of a name -> incident -> how many of its members have that root
         self._order: dict[str, int] = {}  # incident -> its number
         self._opened = 0
@@ -30,25 +34,29 @@ class Whereabouts:
         """Return the incident that holds a subject."""
         return self._holder.get(subject)
 
-    def near(self, subject: str) -> list[str]:
-        """Return the incidents with a member that may be related to a subject by its name, first opened first."""
-        return sorted({i for root in roots(subject) for i in self._near.get(root, ())}, key=self._order.__getitem__)
+    def near(self, subject: str, crosses: Iterable[str] = ()) -> list[str]:
+        """Return the incidents with a member that may be related to a subject by its name or what it crosses, first opened first."""
+        return sorted({i for root in _all_roots(subject, crosses) for i in self._near.get(root, ())}, key=self._order.__getitem__)
 
-    def put(self, subject: str, incident: str) -> None:
-        """Note that an incident holds a subject, which no other does."""
-        if subject in self._holder:
+    def put(self, subject: str, incident: str, crosses: Iterable[str] = ()) -> None:
+        """Note that an incident holds a subject, which no other does, and what the subject crosses."""
+        found_by = _all_roots(subject, crosses)
+        if self._roots.get(subject) == found_by:
             return
+        if subject in self._holder:
+            self.drop(subject)
         self._holder[subject] = incident
         if incident not in self._order:
             self._order[incident] = self._opened = self._opened + 1
-        for root in roots(subject):
+        self._roots[subject] = found_by
+        for root in found_by:
             there = self._near.setdefault(root, {})
             there[incident] = there.get(incident, 0) + 1
 
     def drop(self, subject: str) -> None:
         """Note that nobody holds a subject any more."""
         incident = self._holder.pop(subject)
-        for root in roots(subject):
+        for root in self._roots.pop(subject):
             there = self._near[root]
             there[incident] -= 1
             if not there[incident]:
@@ -61,6 +69,10 @@ class Whereabouts:
         for subject in subjects:
             self.drop(subject)
         self._order.pop(incident, None)
+
+
+def _all_roots(subject: str, crosses: Iterable[str]) -> set[str]:
+    return roots(subject).union(*map(roots, crosses))
 
 
 def roots(subject: str) -> set[str]:

@@ -27,6 +27,21 @@ def test_a_replaced_part_is_fresh_once() -> None:
     assert [(t.time, t.fresh.tolist()) for t in ticks if t.fresh.any()] == [(swap, [False, True])]
 
 
+def test_a_communicator_inside_one_machine_is_another_one_on_another_machine() -> None:
+    moves, name, rail = T0 + 150 * S, "comm:1-node4", "comm:1-rail0"
+    align = station()
+    there = [(name, {"node": "n5", "job": "1"}, None, moves), (name, {"node": "n63", "job": "1"}, moves, None)]
+    along = [(rail, {"job": "1"}, None, moves), (rail, {"job": "1", "rail": "rail:0"}, moves, None)]
+    run(align, [tuple(RosterRow(s, "gpu", since, until, keys) for s, keys, since, until in (*there, *along))])
+    ticks = steps(align, range(1, 15), [name, rail])
+    told = align.snapshot()
+    ticks += steps(align, range(15, 30), [name, rail])
+    assert [(t.time, t.fresh.tolist()) for t in ticks if t.fresh.any()] == [(moves, [True, False])]
+    after = station()
+    after.restore(told)
+    assert any(t.fresh.any() for t in steps(after, range(15, 30), [name, rail]))
+
+
 def test_learning_a_serial_number_is_no_replacement() -> None:
     align = station()
     learned = T0 + 150 * S

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from grayscope.betalaw import beta, prime_quantile
 from grayscope.drifts import fit
 from grayscope.evenness import change
-from grayscope.exhaustion import Cohort, Forecast, beta, excess, foresee, prime_quantile
+from grayscope.exhaustion import Cohort, Forecast, excess, foresee
 
 CASES = 300
 RNG = np.random.default_rng(31)

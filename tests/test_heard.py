@@ -13,6 +13,7 @@ from grayscope import heard
 F = np.float32
 Array = np.ndarray[Any, Any]
 SHAPE, STILL, FROZEN, LIVELY, ENOUGH, MUCH, FREE = (5, 37), 3, 9, F(0.8), 6, 1.6, 0.5
+ONE = np.zeros(SHAPE[1], np.int64)
 
 
 def ticks(seed: int) -> Iterator[Array]:
@@ -60,47 +61,55 @@ def test_cells_are_heeded_bit_for_bit(seed: int) -> None:
     assert max(longest for longest, _ in seen) > 3
 
 
-def paced(came: Array, a: dict[str, Array], free: float) -> float:
+def paced(came: Array, a: dict[str, Array], free: float, group: Array) -> list[float]:
     gap, known = (a["quiet"] + 1).astype(F), a["rows"] > 0
     away = np.minimum(np.abs(gap - a["pace"]) / a["pace"], F(1))
     a["uneven"] = a["uneven"] + np.where(came & known, (away - a["uneven"]) * F(0.1), F(0))
     a["pace"] = a["pace"] + np.where(came & known, (np.minimum(gap, 2 * a["pace"] + 1) - a["pace"]) * F(0.1), F(0))
     a["quiet"] = np.where(came, 0, a["quiet"] + 1).astype(np.int32)
     a["rows"] = a["rows"] + came
-    settled = a["rows"] >= ENOUGH
-    if 2 * int(settled.sum()) <= len(settled):
-        return 0.0
-    if np.median(a["uneven"][settled]) > free:
-        a["off"] = np.zeros_like(a["off"])
-        return 0.0
-    usual = float(np.median(a["pace"][settled]))
-    wrong = settled & ((a["pace"] > MUCH * usual) | (MUCH * a["pace"] < usual)) & (a["quiet"] <= 4 * MUCH * a["pace"])
+    usual = np.zeros(int(group.max()) + 1, F)
+    for g in range(len(usual)):
+        of = group == g
+        settled = (a["rows"] >= ENOUGH) & of
+        if 2 * int(settled.sum()) > int(of.sum()) and np.median(a["uneven"][settled]) <= free:
+            usual[g] = np.median(a["pace"][settled])
+    own, edge = usual[group], F(4 * MUCH) * a["pace"]
+    wrong = (a["rows"] >= ENOUGH) & (own > 0) & ((a["pace"] > (MUCH * own.astype(float)).astype(F)) | (F(MUCH) * a["pace"] < own)) & (a["quiet"] <= edge)
     a["off"] = np.where(wrong, a["off"] + 1, 0).astype(np.int32)
-    return usual
+    return usual.tolist()
 
 
-def told(seed: int, free: float) -> tuple[list[float], dict[str, Array]]:
+def told(seed: int, free: float, group: Array = ONE) -> tuple[list[list[float]], dict[str, Array]]:
     """Return what the kernel says of every tick and what it keeps, the same as the plain code."""
     a: dict[str, Array] = {"pace": np.ones(SHAPE[1], F), "uneven": np.zeros(SHAPE[1], F)}
     a |= {name: np.zeros(SHAPE[1], np.int32) for name in ("quiet", "rows", "off")}
     b = {name: array.copy() for name, array in a.items()}
     said = []
     for values in ticks(seed):
-        came = np.asarray(np.isfinite(values).any(axis=0))
-        said.append(heard.pace(came, b["pace"], b["uneven"], b["quiet"], b["rows"], b["off"], ENOUGH, MUCH, free))
-        assert said[-1] == paced(came, a, free)
+        came, usual = np.asarray(np.isfinite(values).any(axis=0)), np.full(int(group.max()) + 1, -1, F)
+        heard.pace(came, b["pace"], b["uneven"], b["quiet"], b["rows"], b["off"], group, usual, ENOUGH, MUCH, free)
+        said.append(usual.tolist())
+        assert said[-1] == paced(came, a, free, group)
         assert all(np.array_equal(a[k], b[k]) for k in a)
     return said, b
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_pace_is_kept_bit_for_bit(seed: int) -> None:
-    said, kept = told(seed, FREE)
-    assert said[0] == 0.0 < said[-1]
+@pytest.mark.parametrize("groups", [1, 3, 9])
+def test_the_pace_is_kept_bit_for_bit(seed: int, groups: int) -> None:
+    said, kept = told(seed, FREE, np.arange(SHAPE[1]) % groups)
+    assert max(said[0]) == 0.0 < min(said[-1])
     assert kept["off"].max() > 20
+
+
+def test_beside_their_own_kind_nobody_is_slow() -> None:
+    """Those that come every third time, in a group of their own."""
+    group = ((np.arange(SHAPE[1]) >= 4) & (np.arange(SHAPE[1]) < 9)).astype(np.int64)
+    assert told(0, FREE, group)[1]["off"].max() == 0
 
 
 def test_where_most_keep_no_time_nobody_has_a_wrong_pace() -> None:
     said, kept = told(0, 0.05)
-    assert max(said) == 0.0
+    assert max(said) == [0.0]
     assert kept["off"].max() == 0

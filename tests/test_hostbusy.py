@@ -16,10 +16,13 @@ S = 1_000_000
 NODES = tuple(f"n{k}" for k in range(8))
 
 
-def heard(busy: list[float], jobs: str = "11111110") -> HostBusy:
+PRESSED = 'host_pressure_seconds_total{kind="some",scope="io"}'
+
+
+def heard(busy: list[float], jobs: str = "11111110", metric: str = "host_cpu_busy_ratio") -> HostBusy:
     """Return what one tick tells; the last node is idle."""
     view = Roster([RosterRow(n, "node", keys={"job": "job:1"} if j == "1" else {}) for n, j in zip(NODES, jobs, strict=True)]).at(0)
-    tick = Tick("node", 10 * S, 10 * S, view, NODES, ("host_cpu_busy_ratio",), np.array([busy], np.float32), np.zeros(8, bool))
+    tick = Tick("node", 10 * S, 10 * S, view, NODES, (metric,), np.array([busy], np.float32), np.zeros(8, bool))
     hosts = HostBusy()
     hosts.look(tick, Stand(Catalogue.load()).step(tick))
     return hosts
@@ -52,6 +55,12 @@ def test_it_explains_for_a_while() -> None:
 def test_work_beside_idle_machines_is_no_contention() -> None:
     assert heard([0.22, 0.22, 0.2, 0.02, 0.02, 0.02, 0.02, 0.02], "11100000").last == {}
     assert heard([0.22, 0.24, 0.2, 0.25, 0.22, 0.21, 0.23, 0.9]).last == {}  # nobody works there
+
+
+def test_what_is_counted_in_seconds_is_a_share_of_the_time() -> None:
+    """In ten seconds: half a second of waiting is what any machine has now and then, three are a third of the time."""
+    hosts = heard([0.0, 3.0, 0.5, 0.1, 0.0, 0.0, 0.2, 0.0], metric=PRESSED)
+    assert set(hosts.last) == {"n1"}
 
 
 def test_a_faster_table_s_tick_forgets_nothing_that_a_slower_one_needs() -> None:

@@ -32,7 +32,7 @@ PURE = (
         "judge",
     ),
     *("kernels", "planned", "rates", "stand", "standing"),
-    *("drifts", "evenness", "exhaustion", "ledgerlevel", "ledgermargin", "ledgerpage", "ledgerrate", "ledgerstock"),
+    *("betalaw", "cohorts", "drifts", "evenness", "exhaustion", "ledgerlevel", "ledgermargin", "ledgerpage", "ledgerrate", "ledgerstock"),
     *RECORDS,
 )
 #: What would make a fold depend on more than its input.

@@ -118,6 +118,17 @@ def test_evidence_expires_and_the_case_is_closed_and_forgotten() -> None:
     assert judge.doubted == frozenset()
 
 
+def test_what_was_missing_and_comes_again_is_soon_no_notice_any_more() -> None:
+    """Links that are read once a minute: half an hour, not two."""
+    ends = dict[str, int]()
+    for mode in ("silent", "fabric_congestion"):
+        judge = Judge()
+        said = [(n, v.state) for n in range(1, 400) for v in judge.step(tick(n, period=60 * S), says("coverage", mode=mode) if n < 10 else NOTHING)]
+        ends |= {mode: said[-1][0] - 10}
+        assert [state for _, state in said] == ["unknown", "normal"]
+    assert EASED <= ends["silent"] <= EASED + HOLD < CALM <= ends["fabric_congestion"] + HOLD
+
+
 def test_a_page_eases_by_the_table_that_told_it_and_a_finding_holds_by_its_own() -> None:
     """A link is read once a minute, the ranks that wait for it every ten seconds: when they wait no more it is a ticket within minutes."""
     judge, said = Judge(), list[Verdict]()

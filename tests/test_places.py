@@ -22,3 +22,11 @@ def test_a_rank_is_where_its_gpu_is_and_only_work_has_a_job() -> None:
     assert [found.jobs[i] if i >= 0 else None for i in found.job] == [None, "2", None, None]
     assert places.of(at) is found
     assert places.of(tick(View(2, {}), subjects)) is not found
+
+
+def test_a_machine_is_what_the_roster_calls_so_though_its_name_has_a_slash() -> None:
+    """Hosts that are called by their racks: what begins alike is no machine."""
+    hosts = ("rack-3/host1", "rack-3/host2")
+    rows = {f"{h}/gpu{g}": RosterRow(f"{h}/gpu{g}", "gpu", keys={"node": h}) for h in hosts for g in range(2)}
+    found = Places().of(tick(View(1, rows), tuple(rows)))
+    assert [found.nodes[i] for i in found.node] == [hosts[0], hosts[0], hosts[1], hosts[1]]

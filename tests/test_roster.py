@@ -24,9 +24,9 @@ def test_who_is_expected_when(time: int, subjects: tuple[str, ...]) -> None:
 
 def test_identity_tells_one_part_from_its_replacement() -> None:
     roster = Roster(ROWS)
-    assert roster.at(99).identity("n1/gpu0") == ("A", "", "")
-    assert roster.at(100).identity("n1/gpu0") == ("B", "", "")
-    assert roster.at(99).identity("stranger") == ("", "", "")
+    assert roster.at(99).identity("n1/gpu0") == ("A", "", "", "")
+    assert roster.at(100).identity("n1/gpu0") == ("B", "", "", "")
+    assert roster.at(99).identity("stranger") == ("", "", "", "")
 
 
 def test_the_view_is_the_same_object_until_something_changes() -> None:

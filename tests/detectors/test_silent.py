@@ -173,6 +173,24 @@ def test_the_end_of_a_job_is_one_notice(gone: slice, told: set[tuple[str, str]])
     assert modes([list(detector.step(ranks(t, gone), standing)) for t in range(150)]) == told
 
 
+def test_jobs_step_at_their_own_pace(run: Run) -> None:
+    """Two jobs make a step every tick, one every fourth; and one rank of that one tells of every step but every third."""
+    detector = plugins.detector("silent")
+    standing: Any = type("S", (), {"metrics": (None,)})()
+
+    def said(lost: int) -> set[tuple[str, str]]:
+        out = []
+        for t in range(900):
+            tick = ranks(t, slice(0, 0))
+            tick.values[:, :8] = np.nan if t % 4 else tick.values[:, :8]
+            tick.values[:, 3:4] = np.nan if t % lost else tick.values[:, 3:4]
+            out.append(list(detector.step(tick, standing)))
+        return modes(out)
+
+    assert said(1) == set()
+    assert said(12) == {("job:a/r3", "wrong_rate")}
+
+
 def test_a_pause_in_the_middle_changes_nothing(run: Run) -> None:
     values, ticks = live(500), np.arange(500)
     for v in values.values():

@@ -1,0 +1,122 @@
+"""Desk: a communicator is slow; later the part of its way that is to blame is known: one incident, one page, that part its first suspect."""
+
+from __future__ import annotations
+
+import pytest
+
+from grayscope.announce import Announce
+from grayscope.desk import Desk
+from grayscope.incident import Incident
+from grayscope.roster import RosterRow, View
+from grayscope.verdict import Verdict
+from tests.desked import say
+
+RING = "comm:1-rail2"
+VIEW = View(0, {RING: RosterRow(RING, "comm", crosses=("n1/nic2", "n2/nic2", "n3/nic2", "leaf04"))})
+
+
+def ring(time: int, state: str = "gray", previous: str = "normal", mode: str = "slow_component") -> Verdict:
+    return say(time, RING, state, previous, mode=mode, side="service")
+
+
+def port(time: int, state: str = "gray", previous: str = "normal", subject: str = "n3/nic2", mode: str = "fec_margin") -> Verdict:
+    return say(time, subject, state, previous, mode=mode, side="service" if state == "gray" else "redundancy")
+
+
+def one(desk: Desk, verdict: Verdict) -> Incident:
+    (incident,) = desk.step([verdict], VIEW)
+    return incident
+
+
+@pytest.mark.parametrize("part", ["n3/nic2", "n3/nic2/optic", "leaf04/p17"])
+@pytest.mark.parametrize("state", ["masked", "gray"])
+def test_the_part_that_explains_a_slow_communicator_becomes_the_first_suspect_of_its_incident(part: str, state: str) -> None:
+    desk = Desk("c")
+    first = one(desk, ring(1))
+    named = one(desk, port(2, state, subject=part))
+    assert (named.id, named.subject, named.mode, named.severity) == (first.id, part, "fec_margin", "page")
+    assert (named.history, named.place, named.rivals, named.probability) == (first.history, RING, (), 1.0)  # no second page, and nobody else
+    assert len(desk.open) == 1
+
+
+def test_what_is_left_when_the_communicator_has_recovered_is_the_part_alone_and_so_after_a_pause() -> None:
+    desk = Desk("c")
+    one(desk, ring(1))
+    named = one(desk, port(2, "masked"))
+    other = Desk("c")
+    other.restore(desk.snapshot())
+    for d in (desk, other):
+        calm = one(d, ring(3, "normal", "gray"))
+        assert (calm.id, calm.subject, calm.severity, calm.rivals) == (named.id, "n3/nic2", "ticket", ())
+        assert one(d, port(4, "normal", "masked")).ended == 4
+
+
+def test_an_open_incident_is_found_by_what_its_communicator_crosses_after_a_pause() -> None:
+    desk, other = Desk("c"), Desk("c")
+    first = one(desk, ring(1))
+    other.restore(desk.snapshot())
+    assert one(other, port(2)).id == first.id
+
+
+def test_a_communicator_of_which_a_part_is_known_to_be_worn_pages_in_the_incident_of_that_part() -> None:
+    desk = Desk("c")
+    worn = one(desk, port(1, "masked"))
+    slow = one(desk, ring(2))
+    assert (slow.id, slow.subject, slow.severity, slow.place) == (worn.id, "n3/nic2", "page", RING)
+
+
+def test_a_part_that_cannot_explain_it_or_that_it_does_not_cross_is_another_matter() -> None:
+    for verdict in (port(2, subject="n3/nic3"), port(2, subject="n4/nic2"), port(2, "masked", mode="disk_redundancy")):
+        desk = Desk("c")
+        first = one(desk, ring(1))
+        assert one(desk, verdict).id != first.id
+    desk = Desk("c")
+    crowded = one(desk, ring(1, "unknown", mode="fabric_congestion"))
+    assert one(desk, port(2)).id != crowded.id
+
+
+def test_a_second_worn_part_is_another_matter_once_one_explains_the_communicator() -> None:
+    desk = Desk("c")
+    first = one(desk, ring(1))
+    assert one(desk, port(2)).id == first.id
+    assert one(desk, port(3, "masked", subject="n2/nic2", mode="link_flap")).id != first.id
+
+
+def test_a_part_that_is_only_slow_as_well_says_it_more_exactly() -> None:
+    desk = Desk("c")
+    first = one(desk, ring(1))
+    named = one(desk, port(2, mode="slow_component"))
+    assert (named.id, named.subject, named.rivals) == (first.id, "n3/nic2", ())
+
+
+def test_what_has_no_name_on_the_way_of_a_crowded_communicator_is_another_matter() -> None:
+    desk = Desk("c")
+    crowded = one(desk, ring(1, "unknown", mode="fabric_congestion"))
+    assert one(desk, port(2, mode="")).id != crowded.id
+
+
+def test_ways_that_are_crowded_with_the_switch_that_they_share_stay_apart() -> None:
+    other = RosterRow("comm:2-rail2", "comm", crosses=("n7/nic2", "leaf04"))
+    desk, view = Desk("c"), View(0, {**VIEW.rows, other.subject: other})
+    crowded = [say(1, s, "unknown", mode="fabric_congestion", side="service") for s in ("leaf04", RING, other.subject)]
+    assert len({i.id for v in crowded for i in desk.step([v], view)}) == 3
+    pages = [*desk.step([ring(2, previous="unknown"), port(3)], view), *desk.step([port(4, subject="n7/nic2")], view)]
+    assert [(i.subject, i.severity) for i in pages] == [(RING, "page"), ("n3/nic2", "page"), ("n7/nic2", "page")]
+    assert len({i.id for i in pages}) == 2
+
+
+def test_without_a_roster_nothing_is_known_of_what_is_crossed() -> None:
+    desk = Desk("c")
+    (first,) = desk.step([ring(1)])
+    (second,) = desk.step([port(2)])
+    assert first.id != second.id
+
+
+def test_receivers_are_told_of_the_part_in_the_alert_that_fires_already() -> None:
+    desk, announce = Desk("c"), Announce("c")
+    (fired,) = announce.step(desk.step([ring(1)], VIEW), roster=VIEW)
+    (refined,) = announce.step(desk.step([port(2)], VIEW), roster=VIEW)
+    assert (refined.labels, refined.starts, refined.firing) == (fired.labels, fired.starts, True)
+    assert (fired.annotations["subject"], refined.annotations["subject"]) == (RING, "n3/nic2")
+    assert refined.annotations["place"] == RING
+    assert not list(announce.step(desk.step([ring(3, "normal", "gray")], VIEW), roster=VIEW))  # it goes on under that name
