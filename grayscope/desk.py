@@ -201,8 +201,8 @@ def severity_of(v: Verdict) -> str:
 def _member(v: Verdict, crosses: tuple[str, ...] = ()) -> Member:
     """Return what is held about a subject."""
     planned = v.mode == MAINTENANCE
-    mode, crosses = v.behind if planned else v.mode, frozenset(c for c in crosses if not contains(c, v.subject))  # a path's ends are in its name
-    return Member(v.subject, v.state, severity_of(v), mode, v.side, v.strength, v.since, v.why, v.rivals, planned, v.also, crosses)
+    mode, ways = v.behind if planned else v.mode, frozenset(c for c in crosses if not contains(c, v.subject))  # a path's ends are in its name
+    return Member(v.subject, v.state, severity_of(v), mode, v.side, v.strength, v.since, v.why, v.rivals, planned, v.also, ways)
 
 
 def _called(first: Member, members: dict[str, Member], before: str) -> str:
