@@ -170,7 +170,7 @@ def _only_slow(mode: str) -> bool:
 
 def _explained(effect: Member, new: Member, members: Mapping[str, Member]) -> bool:
     """Say whether a member is what another member, which has nothing to do with the new trouble, brought about."""
-    if passes(effect, new.subject) and any(_says(o, effect) and not related(new, o) and o.mode not in brings(new) for o in members.values()):
+    if passes(effect, new.subject) and any(_says(o, effect) and not related(new, o) for o in members.values()):
         return True  # as slow as the slowest part: that is known, and who crosses everything makes no one fault of all
     place = new.subject.rpartition("/")[0]
     beside = _at_once(new, effect) and place == effect.subject.rpartition("/")[0] and effect.subject not in dict(new.rivals)
