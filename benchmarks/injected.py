@@ -155,10 +155,16 @@ def plain(found: Iterable[Incident]) -> list[dict[str, Any]]:
 def halves(name: str, frame: pl.DataFrame, trunks: Trunks, folder: Path) -> Iterator[Path]:
     """Yield the traces of the early and the late rows."""
     column = next(c for c in ("slice", "run", "reps") if c in frame.columns)
-    middle = int(frame[column].min() + frame[column].max()) // 2  # type: ignore[operator]
-    for half, rows in (("early", frame.filter(pl.col(column) <= middle)), ("late", frame.filter(pl.col(column) > middle))):
+    early, late = halved(int(frame[column].min()), int(frame[column].max()))  # type: ignore[arg-type]
+    for half, rows in (("early", frame.filter(pl.col(column) <= early)), ("late", frame.filter(pl.col(column) >= late))):
         first = rows[column].min() - frame[column].min()  # type: ignore[operator]
         yield traced(name, rows.with_columns(pl.col(column) - first), [], trunks, folder / half)
+
+
+def halved(first: int, last: int) -> tuple[int, int]:
+    """Return where the first half ends and the second begins: halves are as long as each other, and share the middle one of an odd number."""
+    middle = (first + last) // 2
+    return middle, last - (middle - first)
 
 
 def judged(name: str, seed: int, detectors: list[str], quick: bool, tallies: dict[str, Tally]) -> None:

@@ -180,14 +180,13 @@ def _unlikely(
     """Yield (subject, ln of the tail probability, expected events, lent) for those of the `suspects` that may reach -`needed`, against their own groups.
 
     The law is the predictive one: it knows that the group's rate was itself estimated from few events, and that healthy
-    parts differ, by as much as all others that are `trusted` do within their groups: where one in ten spends, nine that do not say
-    little of the next one, however long they were watched. Before a group has seen much, its
+    parts differ, by as much as all others that are `trusted` do within their groups. Before a group has seen much, its
     rate is that of all groups, for as many events as groups differ little: that is worth as many peers more (`lent`) as it
     takes to watch so long. They make one of two worth what one of four is, not more, and nobody who is alone.
     """
     if not len(suspects):
         return
-    seen, watched, square = (np.bincount(label, weights=np.where(trusted, x, 0.0), minlength=int(label.max()) + 1) for x in (events, ticks, ticks * ticks))
+    seen, watched = (np.bincount(label, weights=np.where(trusted, x, 0.0), minlength=int(label.max()) + 1) for x in (events, ticks))
     members = np.bincount(label, weights=ticks > 0)
     g, own = label[suspects], trusted[suspects]
     among, exposed = seen[g] - own * events[suspects], np.maximum(watched[g] - own * ticks[suspects], 1.0)
@@ -199,13 +198,10 @@ def _unlikely(
     if not far.any():
         return
     of = alike(events, ticks, label, trusted, len(seen))
-    # How many events there would be by what is usual everywhere, and of how many parts as long watched as each other.
-    would, parts = np.maximum(among, exposed * rest), exposed**2 / np.maximum(square[g] - own * ticks[suspects] ** 2, 1.0)
-    for s, count, others, there, share in zip(*(x[far].tolist() for x in (suspects, n, among, exposed, would / np.maximum(parts, 1.0))), strict=True):
+    for s, count, others, there in zip(suspects[far].tolist(), n[far].tolist(), among[far].tolist(), exposed[far].tolist(), strict=True):
         leaving = float(events[s]), int(of.row[s])
         inside = within(of, *leaving)
         known, over = between(of, inside, *leaving)
-        weight = 1.0 / (1.0 + inside * share)
-        usual = (weight * others + known) / (weight * there + over) * float(ticks[s])
-        size = 1.0 / (1.0 / (weight * others + known) + inside)
+        usual = (others + known) / (there + over) * float(ticks[s])
+        size = 1.0 / (1.0 / (others + known) + inside)
         yield s, log_tail(int(count), usual, usual + usual * usual / size), usual, over / float(ticks[s])

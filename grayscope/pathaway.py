@@ -91,8 +91,13 @@ class Away:
         return len(self.incidence.of(other) - mine) >= PATHS and float(np.median(self.left[m, sorted(mine)])) <= 0
 
     def _known(self, m: int, name: str, other: str) -> Choice:
-        """Return an accused one that the paths speak against, beyond those that explain more than it."""
+        """Return an accused one that the paths speak against, beyond those that explain more than it.
+
+        What is found about a component is the median of its rows: who is on too few of its paths has not moved that, however bad those are.
+        """
         mine, theirs = self.incidence.of(name), self.incidence.of(other)
+        if len(mine & theirs) < BEST * len(mine):
+            return NOBODY
         more = self._told & (self._of_all(m)[1] > self._explains(m, other))
         more[[self.incidence.number[c] for c in (name, other)]] = False
         left = self._beyond(m, mine, mine | theirs, more)

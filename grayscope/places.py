@@ -48,9 +48,21 @@ class Places:
         known = self._known.get(tick.table)
         if known is None or known.view is not tick.roster or known.subjects is not tick.subjects:
             nodes, node = _numbered([tick.roster.key(tick.roster.key(s, "gpu") or s, "node") for s in tick.subjects])
-            jobs, job = _numbered([tick.roster.key(s, "job").removeprefix("job:") if s.startswith(("job:", "comm:")) else "" for s in tick.subjects], "")
+            jobs, job = _numbered([_job(tick.roster, s) for s in tick.subjects], "")
             known = self._known[tick.table] = Placed(tick.roster, tick.subjects, nodes, node, jobs, job, _shared(tick, node))
         return known
+
+
+def _job(view: View, subject: str) -> str:
+    """Return the job of what only a job has, as a rank or itself; its row need not say so.
+
+    Examples
+    --------
+    >>> [_job(View(0, {}), s) for s in ("job:42", "job:42/r7", "comm:ab", "n1/gpu0")]
+    ['42', '42', '', '']
+    """
+    known = view.key(subject, "job") if subject.startswith(("job:", "comm:")) else ""
+    return (known or (subject if subject.startswith("job:") else "")).removeprefix("job:")
 
 
 def _shared(tick: Tick, node: NDArray[np.intp]) -> tuple[tuple[str, NDArray[np.intp]], ...]:

@@ -79,6 +79,16 @@ def test_a_leaf_as_bad_as_the_accused_spine_is_found_by_its_other_paths() -> Non
     assert step(PathBlame(6.9), 1, excess(spine0=5.0), LEAF, told=("spine0",)) == ["spine0"]
 
 
+def test_a_slow_sender_is_not_explained_by_a_worse_end_that_is_on_two_of_its_paths() -> None:
+    names = [f"n{i}" for i in range(10)]
+    rows = {f"{a}>{b}": RosterRow(f"{a}>{b}", "path", keys={"source": a, "target": b}, crosses=(a, b)) for a in names for b in names if a != b}
+    tick = Tick("path", 0, 1_000_000, View(1, rows), tuple(rows), (METRIC,), np.ones((1, len(rows)), np.float32), np.zeros(len(rows), bool))
+    left = np.array([[6.0 * ("n9" in r.crosses) + 1.5 * (r.keys["source"] == "n3") for r in rows.values()]], np.float32)
+    sender = PORT._replace(subject="n3", why="sending over its paths")
+    (found,) = PathBlame(6.9).step([sender], tick, 1, frozenset({"service"}), left, {"n9": 0}, False)
+    assert (found.subject, found.why) == ("n3", "sending over its paths")
+
+
 def test_what_explains_nothing_takes_nothing_from_others() -> None:
     assert step(PathBlame(6.9), 1, excess(leaf0=5.0), PORT, told=("spine0", "p1")) == ["leaf0"]
     assert step(PathBlame(6.9), 1, excess(leaf0=5.0), SPINE, told=("leaf0",)) == ["leaf0"]

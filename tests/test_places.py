@@ -24,6 +24,12 @@ def test_a_rank_is_where_its_gpu_is_and_only_work_has_a_job() -> None:
     assert places.of(tick(View(2, {}), subjects)) is not found
 
 
+def test_a_job_is_its_own_though_its_row_has_no_key() -> None:
+    """What it is compared with, if it is slow to report, are its own ranks: not another job."""
+    found = Places().of(tick(View(1, {"job:7": RosterRow("job:7", "job")}), ("job:7", "job:8")))
+    assert [found.jobs[i] for i in found.job] == ["7", "8"]
+
+
 def test_a_machine_is_what_the_roster_calls_so_though_its_name_has_a_slash() -> None:
     """Hosts that are called by their racks: what begins alike is no machine."""
     hosts = ("rack-3/host1", "rack-3/host2")

@@ -152,17 +152,3 @@ def test_a_handful_of_events_of_one_part_is_no_trouble_while_hardly_any_other_ha
     events[:] = 0.0
     events[::4] = 3.0  # who has seen more knows better
     assert without(events, ticks, label, trusted, 17) == pytest.approx(1.67, abs=0.2)  # (sum of squares - sum) over the sum of squares of what is usual
-
-
-@pytest.mark.parametrize("others", [29, 7, 2])
-def test_a_few_that_were_spared_do_not_make_the_one_in_ten_among_them_a_fault(others: int) -> None:
-    """Every tenth of a large kind spends three times in this time; of a small kind nobody else did, which happens, however long it was watched."""
-    events, ticks, label = np.zeros(225 + others), np.full(225 + others, 112.0), np.append(np.zeros(224), np.ones(1 + others)).astype(np.int32)
-    events[:224:10] = 3.0
-
-    def tail(count: float) -> float:
-        events[-1] = count
-        return float(max(t for _, t, *_ in LAW._unlikely(np.array([224 + others]), events, ticks, label, np.ones(len(events), bool), -1e300)))
-
-    assert tail(5.0) > -11.0
-    assert tail(60.0) < (-14.0 if others > 5 else -5.0)
