@@ -141,7 +141,7 @@ class Blame:
         """Return the state as one JSON text in an array, and the excess of ranks and paths."""
         parts = self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.last, self.waiting.since
         slow = [*self.congestion.slow_since.items()]
-        more = [self.spent, [*self.congestion.held.items()], self.congestion.spans, slow, self.ill, self.reasons.said]
+        more = [self.spent, [*self.congestion.held.items()], self.congestion.spans, slow, self.ill, self.reasons.said, self.hosts.gaps]
         text = json.dumps([self.ticks, self.told, *parts, *more])
         return {"blame": np.array(text), "upstream": np.array(self.upstream.snapshot()), **self.lately.snapshot()}
 
@@ -149,7 +149,8 @@ class Blame:
         """Become what `snapshot` returned."""
         known = json.loads(str(state["blame"]))
         self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, self.hosts.last, since, *spent = known
-        self.spent, held, self.congestion.spans, heard, self.ill, self.reasons.said = spent
+        self.spent, held, self.congestion.spans, heard, self.ill, self.reasons.said, *gaps = spent
+        self.hosts.gaps = gaps[0] if gaps else {}  # older states tell none
         self.congestion.slow_since = {(table, name, metric): (first, last) for (table, name, metric), (first, last) in heard}
         self.congestion.held = {(table, name, metric): Held(*told) for (table, name, metric), told in held}
         self.waiting.since = {name: (first, last) for name, (first, last) in since.items()}

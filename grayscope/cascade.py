@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from grayscope.history import WEIGHS, History
@@ -41,13 +41,13 @@ class Member(NamedTuple):
     rivals: tuple[tuple[str, float], ...] = ()
     planned: bool = False
     also: tuple[str, ...] = ()
-    crosses: tuple[str, ...] = ()
+    crosses: frozenset[str] = frozenset()
 
 
 def member_of(fields: Sequence[Any]) -> Member:
     """Return a member from its fields as JSON gives them back."""
     m = Member(*fields)
-    return m._replace(rivals=tuple((name, chance) for name, chance in m.rivals), also=tuple(m.also), crosses=tuple(m.crosses))
+    return m._replace(rivals=tuple((name, chance) for name, chance in m.rivals), also=tuple(m.also), crosses=frozenset(m.crosses))
 
 
 @cache
@@ -77,7 +77,7 @@ def related(a: Member, b: Member) -> bool:
     >>> hot = Member("n1/gpu3", "masked", "ticket", "thermal_throttle", "condition", 9.0, 0, "")
     >>> related(fan, hot), related(hot, hot._replace(subject="n1/gpu4")), related(fan, hot._replace(subject="n2/gpu3"))
     (True, True, False)
-    >>> slow = Member("comm:1-rail2", "gray", "page", "slow_component", "service", 9.0, 0, "", crosses=("n1/nic2", "leaf04"))
+    >>> slow = Member("comm:1-rail2", "gray", "page", "slow_component", "service", 9.0, 0, "", crosses=frozenset({"n1/nic2", "leaf04"}))
     >>> worn = hot._replace(subject="n1/nic2", mode="fec_margin")
     >>> related(slow, worn), related(slow, worn._replace(subject="n1/nic3")), related(slow, worn._replace(subject="leaf04/p17"))
     (True, False, True)
@@ -170,12 +170,19 @@ def _only_slow(mode: str) -> bool:
 
 def _explained(effect: Member, new: Member, members: Mapping[str, Member]) -> bool:
     """Say whether a member is what another member, which has nothing to do with the new trouble, brought about."""
+    if passes(effect, new.subject) and any(_says(o, effect) and not related(new, o) for o in members.values()):
+        return True  # as slow as the slowest part: that is known, and who crosses everything makes no one fault of all
     place = new.subject.rpartition("/")[0]
     beside = _at_once(new, effect) and place == effect.subject.rpartition("/")[0] and effect.subject not in dict(new.rivals)
     if not beside and ((new.side == "service" and _only_slow(new.mode)) or effect.mode not in effects(new.mode)):
         return False  # what is only slow may be an effect itself
     causes = (o for o in members.values() if o.subject != effect.subject and effect.mode in brings(o) and related(o, effect))
     return any(not related(new, o) for o in causes)
+
+
+def _says(part: Member, way: Member) -> bool:
+    """Say whether a part on a way says what is wrong with all of it."""
+    return passes(way, part.subject) and (way.mode == part.mode or way.mode in brings(part))
 
 
 def lead(members: Mapping[str, Member], before: str) -> Member:
@@ -195,8 +202,10 @@ def lead(members: Mapping[str, Member], before: str) -> Member:
         # What has no name is the effect of what has one.
         caused = m.mode in brought or (not m.mode and modes != {""})
         # A whole leads its parts, unless it only repeats what one of them says more exactly.
-        inner = [o for s, o in members.items() if holds(m, s)]
-        alike = [o for o in members.values() if holds(o, m.subject) and o.mode == m.mode]
+        # Of what traffic crosses one counts, and of the ways through a part one: each is as slow as the slowest part on it.
+        inner = [o for s, o in members.items() if contains(m.subject, s)] + [o for s, o in members.items() if passes(m, s)][:1]
+        alike = [o for o in members.values() if o.mode == m.mode and contains(o.subject, m.subject)]
+        alike += [o for o in members.values() if o.mode == m.mode and passes(o, m.subject)][:1]
         whole = len(inner) > 1 or (len(inner) == 1 and inner[0].mode != m.mode) or (not inner and len(alike) == 1)
         sure = 1.0 - sum(chance for _, chance in m.rivals)
         return (bool((brings(m) - {m.mode}) & modes), not caused, STATES.index(m.state), whole, round(sure, 4), m.subject == before, m.strength, m.subject)
@@ -261,14 +270,28 @@ def _repeats(m: Member, first: Member, caused: frozenset[str]) -> bool:
     return lies and bool(m.mode) and m.mode in {first.mode, *caused}
 
 
-def holds(whole: Member, subject: str) -> bool:
-    """Say whether a subject lies in a member, by name or on the way of its traffic."""
-    return contains(whole.subject, subject) or passes(whole, subject)
-
-
 def passes(m: Member, subject: str) -> bool:
-    """Say whether a member's traffic goes through a subject: it is as slow as the slowest part on its way."""
-    return any(subject == c or contains(c, subject) for c in m.crosses)
+    """Say whether a member's traffic goes through a subject: it is as slow as the slowest part on its way. A path is on it if both its ends are.
+
+    Examples
+    --------
+    >>> ring = Member("comm:1-rail2", "gray", "page", "slow_component", "service", 9.0, 0, "", crosses=frozenset({"n1/nic2", "leaf04", "spine01"}))
+    >>> [passes(ring, s) for s in ("leaf04", "leaf04/p17", "leaf04>spine01", "n1", "leaf05", "n1/nic2>n7/nic2")]
+    [True, True, True, False, False, False]
+    """
+    return bool(m.crosses) and _on(m.crosses, subject)
+
+
+def _on(crosses: frozenset[str], subject: str) -> bool:
+    ends = subject.split(">")
+    return not crosses.isdisjoint(_wholes(subject)) if len(ends) == 1 else subject in crosses or all(_on(crosses, end) for end in ends)
+
+
+@lru_cache(maxsize=65536)
+def _wholes(subject: str) -> tuple[str, ...]:
+    """Return a subject and all that it lies in by its name."""
+    parts = subject.split("/")
+    return tuple("/".join(parts[:n]) for n in range(1, len(parts) + 1))
 
 
 def contains(place: str, subject: str) -> bool:

@@ -105,9 +105,10 @@ class Desk:
             mode = lead(members, old.subject).mode
             self._recover(members, old.subject, v.subject)
             return self._stand(old, v.time) if any(m.state != "normal" for m in members.values()) else self._end(old, v.time, mode)
+        place = old.place if v.subject in members else _place(old.place, member, members)
         members[v.subject] = member
         self.where.put(v.subject, old.id, member.crosses)
-        joined = replace(old, place=_place(old.place, member, members), evidence=(*old.evidence, self._piece(v))[-KEEP:], began=min(old.began, v.since))
+        joined = replace(old, place=place, evidence=(*old.evidence, self._piece(v))[-KEEP:], began=min(old.began, v.since))
         return self._stand(joined, v.time)
 
     def _recover(self, members: dict[str, Member], first: str, subject: str) -> None:
@@ -164,7 +165,7 @@ class Desk:
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return all open incidents, those that have just ended, and who was first suspect before, as one JSON text in an array."""
         held = [[asdict(i) for i in self.open.values()], self.members, [asdict(i) for i in self.again], self.former]
-        return {"desk": np.array(json.dumps(held))}
+        return {"desk": np.array(json.dumps(held, default=sorted))}  # sets have no order of their own
 
     def restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
@@ -200,8 +201,8 @@ def severity_of(v: Verdict) -> str:
 def _member(v: Verdict, crosses: tuple[str, ...] = ()) -> Member:
     """Return what is held about a subject."""
     planned = v.mode == MAINTENANCE
-    mode, crosses = v.behind if planned else v.mode, tuple(c for c in crosses if not contains(c, v.subject))  # a path's ends are in its name
-    return Member(v.subject, v.state, severity_of(v), mode, v.side, v.strength, v.since, v.why, v.rivals, planned, v.also, crosses)
+    mode, ways = v.behind if planned else v.mode, frozenset(c for c in crosses if not contains(c, v.subject))  # a path's ends are in its name
+    return Member(v.subject, v.state, severity_of(v), mode, v.side, v.strength, v.since, v.why, v.rivals, planned, v.also, ways)
 
 
 def _called(first: Member, members: dict[str, Member], before: str) -> str:

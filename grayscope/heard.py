@@ -69,13 +69,24 @@ def heed(
     return longest, stuck
 
 
+@njit("float32(float32[::1], float32)", cache=True)
+def _lower(values: Any, middle: Any) -> Any:  # pragma: no cover - compiled
+    """Return the largest value that is not above the middle: of two values around it the smaller."""
+    best = F(-np.inf)
+    for v in values:
+        if best < v <= middle:
+            best = v
+    return best
+
+
 @njit("void(boolean[::1], float32[::1], float32[::1], int32[::1], int32[::1], int32[::1], int64[::1], float32[::1], int64, float64, float64)", cache=True)
 def pace(
     came: Any, steps: Any, uneven: Any, quiet: Any, rows: Any, off: Any, group: Any, usual: Any, enough: Any, much: Any, free: Any
 ) -> None:  # pragma: no cover - compiled
     """Learn from row to row how far apart they are, beside the median of those of the same group with `enough` rows.
 
-    Nothing is usual where these are few, and where most keep no time at all: whoever does a task now and then has no rate.
+    Nothing is usual where these are few, and where most keep no time at all: whoever does a task now and then has no rate. Where
+    half of a group (one of two) come more seldom than the others, those are right who come oftener: rows are lost, not made up.
 
     Parameters
     ----------
@@ -116,7 +127,7 @@ def pace(
         n, a, b = known[g], at[g], at[g + 1]
         usual[g] = F(0.0)  # until most have come a while nothing is usual
         if 2 * n > size[g] and np.float64(median_near(irregular[a:b], n, irregular[a], F(0.0), np.empty(n + 1, np.float32))) <= free:
-            usual[g] = median_near(settled[a:b], n, settled[a], F(0.0), np.empty(n + 1, np.float32))
+            usual[g] = _lower(settled[a:b], median_near(settled[a:b], n, settled[a], F(0.0), np.empty(n + 1, np.float32)))
     for s in range(n_subjects):
         own = usual[group[s]]
         wrong = own > F(0.0) and rows[s] >= enough and (steps[s] > F(much * np.float64(own)) or F(much) * steps[s] < own)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 
 from grayscope.announce import Announce
@@ -120,3 +122,50 @@ def test_receivers_are_told_of_the_part_in_the_alert_that_fires_already() -> Non
     assert (fired.annotations["subject"], refined.annotations["subject"]) == (RING, "n3/nic2")
     assert refined.annotations["place"] == RING
     assert not list(announce.step(desk.step([ring(3, "normal", "gray")], VIEW), roster=VIEW))  # it goes on under that name
+
+
+def test_a_path_that_only_ends_at_a_part_of_the_way_is_another_matter() -> None:
+    """Else a slow pair of ports would make one fault of all that crosses either."""
+    far = RosterRow("comm:2-rail2", "comm", crosses=("n7/nic2", "n8/nic2", "leaf09"))
+    view, pair = View(0, {**VIEW.rows, far.subject: far}), "n1/nic2>n7/nic2"
+    for order in ((RING, pair, far.subject), (pair, far.subject, RING)):
+        desk, modes = Desk("c"), {pair: "slow_path"}
+        assert len({i.id for s in order for i in desk.step([say(1, s, "gray", mode=modes.get(s, "slow_component"), side="service")], view)}) == 3
+    desk = Desk("c")
+    assert one(desk, ring(1)).id == one(desk, port(2, subject="n1/nic2>n3/nic2", mode="slow_path")).id  # between two of them
+
+
+def test_who_crosses_everything_makes_no_one_fault_of_parts_that_are_slow_each_for_itself() -> None:
+    desk = Desk("c")
+    first = one(desk, ring(1))
+    assert one(desk, port(2, mode="slow_component")).id == first.id
+    assert one(desk, port(3, subject="n1/nic2", mode="slow_component")).id != first.id
+    assert one(desk, port(4, "masked", subject="n2/nic2", mode="link_flap")).id != first.id
+
+
+def test_of_several_ways_through_a_part_none_leads_it_and_two_of_its_parts_do_not_make_the_way_the_suspect() -> None:
+    other = RosterRow("comm:1-rail9", "comm", crosses=("n3/nic2", "leaf05"))
+    desk, view = Desk("c"), View(0, {**VIEW.rows, other.subject: other})
+    same = [ring(1), port(2, mode="slow_component"), say(3, other.subject, "gray", mode="slow_component", side="service")]
+    again = [port(4, "masked", "gray", mode="slow_component"), port(5, "gray", "masked", mode="slow_component")]
+    last = [i for v in same + again for i in desk.step([v], view)][-1]
+    assert (last.subject, len(desk.open)) == ("n3/nic2", 1)
+    last = [i for v in [port(6, subject="n3/nic2/optic", mode="slow_component")] for i in desk.step([v], view)][-1]
+    assert last.subject.startswith("n3/nic2")
+
+
+def test_the_place_of_what_is_left_when_the_communicator_has_recovered_stays() -> None:
+    desk = Desk("c")
+    for verdict in (ring(1), port(2, "masked"), ring(3, "normal", "gray")):
+        one(desk, verdict)
+    assert one(desk, port(4, "gray", "masked")).place == RING
+
+
+def test_hundreds_of_ways_through_one_switch_are_filed_in_no_time() -> None:
+    """Each verdict asks all members about all others: what each crosses must not be walked through for it."""
+    rows = {f"comm:{c}": RosterRow(f"comm:{c}", "comm", crosses=(*(f"n{c}-{k}/nic0" for k in range(600)), "leaf04")) for c in range(60)}
+    desk, began = Desk("c"), process_time()
+    for verdict in [port(1, subject="leaf04", mode="switch_fault"), *(say(2, name, "gray", mode="slow_component", side="service") for name in rows)]:
+        list(desk.step([verdict], View(0, rows)))
+    assert len(desk.open) == 1
+    assert process_time() - began < 3.0  # a walk through all takes fifteen

@@ -73,7 +73,7 @@ def paced(came: Array, a: dict[str, Array], free: float, group: Array) -> list[f
         of = group == g
         settled = (a["rows"] >= ENOUGH) & of
         if 2 * int(settled.sum()) > int(of.sum()) and np.median(a["uneven"][settled]) <= free:
-            usual[g] = np.median(a["pace"][settled])
+            usual[g] = np.sort(a["pace"][settled])[(int(settled.sum()) - 1) // 2]
     own, edge = usual[group], F(4 * MUCH) * a["pace"]
     wrong = (a["rows"] >= ENOUGH) & (own > 0) & ((a["pace"] > (MUCH * own.astype(float)).astype(F)) | (F(MUCH) * a["pace"] < own)) & (a["quiet"] <= edge)
     a["off"] = np.where(wrong, a["off"] + 1, 0).astype(np.int32)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from grayscope.blame import Blame
 from grayscope.catalogue import Catalogue
 from grayscope.commblame import MEANT, RECENT
 from grayscope.evidence import Finding
@@ -61,6 +63,23 @@ def test_what_is_counted_in_seconds_is_a_share_of_the_time() -> None:
     """In ten seconds: half a second of waiting is what any machine has now and then, three are a third of the time."""
     hosts = heard([0.0, 3.0, 0.5, 0.1, 0.0, 0.0, 0.2, 0.0], metric=PRESSED)
     assert set(hosts.last) == {"n1"}
+
+
+@pytest.mark.parametrize("restored", [False, True])
+def test_who_was_not_heard_for_a_while_has_waited_in_all_that_time(restored: bool) -> None:
+    """A twentieth of the time, like all; n3 says it of a minute at once, n5 waited half of it."""
+    view, blame = Roster([RosterRow(n, "node", keys={"job": "job:1"}) for n in NODES]).at(0), Blame()
+    stand = Stand(Catalogue.load())
+    for t, values in enumerate([(0.5, 0.5), *[(np.nan, np.nan)] * 5, (3.0, 30.0), (0.5, 0.5)]):
+        if restored:
+            state, blame = blame.snapshot(), Blame()
+            blame.restore(state)
+        waited = np.full((1, 8), 0.5, np.float32)
+        waited[0, [3, 5]] = values
+        tick = Tick("node", 10 * S * t, 10 * S, view, NODES, (PRESSED,), waited, np.zeros(8, bool))
+        blame.hosts.look(tick, stand.step(tick))
+    assert blame.hosts.last == {"n5": 60 * S}
+    assert not any(blame.hosts.gaps.values())
 
 
 def test_a_faster_table_s_tick_forgets_nothing_that_a_slower_one_needs() -> None:

@@ -191,6 +191,19 @@ def test_jobs_step_at_their_own_pace(run: Run) -> None:
     assert said(12) == {("job:a/r3", "wrong_rate")}
 
 
+@pytest.mark.parametrize("slow", [{1}, {4, 5, 6}])
+def test_of_two_who_come_unlike_the_one_that_comes_more_seldom_is_wrong(slow: set[int]) -> None:
+    """Of a job of two one rank, of a job of six half: that they come is no mistake."""
+    names = [f"job:a/r{i}" for i in range(2)] + [f"job:b/r{i}" for i in range(2, 8)]
+    view = Roster([RosterRow(n, "rank", keys={"job": n[:5], "gpu": f"n{i}/gpu0"}) for i, n in enumerate(names)]).at(0)
+    detector, told = plugins.detector("silent"), []
+    standing: Any = type("S", (), {"metrics": (None,)})()
+    for t in range(400):
+        values = np.array([[np.nan if t % 4 and i in slow else t + i for i in range(8)]], np.float32)
+        told.append(list(detector.step(Tick("rank", t * 10_000_000, 10_000_000, view, tuple(names), ("m",), values, np.zeros(8, bool)), standing)))
+    assert modes(told) == {(names[i], "wrong_rate") for i in slow}
+
+
 def test_a_pause_in_the_middle_changes_nothing(run: Run) -> None:
     values, ticks = live(500), np.arange(500)
     for v in values.values():
