@@ -13,7 +13,7 @@ from unittest import mock
 
 import numpy as np
 
-from grayscope import begun, horizons, kernels, plugins, taillaw
+from grayscope import begun, evenness, horizons, kernels, machinewide, plugins, taillaw
 
 WHOLE = "everything on"
 #: Place of the usual spreads among what `grayscope.kernels.compare` is given.
@@ -124,6 +124,19 @@ def _begun_nobody(*_: object) -> begun.Begun:
     return begun.NOBODY
 
 
+def _unsplit(_: object, findings: Any, crowds: Any, __: object) -> tuple[Any, list[Any]]:
+    return findings, list(crowds)
+
+
+def _no_machine(tick: Any, *_: object) -> machinewide.Wide:
+    nothing = np.zeros(len(tick.subjects), np.float32)
+    return machinewide.Wide({}, np.full_like(nothing, np.nan), nothing)
+
+
+def _by_chance(*_: object) -> Any:
+    return evenness.NOTHING
+
+
 def _of_large_groups(*given: Any) -> tuple[Any, None]:
     return given[-1], None  # the noise as it was
 
@@ -144,11 +157,15 @@ INSIDE: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "together": ("nodes that stand out alike are not their leaf's, rack's or batch's matter", {"grayscope.together.Together.step": _stays}),
     "upstream": ("what many ways cross is not looked for", {"grayscope.upstream.Upstream.step": _same}),
     "path blame": ("paths are accused themselves", {"grayscope.pathblame.PathBlame.step": _same}),
+    "explaining away": ("what one accused component explains of paths accuses others, too", {"grayscope.pathaway.Away.inner": _same}),
     "waiting chains": ("who waits least is the suspect, though it waited elsewhere", {"grayscope.blame.walked": _unmoved}),
     "patience of communicators": ("they are accused at once", {"grayscope.commblame.PATIENCE": 0, "grayscope.commblame.LOOKS": 0}),
     "congestion": ("the network never says that it is overloaded", {"grayscope.commblame.Congestion.explains": _never}),
     "host busy": ("no rank is late because its host is busy", {"grayscope.hostbusy.HostBusy._explained": _same}),
     "costs": ("what suspects cost a job is not worked out", {"grayscope.costs.Costs.step": _cost_nothing}),
+    "machines that brake": ("what all ranks of a machine share is each one's own", {"grayscope.costs.wide": _no_machine}),
+    "reasons of its own": ("a part is one of a crowd whatever it has lost itself", {"grayscope.ownreason.Reasons.split": _unsplit}),
+    "evenness": ("steps come by chance, whatever the fleet shows", {"grayscope.ledgerstock.learned": _by_chance}),
     "impact": (
         "whether anybody waits for a suspect is unknown",
         {"grayscope.impact.Impact._weighed": _same, "grayscope.impact.Impact._share": _unknown},
@@ -162,6 +179,7 @@ INSIDE: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "sufferers": ("who is late because of another in its job has no excuse", {"grayscope.sufferers.Sufferers.excuse": _no_words}),
     "repeat offenders": ("who was suspected before is no likelier to be to blame", {"grayscope.history.History.weight": _one}),
     "coming back": ("what comes back within the hour is a new incident", {"grayscope.again.Again.take": _none}),
+    "ways": ("a part that a communicator crosses is another matter", {"grayscope.cascade.passes": _never, "grayscope.desk.passes": _never}),
     "cascade": ("each verdict is an incident of its own", {"grayscope.desk.belongs": _never}),
 }
 
