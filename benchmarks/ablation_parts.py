@@ -179,7 +179,7 @@ INSIDE: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "sufferers": ("who is late because of another in its job has no excuse", {"grayscope.sufferers.Sufferers.excuse": _no_words}),
     "repeat offenders": ("who was suspected before is no likelier to be to blame", {"grayscope.history.History.weight": _one}),
     "coming back": ("what comes back within the hour is a new incident", {"grayscope.again.Again.take": _none}),
-    "ways": ("a part that a communicator crosses is another matter", {"grayscope.cascade.passes": _never, "grayscope.desk.passes": _never}),
+    "ways": ("a part that a communicator crosses is another matter", {f"grayscope.{m}.passes": _never for m in ("cascade", "desk", "suspects")}),
     "cascade": ("each verdict is an incident of its own", {"grayscope.desk.belongs": _never}),
 }
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from grayscope.again import Again
-from grayscope.cascade import Member, another, belongs, contains, effects, lead, member_of, passes, suspects
+from grayscope.cascade import Member, another, belongs, contains, effects, member_of, passes
 from grayscope.history import History
 from grayscope.incident import CHANGES, SEVERITIES, Incident, incident_id
 from grayscope.modes import MAINTENANCE, Modes
 from grayscope.roster import View
+from grayscope.suspects import lead, suspects
 from grayscope.verdict import STATES, Verdict
 from grayscope.whereabouts import Whereabouts
 

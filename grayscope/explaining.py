@@ -149,7 +149,7 @@ def _times(i: Incident) -> str:
 
 
 def _first(i: Incident) -> str:
-    """Return why the first suspect is the first: the same order as `cascade.lead` follows."""
+    """Return why the first suspect is the first: the same order as `suspects.lead` follows."""
     others = _latest(i)
     caused = sorted({str(p["mode"]) for s, p in others.items() if s != i.subject and p.get("mode") in effects(i.mode)})
     if caused:

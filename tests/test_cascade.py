@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from grayscope.cascade import Member, another, belongs, effects, lead, related, suspects
+from grayscope.cascade import Member, another, belongs, effects, related
 from grayscope.modes import Modes
+from grayscope.suspects import lead, suspects
 
 
 def member(subject: str, mode: str, state: str = "masked", side: str = "redundancy") -> Member:

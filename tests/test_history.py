@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from grayscope import assembly
-from grayscope.cascade import Member, suspects
+from grayscope.cascade import Member
 from grayscope.checkpoint import pack, unpack
 from grayscope.commblame import moved
 from grayscope.desk import Desk
@@ -20,6 +20,7 @@ from grayscope.incident import Incident
 from grayscope.pathblame import PathBlame
 from grayscope.roster import Roster, RosterRow
 from grayscope.settings import Settings
+from grayscope.suspects import suspects
 from grayscope.tick import Tick
 from tests.desked import one, say
 
