@@ -152,9 +152,11 @@ def another(now: Member, members: Mapping[str, Member]) -> bool:
     (True, False, False)
     """
     before = members[now.subject].mode if now.subject in members else ""
+    others = [m for s, m in members.items() if s != now.subject and m.state != "normal"]
+    if before and now.state == "unknown" and any(passes(now, m.subject) for m in others):
+        return not any(related(now, m) for m in others)  # what is crowded or not heard of accuses nobody on its way
     if now.side not in OWN or not before or not now.mode or now.mode == before or now.mode in effects(before):
         return False
-    others = [m for s, m in members.items() if s != now.subject and m.state != "normal"]
     return bool(others) and not any(related(now, m) for m in others)
 
 

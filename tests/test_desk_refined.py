@@ -53,6 +53,16 @@ def test_what_is_left_when_the_communicator_has_recovered_is_the_part_alone_and_
         assert one(d, port(4, "normal", "masked")).ended == 4
 
 
+def test_a_communicator_that_turns_out_to_be_crowded_leaves_the_incident_of_the_part_that_explained_it() -> None:
+    desk = Desk("c")
+    first = one(desk, ring(1))
+    one(desk, port(2))
+    left, crowded = desk.step([ring(3, "unknown", "gray", "fabric_congestion")], VIEW)
+    assert (left.id, left.subject, left.severity, left.rivals) == (first.id, "n3/nic2", "page", ())
+    assert (crowded.subject, crowded.severity) == (RING, "notice")
+    assert one(desk, port(4, "normal", "gray")).ended == 4
+
+
 def test_an_open_incident_is_found_by_what_its_communicator_crosses_after_a_pause() -> None:
     desk, other = Desk("c"), Desk("c")
     first = one(desk, ring(1))
