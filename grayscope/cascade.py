@@ -153,8 +153,8 @@ def another(now: Member, members: Mapping[str, Member]) -> bool:
     """
     before = members[now.subject].mode if now.subject in members else ""
     others = [m for s, m in members.items() if s != now.subject and m.state != "normal"]
-    if before and now.state == "unknown" and any(passes(now, m.subject) for m in others):
-        return not any(related(now, m) for m in others)  # what is crowded or not heard of accuses nobody on its way
+    if before and now.state == "unknown" and any(passes(now, s) for s in members if s != now.subject):
+        return not any(related(now, m) for m in others)  # what is crowded or not heard of accuses nobody on its way, who may have recovered
     if now.side not in OWN or not before or not now.mode or now.mode == before or now.mode in effects(before):
         return False
     return bool(others) and not any(related(now, m) for m in others)

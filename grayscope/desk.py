@@ -62,7 +62,7 @@ class Desk:
             if self.members[key].pop(verdict.subject).severity == "page" and verdict.state == "failed":
                 member = member._replace(severity="page")  # what fails after it was paged for is a page still
             self.where.drop(verdict.subject)
-            yield self._stand(self.open[key], verdict.time, verdict.subject)
+            yield self._left(self.open[key], verdict.time, verdict.subject)
             key = self._find(verdict, member)
         if key is not None:
             yield self._change(self.open[key], verdict, member)
@@ -105,12 +105,17 @@ class Desk:
         if member is None:
             mode = lead(members, old.subject).mode
             self._recover(members, old.subject, v.subject)
-            return self._stand(old, v.time) if any(m.state != "normal" for m in members.values()) else self._end(old, v.time, mode)
+            return self._stand(old, v.time) if _stands(members) else self._end(old, v.time, mode)
         place = old.place if v.subject in members else _place(old.place, member, members)
         members[v.subject] = member
         self.where.put(v.subject, old.id, member.crosses)
         joined = replace(old, place=place, evidence=(*old.evidence, self._piece(v))[-KEEP:], began=min(old.began, v.since))
         return self._stand(joined, v.time)
+
+    def _left(self, old: Incident, time: int, subject: str) -> Incident:
+        """Return what is left of an incident when a member has a matter of its own: nothing where only the name of a root that has recovered is."""
+        members = self.members[old.id]
+        return self._stand(old, time, subject) if _stands(members) else self._end(old, time, lead(members, old.subject).mode)
 
     def _recover(self, members: dict[str, Member], first: str, subject: str) -> None:
         """Let a member go; the root of a cascade stays its name as long as nothing but its effects is left."""
@@ -211,6 +216,10 @@ def _called(first: Member, members: dict[str, Member], before: str) -> str:
     if all(m.planned for m in members.values()):
         return MAINTENANCE
     return first.mode or (before if before != MAINTENANCE else "")
+
+
+def _stands(members: dict[str, Member]) -> bool:
+    return any(m.state != "normal" for m in members.values())
 
 
 def _summary(first: Member, state: str, members: dict[str, Member]) -> str:

@@ -63,6 +63,17 @@ def test_a_communicator_that_turns_out_to_be_crowded_leaves_the_incident_of_the_
     assert one(desk, port(4, "normal", "gray")).ended == 4
 
 
+def test_so_it_does_when_that_part_has_recovered_and_only_gives_the_incident_its_name() -> None:
+    desk = Desk("c")
+    first = one(desk, port(1, mode="rail_failover"))
+    one(desk, ring(2, "masked", mode="became_slower"))
+    assert one(desk, port(3, "normal", "gray")).subject == "n3/nic2"
+    ended, crowded = desk.step([ring(4, "unknown", "masked", "fabric_congestion")], VIEW)
+    assert (ended.id, ended.subject, ended.mode, ended.severity, ended.ended) == (first.id, "n3/nic2", "rail_failover", "page", 4)
+    assert (crowded.subject, crowded.severity) == (RING, "notice")
+    assert list(desk.open) == [crowded.id]
+
+
 def test_an_open_incident_is_found_by_what_its_communicator_crosses_after_a_pause() -> None:
     desk, other = Desk("c"), Desk("c")
     first = one(desk, ring(1))
