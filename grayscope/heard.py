@@ -79,6 +79,21 @@ def _lower(values: Any, middle: Any) -> Any:  # pragma: no cover - compiled
     return best
 
 
+@njit("void(boolean[::1], float32[::1], float32[::1], int32[::1], int32[::1])", cache=True)
+def _advance(came: Any, steps: Any, uneven: Any, quiet: Any, rows: Any) -> None:  # pragma: no cover - compiled
+    """Take one tick into what each subject keeps of its own rows."""
+    for s in range(len(came)):
+        if came[s]:
+            if rows[s] > 0:
+                away = min(abs(F(quiet[s] + 1) - steps[s]) / steps[s], F(1.0))
+                uneven[s] += (away - uneven[s]) * F(0.1)
+                steps[s] += (min(F(quiet[s] + 1), F(2.0) * steps[s] + F(1.0)) - steps[s]) * F(0.1)
+            quiet[s] = 0
+            rows[s] += 1
+        else:
+            quiet[s] += 1
+
+
 @njit("void(boolean[::1], float32[::1], float32[::1], int32[::1], int32[::1], int32[::1], int64[::1], float32[::1], int64, float64, float64)", cache=True)
 def pace(
     came: Any, steps: Any, uneven: Any, quiet: Any, rows: Any, off: Any, group: Any, usual: Any, enough: Any, much: Any, free: Any
@@ -104,16 +119,8 @@ def pace(
     n_subjects, n_groups = len(came), len(usual)
     settled, irregular = np.empty(n_subjects, np.float32), np.empty(n_subjects, np.float32)
     known, size, at = np.zeros(n_groups, np.int64), np.zeros(n_groups, np.int64), np.zeros(n_groups + 1, np.int64)
+    _advance(came, steps, uneven, quiet, rows)
     for s in range(n_subjects):
-        if came[s]:
-            if rows[s] > 0:
-                away = min(abs(F(quiet[s] + 1) - steps[s]) / steps[s], F(1.0))
-                uneven[s] += (away - uneven[s]) * F(0.1)
-                steps[s] += (min(F(quiet[s] + 1), F(2.0) * steps[s] + F(1.0)) - steps[s]) * F(0.1)
-            quiet[s] = 0
-            rows[s] += 1
-        else:
-            quiet[s] += 1
         size[group[s]] += 1
         known[group[s]] += rows[s] >= enough
     for g in range(n_groups):
