@@ -47,6 +47,11 @@ def recent(tick: Tick) -> int:
     return max(RECENT, MEANT * tick.period)
 
 
+def patience(tick: Tick) -> int:
+    """Return for how long what is slow waits for others to tell why, microseconds: their rows may come more seldom."""
+    return max(PATIENCE, LOOKS * tick.period)
+
+
 class Waiting:
     """Holds back what is said about communicators themselves: counters of parts are read more seldom than transfers are timed."""
 
@@ -61,7 +66,7 @@ class Waiting:
     def _long(self, name: str, tick: Tick) -> bool:
         first, _ = self.since.get(name, (tick.time, tick.time))
         self.since[name] = (first, tick.time)
-        return tick.time - first >= max(PATIENCE, LOOKS * tick.period)
+        return tick.time - first >= patience(tick)
 
 
 class Held(NamedTuple):
