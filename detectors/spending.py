@@ -32,6 +32,8 @@ PASTS = (256, 4096)
 LOOK = 4
 #: Events that make a series at all: one is chance.
 LEAST = 3.0
+#: Events that are left of a past when it is over, and the next one begins anew.
+OVER = 0.5
 #: Strength, ticks with events, what would be usual, all ticks, and what makes that usual.
 Best = tuple[float, float, float, float, str]
 NONE: Best = (-math.inf, 0.0, 0.0, 0.0, "")
@@ -58,7 +60,8 @@ class Spending:
         # Of those that began, events and ticks of their own past until then; of all, the most events that the shorter past has held.
         kept = {"before": Field(np.float64, math.nan), "there": Field(np.float64, math.nan), "most": Field(np.float64, 0.0)}
         self.memory = Memory(
-            {"events": Field(np.float64, 0.0, pasts), "ticks": Field(np.float64, 0.0, pasts), "usual": Field(np.bool_, False, pasts), **own, **kept}
+            {"events": Field(np.float64, 0.0, pasts), "ticks": Field(np.float64, 0.0, pasts), "usual": Field(np.bool_, False, pasts),
+             "first": Field(np.float64, 0.0), **own, **kept}
         )
         self._since: dict[str, tuple[object, object, Floats]] = {}
 
@@ -78,6 +81,8 @@ class Spending:
                 columns.arrays[name][..., anew] = blank
         rose, came = tick.values[rows] > 0, np.isfinite(tick.values[rows])
         usual[:, rows] &= ~rose
+        first = columns.arrays["first"]
+        first[rows] = np.where(rose & (events[0, rows] < OVER), tick.time - tick.period, first[rows])
         for h, past in enumerate(PASTS):
             for name, new in (("events", rose), ("ticks", came), ("own_events", rose), ("own_ticks", came)):
                 columns.arrays[name][h, rows] = columns.arrays[name][h, rows] * (1 - 1 / past) + new
@@ -86,8 +91,8 @@ class Spending:
         tests, found, crowds = len(rows) * len(PASTS), list[Finding](), list[Crowd]()
         for m in rows:
             best, crowd = self._best(tick, standing, columns, m, tests)
-            found += [self._finding(tick, standing, m, s, of) for s, of in sorted(best.items())]
-            crowds += [_crowd([self._finding(tick, standing, m, s, of) for s, of in sorted(crowd.items())], len(tick.subjects))] if crowd else []
+            found += [self._finding(tick, standing, m, s, of, columns) for s, of in sorted(best.items())]
+            crowds += [_crowd([self._finding(tick, standing, m, s, of, columns) for s, of in sorted(crowd.items())], len(tick.subjects))] if crowd else []
         return Evidence([*found, *(c.finding for c in crowds)], crowds=crowds) if found or crowds else NOTHING
 
     def _anew(self, tick: Tick, columns: Columns) -> NDArray[np.bool_]:
@@ -149,14 +154,16 @@ class Spending:
             best[s] = of
 
     @staticmethod
-    def _finding(tick: Tick, standing: Standing, m: int, s: int, best: Best) -> Finding:
+    def _finding(tick: Tick, standing: Standing, m: int, s: int, best: Best, columns: Columns) -> Finding:
         metric = standing.metrics[m]
         assert metric is not None
         strength, seen, expected, ticks, words = best
         n = max(standing.peers(m, s), 1)  # nobody is alone, but the only peer may not report at this moment
         text = f"{tick.metrics[m]} rose in {seen:.0f} of the last {ticks:.0f} ticks, {expected:.2g} would be {words.format(n)}"
         mode, mechanism = metric.mode or "", metric.mechanism or ""
-        return Finding(tick.time, tick.subjects[s], "redundancy", "spending", round(strength, 4), mode, mechanism, tick.metrics[m], seen, expected, n, why=text)
+        since = int(columns.arrays["first"][m, s])
+        found = Finding(tick.time, tick.subjects[s], "redundancy", "spending", round(strength, 4), mode, mechanism, tick.metrics[m], seen, expected, n, since)
+        return found._replace(why=text)
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""

@@ -105,6 +105,10 @@ class Congestion:
                 key = (tick.table, f.subject, f.metric)
                 self.slow_since[key] = (self.slow_since.get(key, (f.since or tick.time, 0))[0], tick.time)
 
+    def began(self, f: Finding, tick: Tick) -> int:
+        """Return since when something has been slow, as far as it was noted."""
+        return f.since or self.slow_since.get((tick.table, f.subject, f.metric), (tick.time, 0))[0]
+
     def explains(self, tick: Tick) -> bool:
         """Say whether there was any lately."""
         return tick.time - self.last <= recent(tick)
@@ -148,7 +152,7 @@ class Congestion:
         as it is no slower and was not so before the crowd. On another scale nothing is left for it to grow. `probed`: ask the other tables, too.
         """
         ways, found = set(tick.roster.crosses(f.subject)), 0.0
-        onset = f.since or self.slow_since.get((tick.table, f.subject, f.metric), (tick.time, 0))[0]
+        onset = self.began(f, tick)
         for (table, name, metric), held in self.held.items() if ways else ():
             if name not in ways or f.since > held.last:
                 continue

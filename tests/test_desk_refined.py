@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import process_time
 
 import pytest
@@ -39,6 +40,16 @@ def test_the_part_that_explains_a_slow_communicator_becomes_the_first_suspect_of
     assert (named.id, named.subject, named.mode, named.severity) == (first.id, part, "fec_margin", "page")
     assert (named.history, named.place, named.rivals, named.probability) == (first.history, RING, (), 1.0)  # no second page, and nobody else
     assert len(desk.open) == 1
+
+
+@pytest.mark.parametrize(("later", "incidents"), [(-3600, 1), (600, 1), (1200, 2)])
+def test_a_part_whose_trouble_began_long_after_the_communicator_was_slow_is_another_matter(later: int, incidents: int) -> None:
+    """Named after an hour, each of them: worn for hours, worn within minutes of the slowness, and not before that was old."""
+    desk, second = Desk("c"), 1_000_000
+    first = one(desk, ring(7200 * second))
+    named = one(desk, replace(port(10800 * second, "masked"), since=(7200 + later) * second))
+    assert len(desk.open) == incidents
+    assert (named.id == first.id, named.subject) == (incidents == 1, "n3/nic2")
 
 
 def test_what_is_left_when_the_communicator_has_recovered_is_the_part_alone_and_so_after_a_pause() -> None:

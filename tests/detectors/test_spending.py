@@ -59,6 +59,18 @@ def test_one_that_spends_in_every_second_tick_is_found_among_them() -> None:
     assert accused(rate, 100, 3) == {"n017/nic0"}
 
 
+def test_it_tells_when_it_began_to_spend_and_forgets_what_it_spent_long_before() -> None:
+    names = tuple(f"n{i:03d}/nic0" for i in range(64))
+    view = Roster([RosterRow(n, "nic", keys={"job": f"job:{i // 4}"}) for i, n in enumerate(names)]).at(0)
+    stand, detector, found = Stand(Catalogue.load()), plugins.load("detectors", "spending")(), set[tuple[str, int]]()
+    for t in range(1, 560):
+        values = np.zeros((1, 64), np.float32)
+        values[0, 17] = t in (20, 90) or (t >= 500 and t % 5 == 0)
+        tick = Tick("nic", t * PERIOD, PERIOD, view, names, (METRIC,), values, np.zeros(64, bool))
+        found |= {(f.subject, f.since) for f in detector.step(tick, stand.step(tick))}
+    assert found == {("n017/nic0", 499 * PERIOD)}
+
+
 def test_how_parts_differ_is_measured_alike_in_small_and_large_groups() -> None:
     draw = np.random.default_rng(4)
     n = 4096
