@@ -104,6 +104,11 @@ def _later(part: Member, way: Member) -> bool:
     return passes(way, part.subject) and way.mode != part.mode and way.mode in brings(part) and part.since > way.since + GATHERS
 
 
+def machine(m: Member) -> str:
+    """Return the machine, switch or whole that a member lies in by its name."""
+    return m.subject.partition("/")[0]
+
+
 def brings(m: Member) -> frozenset[str]:
     """Return what a member may bring about in others: the effects of its mode, and of what else is wrong with it.
 
@@ -160,6 +165,8 @@ def another(now: Member, members: Mapping[str, Member]) -> bool:
     """
     before = members[now.subject].mode if now.subject in members else ""
     others = [m for s, m in members.items() if s != now.subject and m.state != "normal"]
+    if now.subject in members and members[now.subject].planned and not now.planned:
+        return bool(others) and not any(related(now, m) for m in others)  # only the work that is over made them one
     if before and now.state == "unknown" and any(passes(now, s) for s in members if s != now.subject):
         return not any(related(now, m) for m in others)  # what is crowded or not heard of accuses nobody on its way, who may have recovered
     if now.side not in OWN or not before or not now.mode or now.mode == before or now.mode in effects(before):

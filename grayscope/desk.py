@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from grayscope.again import Again
-from grayscope.cascade import Member, another, belongs, contains, effects, member_of, passes
+from grayscope.cascade import Member, another, belongs, contains, effects, machine, member_of, passes
 from grayscope.history import History
 from grayscope.incident import CHANGES, SEVERITIES, Incident, incident_id
 from grayscope.modes import MAINTENANCE, Modes
@@ -30,7 +30,8 @@ class Desk:
     """The station. A verdict joins the open incident of its subject, or one that it belongs to by place and by cause.
 
     A communicator that was slow before anybody knew which part of its way is to blame has that part as its first suspect from then on.
-    A member upon which something else has come, unrelated to the others, leaves them for the incident where that belongs.
+    A member upon which something else has come, unrelated to the others, leaves them for the incident where that belongs; so does what is
+    left when work on a machine is over, all of which was one notice.
     The first suspect is the root of the cascade; state and severity are the gravest of all members. What comes back soon after its end
     goes on with its incident.
 
@@ -75,7 +76,14 @@ class Desk:
         if key is not None or member is None:
             return key
         unsure = (k for name, _ in v.rivals if (k := self.where.holder(name)) is not None)
-        return next((k for k in (*self.where.near(v.subject, member.crosses), *unsure) if belongs(member, self.members[k])), None)
+        near = self.where.near(v.subject, member.crosses)
+        cascade = next((k for k in (*near, *unsure) if belongs(member, self.members[k])), None)
+        return cascade or next((k for k in near if self._worked(member, k)), None)
+
+    def _worked(self, member: Member, key: str) -> bool:
+        """Say whether an incident is a notice of work on the machine where this is: one notice, whatever the work does there."""
+        calm = all(severity == "notice" for _, _, severity in self.open[key].history)
+        return member.planned and calm and all(m.planned and machine(m) == machine(member) for m in self.members[key].values())
 
     def _new(self, v: Verdict, member: Member) -> Incident:
         before = self.again.take(v.subject, v.mode, v.time)
