@@ -60,8 +60,14 @@ class Spending:
         # Of those that began, events and ticks of their own past until then; of all, the most events that the shorter past has held.
         kept = {"before": Field(np.float64, math.nan), "there": Field(np.float64, math.nan), "most": Field(np.float64, 0.0)}
         self.memory = Memory(
-            {"events": Field(np.float64, 0.0, pasts), "ticks": Field(np.float64, 0.0, pasts), "usual": Field(np.bool_, False, pasts),
-             "first": Field(np.float64, 0.0), **own, **kept}
+            {
+                "events": Field(np.float64, 0.0, pasts),
+                "ticks": Field(np.float64, 0.0, pasts),
+                "usual": Field(np.bool_, False, pasts),
+                "first": Field(np.float64, 0.0),
+                **own,
+                **kept,
+            }
         )
         self._since: dict[str, tuple[object, object, Floats]] = {}
 

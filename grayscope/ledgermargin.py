@@ -116,7 +116,10 @@ class Margins:
         return entry._replace(rate=-line.slope, exhausted_low=low, exhausted_at=at, exhausted_high=high)
 
     def _finding(self, page: Page, tick: Tick, entry: Entry, line: Line | None, held: bool, since: int) -> Finding | None:
-        """Return what is to be said, with the moment at which the margin began to shrink; what was said holds until it likelier grows than shrinks, or its end is far beyond the horizon."""
+        """Return what is to be said of a margin that began to shrink at a moment.
+
+        What was said holds until it likelier grows than shrinks, or its end is far beyond the horizon.
+        """
         within = self.horizon * (LEAVE if held else 1)
         sure = line is not None and (held or line.high < 0) and entry.exhausted_at and entry.exhausted_at - entry.time <= within
         if not (entry.left <= 0 or sure):

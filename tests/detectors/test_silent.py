@@ -101,6 +101,37 @@ def test_a_frozen_part_and_a_frozen_node(run: Run) -> None:
     }  # fmt: skip
 
 
+def frozen_for(run: Run, values: dict[str, np.ndarray[Any, Any]], **more: Any) -> dict[str, int]:
+    """Return who was called frozen, and after how many ticks."""
+    said = run("silent", "gpu", values, **more)
+    told = [(f.subject, (f.time - f.since) // 10_000_000) for findings in said for f in findings if f.mode == "frozen"]
+    return {subject: min(n for s, n in told if s == subject) for subject in dict(told)}
+
+
+def test_what_stands_still_for_longer_than_any_did_before_has_frozen_after_ten_minutes(run: Run) -> None:
+    values = {CLOCK: RNG.normal(100, 5, (800, 24))}
+    values[CLOCK][100:105, 9] = values[CLOCK][100:200, 7] = 100.0  # one may have frozen itself
+    values[CLOCK][300:400, 2] = 100.0
+    assert frozen_for(run, values) == {"n0/gpu2": 60}
+    values[CLOCK][220:250, 9] = 100.0  # of two that moved again the shorter tells how long this metric stands still
+    assert frozen_for(run, values) == {}
+    values[CLOCK][300:450, 2] = 100.0
+    assert frozen_for(run, values) == {"n0/gpu2": 4 * 29}
+
+
+def test_who_rests_with_its_job_or_without_one_or_at_nought_has_not_frozen_yet(run: Run) -> None:
+    def keys(subject: str) -> dict[str, str]:
+        return {"sku": "A", "job": ("job:1", "", "job:2", "job:2")[int(subject[1])]}
+
+    values = {CLOCK: RNG.normal(100, 5, (500, 32))}
+    values[CLOCK][300:, :8] = values[CLOCK][300, :8]
+    values[CLOCK][300:, 12] = values[CLOCK][300, 12]
+    values[CLOCK][300:, 20] = 0.0
+    assert frozen_for(run, values, keys=keys) == {}
+    values[CLOCK][300:, 21] = 5.0
+    assert frozen_for(run, values, keys=keys) == {"n2/gpu5": 60}
+
+
 def test_what_stands_still_with_everybody_is_idle(run: Run) -> None:
     values = live(400)
     values[CLOCK][60:] = 345e6
