@@ -171,6 +171,8 @@ class Silent:
             metric = standing.metrics[m]
             if metric is None or metric.type != "gauge" or metric.waits or 2 * int(stuck[m].sum()) > int(np.isfinite(tick.values[m]).sum()):
                 continue  # many that stand still together are idle, not broken
+            if metric.side == "load":
+                stuck[m] &= a["last"][m] != 0  # so is who does nothing
             for place, members in self._placed(tick, stuck[m], np.isfinite(tick.values[m]), site=False):
                 ticks = int(a["still"][m, members].max())
                 text = f"{_number(members)}{tick.metrics[m]} has not changed in any bit for {ticks} ticks, its peers change"

@@ -132,6 +132,14 @@ def test_who_rests_with_its_job_or_without_one_or_at_nought_has_not_frozen_yet(r
     assert frozen_for(run, values, keys=keys) == {"n2/gpu5": 60}
 
 
+def test_a_machine_that_has_nothing_to_do_for_an_hour_has_not_frozen(run: Run) -> None:
+    values = {"gpu_active_ratio": RNG.normal(0.9, 0.01, (700, 24)), HEAT: RNG.normal(50, 5, (700, 24))}
+    values["gpu_active_ratio"][300:, :8] = values[HEAT][300:, 9] = 0.0
+    assert frozen_for(run, values) == {"n1/gpu1": 240}  # no part is that cold
+    values["gpu_active_ratio"][300:, 10] = 0.5
+    assert set(frozen_for(run, values)) == {"n1/gpu1", "n1/gpu2"}
+
+
 def test_what_stands_still_with_everybody_is_idle(run: Run) -> None:
     values = live(400)
     values[CLOCK][60:] = 345e6
