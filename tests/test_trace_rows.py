@@ -103,7 +103,7 @@ def test_totals_that_arrive_late_are_no_resets(tmp_path: Path, monkeypatch: pyte
     arrived[np.argsort(late, kind="stable")] = np.arange(1, 3 * ticks + 1)
     path, counter = tmp_path / "t", "pcie_replays_total"
     with TraceWriter(path, tables={"pcie": {"period_s": 10}}) as out:
-        out.rows("pcie", times, names * ticks, {counter: totals.ravel()}, arrived)
+        out.rows("pcie", times, names * ticks, {counter: totals.ravel().astype(np.float64)}, arrived)
         rows = [RosterRow(names[1], "pcie", until=305 * SECOND, keys={"serial": "A"}), RosterRow(names[1], "pcie", since=305 * SECOND, keys={"serial": "B"})]
         out.roster(rows)
     broker, told = Parquet(path), dict[tuple[str, int], float]()
