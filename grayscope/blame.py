@@ -149,20 +149,18 @@ class Blame:
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state as one JSON text in an array, and the excess of ranks and paths."""
-        hosts = self.hosts.snapshot()
-        parts = self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, hosts[0], self.waiting.since
+        parts = self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.snapshot(), self.waiting.since
         slow = [*self.congestion.slow_since.items()]
-        more = [self.spent, [*self.congestion.held.items()], self.congestion.spans, slow, self.ill, self.reasons.said, *hosts[1:], self.began]
+        more = [self.spent, [*self.congestion.held.items()], self.congestion.spans, slow, self.ill, self.reasons.said, self.began]
         text = json.dumps([self.ticks, self.told, *parts, *more])
         return {"blame": np.array(text), "upstream": np.array(self.upstream.snapshot()), **self.lately.snapshot()}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
         known = json.loads(str(state["blame"]))
-        self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, busy, since, *spent = known
-        self.spent, held, self.congestion.spans, heard, self.ill, self.reasons.said, *later = spent
-        self.hosts.restore(busy, *later[:3])
-        self.began = later[3] if len(later) > 3 else dict(self.told)
+        self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, hosts, since, *spent = known
+        self.spent, held, self.congestion.spans, heard, self.ill, self.reasons.said, self.began = spent
+        self.hosts.restore(hosts)
         self.congestion.slow_since = {(table, name, metric): (first, last) for (table, name, metric), (first, last) in heard}
         self.congestion.held = {(table, name, metric): Held(*told) for (table, name, metric), told in held}
         self.waiting.since = {name: (first, last) for name, (first, last) in since.items()}

@@ -80,9 +80,9 @@ class HostBusy:
 
     def snapshot(self) -> list[Any]:
         """Return all of it for JSON."""
-        return [self.last, self.gaps, self.since, self.late]
+        return [self.last, self.since, self.late, self.gaps]
 
-    def restore(self, last: dict[str, int], gaps: Any = None, since: Any = None, late: Any = None) -> None:
-        """Become what `snapshot` returned; older states tell less."""
-        self.last, self.gaps, self.since = last, gaps or {}, since or dict(last)
-        self.late = {name: Late(*told) for name, told in (late or {}).items()}
+    def restore(self, told: list[Any]) -> None:
+        """Become what `snapshot` returned."""
+        self.last, self.since, late, self.gaps = told
+        self.late = {name: Late(*fields) for name, fields in late.items()}
