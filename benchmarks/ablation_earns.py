@@ -1,6 +1,6 @@
 """What the parts earn that quiet simulated traces do not need: each with and without, on the data that it is for.
 
-Situations are drawn once for each seed, fleets and noise by the first one or two. Seeds 101 to 199 are those that grayscope is tuned on.
+Situations are drawn once for each seed, fleet and noise by the first. Seeds 101 to 199 are those that grayscope is tuned on.
 
 Usage: python benchmarks/ablation_earns.py --real DATA [--seeds 201-210] [--parts crowds,ways] [--jobs 2] [--out docs/ablation-earns.md]
 """
@@ -31,16 +31,16 @@ CASES = (
     ("detector seldom", "recorded", "workflow_runs_eht", "recorded tasks on machines of which some were made slow"),
     ("sufferers", "recorded", "workflow_runs_eht", "the same"),
     ("detector mesh", "mesh", "probe_mesh", "faults injected into a recorded mesh of probes"),
-    ("explaining away", "mesh", "probe_mesh", "the same"),
+    ("explaining away", "scene", "spine", "a spine holds up most of the few probed paths of a port"),
     ("load curves", "scene", "drives", "a tired drive with little to do beside a busy one that is well"),
     ("heavier tails", "noise", "worst", "hostile noise: heavy tails, a memory, unequal spreads, small groups"),
     ("few peers (ENOUGH)", "noise", "small", "noise in groups of 4 to 7"),
-    ("long means", "fault", "calm", "a rank of each job gets 3 % slower in calm noise"),
+    ("long means", "fault", "slow", "a rank of each job gets 3 % slower in noise with a memory"),
     ("still (STILL)", "scene", "over", "a rank is slower for an hour, then no more"),
     ("hysteresis", "scene", "steady", "a rank gets 3 to 6 % slower and stays so"),
     ("ranks with few peers", "scene", "few", "a rank in a job of two or three gets slower"),
     ("one alone", "scene", "cooled", "fans fail, and the only rank of the job there gets slower: a page"),
-    ("better half", "scene", "halves", "fans of one of a job's two machines fail, and its ranks get slower"),
+    ("better half", "scene", "halves", "one of a job's two machines gets slower, then a GPU of the other one"),
     ("crowds", "scene", "kinds", "two kinds of parts in a job: nobody's fault"),
     ("gathering", "scene", "ports", "all ports of a machine begin to retransmit"),
     ("together", "scene", "rack", "a rack gets slower, in four jobs"),
@@ -52,8 +52,8 @@ CASES = (
     ("cascade", "scene", "ring", "the same"),
     ("repeat offenders", "scene", "offender", "a port that was in trouble thrice; then its machine's paths are slow"),
     ("coming back", "scene", "back", "a rank is slower for twenty minutes, twice within the hour"),
-    ("host busy", "fleet", "busy hosts", "processors busy with something else; nothing is wrong"),
-    ("evenness", "fleet", "rows remapped", "rows that are remapped more regularly than chance"),
+    ("host busy", "scene", "busy", "a machine busy with something else, whose ranks are slower: nobody's part"),
+    ("evenness", "intervals", "memory", "rows that are remapped more regularly than chance"),
 )  # fmt: skip
 
 
@@ -115,8 +115,8 @@ def pieces(said: dict[tuple[str, str, str], Said], command: str, seeds: Sequence
         Table(("part", "data", "with it", "without", ""), rows, numbers=False),
         (
             "Situations of the reference are drawn by `benchmarks/ablation_scenes.py` and those beside it, once for each seed: *right* is who accuses "
-            f"all that are to be, once, and nobody else. Noise is of {subjects} healthy GPUs for {hours:g} hours, a row each {period} s, at {RATE:g} false pages "
-            "configured per 1,000 GPU-weeks. Fleets and meshes are those of the first two seeds, noise that of the first: a difference of one is within "
+            f"all that are to be, once, and nobody else. Noise is of {subjects} healthy GPUs for {hours:g} hours, a row each {period} s, at {RATE:g} false "
+            "pages configured per 1,000 GPU-weeks. Fleet and noise are those of the first seed: a difference of one is within "
             "what another seed would change."
         ),
     ]

@@ -100,12 +100,6 @@ def few(rng: Rng) -> Scene:
     return slower(rows, rng.uniform(0.05, 0.2) * (np.arange(len(ranks)) == at), rng, {ranks[at].keys["gpu"]}, 0.02)
 
 
-def alone(rng: Rng) -> Scene:
-    """Jobs of one rank change their phase."""
-    rows = fleet([1] * 24, 1)
-    return slower(rows, rng.uniform(0.1, 0.5, 24) * (rng.random(24) < 0.3), rng, set())
-
-
 def steady(rng: Rng) -> Scene:
     """One rank gets slower by a few times its noise, and stays so."""
     rows, at = fleet([8], 4), int(rng.integers(32))
@@ -130,12 +124,6 @@ def kinds(rng: Rng) -> Scene:
     """Parts all over a job become slower at once by as much: two kinds of work or of parts, and nobody's fault."""
     rows, some = fleet([8], 4), int(rng.integers(5, 16))
     return slower(rows, 0.1 * np.isin(np.arange(32), 2 * rng.choice(16, some, replace=False) + rng.integers(2)), rng, set())
-
-
-def machine(rng: Rng) -> Scene:
-    """All GPUs of a machine get slower: one matter."""
-    rows, n = fleet([8, 8], 4), int(rng.integers(16))
-    return slower(rows, rng.uniform(0.05, 0.2) * (np.arange(64) // 4 == n), rng, {f"n{n:02}"})
 
 
 def rack(rng: Rng) -> Scene:
@@ -165,4 +153,4 @@ def nested(rng: Rng) -> Scene:
     return Scene(tuple(rows), told("rank", [r.subject for r in rows], metrics, values()), frozenset({rows[at].keys["gpu"]}))
 
 
-SCENES = {f.__name__: f for f in (few, alone, steady, back, over, kinds, machine, rack, nested)}
+SCENES = {f.__name__: f for f in (few, steady, back, over, kinds, rack, nested)}

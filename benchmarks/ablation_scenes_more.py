@@ -12,6 +12,7 @@ from grayscope.batch import Batch
 from grayscope.roster import RosterRow
 
 ECC = 'gpu_ecc_corrected_errors_total{location="dram",retention="volatile"}'
+CPU = "host_cpu_busy_ratio"
 BRAKE = 'gpu_clock_limit_seconds_total{reason="power_brake"}'
 
 
@@ -70,18 +71,31 @@ def cooled(rng: Rng) -> Scene:
 
 
 def halves(rng: Rng) -> Scene:
-    """The fans of one of a job's two machines get slower, and so do its ranks: the middle of the job is between both."""
-    rows, n = fleet([2] * 6, 8), int(rng.integers(12))
-    nodes, ranks, bad = [r.subject for r in of(rows, "node")], [r.subject for r in of(rows, "rank")], np.arange(12) == n
+    """One of a job's two machines gets slower, whatever is said of that, and then a GPU of the other one more so."""
+    rows, n = fleet([2] * 4, 8), int(rng.integers(8))
+    ranks, at = of(rows, "rank"), 8 * (n ^ 1) + int(rng.integers(8))
+    half, one = np.arange(64) // 8 == n, np.arange(64) == at
+
+    def values() -> Iterator[Floats]:
+        for t in range(BEFORE + 2 * AFTER):
+            yield np.exp(0.01 * rng.standard_normal(64) + 0.1 * (half & (t > BEFORE)) + 0.2 * (one & (t > BEFORE + AFTER)))[None]
+
+    return Scene(rows, told("rank", [r.subject for r in ranks], ("compute_seconds",), values()), frozenset({ranks[at].keys["gpu"]}))
+
+
+def busy(rng: Rng) -> Scene:
+    """Processors of a machine are busy with something else, and its ranks are slower: nobody's part."""
+    rows, n = fleet([8], 4), int(rng.integers(8))
+    nodes, ranks, bad = [r.subject for r in of(rows, "node")], [r.subject for r in of(rows, "rank")], np.arange(8) == n
 
     def batches() -> Iterator[Batch]:
         for t in range(1, BEFORE + AFTER):
             now, time = bad & (t > BEFORE), np.array([t * 10 * SECOND])
-            fans, took = (9000 + 60 * rng.standard_normal(12)) * (1 - 0.5 * now), np.exp(0.01 * rng.standard_normal(96) + 0.1 * np.repeat(now, 8))
-            yield Batch("node", time, tuple(nodes), ("fan_speed_rpm",), fans.astype(np.float32)[None, None])
+            used, took = 0.2 + 0.02 * rng.standard_normal(8) + 0.5 * now, np.exp(0.01 * rng.standard_normal(32) + 0.1 * np.repeat(now, 4))
+            yield Batch("node", time, tuple(nodes), (CPU,), used.astype(np.float32)[None, None])
             yield Batch("rank", time, tuple(ranks), ("compute_seconds",), took.astype(np.float32)[None, None])
 
-    return Scene(rows, batches(), frozenset({f"n{n:02}"}))
+    return Scene(rows, batches(), frozenset())
 
 
 def braked(rng: Rng) -> Scene:
@@ -118,4 +132,4 @@ def drives(rng: Rng) -> Scene:
     return Scene(tuple(RosterRow(n, "drive") for n in names), told("drive", names, metrics, values(), MINUTE), frozenset({names[tired]}), MINUTE)
 
 
-MORE = {f.__name__: f for f in (storm, lemon, ports, cooled, halves, braked, drives)}
+MORE = {f.__name__: f for f in (storm, lemon, ports, cooled, halves, busy, braked, drives)}

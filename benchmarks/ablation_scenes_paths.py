@@ -31,16 +31,12 @@ def ring(rng: Rng) -> Scene:
 
 
 def spine(rng: Rng) -> Scene:
-    """One spine of four holds up what crosses it; of the few probed paths of one leaf most cross it."""
-    rows, hosts, bad, near = [], 24, int(rng.integers(4)), int(rng.integers(6))
-    for a in range(hosts):
-        for b in (int(x) for x in rng.choice([x for x in range(hosts) if x % 6 != a % 6], 6, replace=False)):
-            by = bad if near in (a % 6, b % 6) and rng.random() < 0.7 else int(rng.integers(4))
-            rows.append(
-                RosterRow(
-                    f"p{a}>p{b}", "path", keys={"source": f"p{a}", "target": f"p{b}"}, crosses=(f"p{a}", f"leaf{a % 6}", f"spine{by}", f"leaf{b % 6}", f"p{b}")
-                )
-            )
+    """One spine of four holds up what crosses it; of the few probed paths of one port most cross it."""
+    rows, ends, bad, near = [], 24, int(rng.integers(4)), int(rng.integers(24))
+    for a, b in ((a, (a + k) % ends) for a in range(ends) for k in (1, 2, 3)):
+        by = bad if near in (a, b) and rng.random() < 0.8 else int(rng.integers(4))
+        crosses = (f"p{a}", f"leaf{a % 6}", f"spine{by}", f"leaf{b % 6}", f"p{b}")
+        rows.append(RosterRow(f"p{a}>p{b}", "path", keys={"source": f"p{a}", "target": f"p{b}"}, crosses=crosses))
     on = np.array([f"spine{bad}" in r.crosses for r in rows])
     offset = 0.1 * rng.standard_normal(len(rows))
     values = (np.exp(offset + 0.1 * rng.standard_normal(len(rows)) + 0.4 * (on & (t > BEFORE)))[None] for t in range(BEFORE + AFTER))
@@ -51,17 +47,17 @@ def offender(rng: Rng) -> Scene:
     """A port has retransmitted by itself three times; then all paths of its machine are slow, which its leaf would explain as well."""
     ends, at = 16, int(rng.integers(16))
     nics = tuple(f"n{a:02}/nic0" for a in range(ends))
-    rows = [RosterRow(s, "nic", keys={"node": s[:3], "sku": "A"}) for s in nics]
+    rows = [RosterRow(s, "nic", keys={"node": s[:3], "job": "job:1", "sku": "A", "rail": "rail:0"}) for s in nics]
     ways = [(a, b) for a in range(ends) for b in range(ends) if a != b]
     paths = tuple(f"n{a:02}>n{b:02}" for a, b in ways)
     rows += [RosterRow(p, "path", crosses=(nics[a], f"leaf{a}", f"leaf{b}", nics[b])) for p, (a, b) in zip(paths, ways, strict=True)]
     touched = np.array([at in way for way in ways])
 
     def batches() -> Iterator[Batch]:
-        for t in range(1, 900):
+        for t in range(1, 1080):
             spell, time = 150 < t < 800 and t % 200 > 160, np.array([t * MINUTE])
             lost = rng.poisson(5, ends) * (spell & (np.arange(ends) == at)) + (rng.random(ends) < 0.002)
-            took = np.exp(0.05 * rng.standard_normal(len(paths)) + 0.4 * (touched & (t > 840)))
+            took = np.exp(0.05 * rng.standard_normal(len(paths)) + 0.4 * (touched & (t > 1020)))
             yield Batch("nic", time, nics, (RETRANSMITS,), lost.astype(np.float32)[None, None])
             yield Batch("path", time, paths, ("path_rtt_seconds",), took.astype(np.float32)[None, None])
 
