@@ -32,6 +32,7 @@ Floats = NDArray[np.float64]
 PASTS, MUCH = (256, 4096, 256), 8.0
 #: What is counted, in words: rows with a rise, and of those with a large one all but the first.
 ANY, MANY = "in {} of the last {} ticks", f"by {MUCH:.0f} and more in {{}} of the last {{}} ticks, row after row"
+BESIDE = "{} would be usual among its {} peers"
 #: Ticks between two looks.
 LOOK = 4
 #: Events that make a series at all: one is chance.
@@ -122,7 +123,7 @@ class Spending:
                     continue  # or nothing is known of other groups
                 strength = known_by(max(others, min(others + lent, CROWD - 1)), -tail - chances)
                 usual[s] = strength < self.level
-                self._better(best, s, (strength, float(counted[0][s]), expected, float(counted[1][s]), f"{ANY if h < 2 else MANY}, {{}} would be usual among its {{}} peers"))
+                self._better(best, s, (strength, float(counted[0][s]), expected, float(counted[1][s]), f"{MANY if h == 2 else ANY}, {BESIDE}"))
             if h == 0:
                 self._began(columns, m, suspects, label, trusted, chances + math.log(2), (best, crowd))
         return best, crowd
