@@ -28,7 +28,7 @@ from grayscope.mechanisms import limited
 from grayscope.populations import Parted, Span, divided
 from grayscope.standing import Standing
 from grayscope.taillaw import MARKS
-from grayscope.tails import FAR, JUMP, Tails
+from grayscope.tails import JUMP, Tails
 from grayscope.tick import Tick
 
 WEEK = 7 * 24 * 3600 * 1_000_000
@@ -228,7 +228,7 @@ class Horizons:
     def _clip(self, table: str) -> NDArray[np.float32]:
         """Return at how many spreads values of each metric are clipped; only those beside peers are followed from tick to tick."""
         clip = self.tails.clips(table)
-        return clip if self.grouped else np.full_like(clip, FAR)
+        return clip if self.grouped else np.full_like(clip, running.FAR)
 
     def _best(self, tick: Tick, standing: Standing, columns: Columns, close: bool) -> dict[tuple[int, int], tuple[float, int]]:
         """Return the strongest (strength, horizon) of every cell that stands out."""

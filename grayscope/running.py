@@ -14,6 +14,8 @@ MANY = 1023
 #: Members from which on a peer group tells its own spread, and how far it must be from the fleet's to be another one, as a share times the
 #: root of the members: two and a half standard errors of a median deviation.
 OWN, APART = 16, 3.0
+#: Spreads at which every value is clipped; where a lower clip holds (see `grayscope.tails`), one counts for so many times what its mean lately was.
+FAR, TRUSTED = 12.0, 2.0
 I = np.int16  # noqa: E741 - a type, as F is
 
 
@@ -36,7 +38,8 @@ def accumulate(
 ) -> None:  # pragma: no cover - compiled
     """Add one tick to the running means of scaled residuals, each clipped at `clip` [M], over several horizons.
 
-    The first `fast` horizons move every tick; the others move when a block is closed, by the block's mean. The scale of a
+    What lasts is no jump: where the mean over the last of the `fast` horizons is far off, values may be twice as far. Else nobody could be
+    told who is farther off than the others by less than the fleet's offsets times what a clip at three leaves. The first `fast` horizons move every tick; the others move when a block is closed, by the block's mean. The scale of a
     cell is `scale` times one more than it is `restless`. `length` gives each horizon in its own steps; until so many steps
     were seen the mean is a plain mean. Inner loops run over subjects without branches, so that they become vector code.
     """
@@ -53,7 +56,9 @@ def accumulate(
             for s in range(n_subjects):
                 r = residual[m, s]
                 came[s] = np.isfinite(r)
-                v[s] = min(max(r / (scale[m, s] * (F(1.0) + restless[m, s])), -clip[m]), clip[m])
+                lasts = abs(mean[fast - 1, m, s]) * min(F(seen[fast - 1, m, s]) / length[fast - 1], F(1.0))
+                room = max(clip[m], min(F(TRUSTED) * lasts, F(FAR)))
+                v[s] = min(max(r / (scale[m, s] * (F(1.0) + restless[m, s])), -room), room)
             for h in range(fast):
                 _step(mean[h, m], seen[h, m], v, came, length[h])
             for s in range(n_subjects):

@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from grayscope.running import FAR
 from grayscope.taillaw import ENOUGH, MARKS, Law, huber, law
 
 Floats = NDArray[np.float64]
 #: Spreads at which single values are clipped: of most metrics, and of those whose values jump; spreads beyond which a value that is back at once has
 #: jumped; share of values that do it in a metric that jumps, and how many make it known. A jump is worth no more than three usual noises: at six, a
 #: handful of them made half of the false pages of noise with Student's t of three degrees of freedom (`benchmarks/calibration.py`).
-FAR, CLOSE, JUMP, JUMPY, JUMPS = 12.0, 3.0, 6.0, 1e-4, 3
+CLOSE, JUMP, JUMPY, JUMPS = 3.0, 6.0, 1e-4, 3
 #: Looks after which old ones count half, so that the law follows the fleet.
 HALF = 4e6
 
