@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from grayscope import heard
 from grayscope.columns import Columns, Field, Memory
+from grayscope.crowds import owners
 from grayscope.evidence import NOTHING, Evidence, Finding
 from grayscope.places import Places
 from grayscope.standing import Standing
@@ -20,12 +21,17 @@ CERTAIN = 50.0
 #: A value stands still from so many equal ticks on; only one that used to change this often can freeze: a clock at its
 #: limit or a rounded temperature stays the same for hours in health.
 STILL, LIVELY = 3, 0.8
+#: Ticks from which on a part of a job may have frozen, and by how many times longer it must stand still than any value of the metric did that moved
+#: again (the second longest: one part may have frozen for a while); members of its job by which that is known.
+SOON, LONGER, KNOWN = 60, 4, 4
 #: Share of a table that is silent at once to be one gap in the monitoring rather than many silent parts.
 SITE = 0.5
 #: Rows that come so many times more seldom or often than the table's usual are a wrong rate, after so many of them and ticks.
 PACE, ROWS, TICKS = 1.6, 24, 60
 #: Where the steps from row to row usually differ from their mean by this share, most subjects keep no time: tasks, not samples.
 FREE = 0.5
+#: Ticks without what was never there.
+NEVER = np.iinfo(np.int32).max
 #: Share of a subject's metrics that are gone to be one finding about the subject.
 HALF = 0.5
 
@@ -35,7 +41,8 @@ class Silent:
 
     A whole rack, leaf or node that falls silent is one finding about it, all ranks or communicators of a job one about the job,
     more than half of a table one about the site; the same holds for whatever else is seen here. A metric that never changes
-    any bit for `frozen_after` ticks while most of its peers change is reported as frozen. Who reports much more seldom or
+    any bit for `frozen_after` ticks while most of its peers change is reported as frozen; sooner where it stands still for far longer than
+    any of them ever did, and most of its own job moves. Who reports much more seldom or
     often than the table's median subject has a wrong rate; rows lost here and there show themselves like this too. Ranks, communicators and
     jobs report as often as their job makes a step: their peers are those of their job.
 
@@ -65,7 +72,9 @@ class Silent:
                 "last": Field(np.float32, np.nan),
                 "still": Field(np.int32, 0),
                 "lively": Field(np.float32, 0.0),  # running share of ticks with a change, before it stood still
+                "longest": Field(np.int32, 0),  # ticks for which it stood still before it moved again
                 "quiet": Field(np.int32, 0, per_metric=False),  # ticks since the last row
+                "before": Field(np.bool_, False, per_metric=False),  # whether it was silent at the tick before
                 "pace": Field(np.float32, 1.0, per_metric=False),  # running ticks from row to row; one long gap moves it little
                 "uneven": Field(np.float32, 0.0, per_metric=False),  # by what share of the pace a step usually differs from it
                 "rows": Field(np.int32, 0, per_metric=False),
@@ -83,10 +92,15 @@ class Silent:
             return Evidence([*self._missing(tick, columns, regular, usual), *self._gap(tick, columns, usual, mute)])
         a["gap"][:] = 0
         longest, stuck = heard.heed(
-            tick.values, regular, a["habit"], a["absent"], a["last"], a["still"], a["lively"], STILL, self.frozen_after, np.float32(LIVELY)
+            tick.values, regular, a["habit"], a["absent"], a["last"], a["still"], a["lively"], a["longest"], STILL, min(SOON, self.frozen_after),
+            np.float32(LIVELY),
         )  # fmt: skip
-        missing = self._missing(tick, columns, regular, usual) if longest >= min(self.silent_after, self.hole_after) else ()
-        findings = [*missing, *(self._frozen(tick, a, standing) if stuck else ()), *self._paced(tick, a, came)]
+        missing: Iterator[Finding] = iter(())
+        if longest >= min(self.silent_after, self.hole_after):
+            missing = self._missing(tick, columns, regular, usual)
+        else:
+            a["before"][:] = False
+        findings = [*missing, *(self._frozen(tick, columns, standing) if stuck else ()), *self._paced(tick, a, came)]
         return Evidence(findings) if findings else NOTHING
 
     def _gap(self, tick: Tick, columns: Columns, usual: NDArray[np.bool_], mute: NDArray[np.bool_]) -> Iterator[Finding]:
@@ -111,8 +125,11 @@ class Silent:
         silent = usual & (np.where(regular, absent, self.silent_after).min(axis=0, initial=self.silent_after) >= self.silent_after)
         if silent.any():
             # Silence begins with the last of what was regular to go; what was never reported says nothing.
-            quiet = np.where(regular, absent, np.iinfo(np.int32).max).min(axis=0)
-            yield from self._silent_places(tick, silent, usual, quiet)
+            quiet = np.where(regular, absent, NEVER).min(axis=0)
+            # Rows of one place fall into ticks beside each other: the last may fall silent when the first come again.
+            almost = silent | columns.arrays["before"] | (usual & (np.where(regular, absent, NEVER).min(axis=0) >= self.silent_after - 1))
+            yield from self._silent_places(tick, silent, almost, usual, quiet)
+        columns.arrays["before"][:] = silent
         yield from self._holes(tick, columns, (absent >= self.hole_after) & regular & ~silent, regular & ~silent)
 
     def _holes(self, tick: Tick, columns: Columns, gone: NDArray[np.bool_], regular: NDArray[np.bool_]) -> Iterator[Finding]:
@@ -130,13 +147,15 @@ class Silent:
                 text = f"{_number(members)}{tick.metrics[m]} is no longer reported, other metrics are"
                 yield _finding(tick, place, "coverage_hole", since, text)._replace(metric=tick.metrics[m])
 
-    def _silent_places(self, tick: Tick, silent: NDArray[np.bool_], usual: NDArray[np.bool_], quiet: NDArray[np.int32]) -> Iterator[Finding]:
+    def _silent_places(
+        self, tick: Tick, silent: NDArray[np.bool_], almost: NDArray[np.bool_], usual: NDArray[np.bool_], quiet: NDArray[np.int32]
+    ) -> Iterator[Finding]:
         left, others = silent.copy(), int((usual & ~silent).sum())
         on = f", {others} others go on" if others else ""
         places = self.places.of(tick)
         for number in np.unique(places.job[silent & (places.job >= 0)]).tolist():
             all_of_it, job = np.flatnonzero(usual & (places.job == number)), places.jobs[number]
-            if len(all_of_it) > 1 and silent[all_of_it].all():
+            if len(all_of_it) > 1 and almost[all_of_it].all():
                 left[all_of_it] = False
                 since = tick.time - int(quiet[all_of_it].max()) * tick.period
                 yield _finding(
@@ -155,16 +174,35 @@ class Silent:
 
     # -- frozen -----------------------------------------------------------------------------------------------------
 
-    def _frozen(self, tick: Tick, a: dict[str, np.ndarray[Any, Any]], standing: Standing) -> Iterator[Finding]:
+    def _frozen(self, tick: Tick, columns: Columns, standing: Standing) -> Iterator[Finding]:
+        a = columns.arrays
         stuck = (a["still"] >= self.frozen_after) & (a["lively"] > LIVELY)
+        if columns.ticks >= self.frozen_after:  # until then nobody knows for how long healthy values stand still
+            stuck |= self._soon(tick, a)
         for m in np.flatnonzero(stuck.any(axis=1)).tolist():
             metric = standing.metrics[m]
             if metric is None or metric.type != "gauge" or metric.waits or 2 * int(stuck[m].sum()) > int(np.isfinite(tick.values[m]).sum()):
                 continue  # many that stand still together are idle, not broken
+            if metric.side == "load":
+                stuck[m] &= a["last"][m] != 0  # so is who does nothing
             for place, members in self._placed(tick, stuck[m], np.isfinite(tick.values[m]), site=False):
                 ticks = int(a["still"][m, members].max())
                 text = f"{_number(members)}{tick.metrics[m]} has not changed in any bit for {ticks} ticks, its peers change"
                 yield _finding(tick, place, "frozen", tick.time - ticks * tick.period, text)._replace(metric=tick.metrics[m])
+
+    def _soon(self, tick: Tick, a: dict[str, np.ndarray[Any, Any]]) -> NDArray[np.bool_]:
+        """Return which cells [M, S] stand still for far longer than is known of healthy ones, and not because their job rests: most of it moves.
+
+        What has no job may rest at any time, and a nought is what rests.
+        """
+        stuck: NDArray[np.bool_] = (a["still"] >= SOON) & (a["lively"] > LIVELY) & (a["last"] != 0)
+        names, job = owners(tick.roster, tick.subjects, "job")
+        stuck &= (names != "") & ~np.char.startswith(names, "node:")  # as who has no job is called
+        for m in np.flatnonzero(stuck.any(axis=1)).tolist():
+            there, known = np.isfinite(tick.values[m]), np.sort(a["longest"][m])[-2:]
+            still, members = (np.bincount(job[who], minlength=int(job.max()) + 1) for who in (there & (a["still"][m] >= STILL), there))
+            stuck[m] &= (a["still"][m] >= LONGER * int(known[0])) & ((2 * still <= members) & (members >= KNOWN))[job]
+        return stuck
 
     # -- pace -------------------------------------------------------------------------------------------------------
 

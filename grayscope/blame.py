@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.alone import corroborated
+from grayscope.cascade import GATHERS
 from grayscope.columns import Field, Memory
 from grayscope.commblame import Congestion, Held, Waiting, moved
 from grayscope.evidence import Evidence, Finding
@@ -57,6 +58,7 @@ class Blame:
         self.level = threshold(false_pages)
         self.ticks: dict[str, int] = {}
         self.told: dict[str, int] = {}  # component -> when something was last said about itself
+        self.began: dict[str, int] = {}  # since when, by the first that was said
         self.ill: dict[str, int] = {}  # those of them whose condition it was
         self.spent: dict[str, int] = {}  # those of them that spent a reserve or broke
         self.lately = Memory({"excess": Field(np.float32, 0.0)})
@@ -96,7 +98,7 @@ class Blame:
             found = self.paths.step(found, tick, now, ACCUSING, nothing if excess is None else excess, self.told, self.congestion.explains(tick))
         if tick.table == "comm":
             self.congestion.note(found, tick)
-            found = self.waiting.ready((f if self.congestion.crowded(f, tick) else moved(f, tick, self.told, self.spent, self.history) for f in found), tick)
+            found = self.waiting.ready((f if self.congestion.crowded(f, tick) else self._moved(f, tick) for f in found), tick)
         if tick.table in ("comm", "path"):
             found = self.congestion.called(found, tick, self.told, self.level)
         found, crowds = self.reasons.split(found, () if tick.table in CROSSING else evidence.crowds, tick)
@@ -118,12 +120,20 @@ class Blame:
         # A hint too weak to be said by itself is no reason to accuse one of dozens of members: some of them always have one.
         loud = [f for f in findings if f.side in ("redundancy", "health", "condition") and f.strength >= self.level]
         self.told |= {f.subject: tick.time for f in loud}
+        for f in loud:
+            self.began[f.subject] = min(f.since or f.time, self.began.get(f.subject, f.time))
         self.spent |= {f.subject: tick.time for f in loud if f.side != "condition"}
         self.ill |= {f.subject: tick.time for f in loud if f.side == "condition"}
         self.reasons.hear(findings, tick.time, self.level, TOLD)
         for known in (self.told, self.spent, self.ill):
             for subject in [s for s, at in known.items() if tick.time - at > TOLD]:
                 del known[subject]
+        self.began = {subject: since for subject, since in self.began.items() if subject in self.told}
+
+    def _moved(self, f: Finding, tick: Tick) -> Finding:
+        """Return a finding about a communicator as one about the part of it that is to blame: a cause does not come after its effect."""
+        by = self.congestion.began(f, tick) + GATHERS
+        return moved(f, tick, {place: at for place, at in self.told.items() if self.began.get(place, 0) <= by}, self.spent, self.history)
 
     def _counted(self, tick: Tick) -> tuple[Counter[str], bool]:
         """Return how many subjects lie directly in each component, and whether any of them crosses something."""
@@ -139,18 +149,18 @@ class Blame:
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state as one JSON text in an array, and the excess of ranks and paths."""
-        parts = self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.last, self.waiting.since
+        parts = self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.snapshot(), self.waiting.since
         slow = [*self.congestion.slow_since.items()]
-        more = [self.spent, [*self.congestion.held.items()], self.congestion.spans, slow, self.ill, self.reasons.said, self.hosts.gaps]
+        more = [self.spent, [*self.congestion.held.items()], self.congestion.spans, slow, self.ill, self.reasons.said, self.began]
         text = json.dumps([self.ticks, self.told, *parts, *more])
         return {"blame": np.array(text), "upstream": np.array(self.upstream.snapshot()), **self.lately.snapshot()}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
         known = json.loads(str(state["blame"]))
-        self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, self.hosts.last, since, *spent = known
-        self.spent, held, self.congestion.spans, heard, self.ill, self.reasons.said, *gaps = spent
-        self.hosts.gaps = gaps[0] if gaps else {}  # older states tell none
+        self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, hosts, since, *spent = known
+        self.spent, held, self.congestion.spans, heard, self.ill, self.reasons.said, self.began = spent
+        self.hosts.restore(hosts)
         self.congestion.slow_since = {(table, name, metric): (first, last) for (table, name, metric), (first, last) in heard}
         self.congestion.held = {(table, name, metric): Held(*told) for (table, name, metric), told in held}
         self.waiting.since = {name: (first, last) for name, (first, last) in since.items()}

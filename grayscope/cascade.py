@@ -15,6 +15,8 @@ SPREADING = frozenset({"thermal_throttle", "power_cap", "slow_component", "becam
 SHARED = frozenset({"thermal_throttle", "power_cap"})
 #: Slowness that no part explains, and microseconds within which parts of one machine that begin so are one matter.
 SLOW, MOMENT = frozenset({"slow_rank"}), 60_000_000
+#: Microseconds that evidence needs to gather: what began so much later than the slowness of a way is not its cause.
+GATHERS = 900_000_000
 #: Sides of evidence about a component itself: not what it does to others, nor a symptom of what others do to it.
 OWN = frozenset({"redundancy", "health"})
 
@@ -86,7 +88,7 @@ def related(a: Member, b: Member) -> bool:
         return causal and not _unbraked(a, b) and not _unbraked(b, a)
     if passes(a, b.subject) or passes(b, a.subject):
         # Of dozens of parts on a way some always have something without a name, and crowds of many ways meet in one switch.
-        return explained and "unknown" not in (a.state, b.state)
+        return explained and "unknown" not in (a.state, b.state) and not _later(a, b) and not _later(b, a)
     place = a.subject.rpartition("/")[0]  # ranks of a job are no neighbours
     siblings = place == b.subject.rpartition("/")[0] != "" and ":" not in place
     return siblings and a.mode == b.mode and (a.mode in SPREADING or at_once(a, b))
@@ -95,6 +97,16 @@ def related(a: Member, b: Member) -> bool:
 def at_once(a: Member, b: Member) -> bool:
     """Say whether two parts began to be slow at the same moment, with nothing that says why: what they share is likelier than two faults in one minute."""
     return a.side == b.side == "service" and a.mode in SLOW and abs(a.since - b.since) <= MOMENT
+
+
+def _later(part: Member, way: Member) -> bool:
+    """Say whether a part on a way only got into trouble long after the way had become slow: a cause does not come after its effect."""
+    return passes(way, part.subject) and way.mode != part.mode and way.mode in brings(part) and part.since > way.since + GATHERS
+
+
+def machine(m: Member) -> str:
+    """Return the machine, switch or whole that a member lies in by its name."""
+    return m.subject.partition("/")[0]
 
 
 def brings(m: Member) -> frozenset[str]:
@@ -153,6 +165,8 @@ def another(now: Member, members: Mapping[str, Member]) -> bool:
     """
     before = members[now.subject].mode if now.subject in members else ""
     others = [m for s, m in members.items() if s != now.subject and m.state != "normal"]
+    if now.subject in members and members[now.subject].planned and not now.planned:
+        return bool(others) and not any(related(now, m) for m in others)  # only the work that is over made them one
     if before and now.state == "unknown" and any(passes(now, s) for s in members if s != now.subject):
         return not any(related(now, m) for m in others)  # what is crowded or not heard of accuses nobody on its way, who may have recovered
     if now.side not in OWN or not before or not now.mode or now.mode == before or now.mode in effects(before):

@@ -47,6 +47,11 @@ def recent(tick: Tick) -> int:
     return max(RECENT, MEANT * tick.period)
 
 
+def patience(tick: Tick) -> int:
+    """Return for how long what is slow waits for others to tell why, microseconds: their rows may come more seldom."""
+    return max(PATIENCE, LOOKS * tick.period)
+
+
 class Waiting:
     """Holds back what is said about communicators themselves: counters of parts are read more seldom than transfers are timed."""
 
@@ -61,7 +66,7 @@ class Waiting:
     def _long(self, name: str, tick: Tick) -> bool:
         first, _ = self.since.get(name, (tick.time, tick.time))
         self.since[name] = (first, tick.time)
-        return tick.time - first >= max(PATIENCE, LOOKS * tick.period)
+        return tick.time - first >= patience(tick)
 
 
 class Held(NamedTuple):
@@ -99,6 +104,10 @@ class Congestion:
             if f.side == "service":
                 key = (tick.table, f.subject, f.metric)
                 self.slow_since[key] = (self.slow_since.get(key, (f.since or tick.time, 0))[0], tick.time)
+
+    def began(self, f: Finding, tick: Tick) -> int:
+        """Return since when something has been slow, as far as it was noted."""
+        return f.since or self.slow_since.get((tick.table, f.subject, f.metric), (tick.time, 0))[0]
 
     def explains(self, tick: Tick) -> bool:
         """Say whether there was any lately."""
@@ -143,7 +152,7 @@ class Congestion:
         as it is no slower and was not so before the crowd. On another scale nothing is left for it to grow. `probed`: ask the other tables, too.
         """
         ways, found = set(tick.roster.crosses(f.subject)), 0.0
-        onset = f.since or self.slow_since.get((tick.table, f.subject, f.metric), (tick.time, 0))[0]
+        onset = self.began(f, tick)
         for (table, name, metric), held in self.held.items() if ways else ():
             if name not in ways or f.since > held.last:
                 continue

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from grayscope.again import Again
-from grayscope.cascade import Member, another, belongs, contains, effects, member_of, passes
+from grayscope.cascade import Member, another, belongs, contains, effects, machine, member_of, passes, related
 from grayscope.history import History
 from grayscope.incident import CHANGES, SEVERITIES, Incident, incident_id
 from grayscope.modes import MAINTENANCE, Modes
@@ -30,7 +30,9 @@ class Desk:
     """The station. A verdict joins the open incident of its subject, or one that it belongs to by place and by cause.
 
     A communicator that was slow before anybody knew which part of its way is to blame has that part as its first suspect from then on.
-    A member upon which something else has come, unrelated to the others, leaves them for the incident where that belongs.
+    Where it was slow with others that cross the same part, they are one incident from then on, the oldest.
+    A member upon which something else has come, unrelated to the others, leaves them for the incident where that belongs; so does what is
+    left when work on a machine is over, all of which was one notice.
     The first suspect is the root of the cascade; state and severity are the gravest of all members. What comes back soon after its end
     goes on with its incident.
 
@@ -65,6 +67,8 @@ class Desk:
             yield self._left(self.open[key], verdict.time, verdict.subject)
             key = self._find(verdict, member)
         if key is not None:
+            for other in self._alike(key, member) if member is not None else ():
+                yield self._merged(other, key, verdict)
             yield self._change(self.open[key], verdict, member)
         elif member is not None:
             yield self._new(verdict, member)
@@ -75,7 +79,32 @@ class Desk:
         if key is not None or member is None:
             return key
         unsure = (k for name, _ in v.rivals if (k := self.where.holder(name)) is not None)
-        return next((k for k in (*self.where.near(v.subject, member.crosses), *unsure) if belongs(member, self.members[k])), None)
+        near = self.where.near(v.subject, member.crosses)
+        cascade = next((k for k in (*near, *unsure) if belongs(member, self.members[k])), None)
+        return cascade or next((k for k in near if self._worked(member, k)), None)
+
+    def _worked(self, member: Member, key: str) -> bool:
+        """Say whether an incident is a notice of work on the machine where this is: one notice, whatever the work does there."""
+        calm = all(severity == "notice" for _, _, severity in self.open[key].history)
+        return member.planned and calm and all(m.planned and machine(m) == machine(member) for m in self.members[key].values())
+
+    def _alike(self, key: str, part: Member) -> list[str]:
+        """Return younger incidents, no graver, of nothing but ways through a part that explains them: they are one fault with that of the part."""
+        near, loud = self.where.near(part.subject, part.crosses), SEVERITIES.index(self.open[key].severity)
+        younger = [k for k in near[near.index(key) + 1 :] if SEVERITIES.index(self.open[k].severity) <= loud] if key in near else []
+        return [k for k in younger if all(passes(m, part.subject) and related(part, m) for m in self.members[k].values())]
+
+    def _merged(self, younger: str, older: str, v: Verdict) -> Incident:
+        """Return an incident that ends because it goes on in an older one; it is no news for anybody's past, and does not come back by itself."""
+        gone, held, members = self.open.pop(younger), self.open[older], self.members.pop(younger)
+        self.where.end(younger, members)
+        place = held.place
+        for subject, member in members.items():
+            place = _place(place, member, self.members[older])
+            self.members[older][subject] = member
+            self.where.put(subject, older, member.crosses)
+        self.open[older] = replace(held, place=place, began=min(held.began, gone.began), evidence=(*gone.evidence, *held.evidence)[-KEEP:])
+        return replace(self._worst(gone), summary=f"{gone.subject} goes on in incident {older}: {v.subject} is on both ways", ended=v.time)
 
     def _new(self, v: Verdict, member: Member) -> Incident:
         before = self.again.take(v.subject, v.mode, v.time)
@@ -159,14 +188,19 @@ class Desk:
         """Return the incident as it is remembered: at its gravest, and then under its own name, though work eased it since."""
         self.where.end(old.id, self.members[old.id])
         del self.open[old.id], self.members[old.id]
-        _, state, severity = max(old.history, key=lambda h: (SEVERITIES.index(h[2]), STATES.index(h[1])))
-        eased = old.mode == MAINTENANCE and severity != "notice"
-        ended = replace(old, state=state, severity=severity, mode=mode if eased else old.mode, ended=time)
+        worst = self._worst(old)
+        eased = old.mode == MAINTENANCE and worst.severity != "notice"
+        ended = replace(worst, mode=mode if eased else old.mode, ended=time)
         self.again.put(ended)
         self.history.add(ended)
         known = {*self.open, *(i.id for i in self.again)}
         self.former = {key: names for key, names in self.former.items() if key in known}
         return ended
+
+    @staticmethod
+    def _worst(old: Incident) -> Incident:
+        _, state, severity = max(old.history, key=lambda h: (SEVERITIES.index(h[2]), STATES.index(h[1])))
+        return replace(old, state=state, severity=severity)
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return all open incidents, those that have just ended, and who was first suspect before, as one JSON text in an array."""

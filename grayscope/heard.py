@@ -32,41 +32,43 @@ def present(values: Any, habit: Any, regular: Any, came: Any, usual: Any) -> Non
 
 
 @njit(
-    "Tuple((int64, boolean))(float32[:,::1], boolean[:,::1], float32[:,::1], int32[:,::1], float32[:,::1], int32[:,::1], float32[:,::1], int32, int32,"
-    " float32)",
+    "Tuple((int64, boolean))(float32[:,::1], boolean[:,::1], float32[:,::1], int32[:,::1], float32[:,::1], int32[:,::1], float32[:,::1], int32[:,::1], int32,"
+    " int32, float32)",
     cache=True,
 )
 def heed(
-    values: Any, regular: Any, habit: Any, absent: Any, last: Any, still: Any, lively: Any, awake: Any, frozen: Any, restive: Any
+    values: Any, regular: Any, habit: Any, absent: Any, last: Any, still: Any, lively: Any, longest: Any, awake: Any, frozen: Any, restive: Any
 ) -> Any:  # pragma: no cover - compiled
     """Count one tick of every cell; return the longest absence of what is regular, and whether anything has frozen.
 
     Parameters
     ----------
     values, regular : [M, S]
-    habit, absent, last, still, lively : [M, S], in and out
-        Running share of ticks with a value, ticks without one, the last value, ticks without a change, and the running
-        share of ticks with a change as long as it stood still for less than `awake` of them.
+    habit, absent, last, still, lively, longest : [M, S], in and out
+        Running share of ticks with a value, ticks without one, the last value, ticks without a change, the running
+        share of ticks with a change as long as it stood still for less than `awake` of them, and the most ticks without a
+        change that ended by themselves.
     frozen, restive : int, float
         Ticks without a change, and the share of ticks with one before that, which together mean frozen.
     """
-    longest, stuck = np.int32(0), False
+    away_most, stuck = np.int32(0), False
     for m in range(values.shape[0]):
         for s in range(values.shape[1]):
             v, old, stands = values[m, s], last[m, s], still[m, s]
             came = np.isfinite(v)
             away = np.int32(0) if came else np.int32(absent[m, s] + 1)
             absent[m, s] = away
-            longest = max(longest, away if regular[m, s] else np.int32(0))
+            away_most = max(away_most, away if regular[m, s] else np.int32(0))
             share = habit[m, s] + (F(came) - habit[m, s]) * F(0.05)
             habit[m, s] = max(share, F(0.51)) if regular[m, s] and not came else share  # a habit survives the silence itself
             changed = came and v != old
             moved = lively[m, s] + (F(changed and np.isfinite(old)) - lively[m, s]) * F(0.05)
+            longest[m, s] = stands if changed and stands > longest[m, s] and lively[m, s] > restive else longest[m, s]
             lively[m, s] = moved if came and stands < awake else lively[m, s]
             still[m, s] = np.int32(0) if changed else np.int32(stands + came)
             last[m, s] = v if came else old
             stuck |= (still[m, s] >= frozen) & (lively[m, s] > restive)
-    return longest, stuck
+    return away_most, stuck
 
 
 @njit("float32(float32[::1], float32)", cache=True)

@@ -98,7 +98,8 @@ class Margins:
         if not _news(entry, float(a["said"][s]), float(a["low"][s]), float(a["high"][s])):
             return None
         a["said"][s], a["low"][s], a["high"][s] = now, entry.exhausted_low, entry.exhausted_high
-        finding = self._finding(page, tick, entry, line, bool(a["gone"][s]))
+        since = entry.time if line is None else tick.time - (n - 1 - line.since) * length
+        finding = self._finding(page, tick, entry, line, bool(a["gone"][s]), since)
         a["gone"][s] = finding is not None
         return Note(page.account.key, entry.subject, entry, finding)
 
@@ -114,8 +115,11 @@ class Margins:
         low, at, high = (moment(tick.time - length // 2, h) for h in line.ends)
         return entry._replace(rate=-line.slope, exhausted_low=low, exhausted_at=at, exhausted_high=high)
 
-    def _finding(self, page: Page, tick: Tick, entry: Entry, line: Line | None, held: bool) -> Finding | None:
-        """Return what is to be said; what was said holds until it likelier grows than shrinks, or its end is far beyond the horizon."""
+    def _finding(self, page: Page, tick: Tick, entry: Entry, line: Line | None, held: bool, since: int) -> Finding | None:
+        """Return what is to be said of a margin that began to shrink at a moment.
+
+        What was said holds until it likelier grows than shrinks, or its end is far beyond the horizon.
+        """
         within = self.horizon * (LEAVE if held else 1)
         sure = line is not None and (held or line.high < 0) and entry.exhausted_at and entry.exhausted_at - entry.time <= within
         if not (entry.left <= 0 or sure):
@@ -125,7 +129,7 @@ class Margins:
         pace = f", shrinking by {pace_in_words(entry) or 'nothing'}; used up {end_in_words(entry)}" if entry.left > 0 else ""
         why = f"{metric}: left {left_in_words(entry)}{pace}"
         found = Finding(entry.time, entry.subject, "redundancy", "ledger", CERTAIN, page.mode, entry.mechanism, metric, value, page.account.cliff, why=why)
-        return found._replace(since=entry.time, left=entry.left, exhausted_low=entry.exhausted_low, exhausted_at=entry.exhausted_at,
+        return found._replace(since=since, left=entry.left, exhausted_low=entry.exhausted_low, exhausted_at=entry.exhausted_at,
                               exhausted_high=entry.exhausted_high)  # fmt: skip
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:

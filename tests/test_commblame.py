@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from grayscope.blame import Blame
 from grayscope.commblame import RECENT, Congestion, Waiting, congested, moved
-from grayscope.evidence import Finding
+from grayscope.evidence import Evidence, Finding
 from grayscope.roster import Roster, RosterRow
 from grayscope.tick import Tick
 
@@ -163,3 +164,18 @@ def test_what_probes_tell_of_a_crowded_switch_explains_the_transfers_through_it(
     assert comm_over(Congestion(), 40, 2.5) == (False, "")
     assert comm_over(state, 40, 2.5, "none")[0] is False  # does not cross it
     assert comm_over(state, 90, 2.5) == (False, "")  # the probes are well again
+
+
+@pytest.mark.parametrize("restored", [False, True])
+@pytest.mark.parametrize(("worn", "accused"), [(50, "n2/nic3"), (600, "n2/nic3"), (3000, RAIL)])
+def test_a_member_whose_trouble_began_long_after_the_communicator_was_slow_is_not_it(worn: int, accused: str, restored: bool) -> None:
+    blame, found = Blame(), list[str]()
+    for time in range(100, 3600, 10):
+        if restored and time % 500 == 0:
+            state, blame = blame.snapshot(), Blame()
+            blame.restore(state)
+        here = dataclasses.replace(TICK, time=time * S)
+        if time >= 3300:  # told at last, and since when
+            blame.step(Evidence([slow("n2/nic3", side="redundancy")._replace(time=time * S, since=worn * S)]), dataclasses.replace(here, table="nic"))
+        found += [f.subject for f in blame.step(Evidence([slow(RAIL)._replace(time=time * S)]), here)]
+    assert (found[0], found[-1]) == (RAIL, accused)

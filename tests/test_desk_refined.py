@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import process_time
 
 import pytest
@@ -39,6 +40,35 @@ def test_the_part_that_explains_a_slow_communicator_becomes_the_first_suspect_of
     assert (named.id, named.subject, named.mode, named.severity) == (first.id, part, "fec_margin", "page")
     assert (named.history, named.place, named.rivals, named.probability) == (first.history, RING, (), 1.0)  # no second page, and nobody else
     assert len(desk.open) == 1
+
+
+@pytest.mark.parametrize(("later", "incidents"), [(-3600, 1), (600, 1), (1200, 2)])
+def test_a_part_whose_trouble_began_long_after_the_communicator_was_slow_is_another_matter(later: int, incidents: int) -> None:
+    """Named after an hour, each of them: worn for hours, worn within minutes of the slowness, and not before that was old."""
+    desk, second = Desk("c"), 1_000_000
+    first = one(desk, ring(7200 * second))
+    named = one(desk, replace(port(10800 * second, "masked"), since=(7200 + later) * second))
+    assert len(desk.open) == incidents
+    assert (named.id == first.id, named.subject) == (incidents == 1, "n3/nic2")
+
+
+RINGS = View(0, {r: RosterRow(r, "comm", crosses=("leaf04", f"n{i}/nic2", "n3/nic2")) for i, r in enumerate((RING, "comm:2-rail2", "comm:3-rail2"), 5)})
+
+
+def test_communicators_that_paged_before_the_part_that_they_share_was_named_become_one_incident() -> None:
+    desk = Desk("c")
+    first, second, other = desk.step([replace(ring(t), subject=r) for t, r in enumerate(("comm:2-rail2", RING, "comm:3-rail2"), 1)], RINGS)
+    list(desk.step([port(4, "masked", subject="n7/nic2", mode="fec_margin")], RINGS))  # the third has its reason
+    ended, named = desk.step([port(5, "masked")], RINGS)
+    assert (ended.id, ended.ended, ended.severity, ended.subject) == (second.id, 5, "page", RING)
+    assert ended.summary == f"{RING} goes on in incident {first.id}: n3/nic2 is on both ways"
+    assert (named.id, named.subject, named.severity, named.history) == (first.id, "n3/nic2", "page", first.history)
+    assert {*desk.open} == {first.id, other.id}
+    desk.restore(desk.snapshot())
+    calm = list(desk.step([replace(ring(6, "normal", "gray"), subject=r) for r in (RING, "comm:2-rail2")], RINGS))
+    assert [(i.id, i.severity) for i in calm] == [(first.id, "page"), (first.id, "ticket")]
+    again = next(iter(desk.step([ring(7)], RINGS)))
+    assert (again.id, again.severity) == (first.id, "page")
 
 
 def test_what_is_left_when_the_communicator_has_recovered_is_the_part_alone_and_so_after_a_pause() -> None:

@@ -35,6 +35,7 @@ def heeded(values: Array, regular: Array, a: dict[str, Array]) -> tuple[int, boo
     a["habit"] = a["habit"] + (came - a["habit"]) * F(0.05)
     a["habit"][regular & ~came] = np.maximum(a["habit"][regular & ~came], F(0.51))
     changed, awake = came & (values != a["last"]), came & (a["still"] < STILL)
+    a["longest"] = np.where(changed & (a["lively"] > LIVELY), np.maximum(a["longest"], a["still"]), a["longest"])
     a["lively"] = a["lively"] + np.where(awake, (changed & np.isfinite(a["last"])) - a["lively"], F(0)) * F(0.05)
     a["still"] = np.where(changed, 0, a["still"] + came).astype(np.int32)
     a["last"] = np.where(came, values, a["last"])
@@ -43,7 +44,8 @@ def heeded(values: Array, regular: Array, a: dict[str, Array]) -> tuple[int, boo
 
 @pytest.mark.parametrize("seed", range(3))
 def test_cells_are_heeded_bit_for_bit(seed: int) -> None:
-    a: dict[str, Array] = {name: np.zeros(SHAPE, F) for name in ("habit", "lively")} | {name: np.zeros(SHAPE, np.int32) for name in ("absent", "still")}
+    a: dict[str, Array] = {name: np.zeros(SHAPE, F) for name in ("habit", "lively")}
+    a |= {name: np.zeros(SHAPE, np.int32) for name in ("absent", "still", "longest")}
     a["last"] = np.full(SHAPE, np.nan, F)
     b = {name: array.copy() for name, array in a.items()}
     seen = set()
@@ -53,12 +55,13 @@ def test_cells_are_heeded_bit_for_bit(seed: int) -> None:
         assert (regular == (a["habit"] > 0.5)).all()
         assert (came == np.isfinite(values).any(axis=0)).all()
         assert (usual == regular.any(axis=0)).all()
-        got = heard.heed(values, regular, b["habit"], b["absent"], b["last"], b["still"], b["lively"], STILL, FROZEN, LIVELY)
+        got = heard.heed(values, regular, b["habit"], b["absent"], b["last"], b["still"], b["lively"], b["longest"], STILL, FROZEN, LIVELY)
         assert got == heeded(values, regular, a)
         assert all(np.array_equal(a[k], b[k], equal_nan=True) for k in a)
         seen.add(got)
     assert {stuck for _, stuck in seen} == {True, False}
     assert max(longest for longest, _ in seen) > 3
+    assert 0 < b["longest"].max() < FROZEN
 
 
 def paced(came: Array, a: dict[str, Array], free: float, group: Array) -> list[float]:

@@ -87,3 +87,49 @@ def test_a_faster_table_s_tick_forgets_nothing_that_a_slower_one_needs() -> None
     fast = at(1000 * S)
     hosts.look(fast, Stand(Catalogue.load()).step(fast))
     assert hosts.explained([late("n1")], at(1020 * S, 120 * S))[0].mode == "cpu_contention"
+
+
+def looked(hosts: HostBusy, time: int, busy: float, period: int = 30 * S) -> None:
+    """Let one tick of the machines' own table tell how busy n1 is; all others are as ever."""
+    view = Roster([RosterRow(n, "node", keys={"job": "job:1"}) for n in NODES]).at(0)
+    values = np.full((1, 8), 0.22, np.float32)
+    values[0, 1] = busy
+    tick = Tick("node", time, period, view, NODES, ("host_cpu_busy_ratio",), values, np.zeros(8, bool))
+    hosts.look(tick, Stand(Catalogue.load()).step(tick))
+
+
+def named(hosts: HostBusy, time: int) -> str:
+    return hosts.explained([late("n1/gpu3")], at(time))[0].mode
+
+
+def test_who_was_late_before_its_host_was_busy_is_late_for_another_reason() -> None:
+    hosts = HostBusy()
+    assert {named(hosts, t * S) for t in range(600, 3600, 10)} == {"slow_rank"}
+    looked(hosts, 3600 * S, 0.85)
+    assert {named(hosts, t * S) for t in range(3600, 4500, 10)} == {"slow_rank"}
+    assert hosts.explained([late("n1/gpu2")], at(3600 * S))[0].mode == "cpu_contention"  # began with it
+
+
+def test_a_host_that_is_heard_of_a_little_later_explains_what_it_brought_about() -> None:
+    hosts = HostBusy()
+    assert named(hosts, 600 * S) == "slow_rank"
+    looked(hosts, 700 * S, 0.85)
+    assert named(hosts, 700 * S) == "cpu_contention"
+    hosts = HostBusy()
+    assert {named(hosts, t * S) for t in range(500, 700, 10)} == {"slow_rank"}
+    looked(hosts, 700 * S, 0.85)
+    assert named(hosts, 700 * S) == "slow_rank"
+
+
+@pytest.mark.parametrize("restored", [False, True])
+def test_a_host_that_was_busy_first_explains_as_often_as_it_comes_back(restored: bool) -> None:
+    """Busy for a minute, quiet for twenty: its rank is late all the time, for evidence is a mean over minutes."""
+    blame = Blame()
+    looked(blame.hosts, 60 * S, 0.85)
+    assert named(blame.hosts, 90 * S) == "cpu_contention"
+    assert {named(blame.hosts, t * S) for t in range(970, 1260, 10)} == {"slow_rank"}
+    if restored:
+        state, blame = blame.snapshot(), Blame()
+        blame.restore(state)
+    looked(blame.hosts, 1260 * S, 0.85)
+    assert named(blame.hosts, 1260 * S) == "cpu_contention"

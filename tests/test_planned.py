@@ -98,10 +98,22 @@ def test_two_faults_on_one_machine_stay_two_and_one_stays_one() -> None:
         Verdict(10, "n1/gpu1/pcie", "masked", "normal", 20.0, "half its lanes", 9, "pcie_width", side="redundancy", table="pcie"),
     ]
     during = list(desk.step(station.step(tick(10), verdicts, NOTHING)))
-    assert {(i.severity, i.mode) for i in during} == {("notice", "maintenance")}
+    assert {(i.id, i.severity, i.mode) for i in during} == {(during[0].id, "notice", "maintenance")}  # one notice of all that the work does
     again = list(station.step(tick(60), [replace(v, time=60) for v in verdicts], NOTHING))
     after = {i.id: i for i in desk.step(again)}
     assert sorted((i.subject, i.severity, i.mode) for i in after.values()) == [("n1", "ticket", "fan_degraded"), ("n1/gpu1/pcie", "ticket", "pcie_width")]
+
+
+def test_work_is_a_notice_for_each_machine_and_leaves_a_page_that_was_there_alone() -> None:
+    desk, station = Desk("c"), planned(Work("n1", 20, 50), Work("n2", 20, 50))
+    list(desk.step(station.step(tick(10), [say(10, "gray", subject="n1/gpu3")], NOTHING)))
+    parts = ("n1/gpu0", "n1/gpu1", "n1/gpu2/pcie", "n2/gpu0", "n2/nic1")
+    verdicts = [replace(say(30, "masked", subject=s), mode="pcie_width", side="redundancy") for s in parts]
+    list(desk.step(station.step(tick(30), verdicts, NOTHING)))
+    assert sorted((i.place, i.severity) for i in desk.open.values()) == [("n1", "notice"), ("n1/gpu3", "notice"), ("n2", "notice")]
+    for part, left in zip(parts, (3, 3, 2, 2, 1), strict=True):
+        list(desk.step(station.step(tick(40), [say(40, "normal", "masked", part)], NOTHING)))
+        assert len(desk.open) == left
 
 
 def test_trouble_without_a_name_is_not_called_maintenance_for_ever() -> None:

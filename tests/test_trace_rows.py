@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from grayscope.batch import Batch
 from grayscope.brokers.parquet import Parquet
 from grayscope.errors import InputError
 from grayscope.replaying import replay
@@ -86,3 +87,34 @@ def test_times_of_the_small_tables_may_be_finer_than_we_count(tmp_path: Path) ->
     trace = Trace.open(path)
     assert [e.time for e in trace.events()] == [10 * SECOND]
     assert [r.since for r in trace.roster.rows] == [10 * SECOND]
+
+
+def test_totals_that_arrive_late_are_no_resets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row in four comes up to half a minute late; n2's counter really starts again, n1's part is replaced. Groups of five rows."""
+    monkeypatch.setattr("grayscope.tracewriter.GROUP", 5)
+    draw, ticks, names = np.random.default_rng(3), 60, ["n0/gpu0/pcie", "n1/gpu0/pcie", "n2/gpu0/pcie"]
+    gained = draw.integers(0, 9, (ticks, 3))
+    totals = 1000 + np.cumsum(gained, axis=0)
+    totals[40:, 2] -= totals[40, 2] - 2
+    totals[30:, 1] -= 700
+    times = np.repeat(np.arange(1, ticks + 1) * 10 * SECOND, 3)
+    late = times + np.where(draw.random(3 * ticks) < 0.25, draw.integers(0, 30, 3 * ticks), 0) * SECOND
+    arrived = np.empty(3 * ticks, np.int64)
+    arrived[np.argsort(late, kind="stable")] = np.arange(1, 3 * ticks + 1)
+    path, counter = tmp_path / "t", "pcie_replays_total"
+    with TraceWriter(path, tables={"pcie": {"period_s": 10}}) as out:
+        out.rows("pcie", times, names * ticks, {counter: totals.ravel().astype(np.float64)}, arrived)
+        rows = [RosterRow(names[1], "pcie", until=305 * SECOND, keys={"serial": "A"}), RosterRow(names[1], "pcie", since=305 * SECOND, keys={"serial": "B"})]
+        out.roster(rows)
+    broker, told = Parquet(path), dict[tuple[str, int], float]()
+    order = []
+    for batch in (m for m in broker.receive() if isinstance(m, Batch)):
+        assert batch.metrics == (counter,)
+        told |= {(s, int(batch.times[0]) // (10 * SECOND)): float(v) for s, v in zip(batch.subjects, batch.values[0, 0], strict=True) if np.isfinite(v)}
+        order.append(int(batch.times[0]))
+    assert order != sorted(order)  # in the order of arrival
+    assert broker.counts["reset"] == 1
+    expected = gained.astype(float)
+    expected[0] = expected[30, 1] = np.nan  # first sight, and another part's total
+    expected[40, 2] = 2
+    assert [told.get((s, t + 1), np.nan) for t in range(ticks) for s in names] == pytest.approx(expected.ravel().tolist(), nan_ok=True)

@@ -16,6 +16,7 @@ def test_an_optic_that_loses_its_margin_is_told_with_decades_and_an_interval() -
     assert books.accused == {"n0/nic3"}
     last = books.entries[-1]
     assert (last.mechanism, last.unit, books.findings[0].mode) == ("nic_fec", "decades", "fec_margin")
+    assert books.findings[0].since == pytest.approx(480 * 60e6, abs=45 * 60e6)  # when it began to, not when it was told
     pace = re.search(r"shrinking by ([\d.]+) a day \(80 % interval ([\d.]+) to ([\d.]+)\); used up", books.findings[-1].why)
     assert pace is not None
     rate, low, high = map(float, pace.groups())

@@ -101,6 +101,45 @@ def test_a_frozen_part_and_a_frozen_node(run: Run) -> None:
     }  # fmt: skip
 
 
+def frozen_for(run: Run, values: dict[str, np.ndarray[Any, Any]], **more: Any) -> dict[str, int]:
+    """Return who was called frozen, and after how many ticks."""
+    said = run("silent", "gpu", values, **more)
+    told = [(f.subject, (f.time - f.since) // 10_000_000) for findings in said for f in findings if f.mode == "frozen"]
+    return {subject: min(n for s, n in told if s == subject) for subject in dict(told)}
+
+
+def test_what_stands_still_for_longer_than_any_did_before_has_frozen_after_ten_minutes(run: Run) -> None:
+    values = {CLOCK: RNG.normal(100, 5, (800, 24))}
+    values[CLOCK][100:105, 9] = values[CLOCK][100:200, 7] = 100.0  # one may have frozen itself
+    values[CLOCK][300:400, 2] = 100.0
+    assert frozen_for(run, values) == {"n0/gpu2": 60}
+    values[CLOCK][220:250, 9] = 100.0  # of two that moved again the shorter tells how long this metric stands still
+    assert frozen_for(run, values) == {}
+    values[CLOCK][300:450, 2] = 100.0
+    assert frozen_for(run, values) == {"n0/gpu2": 4 * 29}
+
+
+def test_who_rests_with_its_job_or_without_one_or_at_nought_has_not_frozen_yet(run: Run) -> None:
+    def keys(subject: str) -> dict[str, str]:
+        return {"sku": "A", "job": ("job:1", "", "job:2", "job:2")[int(subject[1])]}
+
+    values = {CLOCK: RNG.normal(100, 5, (500, 32))}
+    values[CLOCK][300:, :8] = values[CLOCK][300, :8]
+    values[CLOCK][300:, 12] = values[CLOCK][300, 12]
+    values[CLOCK][300:, 20] = 0.0
+    assert frozen_for(run, values, keys=keys) == {}
+    values[CLOCK][300:, 21] = 5.0
+    assert frozen_for(run, values, keys=keys) == {"n2/gpu5": 60}
+
+
+def test_a_machine_that_has_nothing_to_do_for_an_hour_has_not_frozen(run: Run) -> None:
+    values = {"gpu_active_ratio": RNG.normal(0.9, 0.01, (700, 24)), HEAT: RNG.normal(50, 5, (700, 24))}
+    values["gpu_active_ratio"][300:, :8] = values[HEAT][300:, 9] = 0.0
+    assert frozen_for(run, values) == {"n1/gpu1": 240}  # no part is that cold
+    values["gpu_active_ratio"][300:, 10] = 0.5
+    assert set(frozen_for(run, values)) == {"n1/gpu1", "n1/gpu2"}
+
+
 def test_what_stands_still_with_everybody_is_idle(run: Run) -> None:
     values = live(400)
     values[CLOCK][60:] = 345e6
@@ -216,3 +255,16 @@ def test_a_pause_in_the_middle_changes_nothing(run: Run) -> None:
     rest = run("silent", "gpu", {m: v[260:] for m, v in values.items()}, detector=second, start=2600.0)
     assert [repr(f) for f in rest] == [repr(f) for f in whole[260:]]
     assert any(rest)
+
+
+def test_a_job_that_pauses_is_one_notice_though_its_rows_fall_into_ticks_beside_each_other() -> None:
+    """Five ticks without a row, of half of the ranks a tick later than of the others: at no tick have all been silent for so long."""
+    detector = plugins.detector("silent")
+    standing: Any = type("S", (), {"metrics": (None,)})()
+    said = []
+    for t in range(150):
+        tick = ranks(t, slice(0, 0))
+        for first, some in ((100, slice(0, 4)), (101, slice(4, 8))):
+            tick.values[:, some] = np.nan if first <= t < first + 5 else tick.values[:, some]
+        said.append(list(detector.step(tick, standing)))
+    assert modes(said) == {("job:a", "silent")}
