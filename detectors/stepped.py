@@ -30,15 +30,18 @@ from grayscope.wording import why
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.intp]
-#: Ticks that are one block; blocks on each side of a step; where their tails leave the normal curve, as of means over as many ticks.
-BLOCK = 4
-SPANS = (2, 4)
+#: Ticks that are one block, for a step within one is seen less clearly; blocks on each side of a step; where their tails leave the normal curve, as of
+#: means over as many ticks.
+BLOCK = 2
+SPANS = (4, 8)
 KNEES = (2.0, 2.25)
 KEPT = 2 * SPANS[-1]
 #: Share of a step that must be beyond what is usual: what only comes back from below it is no news.
 NEWS = 0.5
 #: Blocks over which a cell's own unrest is learned, and from which on it is believed.
-LONG, KNOWN = 256, 16
+LONG, KNOWN = 512, 32
+#: Looks overlap: four of them within a span see so many more excursions than two.
+OFTEN = 1.35
 
 
 class Jump(NamedTuple):
@@ -115,7 +118,7 @@ class Stepped:
         self.tails.of(tick.table, columns.metrics)
         blocks = columns.arrays["blocks"]
         for i, span in enumerate(SPANS):
-            chances = math.log(len(rows) * len(SPANS) * looks(span * BLOCK, tick.period))
+            chances = math.log(OFTEN * len(rows) * len(SPANS) * looks(span * BLOCK, tick.period))
             laws = self.tails.laws(tick.table, i)
             cut = np.array([law.needed(self.level + chances) for law in laws], np.float32)
             before, now = blocks[-2 * span : -span].mean(axis=0), blocks[-span:].mean(axis=0)

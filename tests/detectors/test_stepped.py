@@ -39,6 +39,14 @@ def test_a_jump_is_found_at_once_that_means_over_minutes_do_not_show(run: Run, a
     assert accused(run("became", "rank", {"compute_seconds": values}, keys=ranks)) == set()
 
 
+def test_a_jump_is_seen_as_well_when_it_comes_in_the_middle_of_four_ticks(run: Run, accused: Callable[..., set[str]]) -> None:
+    values, onset = compute(8), ONSET - 138
+    values[onset : onset + 40, 21] *= 1.05  # with looks every fourth tick nobody is told of it: two of eight ticks are on the wrong side
+    said = run("stepped", "rank", {"compute_seconds": values[: onset + 40]}, keys=ranks)
+    assert accused(said) == {"n2/gpu5"}
+    assert next(t for t, found in enumerate(said) if found) == onset + 7
+
+
 def test_what_is_said_of_a_jump_is_not_taken_back_by_less(run: Run) -> None:
     values = compute(2)
     values[ONSET:, 21] *= 1.05
