@@ -14,8 +14,8 @@ MANY = 1023
 #: Members from which on a peer group tells its own spread, and how far it must be from the fleet's to be another one, as a share times the
 #: root of the members: two and a half standard errors of a median deviation.
 OWN, APART = 16, 3.0
-#: Spreads at which every value is clipped; where a lower clip holds (see `grayscope.tails`), one counts for so many times what its mean lately was.
-FAR, TRUSTED = 12.0, 2.0
+#: Spreads at which every value is clipped; where a lower clip holds (see `grayscope.tails`), one counts for so many times what the mean lately was, if that is more.
+FAR, TRUSTED = 12.0, 1.5
 I = np.int16  # noqa: E741 - a type, as F is
 
 
@@ -38,8 +38,8 @@ def accumulate(
 ) -> None:  # pragma: no cover - compiled
     """Add one tick to the running means of scaled residuals, each clipped at `clip` [M], over several horizons.
 
-    What lasts is no jump: where the mean over the last of the `fast` horizons is far off, values may be twice as far. Else nobody could be
-    told who is farther off than the others by less than the fleet's offsets times what a clip at three leaves. The first `fast` horizons move every tick; the others move when a block is closed, by the block's mean. The scale of a
+    What lasts is no jump: where the mean over the last of the `fast` horizons is far off, values may be farther. Else a part that is far off
+    for good could never be told: no mean of what is clipped at three reaches what a page needs. The first `fast` horizons move every tick; the others move when a block is closed, by the block's mean. The scale of a
     cell is `scale` times one more than it is `restless`. `length` gives each horizon in its own steps; until so many steps
     were seen the mean is a plain mean. Inner loops run over subjects without branches, so that they become vector code.
     """

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from grayscope import running
 from grayscope.horizons import MOVES, STEP, restless
-from grayscope.tails import CLOSE, FAR, JUMP, Tails
+from grayscope.running import FAR
+from grayscope.tails import CLOSE, JUMP, Tails
 
 WIDTH = 40
 
@@ -87,3 +88,16 @@ def test_a_first_move_that_was_the_start_of_a_job_is_soon_forgotten() -> None:
     noise = drawn(MOVES + 4)
     noise[0, :15] -= 100.0  # a third of the parts was seen at rest before the others came
     assert followed(noise).max() < 1.0
+
+
+def test_a_jump_counts_for_three_spreads_and_what_lasts_for_what_it_is() -> None:
+    steps, clip, zeros = np.float32([4, 16]), np.float32([CLOSE]), np.zeros((1, 2), np.float32)
+    mean, seen = np.zeros((2, 1, 2), np.float32), np.zeros((2, 1, 2), np.int16)
+    block, filled, sign, unit = zeros.copy(), np.zeros((1, 2), np.int32), np.ones(1, np.int8), np.ones((1, 2), np.float32)
+    highest = 0.0
+    for t in range(96):
+        values = np.float32([[16.0, 16.0 if t % 12 == 11 else 0.0]])
+        running.accumulate(values, unit, zeros, sign, mean, seen, block, filled, 2, False, steps, clip)
+        highest = max(highest, float(mean[0, 0, 1]))
+    assert mean[1, 0, 0] > 0.9 * FAR
+    assert highest < CLOSE / 3
