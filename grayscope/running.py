@@ -14,7 +14,8 @@ MANY = 1023
 #: Members from which on a peer group tells its own spread, and how far it must be from the fleet's to be another one, as a share times the
 #: root of the members: two and a half standard errors of a median deviation.
 OWN, APART = 16, 3.0
-#: Spreads at which every value is clipped; where a lower clip holds (see `grayscope.tails`), one counts for so many times what the mean lately was, if that is more.
+#: Spreads at which every value is clipped; where a lower clip holds (see `grayscope.tails`), one counts for so many times what the mean
+#: lately was, if that is more.
 FAR, TRUSTED = 12.0, 1.5
 I = np.int16  # noqa: E741 - a type, as F is
 
@@ -39,11 +40,13 @@ def accumulate(
     """Add one tick to the running means of scaled residuals, each clipped at `clip` [M], over several horizons.
 
     What lasts is no jump: where the mean over the last of the `fast` horizons is far off, values may be farther. Else a part that is far off
-    for good could never be told: no mean of what is clipped at three reaches what a page needs. The first `fast` horizons move every tick; the others move when a block is closed, by the block's mean. The scale of a
+    for good could never be told: no mean of what is clipped at three reaches what a page needs.
+
+    The first `fast` horizons move every tick; the others move when a block is closed, by the block's mean. The scale of a
     cell is `scale` times one more than it is `restless`. `length` gives each horizon in its own steps; until so many steps
     were seen the mean is a plain mean. Inner loops run over subjects without branches, so that they become vector code.
     """
-    n_subjects = residual.shape[1]
+    n_subjects, known = residual.shape[1], F(1.0) / length[fast - 1]
     v = np.empty(n_subjects, np.float32)
     came = np.empty(n_subjects, np.int16)
     for m in range(residual.shape[0]):
@@ -56,7 +59,7 @@ def accumulate(
             for s in range(n_subjects):
                 r = residual[m, s]
                 came[s] = np.isfinite(r)
-                lasts = abs(mean[fast - 1, m, s]) * min(F(seen[fast - 1, m, s]) / length[fast - 1], F(1.0))
+                lasts = abs(mean[fast - 1, m, s]) * min(F(seen[fast - 1, m, s]) * known, F(1.0))
                 room = max(clip[m], min(F(TRUSTED) * lasts, F(FAR)))
                 v[s] = min(max(r / (scale[m, s] * (F(1.0) + restless[m, s])), -room), room)
             for h in range(fast):

@@ -91,12 +91,12 @@ def test_a_first_move_that_was_the_start_of_a_job_is_soon_forgotten() -> None:
 
 
 def test_a_jump_counts_for_three_spreads_and_what_lasts_for_what_it_is() -> None:
-    steps, clip, zeros = np.float32([4, 16]), np.float32([CLOSE]), np.zeros((1, 2), np.float32)
+    steps, clip, zeros = np.array([4, 16], np.float32), np.full(1, CLOSE, np.float32), np.zeros((1, 2), np.float32)
     mean, seen = np.zeros((2, 1, 2), np.float32), np.zeros((2, 1, 2), np.int16)
     block, filled, sign, unit = zeros.copy(), np.zeros((1, 2), np.int32), np.ones(1, np.int8), np.ones((1, 2), np.float32)
     highest = 0.0
     for t in range(96):
-        values = np.float32([[16.0, 16.0 if t % 12 == 11 else 0.0]])
+        values = np.array([[16.0, 16.0 if t % 12 == 11 else 0.0]], np.float32)
         running.accumulate(values, unit, zeros, sign, mean, seen, block, filled, 2, False, steps, clip)
         highest = max(highest, float(mean[0, 0, 1]))
     assert mean[1, 0, 0] > 0.9 * FAR
