@@ -73,6 +73,15 @@ def test_communicators_that_paged_before_the_part_that_they_share_was_named_beco
     assert (again.id, again.severity) == (first.id, "page")
 
 
+def test_of_two_pages_that_become_one_one_is_resolved_and_says_where_it_goes_on_and_nobody_is_paged_again() -> None:
+    desk, announce = Desk("c"), Announce("c")
+    verdicts = [ring(1), replace(ring(2), subject="comm:2-rail2"), port(3, "masked"), replace(ring(4, "normal", "gray"), subject="comm:2-rail2")]
+    first, second, over, *again = announce.step(desk.step(verdicts, RINGS))
+    assert (over.labels, over.ends, over.firing) == (second.labels, 3, False)
+    assert first.labels["incident"] in over.annotations["finding"]
+    assert all(alert.labels == first.labels and alert.firing for alert in again)
+
+
 def test_what_is_left_when_the_communicator_has_recovered_is_the_part_alone_and_so_after_a_pause() -> None:
     desk = Desk("c")
     one(desk, ring(1))
