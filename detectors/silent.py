@@ -30,6 +30,8 @@ SITE = 0.5
 PACE, ROWS, TICKS = 1.6, 24, 60
 #: Where the steps from row to row usually differ from their mean by this share, most subjects keep no time: tasks, not samples.
 FREE = 0.5
+#: Ticks without what was never there.
+NEVER = np.iinfo(np.int32).max
 #: Share of a subject's metrics that are gone to be one finding about the subject.
 HALF = 0.5
 
@@ -72,6 +74,7 @@ class Silent:
                 "lively": Field(np.float32, 0.0),  # running share of ticks with a change, before it stood still
                 "longest": Field(np.int32, 0),  # ticks for which it stood still before it moved again
                 "quiet": Field(np.int32, 0, per_metric=False),  # ticks since the last row
+                "before": Field(np.bool_, False, per_metric=False),  # whether it was silent at the tick before
                 "pace": Field(np.float32, 1.0, per_metric=False),  # running ticks from row to row; one long gap moves it little
                 "uneven": Field(np.float32, 0.0, per_metric=False),  # by what share of the pace a step usually differs from it
                 "rows": Field(np.int32, 0, per_metric=False),
@@ -92,7 +95,11 @@ class Silent:
             tick.values, regular, a["habit"], a["absent"], a["last"], a["still"], a["lively"], a["longest"], STILL, min(SOON, self.frozen_after),
             np.float32(LIVELY),
         )  # fmt: skip
-        missing = self._missing(tick, columns, regular, usual) if longest >= min(self.silent_after, self.hole_after) else ()
+        missing: Iterator[Finding] = iter(())
+        if longest >= min(self.silent_after, self.hole_after):
+            missing = self._missing(tick, columns, regular, usual)
+        else:
+            a["before"][:] = False
         findings = [*missing, *(self._frozen(tick, columns, standing) if stuck else ()), *self._paced(tick, a, came)]
         return Evidence(findings) if findings else NOTHING
 
@@ -118,8 +125,11 @@ class Silent:
         silent = usual & (np.where(regular, absent, self.silent_after).min(axis=0, initial=self.silent_after) >= self.silent_after)
         if silent.any():
             # Silence begins with the last of what was regular to go; what was never reported says nothing.
-            quiet = np.where(regular, absent, np.iinfo(np.int32).max).min(axis=0)
-            yield from self._silent_places(tick, silent, usual, quiet)
+            quiet = np.where(regular, absent, NEVER).min(axis=0)
+            # Rows of one place fall into ticks beside each other: the last may fall silent when the first come again.
+            almost = silent | columns.arrays["before"] | (usual & (np.where(regular, absent, NEVER).min(axis=0) >= self.silent_after - 1))
+            yield from self._silent_places(tick, silent, almost, usual, quiet)
+        columns.arrays["before"][:] = silent
         yield from self._holes(tick, columns, (absent >= self.hole_after) & regular & ~silent, regular & ~silent)
 
     def _holes(self, tick: Tick, columns: Columns, gone: NDArray[np.bool_], regular: NDArray[np.bool_]) -> Iterator[Finding]:
@@ -137,13 +147,15 @@ class Silent:
                 text = f"{_number(members)}{tick.metrics[m]} is no longer reported, other metrics are"
                 yield _finding(tick, place, "coverage_hole", since, text)._replace(metric=tick.metrics[m])
 
-    def _silent_places(self, tick: Tick, silent: NDArray[np.bool_], usual: NDArray[np.bool_], quiet: NDArray[np.int32]) -> Iterator[Finding]:
+    def _silent_places(
+        self, tick: Tick, silent: NDArray[np.bool_], almost: NDArray[np.bool_], usual: NDArray[np.bool_], quiet: NDArray[np.int32]
+    ) -> Iterator[Finding]:
         left, others = silent.copy(), int((usual & ~silent).sum())
         on = f", {others} others go on" if others else ""
         places = self.places.of(tick)
         for number in np.unique(places.job[silent & (places.job >= 0)]).tolist():
             all_of_it, job = np.flatnonzero(usual & (places.job == number)), places.jobs[number]
-            if len(all_of_it) > 1 and silent[all_of_it].all():
+            if len(all_of_it) > 1 and almost[all_of_it].all():
                 left[all_of_it] = False
                 since = tick.time - int(quiet[all_of_it].max()) * tick.period
                 yield _finding(

@@ -26,8 +26,13 @@ from grayscope.tick import Tick
 from grayscope.uneven import ALONE, alike, between, within
 
 Floats = NDArray[np.float64]
-#: Ticks over which the past fades.
-PASTS = (256, 4096)
+#: Ticks over which the past fades, and by how much a counter rises at least to be counted in it: most count that it rose at all. Where rows are
+#: minutes apart a worn part rises in many of them and a broken one cannot in more than all, so rows in which much came are counted, too: if
+#: the row before had as much, for one burst is one event however large.
+PASTS, MUCH = (256, 4096, 256), 8.0
+#: What is counted, in words: rows with a rise, and of those with a large one all but the first.
+ANY, MANY = "in {} of the last {} ticks", f"by {MUCH:.0f} and more in {{}} of the last {{}} ticks, row after row"
+BESIDE = "{} would be usual among its {} peers"
 #: Ticks between two looks.
 LOOK = 4
 #: Events that make a series at all: one is chance.
@@ -58,7 +63,7 @@ class Spending:
         # What each does by itself begins anew with its job: an idle part may spend nothing, and a busy one always.
         own = {"since": Field(np.float64, 0.0, per_metric=False), "own_events": Field(np.float64, 0.0, pasts), "own_ticks": Field(np.float64, 0.0, pasts)}
         # Of those that began, events and ticks of their own past until then; of all, the most events that the shorter past has held.
-        kept = {"before": Field(np.float64, math.nan), "there": Field(np.float64, math.nan), "most": Field(np.float64, 0.0)}
+        kept = {"before": Field(np.float64, math.nan), "there": Field(np.float64, math.nan), "most": Field(np.float64, 0.0), "much": Field(np.bool_, False)}
         self.memory = Memory(
             {
                 "events": Field(np.float64, 0.0, pasts),
@@ -85,11 +90,13 @@ class Spending:
         if anew.any():
             for name, blank in (("own_events", 0.0), ("own_ticks", 0.0), ("before", math.nan), ("most", 0.0)):
                 columns.arrays[name][..., anew] = blank
-        rose, came = tick.values[rows] > 0, np.isfinite(tick.values[rows])
-        usual[:, rows] &= ~rose
-        first = columns.arrays["first"]
+        came, much = np.isfinite(tick.values[rows]), tick.values[rows] >= MUCH
+        rose, first = tick.values[rows] > 0, columns.arrays["first"]
         first[rows] = np.where(rose & (events[0, rows] < OVER), tick.time - tick.period, first[rows])
-        for h, past in enumerate(PASTS):
+        counted = [rose, rose, much & columns.arrays["much"][rows]]
+        columns.arrays["much"][rows] = np.where(came, much, columns.arrays["much"][rows])
+        for h, (past, rose) in enumerate(zip(PASTS, counted, strict=True)):
+            usual[h, rows] &= ~rose
             for name, new in (("events", rose), ("ticks", came), ("own_events", rose), ("own_ticks", came)):
                 columns.arrays[name][h, rows] = columns.arrays[name][h, rows] * (1 - 1 / past) + new
         if columns.ticks % LOOK:
@@ -127,7 +134,7 @@ class Spending:
                     continue  # or nothing is known of other groups
                 strength = known_by(max(others, min(others + lent, CROWD - 1)), -tail - chances)
                 usual[s] = strength < self.level
-                self._better(best, s, (strength, float(counted[0][s]), expected, float(counted[1][s]), "usual among its {} peers"))
+                self._better(best, s, (strength, float(counted[0][s]), expected, float(counted[1][s]), f"{MANY if h == 2 else ANY}, {BESIDE}"))
             if h == 0:
                 self._began(columns, m, suspects, label, trusted, chances + math.log(2), (best, crowd))
         return best, crowd
@@ -152,7 +159,7 @@ class Spending:
             strength = known_by(peers(label, ticks[0] > 0, s), -tail - chances)
             if strength >= self.level:  # what it does from now on is no part of its past
                 a["usual"][0, m, s], before[s], there[s] = False, past.events[s], past.ticks[s]
-            of = (strength, float(events[0, s]), expected, float(ticks[0, s]), "usual by its own past; it has {} peers")
+            of = (strength, float(events[0, s]), expected, float(ticks[0, s]), f"{ANY}, {{}} would be usual by its own past; it has {{}} peers")
             self._better(told[0 if began.few else 1], s, of)
 
     def _better(self, best: dict[int, Best], s: int, of: Best) -> None:
@@ -165,7 +172,7 @@ class Spending:
         assert metric is not None
         strength, seen, expected, ticks, words = best
         n = max(standing.peers(m, s), 1)  # nobody is alone, but the only peer may not report at this moment
-        text = f"{tick.metrics[m]} rose in {seen:.0f} of the last {ticks:.0f} ticks, {expected:.2g} would be {words.format(n)}"
+        text = f"{tick.metrics[m]} rose {words.format(f'{seen:.0f}', f'{ticks:.0f}', f'{expected:.2g}', n)}"
         mode, mechanism = metric.mode or "", metric.mechanism or ""
         since = int(columns.arrays["first"][m, s])
         found = Finding(tick.time, tick.subjects[s], "redundancy", "spending", round(strength, 4), mode, mechanism, tick.metrics[m], seen, expected, n, since)

@@ -155,3 +155,26 @@ def test_a_tiny_run_is_resumed_and_a_torn_line_is_done_again(tmp_path: Path, cap
     assert done.call_count == 1
     assert (tmp_path / "page.md").read_text() == first
     assert "1 of 2 replays are kept" in capsys.readouterr().err
+
+
+def test_every_case_names_a_part_and_data_that_are_there() -> None:
+    earns, scenes = load("earns"), {**load("scenes").SCENES, **load("scenes_more").MORE, **load("scenes_paths").PATHS}
+    for name, kind, data, _ in earns.CASES:
+        assert part(name).name == name
+        assert kind in load("data").KINDS
+        assert kind != "scene" or data in scenes
+    assert {data for _, kind, data, _ in earns.CASES if kind == "scene"} == set(scenes)
+
+
+def test_a_part_that_earns_says_so_on_its_page(capsys: pytest.CaptureFixture[str]) -> None:
+    load("earns").main(["--parts", "gathering", "--seeds", "101,", "--jobs", "0"])
+    page = capsys.readouterr().out
+    assert "1 of 1 right, 0 others accused" in page
+    assert "0 of 1 right, 8 others accused" in page
+    assert page.count("| earns |") == 1
+
+
+def test_without_recordings_what_needs_them_is_left_out_and_unknown_parts_are_told() -> None:
+    assert {t.kind for t in load("earns").tasks((), (101,), "")}.isdisjoint({"dumps", "recorded", "mesh"})
+    with pytest.raises(UsageError, match="crowds"):
+        load("earns").tasks(["crowd"], (101,), "")

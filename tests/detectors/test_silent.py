@@ -255,3 +255,16 @@ def test_a_pause_in_the_middle_changes_nothing(run: Run) -> None:
     rest = run("silent", "gpu", {m: v[260:] for m, v in values.items()}, detector=second, start=2600.0)
     assert [repr(f) for f in rest] == [repr(f) for f in whole[260:]]
     assert any(rest)
+
+
+def test_a_job_that_pauses_is_one_notice_though_its_rows_fall_into_ticks_beside_each_other() -> None:
+    """Five ticks without a row, of half of the ranks a tick later than of the others: at no tick have all been silent for so long."""
+    detector = plugins.detector("silent")
+    standing: Any = type("S", (), {"metrics": (None,)})()
+    said = []
+    for t in range(150):
+        tick = ranks(t, slice(0, 0))
+        for first, some in ((100, slice(0, 4)), (101, slice(4, 8))):
+            tick.values[:, some] = np.nan if first <= t < first + 5 else tick.values[:, some]
+        said.append(list(detector.step(tick, standing)))
+    assert modes(said) == {("job:a", "silent")}

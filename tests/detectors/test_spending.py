@@ -35,14 +35,15 @@ def rates(groups: int, seed: int) -> NDArray[np.float64]:
     return np.asarray(np.minimum(np.random.default_rng(seed).gamma(0.5, 1.0, 4 * groups), 1.0) / 30)
 
 
-def accused(rate: NDArray[np.float64], ticks: int, seed: int) -> set[str]:
-    """Return who is said to spend too much at 10 false pages per 1,000 weeks."""
+def accused(rate: NDArray[np.float64], ticks: int, seed: int, much: dict[int, range] | None = None, size: int = 12) -> set[str]:
+    """Return who is said to spend too much at 10 false pages per 1,000 weeks, if some have `size` events in each of those ticks, too."""
     names = tuple(f"n{i:03d}/nic0" for i in range(len(rate)))
     view = Roster([RosterRow(n, "nic", keys={"job": f"job:{i // 4}"}) for i, n in enumerate(names)]).at(0)
     stand, detector = Stand(Catalogue.load()), plugins.load("detectors", "spending")(false_pages=10.0)
     draw, found = np.random.default_rng(seed), set[str]()
     for t in range(1, ticks + 1):
         values = (draw.random((1, len(rate))) < rate).astype(np.float32)
+        values[0, [i for i, when in (much or {}).items() if t in when]] = size
         tick = Tick("nic", t * PERIOD, PERIOD, view, names, (METRIC,), values, np.zeros(len(rate), bool))
         found |= {f.subject for f in detector.step(tick, stand.step(tick)) if f.strength >= threshold(10.0)}
     return found
@@ -69,6 +70,19 @@ def test_it_tells_when_it_began_to_spend_and_forgets_what_it_spent_long_before()
         tick = Tick("nic", t * PERIOD, PERIOD, view, names, (METRIC,), values, np.zeros(64, bool))
         found |= {(f.subject, f.since) for f in detector.step(tick, stand.step(tick))}
     assert found == {("n017/nic0", 499 * PERIOD)}
+
+
+def test_many_events_in_row_after_row_are_found_beside_a_worn_part() -> None:
+    """A row of two minutes is as full with one event as with twelve, and a peer that is worn has one in every other: beside it, rows alone say little."""
+    rate = rates(64, 3)
+    rate[16], rate[17] = 0.5, 0.1
+    assert "n017/nic0" not in accused(rate, 260, 3, {17: range(230, 261)}, 1)
+    assert "n017/nic0" in accused(rate, 260, 3, {17: range(230, 261)})
+
+
+def test_a_burst_is_one_event_however_large() -> None:
+    rate = rates(64, 3)
+    assert accused(rate, 300, 3, {17: range(100, 300, 40)}, 10_000) == accused(rate, 300, 3, {17: range(100, 300, 40)}, 1)
 
 
 def test_how_parts_differ_is_measured_alike_in_small_and_large_groups() -> None:
@@ -147,7 +161,7 @@ def test_what_was_found_usual_is_looked_at_again_once_it_has_spent_again(monkeyp
         values[0, spent.get(t, [])] = 1
         tick = Tick("nic", t * PERIOD, PERIOD, view, names, (METRIC,), values, np.zeros(8, bool))
         detector.step(tick, stand.step(tick))
-    assert looked[::2] == [[2, 5], [5], [5], [5], [2, 5], [5]]  # of two pasts the first, every fourth tick; what was unlikely is looked at each time
+    assert looked[::3] == [[2, 5], [5], [5], [5], [2, 5], [5]]  # of three pasts the first, every fourth tick; what was unlikely is looked at each time
 
 
 def test_a_handful_of_events_of_one_part_is_no_trouble_while_hardly_any_other_had_one() -> None:

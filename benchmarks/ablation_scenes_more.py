@@ -1,0 +1,135 @@
+"""More situations: of counters, fans, supplies and drives, and of GPUs in one job after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from ablation_scenes import AFTER, BEFORE, MINUTE, RETRANSMITS, SECOND, Floats, Rng, Scene, fleet, of, told
+
+from grayscope.batch import Batch
+from grayscope.roster import RosterRow
+
+ECC = 'gpu_ecc_corrected_errors_total{location="dram",retention="volatile"}'
+CPU = "host_cpu_busy_ratio"
+BRAKE = 'gpu_clock_limit_seconds_total{reason="power_brake"}'
+
+
+def storm(rng: Rng) -> Scene:
+    """A few GPUs begin to count errors in the same moment."""
+    names = tuple(f"n{i // 8:02}/gpu{i % 8}" for i in range(128))
+    bad = np.isin(np.arange(128), rng.choice(128, int(rng.integers(2, 9)), replace=False))
+    values = ((rng.random(128) < np.where(bad & (t > BEFORE), 0.99, 0.002))[None].astype(float) for t in range(BEFORE + AFTER))
+    rows = tuple(RosterRow(n, "gpu", keys={"node": n[:3], "job": "job:1", "sku": "A"}) for n in names)
+    return Scene(rows, told("gpu", names, (ECC,), values), frozenset(n for n, b in zip(names, bad, strict=True) if b))
+
+
+def lemon(rng: Rng) -> Scene:
+    """One GPU is a little slower for 24 minutes of each of ten jobs."""
+    minute, long, n, at = 60 * SECOND, 200, 32, int(rng.integers(32))
+    rows = [
+        RosterRow(f"job:{j}/r{g}", "rank", j * long * minute + 1, (j + 1) * long * minute + 1,
+                  {"gpu": f"n{g // 4}/gpu{g % 4}", "node": f"n{g // 4}", "job": f"job:{j}", "role": "dp"})
+        for j in range(10) for g in range(n)
+    ]  # fmt: skip
+    offset, size = rng.normal(0, 0.01, n), 0.025 * (np.arange(n) == at)
+
+    def batches() -> Iterator[Batch]:
+        for t in range(10 * long):
+            values = np.exp(size * (100 <= t % long < 124) + offset + rng.normal(0, 0.02, n)).astype(np.float32)
+            yield Batch("rank", np.array([(t + 1) * minute]), tuple(f"job:{t // long}/r{g}" for g in range(n)), ("compute_seconds",), values[None, None])
+
+    return Scene(tuple(rows), batches(), frozenset({f"n{at // 4}/gpu{at % 4}"}), minute)
+
+
+def ports(rng: Rng) -> Scene:
+    """All ports of a machine begin to retransmit: one matter."""
+    n, names = int(rng.integers(16)), tuple(f"n{i // 8:02}/nic{i % 8}" for i in range(128))
+    bad = np.arange(128) // 8 == n
+    values = ((rng.poisson(5, 128) * (bad & (t > BEFORE)) + (rng.random(128) < 0.002))[None].astype(float) for t in range(BEFORE + AFTER))
+    rows = tuple(RosterRow(s, "nic", keys={"node": s[:3], "job": "job:1", "sku": "A", "rail": f"rail:{s[-1]}"}) for s in names)
+    return Scene(rows, told("nic", names, (RETRANSMITS,), values), frozenset({f"n{n:02}"}))
+
+
+def cooled(rng: Rng) -> Scene:
+    """The fans of a machine get slower, and so does the only rank of the job on it."""
+    rows, at = fleet([1] * 24, 1), int(rng.integers(24))
+    rows = tuple(replace(r, keys={"sku": "A"}) if r.table == "node" else r for r in rows)  # beside all machines, whatever their jobs
+    bad, ranks = np.arange(24) == at, [r.subject for r in of(rows, "rank")]
+
+    def batches() -> Iterator[Batch]:
+        for t in range(1, BEFORE + AFTER):
+            now, noise = bad & (t > BEFORE), rng.standard_normal((2, 24))
+            time = np.array([t * 10 * SECOND])
+            yield Batch(
+                "node", time, tuple(r.subject for r in of(rows, "node")), ("fan_speed_rpm",), np.float32((9000 + 60 * noise[0]) * (1 - 0.5 * now))[None, None]
+            )
+            yield Batch("rank", time, tuple(ranks), ("compute_seconds",), np.exp(0.01 * noise[1] + 0.1 * now).astype(np.float32)[None, None])
+
+    return Scene(rows, batches(), frozenset({f"n{at:02}"}), severity="page")
+
+
+def halves(rng: Rng) -> Scene:
+    """One of a job's two machines gets slower, whatever is said of that, and then a GPU of the other one more so."""
+    rows, n = fleet([2] * 4, 8), int(rng.integers(8))
+    ranks, at = of(rows, "rank"), 8 * (n ^ 1) + int(rng.integers(8))
+    half, one = np.arange(64) // 8 == n, np.arange(64) == at
+
+    def values() -> Iterator[Floats]:
+        for t in range(BEFORE + 2 * AFTER):
+            yield np.exp(0.01 * rng.standard_normal(64) + 0.1 * (half & (t > BEFORE)) + 0.2 * (one & (t > BEFORE + AFTER)))[None]
+
+    return Scene(rows, told("rank", [r.subject for r in ranks], ("compute_seconds",), values()), frozenset({ranks[at].keys["gpu"]}))
+
+
+def busy(rng: Rng) -> Scene:
+    """Processors of a machine are busy with something else, and its ranks are slower: nobody's part."""
+    rows, n = fleet([8], 4), int(rng.integers(8))
+    nodes, ranks, bad = [r.subject for r in of(rows, "node")], [r.subject for r in of(rows, "rank")], np.arange(8) == n
+
+    def batches() -> Iterator[Batch]:
+        for t in range(1, BEFORE + AFTER):
+            now, time = bad & (t > BEFORE), np.array([t * 10 * SECOND])
+            used, took = 0.2 + 0.02 * rng.standard_normal(8) + 0.5 * now, np.exp(0.01 * rng.standard_normal(32) + 0.1 * np.repeat(now, 4))
+            yield Batch("node", time, tuple(nodes), (CPU,), used.astype(np.float32)[None, None])
+            yield Batch("rank", time, tuple(ranks), ("compute_seconds",), took.astype(np.float32)[None, None])
+
+    return Scene(rows, batches(), frozenset())
+
+
+def braked(rng: Rng) -> Scene:
+    """Two machines of a job of seven lose a power supply each, and brake their GPUs."""
+    rows, some = fleet([7], 8), rng.choice(7, 2, replace=False)
+    bad = np.isin(np.arange(7), some)
+    nodes, gpus, ranks = (tuple(r.subject for r in of(rows, table)) for table in ("node", "gpu", "rank"))
+
+    def batches() -> Iterator[Batch]:
+        for t in range(1, BEFORE + 2 * AFTER):
+            now, time = bad & (t > BEFORE), np.array([t * 10 * SECOND])
+            took = np.exp(0.01 * rng.standard_normal(56) + 0.1 * np.repeat(now, 8))
+            yield Batch("node", time, nodes, ("psu_redundancy_intact",), (1 - now).astype(np.float32)[None, None])
+            yield Batch("gpu", time, gpus, (BRAKE,), np.repeat(9.0 * now, 8).astype(np.float32)[None, None])
+            yield Batch("rank", time, ranks, ("compute_seconds",), took.astype(np.float32)[None, None])
+
+    return Scene(rows, batches(), frozenset(f"n{n:02}" for n in some.tolist()), severity="page")
+
+
+def drives(rng: Rng) -> Scene:
+    """Of drives whose latency follows their load one gets four times as much of it, another a fourth, and that one is tired."""
+    names = tuple(f"h{i // 12}/disk{i % 12:02}" for i in range(48))
+    busy, tired = rng.choice(48, 2, replace=False)
+
+    def values() -> Iterator[Floats]:
+        wander = rng.normal(0, 0.5, 48)
+        for t in range(600):
+            wander = 0.9 * wander + 0.22 * rng.standard_normal(48)
+            use = np.exp(wander + np.log(4) * (t >= 300) * ((np.arange(48) == busy) * 1.0 - (np.arange(48) == tired)))
+            latency = 1e-4 * (1 + use) * np.exp(rng.normal(0, 0.05, 48)) * (1 + 0.4 * (t >= 300) * (np.arange(48) == tired))
+            yield np.stack([1e8 * use, latency])
+
+    metrics = ("drive_throughput_bytes_per_second", "drive_latency_seconds")
+    return Scene(tuple(RosterRow(n, "drive") for n in names), told("drive", names, metrics, values(), MINUTE), frozenset({names[tired]}), MINUTE)
+
+
+MORE = {f.__name__: f for f in (storm, lemon, ports, cooled, halves, busy, braked, drives)}
