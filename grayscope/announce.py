@@ -49,7 +49,8 @@ class Announce:
             changed = incident.history[-1][0] if incident.history else incident.noticed
             last = incident.ended if incident.ended is not None else changed
             if old is not None and (old.labels != new.labels or incident.ended is not None):
-                yield Alert(old.labels, old.annotations, old.starts, last)
+                over = {"finding": incident.summary} if incident.ended is not None else {}  # it may say that it goes on elsewhere
+                yield Alert(old.labels, {**old.annotations, **over}, old.starts, last)
                 del self.firing[incident.id]
             if incident.ended is None and (old is None or _told(old) != _told(new)):
                 yield self._fire(incident, new)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from grayscope.again import Again
-from grayscope.cascade import Member, another, belongs, contains, effects, machine, member_of, passes, related
+from grayscope.cascade import Member, another, belongs, contains, effects, machine, member_of, passes
 from grayscope.history import History
 from grayscope.incident import CHANGES, SEVERITIES, Incident, incident_id
+from grayscope.merging import KEEP, alike, grown, widened, worst
 from grayscope.modes import MAINTENANCE, Modes
 from grayscope.roster import View
 from grayscope.suspects import lead, suspects
@@ -20,8 +21,6 @@ from grayscope.verdict import STATES, Verdict
 from grayscope.whereabouts import Whereabouts
 
 SEVERITY = {"gray": "page", "masked": "ticket", "failed": "ticket", "unknown": "notice"}
-#: Pieces of evidence that an incident keeps.
-KEEP = 20
 #: First suspects that an incident had before and that stay named.
 FORMER = 2
 
@@ -67,7 +66,7 @@ class Desk:
             yield self._left(self.open[key], verdict.time, verdict.subject)
             key = self._find(verdict, member)
         if key is not None:
-            for other in self._alike(key, member) if member is not None else ():
+            for other in alike(key, member, self.open, self.members, self.where) if member is not None else ():
                 yield self._merged(other, key, verdict)
             yield self._change(self.open[key], verdict, member)
         elif member is not None:
@@ -88,23 +87,16 @@ class Desk:
         calm = all(severity == "notice" for _, _, severity in self.open[key].history)
         return member.planned and calm and all(m.planned and machine(m) == machine(member) for m in self.members[key].values())
 
-    def _alike(self, key: str, part: Member) -> list[str]:
-        """Return younger incidents, no graver, of nothing but ways through a part that explains them: they are one fault with that of the part."""
-        near, loud = self.where.near(part.subject, part.crosses), SEVERITIES.index(self.open[key].severity)
-        younger = [k for k in near[near.index(key) + 1 :] if SEVERITIES.index(self.open[k].severity) <= loud] if key in near else []
-        return [k for k in younger if all(passes(m, part.subject) and related(part, m) for m in self.members[k].values())]
-
     def _merged(self, younger: str, older: str, v: Verdict) -> Incident:
         """Return an incident that ends because it goes on in an older one; it is no news for anybody's past, and does not come back by itself."""
-        gone, held, members = self.open.pop(younger), self.open[older], self.members.pop(younger)
+        gone, members = self.open.pop(younger), self.members.pop(younger)
         self.where.end(younger, members)
-        place = held.place
+        self.open[older] = grown(self.open[older], gone, members, self.members[older])
+        self.members[older] |= members
         for subject, member in members.items():
-            place = _place(place, member, self.members[older])
-            self.members[older][subject] = member
             self.where.put(subject, older, member.crosses)
-        self.open[older] = replace(held, place=place, began=min(held.began, gone.began), evidence=(*gone.evidence, *held.evidence)[-KEEP:])
-        return replace(self._worst(gone), summary=f"{gone.subject} goes on in incident {older}: {v.subject} is on both ways", ended=v.time)
+        words = f"{gone.subject} has not recovered: it goes on in incident {older}, for both cross {v.subject}"
+        return replace(worst(gone), summary=words, ended=v.time)
 
     def _new(self, v: Verdict, member: Member) -> Incident:
         before = self.again.take(v.subject, v.mode, v.time)
@@ -135,7 +127,7 @@ class Desk:
             mode = lead(members, old.subject).mode
             self._recover(members, old.subject, v.subject)
             return self._stand(old, v.time) if _stands(members) else self._end(old, v.time, mode)
-        place = old.place if v.subject in members else _place(old.place, member, members)
+        place = old.place if v.subject in members else widened(old.place, member, members)
         members[v.subject] = member
         self.where.put(v.subject, old.id, member.crosses)
         joined = replace(old, place=place, evidence=(*old.evidence, self._piece(v))[-KEEP:], began=min(old.began, v.since))
@@ -188,19 +180,14 @@ class Desk:
         """Return the incident as it is remembered: at its gravest, and then under its own name, though work eased it since."""
         self.where.end(old.id, self.members[old.id])
         del self.open[old.id], self.members[old.id]
-        worst = self._worst(old)
-        eased = old.mode == MAINTENANCE and worst.severity != "notice"
-        ended = replace(worst, mode=mode if eased else old.mode, ended=time)
+        gravest = worst(old)
+        eased = old.mode == MAINTENANCE and gravest.severity != "notice"
+        ended = replace(gravest, mode=mode if eased else old.mode, ended=time)
         self.again.put(ended)
         self.history.add(ended)
         known = {*self.open, *(i.id for i in self.again)}
         self.former = {key: names for key, names in self.former.items() if key in known}
         return ended
-
-    @staticmethod
-    def _worst(old: Incident) -> Incident:
-        _, state, severity = max(old.history, key=lambda h: (SEVERITIES.index(h[2]), STATES.index(h[1])))
-        return replace(old, state=state, severity=severity)
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return all open incidents, those that have just ended, and who was first suspect before, as one JSON text in an array."""
@@ -261,27 +248,3 @@ def _summary(first: Member, state: str, members: dict[str, Member]) -> str:
     felt = next((m for m in sorted(members.values(), key=lambda m: -m.strength) if m.state == state and m.subject != first.subject), None)
     more = f"; {felt.subject} suffers: {felt.why}" if felt is not None and first.state != state else ""
     return f"{first.subject} is {state}: {first.why}{more}"
-
-
-def _place(place: str, new: Member, members: dict[str, Member]) -> str:
-    """Return the smallest place that contains all members, with the new one: what traffic crosses lies in its communicator."""
-    whole = members.get(place)
-    if whole is not None and passes(whole, new.subject):
-        return place
-    return new.subject if passes(new, place) else _common(place, new.subject)
-
-
-def _common(a: str, b: str) -> str:
-    """Return the smallest place that contains both.
-
-    Examples
-    --------
-    >>> _common("n1/gpu0", "n1/gpu0/pcie"), _common("n1/gpu0", "n1/gpu3"), _common("n1", "n2")
-    ('n1/gpu0', 'n1', 'site')
-    """
-    shared = []
-    for x, y in zip(a.split("/"), b.split("/"), strict=False):
-        if x != y:
-            break
-        shared.append(x)
-    return "/".join(shared) or "site"

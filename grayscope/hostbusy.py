@@ -29,9 +29,16 @@ class Late(NamedTuple):
 
 
 class HostBusy:
-    """Remembers which machines were busy with something else, by the metrics whose mode says so; a cause does not come after its effect."""
+    """Remembers which machines were busy with something else, by the metrics whose mode says so; a cause does not come after its effect.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    level : float
+        Strength from which on a finding says for certain that something is late.
+    """
+
+    def __init__(self, level: float = 0.0) -> None:
+        self.level = level
         self.last: dict[str, int] = {}
         self.since: dict[str, int] = {}  # machine -> since when it is, with pauses in between
         self.late: dict[str, Late] = {}
@@ -75,7 +82,8 @@ class HostBusy:
         busy = tick.time - self.last.get(node, -FOREVER) <= recent(tick)
         # Who is late says so before its machine's own table ticks.
         cause = busy and (late.explained or self.since[node] <= late.first + patience(tick))
-        self.late[f.subject] = Late(late.first, tick.time, late.explained or cause)
+        if f.strength >= self.level:  # a hint by chance is no beginning
+            self.late[f.subject] = Late(late.first, tick.time, late.explained or cause)
         return f._replace(mode=CONTENTION, why=f"the host is busy with something else: {f.why}") if cause else f
 
     def snapshot(self) -> list[Any]:

@@ -73,11 +73,12 @@ class Rows:
         return Rows(self.time[which], self.subject[which], arrived, tuple(v[which] for v in self.values))
 
     @staticmethod
-    def join(a: Rows, b: Rows) -> Rows:
-        """Return both, one after the other."""
-        arrived = None if a.arrived is None or b.arrived is None else np.concatenate([a.arrived, b.arrived])
-        values = tuple(np.concatenate([x, y]) for x, y in zip(a.values, b.values, strict=True))
-        return Rows(np.concatenate([a.time, b.time]), np.concatenate([a.subject, b.subject]), arrived, values)
+    def join(*some: Rows) -> Rows:
+        """Return them all, one after the other."""
+        came = [r.arrived for r in some if r.arrived is not None]
+        values = tuple(np.concatenate(columns) for columns in zip(*(r.values for r in some), strict=True))
+        time, subject = np.concatenate([r.time for r in some]), np.concatenate([r.subject for r in some])
+        return Rows(time, subject, np.concatenate(came) if len(came) == len(some) else None, values)
 
 
 class TableFiles:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from grayscope.desk import KEEP, Desk
+from grayscope.desk import Desk
 from grayscope.incident import incident_id
+from grayscope.merging import KEEP
 from tests.desked import late, one, say
 
 

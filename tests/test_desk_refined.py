@@ -59,16 +59,27 @@ def test_communicators_that_paged_before_the_part_that_they_share_was_named_beco
     desk = Desk("c")
     first, second, other = desk.step([replace(ring(t), subject=r) for t, r in enumerate(("comm:2-rail2", RING, "comm:3-rail2"), 1)], RINGS)
     list(desk.step([port(4, "masked", subject="n7/nic2", mode="fec_margin")], RINGS))  # the third has its reason
-    ended, named = desk.step([port(5, "masked")], RINGS)
-    assert (ended.id, ended.ended, ended.severity, ended.subject) == (second.id, 5, "page", RING)
-    assert ended.summary == f"{RING} goes on in incident {first.id}: n3/nic2 is on both ways"
+    list(desk.step([replace(ring(5), subject="comm:2-rail2", previous="gray", why="slower still")], RINGS))
+    ended, named = desk.step([port(6, "masked")], RINGS)
+    assert (ended.id, ended.ended, ended.severity, ended.subject) == (second.id, 6, "page", RING)
+    assert ended.summary == f"{RING} has not recovered: it goes on in incident {first.id}, for both cross n3/nic2"
     assert (named.id, named.subject, named.severity, named.history) == (first.id, "n3/nic2", "page", first.history)
+    assert [e["time"] for e in named.evidence] == [1, 2, 5, 6]  # as it happened, whichever of them was told what
     assert {*desk.open} == {first.id, other.id}
     desk.restore(desk.snapshot())
-    calm = list(desk.step([replace(ring(6, "normal", "gray"), subject=r) for r in (RING, "comm:2-rail2")], RINGS))
+    calm = list(desk.step([replace(ring(7, "normal", "gray"), subject=r) for r in (RING, "comm:2-rail2")], RINGS))
     assert [(i.id, i.severity) for i in calm] == [(first.id, "page"), (first.id, "ticket")]
-    again = next(iter(desk.step([ring(7)], RINGS)))
+    again = next(iter(desk.step([ring(8)], RINGS)))
     assert (again.id, again.severity) == (first.id, "page")
+
+
+def test_of_two_pages_that_become_one_one_is_resolved_and_says_where_it_goes_on_and_nobody_is_paged_again() -> None:
+    desk, announce = Desk("c"), Announce("c")
+    verdicts = [ring(1), replace(ring(2), subject="comm:2-rail2"), port(3, "masked"), replace(ring(4, "normal", "gray"), subject="comm:2-rail2")]
+    first, second, over, *again = announce.step(desk.step(verdicts, RINGS))
+    assert (over.labels, over.ends, over.firing) == (second.labels, 3, False)
+    assert first.labels["incident"] in over.annotations["finding"]
+    assert all(alert.labels == first.labels and alert.firing for alert in again)
 
 
 def test_what_is_left_when_the_communicator_has_recovered_is_the_part_alone_and_so_after_a_pause() -> None:

@@ -133,3 +133,12 @@ def test_a_host_that_was_busy_first_explains_as_often_as_it_comes_back(restored:
         blame.restore(state)
     looked(blame.hosts, 1260 * S, 0.85)
     assert named(blame.hosts, 1260 * S) == "cpu_contention"
+
+
+def test_a_hint_too_weak_to_be_said_does_not_make_a_rank_late_before_its_host_was_busy() -> None:
+    blame = Blame()
+    weak = late("n1/gpu3")._replace(strength=blame.level / 2)
+    blame.hosts.explained([weak], at(600 * S))
+    looked(blame.hosts, 900 * S, 0.85)
+    assert named(blame.hosts, 960 * S) == "cpu_contention"
+    assert blame.hosts.explained([weak], at(970 * S))[0].mode == "cpu_contention"

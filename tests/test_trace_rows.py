@@ -118,3 +118,21 @@ def test_totals_that_arrive_late_are_no_resets(tmp_path: Path, monkeypatch: pyte
     expected[0] = expected[30, 1] = np.nan  # first sight, and another part's total
     expected[40, 2] = 2
     assert [told.get((s, t + 1), np.nan) for t in range(ticks) for s in names] == pytest.approx(expected.ravel().tolist(), nan_ok=True)
+
+
+def test_totals_of_files_that_begin_together_are_read_together(tmp_path: Path) -> None:
+    """One file for each machine, of a total that is shown beside its increments: of the first file alone nothing is complete."""
+    path, names, counter = tmp_path / "t", ["n0/gpu0", "n1/gpu0"], "gpu_rows_remapped_total"
+    times = np.repeat(np.arange(1, 21) * 10 * SECOND, 2)
+    with TraceWriter(path, tables={"gpu": {"period_s": 10}}) as out:
+        out.rows("gpu", times, names * 20, {counter: np.repeat(np.arange(20.0), 2)}, np.arange(1, 41))
+    rows = pq.read_table(path / "gpu.parquet")
+    (path / "gpu.parquet").unlink()
+    (path / "gpu").mkdir()
+    for name in names:
+        pq.write_table(rows.filter(pa.array([s.as_py() == name for s in rows["subject"]])), path / "gpu" / f"{name[:2]}.parquet")
+    batches = [m for m in Parquet(path).receive() if isinstance(m, Batch)]
+    assert {b.metrics for b in batches} == {(counter, "gpu_rows_remapped")}
+    told = {(s, int(b.times[0])): b.values[0, :, i].tolist() for b in batches for i, s in enumerate(b.subjects) if np.isfinite(b.values[0, 1, i])}
+    assert len(told) == 40
+    assert [told[name, int(times[-1])] for name in names] == [[1.0, 19.0]] * 2

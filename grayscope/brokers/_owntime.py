@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -20,13 +19,16 @@ def differences(files: TableFiles, rates: Rates, swaps: list[tuple[int, str]]) -
     """Yield rows by arrival, their counters as increments since the row before by its own time, and what their columns are called."""
     groups, first = files.groups("time"), {(i, g): key for key, i, g in files.groups("arrived")}
     coming = np.minimum.accumulate([FOREVER, *(first[i, g] for _, i, g in reversed(groups))])[::-1].tolist()  # the first to arrive from each group on
-    left, held = _nothing(files.metrics), None
+    left, held, metrics = _nothing(files.metrics), None, files.metrics
     for n, (_, i, g) in enumerate(groups):
         rows = Rows.join(left, files.read(i, g))
         ready = rows.time < (groups[n + 1][0] if n + 1 < len(groups) else FOREVER)
         rows, left = rows.take(ready), rows.take(~ready)
-        metrics, rows = _increments(files, rows, rates, swaps)
-        held = rows if held is None else Rows.join(held, rows)
+        if len(rows.time):  # of two files that begin together the first is read with the second
+            metrics, rows = _increments(files, rows, rates, swaps)
+            held = rows if held is None else Rows.join(held, rows)
+        if held is None:
+            continue
         complete = arrived(held) < min(coming[n + 1], int(arrived(left).min(initial=FOREVER)))
         rows, held = held.take(complete), held.take(~complete)
         if len(rows.time):
@@ -50,4 +52,4 @@ def _increments(files: TableFiles, rows: Rows, rates: Rates, swaps: list[tuple[i
         out = rates.batch(raw)
         metrics = out.metrics
         parts.append(replace(some, values=tuple(out.values[row, :, column].T)))
-    return metrics, functools.reduce(Rows.join, parts, _nothing(metrics))
+    return metrics, Rows.join(*parts)
