@@ -50,6 +50,17 @@ def spread(machines: list[str]) -> bool:
     return len(machines) - most >= min(most, 2)
 
 
+def halved(machines: list[str], others: list[str]) -> bool:
+    """Say whether a group lies on two machines, of which one is as a whole another population than the other: nobody can tell which.
+
+    Examples
+    --------
+    >>> halved(["n1", "n1"], ["n2", "n2"]), halved(["n1", "n1"], ["n1", "n2"]), halved(["n1", "n1"], ["n2", "n3"])
+    (True, False, False)
+    """
+    return len({*machines}) == len({*others}) == 1 and not {*machines} & {*others}
+
+
 def machine(tick: Tick, s: int) -> str:
     """Return the machine that a subject lies on, as far as the roster or its name tells."""
     subject = tick.subjects[s]
@@ -63,7 +74,9 @@ def split(tick: Tick, standing: Standing, cell: Cell, members: list[int], streng
     assert metric is not None
     subject = place(metric.peers, standing.called[standing.layout[m]][g])
     first, peers = tick.subjects[members[0]], int(standing.count[m, g])
-    text = f"{len(members)} of {peers} peers differ from the others in {tick.metrics[m]}, first {first}: two populations"
+    homes = {machine(tick, s) for s in members}
+    where = f", all on {homes.pop()}" if len(homes) == 1 and len(members) > 1 else ""
+    text = f"{len(members)} of {peers} peers differ from the others in {tick.metrics[m]}, first {first}{where}: two populations"
     return Finding(tick.time, subject, metric.side, detector, strength, "group_shift", "", tick.metrics[m], why=text)
 
 

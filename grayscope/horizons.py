@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from grayscope import running
 from grayscope.catalogue import Metric
 from grayscope.columns import Columns, Field, Memory
-from grayscope.crowd import Cell, crowds, machine, split, spread
+from grayscope.crowd import Cell, crowds, halved, machine, split, spread
 from grayscope.detector import State
 from grayscope.evidence import NOTHING, Crowd, Evidence, Finding
 from grayscope.mechanisms import limited
@@ -209,7 +209,10 @@ class Horizons:
         strength = max(parted.strength, *(best.get((m, s), (-math.inf, 0))[0] for s in who))
         members = (explain(tick, standing, m, s, *best.get((m, s), (strength, parted.horizon))) for s in who)
         homes = [machine(tick, s) for s in who]
-        sure = not parted.horizon or len(set(homes)) >= MACHINES or (spread(homes) and not any((m, s) in best for s in who))
+        rest = standing.label[standing.layout[m]] == cell[1]
+        rest[who] = False
+        parts = spread(homes) or halved(homes, [machine(tick, s) for s in np.flatnonzero(rest).tolist()])
+        sure = not parted.horizon or len(set(homes)) >= MACHINES or (parts and not any((m, s) in best for s in who))
         weak = frozenset(tick.subjects[s] for s in who if (m, s) not in best)
         return Crowd(split(tick, standing, cell, who, strength, self.name), tuple(f for f in members if f is not None), sure, weak)
 

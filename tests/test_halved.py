@@ -1,0 +1,43 @@
+"""A job on two machines of which one gets slower as a whole: a notice that names the job and the machine, and nobody is accused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from grayscope import assembly
+from grayscope.batch import Batch
+from grayscope.message import Message
+from grayscope.roster import RosterRow
+from grayscope.settings import Settings
+
+TICK, RANKS = 10_000_000, 64
+
+
+def messages(slow: range) -> Iterator[Message]:
+    """Yield four jobs on two machines of eight ranks each; some ranks take 10 % longer from the 150th tick on."""
+    rng, names = np.random.default_rng(5), tuple(f"job:{g // 16}/r{g % 16:02}" for g in range(RANKS))
+    keys = [{"gpu": f"n{g // 8}/gpu{g % 8}", "node": f"n{g // 8}", "job": f"job:{g // 16}", "role": "dp"} for g in range(RANKS)]
+    yield tuple(RosterRow(r, "rank", keys=k) for r, k in zip(names, keys, strict=True))
+    for t in range(1, 300):
+        longer = 0.1 * (np.isin(np.arange(RANKS), slow) & (t > 150))
+        values = np.exp(0.01 * rng.standard_normal(RANKS) + longer).astype(np.float32)
+        yield Batch("rank", np.array([t * TICK]), names, ("compute_seconds",), values[None, None])
+
+
+def said(slow: range) -> dict[str, tuple[str, str, str]]:
+    """Return severity, mode and words of every incident, by subject."""
+    engine = assembly.engine(Settings(), periods={"rank": TICK})
+    found = {i.id: i for message in messages(slow) for i in engine.step(message).incidents} | {i.id: i for i in engine.flush().incidents}
+    return {i.subject: (i.severity, i.mode, i.summary) for i in found.values()}
+
+
+def test_one_of_two_machines_is_a_notice_for_which_of_both_changed_cannot_be_told() -> None:
+    found = said(range(24, 32))
+    assert {subject: told[:2] for subject, told in found.items()} == {"job:1": ("notice", "group_shift")}
+    assert "all on n3" in found["job:1"][2]
+
+
+def test_three_ranks_of_one_of_two_machines_are_accused() -> None:
+    assert {severity for severity, _, _ in said(range(24, 27)).values()} == {"page"}
