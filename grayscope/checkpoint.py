@@ -37,7 +37,7 @@ def pieces(state: dict[str, np.ndarray[Any, Any]], size: int) -> Iterator[bytes]
     --------
     >>> state = {"x": np.arange(5)}
     >>> [len(p) for p in pieces(dict(state), 60)], b"".join(pieces(dict(state), 60)) == pack(state)
-    ([60, 48], True)
+    ([60, 49], True)
     """
     waiting = bytearray()
     for part in _parts(state, state.pop):
