@@ -127,7 +127,7 @@ class Silent:
             # Silence begins with the last of what was regular to go; what was never reported says nothing.
             quiet = np.where(regular, absent, NEVER).min(axis=0)
             # Rows of one place fall into ticks beside each other: the last may fall silent when the first come again.
-            almost = silent | columns.arrays["before"] | (usual & (np.where(regular, absent, NEVER).min(axis=0) >= self.silent_after - 1))
+            almost = silent | columns.arrays["before"] | (usual & (quiet >= self.silent_after - 1))
             yield from self._silent_places(tick, silent, almost, usual, quiet)
         columns.arrays["before"][:] = silent
         yield from self._holes(tick, columns, (absent >= self.hole_after) & regular & ~silent, regular & ~silent)

@@ -30,8 +30,9 @@ Floats = NDArray[np.float64]
 #: minutes apart a worn part rises in many of them and a broken one cannot in more than all, so rows in which much came are counted, too: if
 #: the row before had as much, for one burst is one event however large.
 PASTS, MUCH = (256, 4096, 256), 8.0
-#: What is counted, in words: rows with a rise, and of those with a large one all but the first.
+#: What each past counts, in words: rows with a rise, and of those with a large one all but the first.
 ANY, MANY = "in {} of the last {} ticks", f"by {MUCH:.0f} and more in {{}} of the last {{}} ticks, row after row"
+WORDS = (ANY, ANY, MANY)
 BESIDE = "{} would be usual among its {} peers"
 #: Ticks between two looks.
 LOOK = 4
@@ -93,11 +94,11 @@ class Spending:
         came, much = np.isfinite(tick.values[rows]), tick.values[rows] >= MUCH
         rose, first = tick.values[rows] > 0, columns.arrays["first"]
         first[rows] = np.where(rose & (events[0, rows] < OVER), tick.time - tick.period, first[rows])
-        counted = [rose, rose, much & columns.arrays["much"][rows]]
+        events_now = [rose, rose, much & columns.arrays["much"][rows]]
         columns.arrays["much"][rows] = np.where(came, much, columns.arrays["much"][rows])
-        for h, (past, rose) in enumerate(zip(PASTS, counted, strict=True)):
-            usual[h, rows] &= ~rose
-            for name, new in (("events", rose), ("ticks", came), ("own_events", rose), ("own_ticks", came)):
+        for h, (past, event) in enumerate(zip(PASTS, events_now, strict=True)):
+            usual[h, rows] &= ~event
+            for name, new in (("events", event), ("ticks", came), ("own_events", event), ("own_ticks", came)):
                 columns.arrays[name][h, rows] = columns.arrays[name][h, rows] * (1 - 1 / past) + new
         if columns.ticks % LOOK:
             return NOTHING
@@ -134,7 +135,7 @@ class Spending:
                     continue  # or nothing is known of other groups
                 strength = known_by(max(others, min(others + lent, CROWD - 1)), -tail - chances)
                 usual[s] = strength < self.level
-                self._better(best, s, (strength, float(counted[0][s]), expected, float(counted[1][s]), f"{MANY if h == 2 else ANY}, {BESIDE}"))
+                self._better(best, s, (strength, float(counted[0][s]), expected, float(counted[1][s]), f"{WORDS[h]}, {BESIDE}"))
             if h == 0:
                 self._began(columns, m, suspects, label, trusted, chances + math.log(2), (best, crowd))
         return best, crowd

@@ -26,6 +26,7 @@ from grayscope.detector import State
 from grayscope.evidence import NOTHING, Crowd, Evidence, Finding
 from grayscope.mechanisms import limited
 from grayscope.populations import Parted, Span, divided
+from grayscope.restless import STEP, restless
 from grayscope.standing import Standing
 from grayscope.taillaw import MARKS
 from grayscope.tails import JUMP, Tails
@@ -44,11 +45,6 @@ KNEES = {4: 2.0, 16: 2.25, 64: 2.5, 256: 2.75, 1024: 3.0, 4096: 3.0}
 CLIPPED = 0.5
 #: A mean over a long span speaks only while that over the last 16 ticks is at least this share of it: what is over is no news.
 STILL = 0.25
-#: Parts are noisy each in its own way. How far one moves from tick to tick tells, for no lasting fault changes that: the median
-#: move is followed by small steps, the last of them this share, and believed from so many moves on.
-STEP, MOVES = 0.01, 32
-#: Median move, in usual spreads, of noise with an autocorrelation of 0.9: what moves less owes its spread to something else.
-MOVING = 0.3
 #: A group of fewer peers knows less of what is usual: what stands out of it counts by its share of so many.
 ENOUGH = 7
 #: Two populations are looked for in means over so many ticks and less; machines that they must lie on to be nobody's.
@@ -209,12 +205,17 @@ class Horizons:
         strength = max(parted.strength, *(best.get((m, s), (-math.inf, 0))[0] for s in who))
         members = (explain(tick, standing, m, s, *best.get((m, s), (strength, parted.horizon))) for s in who)
         homes = [machine(tick, s) for s in who]
-        rest = standing.label[standing.layout[m]] == cell[1]
-        rest[who] = False
-        parts = spread(homes) or halved(homes, [machine(tick, s) for s in np.flatnonzero(rest).tolist()])
-        sure = not parted.horizon or len(set(homes)) >= MACHINES or (parts and not any((m, s) in best for s in who))
+        alone = not any((m, s) in best for s in who)  # nobody stands out, only all of them together
+        sure = not parted.horizon or len(set(homes)) >= MACHINES or (alone and (spread(homes) or halved(homes, self._others(tick, standing, cell, who))))
         weak = frozenset(tick.subjects[s] for s in who if (m, s) not in best)
         return Crowd(split(tick, standing, cell, who, strength, self.name), tuple(f for f in members if f is not None), sure, weak)
+
+    @staticmethod
+    def _others(tick: Tick, standing: Standing, cell: Cell, who: list[int]) -> list[str]:
+        """Return the machines of the other members of a group."""
+        rest = standing.label[standing.layout[cell[0]]] == cell[1]
+        rest[who] = False
+        return [machine(tick, s) for s in np.flatnonzero(rest).tolist()]
 
     def _forget(self, tick: Tick, residual: NDArray[np.float32], a: dict[str, NDArray[Any]]) -> None:
         """Begin anew at all horizons that are shorter than the silence of the whole table that has just ended."""
@@ -286,19 +287,3 @@ class Horizons:
         self.memory.restore({k: v for k, v in state.items() if "|tail|" not in k and k != "#heard"})
         self.heard = dict(json.loads(str(state["#heard"]))) if "#heard" in state else {}
         self.tails.restore(state)
-
-
-def restless(move: NDArray[np.float32], moves: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Return by what share the noise of each cell [M, S] is larger than that of most; none counts as steadier than they.
-
-    Examples
-    --------
-    >>> restless(np.float32([[1.0, 1.0, 1.0, 2.0, 0.5]]), np.full((1, 5), 100, np.int32)).tolist()
-    [[0.0, 0.0, 0.0, 1.0, 0.0]]
-    """
-    known = moves >= MOVES
-    some = known.sum(axis=1) >= 4
-    usual = np.full(len(move), np.inf, np.float32)
-    usual[some] = np.nanmedian(np.where(known, move, np.float32(np.nan))[some], axis=1)
-    more: NDArray[np.float32] = np.where(known, move / np.maximum(usual, np.float32(MOVING))[:, None] - 1, np.float32(0.0))
-    return np.maximum(more, np.float32(0.0))

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from grayscope import running
-from grayscope.horizons import MOVES, STEP, restless
+from grayscope.restless import MOVES, STEP, restless
 from grayscope.running import FAR
 from grayscope.tails import CLOSE, JUMP, Tails
 
