@@ -52,7 +52,7 @@ def scene(name: str, part: Part, seeds: Sequence[int], _: Path | None) -> Said:
     late = 0.0
     for seed in seeds:
         drawn = (SCENES | MORE | PATHS)[name](np.random.default_rng([seed, *name.encode()]))
-        loud = [i for i in play(drawn, part.detectors) if i.severity != "notice"]
+        loud = [i for i in play(drawn, part.detectors) if i.severity != "notice" and i.noticed >= drawn.since]
         right += sorted(i.subject for i in loud) == sorted(drawn.wanted) and all(i.severity == drawn.severity or not drawn.severity for i in loud)
         others += sum(i.subject not in drawn.wanted for i in loud)
         times += sum(severity != "notice" for i in loud for _, _, severity in i.history)

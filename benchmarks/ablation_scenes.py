@@ -29,7 +29,8 @@ BEFORE, AFTER = 150, 120
 class Scene(NamedTuple):
     """Who is there, what they tell, and who is to be accused, nobody if it only looks like trouble.
 
-    Until when it was so, microseconds, 0: to the end; as what it is to be said, if that matters; and the table that is told once a minute.
+    Until when it was so, microseconds, 0: to the end; as what it is to be said, if that matters; the table that is told once a minute; and from
+    when on what is said counts: what was before is only remembered.
     """
 
     rows: tuple[RosterRow, ...]
@@ -39,6 +40,7 @@ class Scene(NamedTuple):
     until: int = 0
     severity: str = ""
     minutely: str = ""
+    since: int = 0
 
 
 def play(scene: Scene, detectors: Sequence[str]) -> list[Incident]:

@@ -10,6 +10,9 @@ from ablation_scenes import AFTER, BEFORE, MINUTE, RETRANSMITS, SECOND, Rng, Sce
 from grayscope.batch import Batch
 from grayscope.roster import RosterRow
 
+#: Times as often as others that parts are in trouble that were so before: hours between failures of nodes, before and after (reference).
+AGAIN = 719 / 152
+
 
 def ring(rng: Rng) -> Scene:
     """A port retransmits, which is read once a minute, and the rail's communicator that crosses it is slower: one matter."""
@@ -44,24 +47,35 @@ def spine(rng: Rng) -> Scene:
 
 
 def offender(rng: Rng) -> Scene:
-    """A port has retransmitted by itself three times; then all paths of its machine are slow, which its leaf would explain as well."""
-    ends, at = 16, int(rng.integers(16))
-    nics = tuple(f"n{a:02}/nic0" for a in range(ends))
-    rows = [RosterRow(s, "nic", keys={"node": s[:3], "job": "job:1", "sku": "A", "rail": "rail:0"}) for s in nics]
-    ways = [(a, b) for a in range(ends) for b in range(ends) if a != b]
-    paths = tuple(f"n{a:02}>n{b:02}" for a, b in ways)
-    rows += [RosterRow(p, "path", crosses=(nics[a], f"leaf{a}", f"leaf{b}", nics[b])) for p, (a, b) in zip(paths, ways, strict=True)]
-    touched = np.array([at in way for way in ways])
+    """One of four spines loses links in three jobs, one after the other, and what crosses it is slower. Then links are lost while no job is there.
+
+    Nothing is slower then, so that nothing tells the spines apart. Who was in trouble before is so 719 h / 152 h times as often as who was not
+    (the reference's figures of nodes): so likely it is drawn again, and else one of the others, of whom nobody can know.
+    """
+    ends, spines, jobs = 8, 4, 3
+    bad = int(rng.integers(spines))
+    odds = np.where(np.arange(spines) == bad, AGAIN, 1.0)
+    last = int(rng.choice(spines, p=odds / odds.sum()))
+    leaves, by = tuple(f"leaf{n}" for n in range(ends)), np.arange(16) % spines
+    rows = [RosterRow(s, "leaf") for s in leaves] + [RosterRow(f"spine{k}", "spine") for k in range(spines)]
+    ways = [(leaves[g % ends], f"spine{k}", leaves[(g + 3) % ends]) for g, k in enumerate(by)]
+    wires = [RosterRow(f"n{g}>n{k}", "path", crosses=(leaf, f"spine{k}")) for g, leaf in enumerate(leaves) for k in range(spines)]
+    for j in range(jobs):
+        times = (1 + 300 * j) * MINUTE, (201 + 300 * j) * MINUTE
+        rows += [RosterRow(f"comm:{j}-{g}", "comm", *times, {"job": f"job:{j}", "role": "dp"}, crosses=way) for g, way in enumerate(ways)]
 
     def batches() -> Iterator[Batch]:
-        for t in range(1, 1080):
-            spell, time = 150 < t < 800 and t % 200 > 160, np.array([t * MINUTE])
-            lost = rng.poisson(5, ends) * (spell & (np.arange(ends) == at)) + (rng.random(ends) < 0.002)
-            took = np.exp(0.05 * rng.standard_normal(len(paths)) + 0.4 * (touched & (t > 1020)))
-            yield Batch("nic", time, nics, (RETRANSMITS,), lost.astype(np.float32)[None, None])
-            yield Batch("path", time, paths, ("path_rtt_seconds",), took.astype(np.float32)[None, None])
+        for t in range(1, 1240):
+            j, at = divmod(t, 300)
+            runs = j < jobs and 1 <= at < 200
+            lost, time = (runs and at > 150) or t > 1200, np.array([t * MINUTE])
+            links = np.full(ends, 14.0 if lost else 16.0)
+            yield Batch("leaf", time, leaves, ("leaf_uplinks_active",), links.astype(np.float32)[None, None])
+            if runs:
+                took = np.exp(0.02 * rng.standard_normal(len(by)) + 0.4 * (lost & (by == bad)))
+                yield Batch("comm", time, tuple(f"comm:{j}-{g}" for g in range(len(by))), ("collective_transfer_seconds",), took.astype(np.float32)[None, None])
 
-    return Scene(tuple(rows), batches(), frozenset({nics[at]}), MINUTE)
+    return Scene((*rows, *wires), batches(), frozenset({f"spine{last}"}), MINUTE, since=1200 * MINUTE)
 
 
 PATHS = {f.__name__: f for f in (ring, spine, offender)}

@@ -63,7 +63,7 @@ class Blame:
         self.spent: dict[str, int] = {}  # those of them that spent a reserve or broke
         self.lately = Memory({"excess": Field(np.float32, 0.0)})
         self.paths, self.together, self.congestion = PathBlame(self.level, self.history), Together(), Congestion()
-        self.hosts, self.waiting, self.upstream, self.reasons = HostBusy(self.level), Waiting(), Upstream(), Reasons()
+        self.hosts, self.waiting, self.upstream, self.reasons = HostBusy(self.level), Waiting(), Upstream(self.history), Reasons()
         self._parts: dict[str, tuple[object, object, Counter[str], bool]] = {}
 
     def step(self, evidence: Evidence, tick: Tick, standing: Standing | None = None) -> Evidence:

@@ -2,7 +2,8 @@
 
 A spine that dies takes one uplink from every leaf. No leaf is at fault, and which spine it is the leaves' counters do not
 say: the roster tells what lies between them, and what crosses the one spine that died got slower beside the rest. What was
-slower before (a crowded spine) is not slower for that: only the change since the moment of the loss counts.
+slower before (a crowded spine) is not slower for that: only the change since the moment of the loss counts. Where nothing
+crosses them that could tell, the one with a past is the likelier.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.evidence import Finding
+from grayscope.history import History
 from grayscope.roster import View
 from grayscope.standing import Standing
 from grayscope.tick import Tick
@@ -34,9 +36,16 @@ Wiring = Mapping[str, frozenset[str]]
 
 
 class Upstream:
-    """Part of blame. Deterministic; remembers by how much what crosses a component is slower, and who was the suspect."""
+    """Part of blame. Deterministic; remembers by how much what crosses a component is slower, and who was the suspect.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    history : History, optional
+        Who was suspected before: decides where no traffic tells.
+    """
+
+    def __init__(self, history: History | None = None) -> None:
+        self.history = history or History()
         self.pull: dict[str, dict[str, float]] = {}  # table of paths or communicators -> component -> usual spreads
         self.suspect: dict[str, str] = {}  # table of switches and mechanism -> component
         self.past: dict[str, list[tuple[int, dict[str, float]]]] = {}  # as `pull`: what it was, minute by minute
@@ -107,12 +116,13 @@ class Upstream:
             for pull in (p for some in until for p in some):
                 usual |= {c: usual.get(c, 0.0) + spreads for c, spreads in pull.items()}
             known = self.before[key] = (moment, usual)
+            self.suspect.pop(key, None)  # of another loss: what that says of this one is the history's matter
         return known[1]
 
     def _chances(self, names: list[str], key: str, usual: Mapping[str, float]) -> list[tuple[str, float]]:
         """Return the suspects with their probability, who was it before first unless another is clearly likelier."""
         spreads = {c: sum(table.get(c, 0.0) for table in self.pull.values()) - usual.get(c, 0.0) for c in names}
-        weight = {c: PER_SPREAD ** min(max(s, 0.0), MOST) for c, s in spreads.items()}
+        weight = {c: PER_SPREAD ** min(max(s, 0.0), MOST) * self.history.weight(c) for c, s in spreads.items()}
         best = max(sorted(names), key=lambda c: weight[c])
         before = self.suspect.get(key, best)
         self.suspect[key] = first = before if before in weight and weight[best] < CLEARLY * weight[before] else best

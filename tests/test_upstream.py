@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from grayscope.catalogue import Catalogue
 from grayscope.evidence import Finding
+from grayscope.history import HOUR, History
+from grayscope.incident import Incident
 from grayscope.roster import RosterRow, View
 from grayscope.stand import Stand
 from grayscope.tick import Tick
@@ -58,6 +61,41 @@ def test_the_spine_whose_traffic_got_slower_is_the_first_suspect() -> None:
 def test_without_traffic_that_tells_all_spines_are_alike() -> None:
     (found,) = Upstream().step([lost(leaf) for leaf in LEAVES], leaf_tick())
     assert [chance for _, chance in json.loads(found.rivals)] == [0.25] * 3
+
+
+def offender(spine: str) -> History:
+    """Return what is known when a spine was suspected three times within two days."""
+    history = History()
+    for hour in range(48):
+        history.look(replace(leaf_tick(), time=hour * HOUR + 1))
+    for _ in range(3):
+        history.add(Incident("ab", spine, spine, "gray", "page", "switch_fault", 0, 1, ended=9))
+    return history
+
+
+def test_without_traffic_that_tells_the_spine_with_a_past_is_the_likelier_but_traffic_goes_before_it() -> None:
+    upstream, losses = Upstream(offender("spine2")), [lost(leaf) for leaf in LEAVES]
+    (found,) = upstream.step(losses, leaf_tick())
+    rivals = json.loads(found.rivals)
+    assert (found.subject, [name for name, _ in rivals]) == ("spine2", ["spine0", "spine1", "spine3"])
+    assert sum(chance for _, chance in rivals) < 0.4
+    slowed(upstream, "spine3")
+    assert upstream.step(losses, leaf_tick())[0].subject == "spine3"
+    assert upstream.step([lost(leaf) for leaf in LEAVES[:2]], leaf_tick())[0].subject == "leaf0"  # a past alone accuses nobody
+
+
+def test_the_suspect_of_one_loss_is_not_the_next_ones() -> None:
+    upstream, later = Upstream(), [lost(leaf, 2000 * SECOND) for leaf in LEAVES]
+    slowed(upstream, "spine1")
+    assert upstream.step([lost(leaf) for leaf in LEAVES], leaf_tick())[0].subject == "spine1"
+    again = Upstream()
+    again.restore(upstream.snapshot())
+    for one in (upstream, again):
+        assert one.step(later, leaf_tick(2020 * SECOND))[0].subject == "spine0"
+    known = Upstream(offender("spine3"))  # suspected more often than the latest
+    slowed(known, "spine1")
+    known.step([lost(leaf) for leaf in LEAVES], leaf_tick())
+    assert known.step(later, leaf_tick(2020 * SECOND))[0].subject == "spine3"
 
 
 @pytest.mark.parametrize(
