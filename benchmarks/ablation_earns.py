@@ -50,7 +50,7 @@ CASES = (
     ("reasons of its own", "scene", "braked", "the same"),
     ("ways", "scene", "ring", "a port retransmits, and the ring that crosses it gets slower"),
     ("cascade", "scene", "ring", "the same"),
-    ("repeat offenders", "scene", "offender", "a spine that lost links in three jobs; then links are lost while nothing runs that could tell which of four it is"),
+    ("repeat offenders", "scene", "offender", "of four spines one lost links in three jobs; then links are lost while nothing runs that tells whose"),
     ("coming back", "scene", "back", "a rank is slower for twenty minutes, twice within the hour"),
     ("host busy", "scene", "busy", "a machine busy with something else, whose ranks are slower: nobody's part"),
     ("evenness", "intervals", "memory", "rows that are remapped more regularly than chance"),

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from grayscope.blame import Blame
 from grayscope.catalogue import Catalogue
 from grayscope.evidence import Finding
 from grayscope.history import HOUR, History
@@ -74,7 +75,7 @@ def offender(spine: str) -> History:
 
 
 def test_without_traffic_that_tells_the_spine_with_a_past_is_the_likelier_but_traffic_goes_before_it() -> None:
-    upstream, losses = Upstream(offender("spine2")), [lost(leaf) for leaf in LEAVES]
+    upstream, losses = Blame(history=offender("spine2")).upstream, [lost(leaf) for leaf in LEAVES]
     (found,) = upstream.step(losses, leaf_tick())
     rivals = json.loads(found.rivals)
     assert (found.subject, [name for name, _ in rivals]) == ("spine2", ["spine0", "spine1", "spine3"])
