@@ -1,6 +1,6 @@
 """What the parts earn that quiet simulated traces do not need: each with and without, on the data that it is for.
 
-Situations are drawn once for each seed, fleet and noise by the first. Seeds 101 to 199 are those that grayscope is tuned on.
+Situations are drawn once for each seed, small fleets for the first three, noise for the first. Seeds 101 to 199 are those that grayscope is tuned on.
 
 Usage: python benchmarks/ablation_earns.py --real DATA [--seeds 201-210] [--parts crowds,ways] [--jobs 2] [--out docs/ablation-earns.md]
 """
@@ -116,8 +116,8 @@ def pieces(said: dict[tuple[str, str, str], Said], command: str, seeds: Sequence
         (
             "Situations of the reference are drawn by `benchmarks/ablation_scenes.py` and those beside it, once for each seed: *right* is who accuses "
             f"all that are to be, once, and nobody else. Noise is of {subjects} healthy GPUs for {hours:g} hours, a row each {period} s, at {RATE:g} false "
-            "pages configured per 1,000 GPU-weeks. Fleet and noise are those of the first seed: a difference of one is within "
-            "what another seed would change."
+            "pages configured per 1,000 GPU-weeks. Noise and fault are those of the first seed, fleets with remapped rows of the first three: a "
+            "difference of one is within what another seed would change."
         ),
     ]
 
