@@ -146,7 +146,7 @@ class Horizons:
                 "mean": Field(np.float32, 0.0, (n,)), "seen": Field(np.int16, 0, (n,)), "peak": Field(np.float32, 0.0, (n,)),
                 "block": Field(np.float32, 0.0), "filled": Field(np.int32, 0),
                 "last": Field(np.float32, 0.0), "move": Field(np.float32, 0.0), "moves": Field(np.int32, 0), "restless": Field(np.float32, 0.0),
-                "jumped": Field(np.int32, 0), "away": Field(np.int8, 0),
+                "jumped": Field(np.int32, 0),
             }
         )  # fmt: skip
         self.tails = Tails(tuple(KNEES[h] for h in self.horizons))
@@ -177,8 +177,7 @@ class Horizons:
         self.tails.of(tick.table, tick.metrics)
         clip = self._clip(tick.table)
         if self.grouped:
-            jumps = self.tails.jumps[tick.table]
-            running.follow(standing.residual, residual, scale, standing.doubted, a["last"], a["move"], a["moves"], STEP, JUMP, a["jumped"], a["away"], jumps)
+            running.follow(standing.residual, scale, standing.doubted, a["last"], a["move"], a["moves"], STEP, JUMP, a["jumped"], self.tails.jumps[tick.table])
             if close:
                 a["restless"] = restless(a["move"], a["moves"])
         running.accumulate(residual, scale, a["restless"], standing.sign, a["mean"], a["seen"], a["block"], a["filled"], len(FAST), close, self.steps, clip)

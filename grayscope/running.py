@@ -81,23 +81,20 @@ def accumulate(
 
 
 @njit(
-    "void(float32[:,::1], float32[:,::1], float32[:,::1], boolean[::1], float32[:,::1], float32[:,::1], int32[:,::1], float64, float32, int32[:,::1],"
-    " int8[:,::1], float64[:,::1])",
+    "void(float32[:,::1], float32[:,::1], boolean[::1], float32[:,::1], float32[:,::1], int32[:,::1], float64, float32, int32[:,::1], float64[:,::1])",
     cache=True,
     error_model="numpy",
 )
 def follow(
-    residual: Any, judged: Any, scale: Any, doubted: Any, last: Any, move: Any, moves: Any, least: Any, far: Any, jumped: Any, away: Any, jumps: Any
+    residual: Any, scale: Any, doubted: Any, last: Any, move: Any, moves: Any, least: Any, far: Any, jumped: Any, jumps: Any
 ) -> None:  # pragma: no cover - compiled
     """Follow the median move from tick to tick of each cell's scaled residual: a step up where it moved more, one down where less.
 
     A step is the larger of `least` and one over the number of `moves` before, as a share. It begins at the geometric mean of the first two: one
     of them may be the start of a job, a hundred times too large and not forgotten for hours. `last`, `move` and `moves` [M, S]
-    are memory; what is doubted leaves it alone. `jumps` [M, 2] counts what came, and single values beyond `far` spreads, of which those
-    before and after were within half of that: of each cell one in a thousand at most, by `jumped` [M, S], its move at the last, so
-    that one that flaps is not taken for the way of all. `away` [M, S] is how many in a row have been beyond that half, two at most: what
-    ends after minutes was no jump. Far is what is so as it is `judged` [M, S], NaN where it is not: who differs from its peers by as much for
-    ever wanders about that mark.
+    are memory; what is doubted leaves it alone. `jumps` [M, 2] counts what came, and values beyond `far` spreads of which
+    the next was back within half of that: of each cell one in a thousand at most, by `jumped` [M, S], its move at the last, so
+    that one that flaps is not taken for the way of all.
     """
     for m in range(residual.shape[0]):
         known, many = 0, 0
@@ -111,16 +108,12 @@ def follow(
             came = np.isfinite(r) and not doubted[s]
             moved = abs(r - last[m, s])
             known += came
-            now = judged[m, s] / scale[m, s]
-            rare = jumped[m, s] == 0 or seen - jumped[m, s] >= 1000
-            back = came and away[m, s] == 1 and abs(last[m, s] - r + now) > far and abs(now) < F(0.5) * far and rare
-            if came:
-                away[m, s] = min(away[m, s] + 1, 2) if abs(now) >= F(0.5) * far else 0
+            back = came and abs(last[m, s]) > far and abs(r) < F(0.5) * far and (jumped[m, s] == 0 or seen - jumped[m, s] >= 1000)
             many += back
             jumped[m, s] = seen if back else jumped[m, s]
             step = F(1.0) + F(max(1.0 / max(seen, 1), least))
-            after = (old * step if moved > old else old / step) if seen > 2 else np.sqrt(old * moved) if seen == 2 else moved
-            move[m, s] = max(after, F(1e-3)) if came and seen > 0 else old
+            now = (old * step if moved > old else old / step) if seen > 2 else np.sqrt(old * moved) if seen == 2 else moved
+            move[m, s] = max(now, F(1e-3)) if came and seen > 0 else old
             last[m, s] = r if came else last[m, s]
             moves[m, s] = seen + came
         jumps[m, 0] += known

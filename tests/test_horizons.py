@@ -19,16 +19,13 @@ def followed(noise: NDArray[np.float64], doubted: NDArray[np.bool_] | None = Non
     return counted(noise, doubted)[0]
 
 
-def counted(
-    noise: NDArray[np.float64], doubted: NDArray[np.bool_] | None = None, usual: NDArray[np.float64] | float = 0.0
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Return how restless each part of noise [T, S] is after it, and what was counted of jumps, where [S] is `usual`."""
+def counted(noise: NDArray[np.float64], doubted: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return how restless each part of noise [T, S] is after it, and what was counted of jumps."""
     last, move, moves = np.zeros((1, WIDTH), np.float32), np.zeros((1, WIDTH), np.float32), np.zeros((1, WIDTH), np.int32)
     scale, nobody = np.full((1, WIDTH), 2.0, np.float32), np.zeros(WIDTH, bool)
-    jumped, away, jumps = np.zeros((1, WIDTH), np.int32), np.zeros((1, WIDTH), np.int8), np.zeros((1, 2))
+    jumped, jumps = np.zeros((1, WIDTH), np.int32), np.zeros((1, 2))
     for row in (2.0 * noise).astype(np.float32):
-        judged = (row - 2.0 * usual).astype(np.float32)
-        running.follow(row[None], judged[None], scale, nobody if doubted is None else doubted, last, move, moves, STEP, JUMP, jumped, away, jumps)
+        running.follow(row[None], scale, nobody if doubted is None else doubted, last, move, moves, STEP, JUMP, jumped, jumps)
     found: NDArray[np.float32] = restless(move, moves)[0]
     return found, jumps[0]
 
@@ -66,11 +63,11 @@ def test_small_moves_of_offsets_and_what_is_young_or_doubted_tell_nothing() -> N
     assert followed(noise, np.arange(WIDTH) == 5)[5] == 0.0
 
 
-def clip(noise: NDArray[np.float64], usual: NDArray[np.float64] | float = 0.0) -> float:
-    """Return where the values of a metric with such noise beside what is `usual` are clipped."""
+def clip(noise: NDArray[np.float64]) -> float:
+    """Return where the values of a metric with such noise are clipped."""
     tails = Tails((2.0,))
     tails.of("t", ("m",))
-    tails.jumps["t"][0] = counted(noise, usual=usual)[1]
+    tails.jumps["t"][0] = counted(noise)[1]
     return float(tails.clips("t")[0])
 
 
@@ -85,14 +82,6 @@ def test_one_part_that_flaps_and_one_that_stays_away_are_not_taken_for_the_way_o
     flaps[::4, 3] += 20
     stays[300:700, 3] += 20
     assert clip(flaps) == clip(stays) == FAR
-
-
-def test_who_differs_for_ever_does_not_jump_nor_do_slow_times_that_end() -> None:
-    usual = np.where(np.arange(WIDTH) % 4, 0.0, 4.5)
-    assert clip(drawn(1000) + usual, usual) == FAR  # now and then one is 6 spreads from its peers and then less than 3
-    slow = drawn(1000)
-    slow[300:330, :8] += 8.0
-    assert clip(slow) == FAR
 
 
 def test_a_first_move_that_was_the_start_of_a_job_is_soon_forgotten() -> None:
