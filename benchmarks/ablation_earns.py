@@ -40,7 +40,7 @@ CASES = (
     ("hysteresis", "scene", "steady", "a rank gets 3 to 6 % slower and stays so"),
     ("ranks with few peers", "scene", "few", "a rank in a job of two or three gets slower"),
     ("one alone", "scene", "cooled", "fans fail, and the only rank of the job there gets slower: a page"),
-    ("better half", "scene", "halves", "one of a job's two machines gets slower, then a GPU of the other one"),
+    ("better half", "scene", "halves", "one of a job's two machines gets hot: its GPUs are limited, its ranks slower"),
     ("crowds", "scene", "kinds", "two kinds of parts in a job: nobody's fault"),
     ("gathering", "scene", "ports", "all ports of a machine begin to retransmit"),
     ("together", "scene", "rack", "a rack gets slower, in four jobs"),

@@ -13,6 +13,7 @@ from grayscope.roster import RosterRow
 
 ECC = 'gpu_ecc_corrected_errors_total{location="dram",retention="volatile"}'
 CPU = "host_cpu_busy_ratio"
+HOT = 'gpu_clock_limit_seconds_total{reason="thermal_software"}'
 BRAKE = 'gpu_clock_limit_seconds_total{reason="power_brake"}'
 
 
@@ -71,16 +72,19 @@ def cooled(rng: Rng) -> Scene:
 
 
 def halves(rng: Rng) -> Scene:
-    """One of a job's two machines gets slower, whatever is said of that, and then a GPU of the other one more so."""
+    """One of a job's two machines gets hot: its eight GPUs are limited most of the time, each by its own share, and its ranks are slower."""
     rows, n = fleet([2] * 4, 8), int(rng.integers(8))
-    ranks, at = of(rows, "rank"), 8 * (n ^ 1) + int(rng.integers(8))
-    half, one = np.arange(64) // 8 == n, np.arange(64) == at
+    gpus, ranks, bad = [r.subject for r in of(rows, "gpu")], [r.subject for r in of(rows, "rank")], np.arange(64) // 8 == n
+    share, much = rng.uniform(0.3, 1.0, 64), rng.uniform(0.05, 0.2)
 
-    def values() -> Iterator[Floats]:
-        for t in range(BEFORE + 2 * AFTER):
-            yield np.exp(0.01 * rng.standard_normal(64) + 0.1 * (half & (t > BEFORE)) + 0.2 * (one & (t > BEFORE + AFTER)))[None]
+    def batches() -> Iterator[Batch]:
+        for t in range(1, BEFORE + AFTER):
+            now, time = bad & (t > BEFORE), np.array([t * 10 * SECOND])
+            limited, took = 10 * share * now * rng.uniform(0.8, 1.0, 64), np.exp(0.01 * rng.standard_normal(64) + much * now)
+            yield Batch("gpu", time, tuple(gpus), (HOT,), limited.astype(np.float32)[None, None])
+            yield Batch("rank", time, tuple(ranks), ("compute_seconds",), took.astype(np.float32)[None, None])
 
-    return Scene(rows, told("rank", [r.subject for r in ranks], ("compute_seconds",), values()), frozenset({ranks[at].keys["gpu"]}))
+    return Scene(rows, batches(), frozenset({f"n{n:02}"}))
 
 
 def busy(rng: Rng) -> Scene:

@@ -133,7 +133,7 @@ def _own(w: Any, seen: Any, least: Any, label: Any, fleet: Any, own: Any, sizes:
     for s in range(len(w)):
         near[label[s]] += (seen[s] >= least) & (SIGMA * abs(w[s]) <= limit[label[s]])
     for g in range(groups):
-        if came[g] < OWN or 2 * near[g] > came[g]:  # its median is within the limit: the usual case, found cheaply
+        if came[g] < OWN or 2 * near[g] >= came[g]:  # at least half of it is within the limit: the usual case, found cheaply
             continue
         n = 0
         for s in range(len(w)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import numpy as np
 import pytest
@@ -84,7 +85,8 @@ def test_outstanding_against_the_obvious(guess: float) -> None:
         groups = {g: [abs(w[s]) for s in w if label[layout[m], s] == g] for g in set(label[layout[m]].tolist())}
         own = {g: 1.4826 * float(np.median(some)) if len(some) >= running.OWN else 0.0 for g, some in groups.items()}
         fleet = 1.4826 * float(np.median(np.abs(list(w.values()))))
-        apart = {g: wide if wide > fleet * (1 + running.APART / len(groups[g]) ** 0.5) else fleet for g, wide in own.items()}
+        limit = {g: fleet * (1 + running.APART / len(some) ** 0.5) if some else 0.0 for g, some in groups.items()}
+        apart = {g: wide if wide and 1.4826 * statistics.median_low(groups[g]) > limit[g] else fleet for g, wide in own.items()}
         usual = {s: max(apart[int(label[layout[m], s])], 0.7) * (1 + 14 / len(w)) for s in w}
         want |= {(m, s): v / usual[s] for s, v in w.items() if v / usual[s] > cut}
     assert got.keys() == want.keys()
@@ -105,6 +107,15 @@ def test_a_fleet_that_rests_alike_does_not_make_those_that_work_stand_out() -> N
     n, z, _ = looked(mean, label, cut=5.0)
     assert n == 1
     assert 8 < z[0] < 14
+
+
+def test_half_of_a_group_that_stands_out_is_not_what_is_usual_there() -> None:
+    """One of a job's two machines gets hot: the middle of its sixteen GPUs lies between those that are and those that are not."""
+    mean = np.zeros((1, 128), F)
+    mean[0, :8] = 12.0
+    n, z, _ = looked(mean, np.repeat(np.arange(8, dtype=np.int32), 16)[None], cut=5.0)
+    assert n == 8
+    assert (z > 12).all()
 
 
 def looked(mean: NDArray[np.float32], label: NDArray[np.int32], cut: float) -> tuple[int, NDArray[np.float32], NDArray[np.float64]]:
