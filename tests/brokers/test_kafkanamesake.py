@@ -51,7 +51,7 @@ def test_who_signed_after_us_is_named_even_where_we_were_let_in_again(member: st
         known.namesake().ours("w 1-a", PLACES)
 
 
-@pytest.mark.parametrize("signed", ["", signature(GIVEN), other("w2"), "garbage", "a b c"])
+@pytest.mark.parametrize("signed", ["", signature(GIVEN), other("w2"), "garbage", "a b c"], ids=["none", "own", "other", "garbage", "words"])
 def test_without_a_word_of_it_a_member_is_watched_until_it_has_outlived_its_session(signed: str) -> None:
     known = Known()
     some = known.namesake()
