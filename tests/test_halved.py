@@ -8,6 +8,7 @@ import numpy as np
 
 from grayscope import assembly
 from grayscope.batch import Batch
+from grayscope.incident import Incident
 from grayscope.message import Message
 from grayscope.roster import RosterRow
 from grayscope.settings import Settings
@@ -49,7 +50,7 @@ def test_one_of_two_machines_that_is_hot_is_named_beside_the_notice() -> None:
     rng, gpus, ranks = np.random.default_rng(7), [f"n{g // 8}/gpu{g % 8}" for g in range(RANKS)], [f"job:{g // 16}/r{g % 16:02}" for g in range(RANKS)]
     keys = [{"gpu": gpus[g], "node": f"n{g // 8}", "job": f"job:{g // 16}", "role": "dp", "sku": "A"} for g in range(RANKS)]
     rows = (*(RosterRow(s, "gpu", keys=k) for s, k in zip(gpus, keys, strict=True)), *(RosterRow(s, "rank", keys=k) for s, k in zip(ranks, keys, strict=True)))
-    engine, found = assembly.engine(Settings(), periods={"rank": TICK, "gpu": TICK}), {}
+    engine, found = assembly.engine(Settings(), periods={"rank": TICK, "gpu": TICK}), dict[str, Incident]()
     engine.step(rows)
     for t in range(1, 300):
         hot = (np.arange(RANKS) // 8 == 3) & (t > 150)
