@@ -90,16 +90,17 @@ HEALTH = (
 
 
 def _fault(name: str, severity: str, state: str, says: str, hold: str, **labels: str) -> Rule:
-    """Return the rule for incidents of one state and severity; labels that split it further are part of the identity."""
-    where = ",".join(f'{k}="{v}"' for k, v in {"state": state, "severity": severity, **labels}.items())
+    """Return the rule for incidents of one state (or of some, ``a|b``) and severity; labels that split it further are part of the identity."""
+    where = ",".join(f'{k}{"=~" if "|" in v else "="}"{v}"' for k, v in {"state": state, "severity": severity, **labels}.items())
     more = "".join(f", {k}" for k in labels)
     subject, mode, page = (ABOUT.format(*x) for x in (("subject", "?"), ("mode", "mode unknown"), ("mode", "README")))
     text = f"{mode}: open the incident's dashboard, or ask grayscope for incident {{{{ $labels.incident }}}}."
     return Rule(name, EACH.format(more=more, where=where), hold, severity, f"{subject} {says}", text, f"{page}.md", labels)
 
 
+#: A page that is only masked at the moment is one still (`grayscope.eased`).
 FAULTS = (
-    _fault("GrayFailure", "page", "gray", "is gray: the workload suffers from it while it says that it is healthy", "0m"),
+    _fault("GrayFailure", "page", "gray|masked", "is gray: the workload suffers from it while it says that it is healthy", "0m"),
     _fault("GrayFailure", "ticket", "gray", "is slower than its peers", "0m"),
     _fault("MaskedRedundancy", "ticket", "masked", "spends its redundancy, and that will soon be gone", "0m", urgency="short"),
     _fault("MaskedRedundancy", "ticket", "masked", "spends its redundancy", "5m", urgency="long"),

@@ -20,6 +20,17 @@ from grayscope.seat import seat
 NAMES = {"gray": "GrayFailure", "masked": "MaskedRedundancy", "failed": "Failed", "unknown": "CoverageLost"}
 
 
+def name_of(state: str, severity: str) -> str:
+    """Return what an alert is called: a page that is eased for the moment keeps its name, or it would ring again.
+
+    Examples
+    --------
+    >>> name_of("masked", "ticket"), name_of("gray", "page"), name_of("masked", "page")
+    ('MaskedRedundancy', 'GrayFailure', 'GrayFailure')
+    """
+    return NAMES.get("gray" if (state, severity) == ("masked", "page") else state, "")
+
+
 class Announce:
     """The station. An escalation resolves the ticket and fires the page, for severity is part of the identity.
 
@@ -62,9 +73,9 @@ class Announce:
         return self.firing[i.id]
 
     def _alert(self, i: Incident, old: Alert | None = None, roster: View | None = None) -> Alert:
-        labels = {"alertname": NAMES[i.state], "cluster": self.cluster, "incident": i.id, "severity": i.severity}
+        labels = {"alertname": name_of(i.state, i.severity), "cluster": self.cluster, "incident": i.id, "severity": i.severity}
         spent = self._nearest(i.subject)
-        if i.state == "masked":
+        if labels["alertname"] == NAMES["masked"]:
             near = spent is not None and urgency(spent, i.history[-1][0] if i.history else i.noticed, self.horizon) == "short"
             labels["urgency"] = "short" if near or (old is not None and old.labels == {**labels, "urgency": "short"}) else "long"
         why = next((str(e["why"]) for e in reversed(i.evidence) if e.get("subject") == i.subject), "")
@@ -124,7 +135,7 @@ def _starts(i: Incident) -> int:
     """Return since when the incident has been what it is now: an alert that goes on keeps its start."""
     starts = i.noticed
     for time, state, severity in reversed(i.history):
-        if (state, severity) != (i.state, i.severity):
+        if (name_of(state, severity), severity) != (name_of(i.state, i.severity), i.severity):
             break
         starts = time
     return starts

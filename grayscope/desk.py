@@ -11,6 +11,7 @@ import numpy as np
 
 from grayscope.again import Again
 from grayscope.cascade import Member, another, belongs, contains, effects, machine, member_of, passes
+from grayscope.eased import until
 from grayscope.history import History
 from grayscope.incident import CHANGES, SEVERITIES, Incident, incident_id
 from grayscope.merging import KEEP, alike, grown, widened, worst
@@ -32,8 +33,8 @@ class Desk:
     Where it was slow with others that cross the same part, they are one incident from then on, the oldest.
     A member upon which something else has come, unrelated to the others, leaves them for the incident where that belongs; so does what is
     left when work on a machine is over, all of which was one notice.
-    The first suspect is the root of the cascade; state and severity are the gravest of all members. What comes back soon after its end
-    goes on with its incident.
+    The first suspect is the root of the cascade; state and severity are the gravest of all members, but a page does not become a ticket
+    as long as it may soon be one again (`eased`). What comes back soon after its end goes on with its incident.
 
     Parameters
     ----------
@@ -48,14 +49,17 @@ class Desk:
         self.open: dict[str, Incident] = {}
         self.members: dict[str, dict[str, Member]] = {}  # incident -> subject -> what is held about it
         self.former: dict[str, list[str]] = {}  # incident -> its first suspects before, latest last
+        self.eased: dict[str, int] = {}  # page that nobody suffers from any more -> when it becomes a ticket
         self.where = Whereabouts()
         self.again = Again()
 
-    def step(self, verdicts: Iterable[Verdict], roster: View | None = None) -> Iterator[Incident]:
-        """Yield every incident that a verdict opened, changed or ended; the roster tells what traffic crosses."""
+    def step(self, verdicts: Iterable[Verdict], roster: View | None = None, now: int = -1) -> Iterator[Incident]:
+        """Yield every incident that a verdict opened, changed or ended, or that is no page any more `now`; the roster tells what traffic crosses."""
         for verdict in verdicts:
             crosses = roster.crosses(verdict.subject) if roster is not None else ()
             yield from self._take(verdict, _member(verdict, crosses) if verdict.state != "normal" else None)
+        for key in [key for key, end in self.eased.items() if end <= now]:
+            yield self._stand(self.open[key], now)
 
     def _take(self, verdict: Verdict, member: Member | None) -> Iterator[Incident]:
         key = self._find(verdict, member)
@@ -90,6 +94,7 @@ class Desk:
     def _merged(self, younger: str, older: str, v: Verdict) -> Incident:
         """Return an incident that ends because it goes on in an older one; it is no news for anybody's past, and does not come back by itself."""
         gone, members = self.open.pop(younger), self.members.pop(younger)
+        self.eased.pop(younger, None)
         self.where.end(younger, members)
         self.open[older] = grown(self.open[older], gone, members, self.members[older])
         self.members[older] |= members
@@ -151,8 +156,7 @@ class Desk:
         members = self.members[old.id]
         first = lead(members, old.subject)
         state = max((m.state for m in members.values()), key=STATES.index)
-        severity = max((m.severity for m in members.values()), key=SEVERITIES.index)
-        severity = "page" if state == "failed" and old.severity == "page" else severity
+        severity = self._loud(old, time, state, left)
         probability, rivals = suspects(members, first, self._before(old, first.subject, left), self.history)
         changed = (state, severity) != (old.state, old.severity)
         new = replace(
@@ -162,6 +166,20 @@ class Desk:
         )  # fmt: skip
         self.open[old.id] = new
         return new
+
+    def _loud(self, old: Incident, time: int, state: str, left: str) -> str:
+        """Return how loud the members make an incident in this state, or have made it not long ago."""
+        severity = max((m.severity for m in self.members[old.id].values()), key=SEVERITIES.index)
+        self.eased.pop(old.id, None)
+        if old.severity != "page":
+            return severity
+        if state == "failed":
+            return "page"
+        end = until(old.history if state == old.state else [*old.history, (time, state, severity)]) if severity == "ticket" and not left else None
+        if end is None or time >= end:
+            return severity
+        self.eased[old.id] = end
+        return "page"
 
     def _before(self, old: Incident, first: str, left: str) -> list[str]:
         """Return who was the first suspect before, latest last: who was told of them may be there now."""
@@ -180,6 +198,7 @@ class Desk:
         """Return the incident as it is remembered: at its gravest, and then under its own name, though work eased it since."""
         self.where.end(old.id, self.members[old.id])
         del self.open[old.id], self.members[old.id]
+        self.eased.pop(old.id, None)
         gravest = worst(old)
         eased = old.mode == MAINTENANCE and gravest.severity != "notice"
         ended = replace(gravest, mode=mode if eased else old.mode, ended=time)
@@ -203,6 +222,7 @@ class Desk:
             for subject, member in some.items():
                 self.where.put(subject, key, member.crosses)
         self.open = {i.id: i for i in map(_incident, incidents)}
+        self.eased = {i.id: end for i in self.open.values() if i.severity == "page" and (end := until(i.history)) is not None}
         self.again.fill(map(_incident, ended))
 
 

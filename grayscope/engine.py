@@ -166,7 +166,7 @@ class Engine:
             blamed = self.blame.step(self.impact.before(evidence, tick), tick, standing)
             evidence = self.impact.step(blamed, tick, standing)
         verdicts = tuple(self.planned.step(tick, self.judge.step(tick, evidence), evidence))
-        incidents = tuple(self.desk.step(verdicts, None if self.blame is None else tick.roster))  # rivals know no ways, either
+        incidents = tuple(self.desk.step(verdicts, None if self.blame is None else tick.roster, tick.time))  # rivals know no ways, either
         return Output(evidence, verdicts, incidents, tuple(self.announce.step(incidents, ledger, tick.roster)), ledger)
 
     def _cover(self, tick: Tick) -> None:

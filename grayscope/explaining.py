@@ -10,6 +10,7 @@ from typing import Any
 from grayscope.again import patience
 from grayscope.cascade import effects
 from grayscope.catalogue import Catalogue
+from grayscope.eased import until
 from grayscope.errors import shorten
 from grayscope.incident import CHANGES, SEVERITIES, Incident, absences
 from grayscope.ledger import Entry
@@ -54,8 +55,8 @@ def explain(incident: Incident, spent: Entry | None = None) -> str:
     do first: Compare it with its peers under the same load, then look at what else is held against it.
     """
     lines = [
-        ("what", _what(incident)), *_back(incident), ("why first", _first(incident)), *_signals(incident), *_members(incident), *_rivals(incident),
-        *_cleared(incident), *_past(incident), *_left(incident, spent), ("how sure", _sure(incident)), ("refuted if", refuted(incident)),
+        ("what", _what(incident)), *_eased(incident), *_back(incident), ("why first", _first(incident)), *_signals(incident), *_members(incident),
+        *_rivals(incident), *_cleared(incident), *_past(incident), *_left(incident, spent), ("how sure", _sure(incident)), ("refuted if", refuted(incident)),
         *_runbook(incident),
     ]  # fmt: skip
     return "\n".join(f"{label}: {shorten(text, WIDE)}" for label, text in lines)
@@ -123,6 +124,12 @@ def _what(i: Incident) -> str:
     last = i.history[-1][1] if i.history else i.state
     at_last = f", {last} at last" if last != i.state else ""
     return f"{i.subject} was {i.state}{' at worst' if at_last else ''} ({name}), a {i.severity}{at_last}; {times}{_louder(i)}, {end}"
+
+
+def _eased(i: Incident) -> Iterator[tuple[str, str]]:
+    """Yield until when a page stays one that nobody suffers from any more."""
+    if i.ended is None and i.severity == "page" and (end := until(i.history)) is not None:
+        yield "eased", f"nobody waits for it since {utc(i.history[-1][0])}; a ticket from {utc(end)} on, unless somebody does before"
 
 
 def _louder(i: Incident) -> str:

@@ -7,6 +7,7 @@ from time import process_time
 
 import pytest
 
+from grayscope.again import WITHIN
 from grayscope.announce import Announce
 from grayscope.desk import Desk
 from grayscope.incident import Incident
@@ -68,7 +69,7 @@ def test_communicators_that_paged_before_the_part_that_they_share_was_named_beco
     assert {*desk.open} == {first.id, other.id}
     desk.restore(desk.snapshot())
     calm = list(desk.step([replace(ring(7, "normal", "gray"), subject=r) for r in (RING, "comm:2-rail2")], RINGS))
-    assert [(i.id, i.severity) for i in calm] == [(first.id, "page"), (first.id, "ticket")]
+    assert [(i.id, i.state, i.severity) for i in calm] == [(first.id, "gray", "page"), (first.id, "masked", "page")]
     again = next(iter(desk.step([ring(8)], RINGS)))
     assert (again.id, again.severity) == (first.id, "page")
 
@@ -90,8 +91,10 @@ def test_what_is_left_when_the_communicator_has_recovered_is_the_part_alone_and_
     other.restore(desk.snapshot())
     for d in (desk, other):
         calm = one(d, ring(3, "normal", "gray"))
-        assert (calm.id, calm.subject, calm.severity, calm.rivals) == (named.id, "n3/nic2", "ticket", ())
-        assert one(d, port(4, "normal", "masked")).ended == 4
+        assert (calm.id, calm.subject, calm.state, calm.severity, calm.rivals) == (named.id, "n3/nic2", "masked", "page", ())
+        (eased,) = d.step([], now=3 + WITHIN)
+        assert (eased.id, eased.subject, eased.severity) == (named.id, "n3/nic2", "ticket")
+        assert one(d, port(4 + WITHIN, "normal", "masked")).ended == 4 + WITHIN
 
 
 def test_a_communicator_that_turns_out_to_be_crowded_leaves_the_incident_of_the_part_that_explained_it() -> None:

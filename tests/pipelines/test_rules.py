@@ -62,6 +62,7 @@ FAULT_CASES: dict[str, tuple[dict[str, str], str, int, list[dict[str, str]]]] = 
     "gray": ({info("page", "gray"): "_x3 1x40"}, "GrayFailure", 3, [{**IDENTITY, "severity": "page"}]),
     "gray, seen by two": ({info("page", "gray"): "1x40", info("page", "gray", "", "b"): "1x40"}, "GrayFailure", 3, [{**IDENTITY, "severity": "page"}]),
     "gray, not yet": ({info("page", "gray"): "_x20 1x40"}, "GrayFailure", 3, []),
+    "gray, eased": ({info("page", "gray"): "1x2 stale", info("page", "masked"): "_x2 1x40"}, "GrayFailure", 10, [{**IDENTITY, "severity": "page"}]),
     "gray is over": ({info("page", "gray"): "1x2 stale"}, "GrayFailure", 10, []),
     "gray is no ticket": ({info("page", "gray"): "1x40"}, "MaskedRedundancy", 10, []),
     "soon": ({info("ticket", "masked", "short"): "1x40"}, "MaskedRedundancy", 3, [{**IDENTITY, "severity": "ticket", "urgency": "short"}]),
