@@ -6,6 +6,7 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ from real_telemetry import SETS, imported
 from grayscope import assembly, plugins
 from grayscope.fleet.scenario import load
 from grayscope.fleet.simulation import Simulation
-from grayscope.incident import Incident
+from grayscope.incident import SEVERITIES, Incident
 from grayscope.pipelines._benchunits import Source
 from grayscope.replaying import replay
 from grayscope.score import score
@@ -49,6 +50,11 @@ class Said(NamedTuple):
     words: str
 
 
+def rings(incident: Incident) -> int:
+    """Return how often somebody was told of it: each time it became louder."""
+    return sum(a < b for a, b in pairwise([0, *(SEVERITIES.index(severity) for _, _, severity in incident.history)]))
+
+
 def scene(name: str, part: Part, seeds: Sequence[int], _: Path | None) -> Said:
     """Draw a situation once for each seed: right is who says all that is to be accused, once, and nobody else."""
     right = others = times = 0
@@ -58,9 +64,9 @@ def scene(name: str, part: Part, seeds: Sequence[int], _: Path | None) -> Said:
         loud = [i for i in play(drawn, part.detectors) if i.severity != "notice" and i.noticed >= drawn.since]
         right += sorted(i.subject for i in loud) == sorted(drawn.wanted) and all(i.severity == drawn.severity or not drawn.severity for i in loud)
         others += sum(i.subject not in drawn.wanted for i in loud)
-        times += sum(severity != "notice" for i in loud for _, _, severity in i.history)
+        times += sum(rings(i) for i in loud)
         late += sum(((i.ended or 0) - drawn.until) / MINUTE for i in loud) if drawn.until else 0.0
-    words = f"{right} of {len(seeds)} right, {others} others accused, {times} changes of what is said" + (
+    words = f"{right} of {len(seeds)} right, {others} others accused, told {times} times" + (
         f", open for {late / len(seeds):.0f} min after it was over" if late else ""
     )
     return Said(right - 0.1 * others - 1e-3 * late - 1e-3 * times, words)

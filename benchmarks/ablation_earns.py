@@ -38,6 +38,7 @@ CASES = (
     ("long means", "fault", "slow", "a rank of each job gets 3 % slower in noise with a memory"),
     ("still (STILL)", "scene", "over", "a rank is slower for an hour, then no more"),
     ("hysteresis", "scene", "steady", "a rank gets 3 to 6 % slower and stays so"),
+    ("eased pages", "scene", "grazing", "a GPU is too hot all the time, and its rank slower now and then"),
     ("ranks with few peers", "scene", "few", "a rank in a job of two or three gets slower"),
     ("one alone", "scene", "cooled", "fans fail, and the only rank of the job there gets slower: a page"),
     ("better half", "scene", "halves", "one of a job's two machines gets hot: its GPUs are limited, its ranks slower"),

@@ -172,6 +172,7 @@ INSIDE: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     ),
     "asking (ASKS)": ("a ticket does not wait for what the workload says", {"grayscope.judge.ASKS": 0}),
     "hysteresis": ("a state is left as soon as it is not as strongly supported", {"grayscope.judge.SLACK": 0.0, "grayscope.judge.CALM": 1}),
+    "eased pages": ("a page is a ticket as soon as nobody suffers from it", {"grayscope.desk.until": _none}),
     "naming by the cause": ("a trouble is called by its strongest symptom", {"grayscope.judge.Judge._cause": _strongest}),
     "ranks with few peers": ("no rank in a group of one to three is held against its own past", {"grayscope.fewpast.FewPast.fill": _of_large_groups}),
     "one alone": ("the only rank of a job is no reason for more, though the condition of its machine agrees", {"grayscope.blame.corroborated": _unmoved}),

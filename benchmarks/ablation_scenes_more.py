@@ -87,6 +87,23 @@ def halves(rng: Rng) -> Scene:
     return Scene(rows, batches(), frozenset({f"n{n:02}"}))
 
 
+def grazing(rng: Rng) -> Scene:
+    """A GPU is too hot and limited all the time, but its rank holds its job up only for ten to twenty minutes, with ten to thirty between, three times."""
+    rows, at, size = fleet([8], 4), int(rng.integers(32)), rng.uniform(0.03, 0.06)
+    gpus, ranks, bad = [r.subject for r in of(rows, "gpu")], [r.subject for r in of(rows, "rank")], np.arange(32) == at
+    spans = [(rng.integers(60, 120), rng.integers(100, 180)) for _ in range(3)]  # ticks of ten seconds
+    held = np.concatenate([np.zeros(BEFORE), *(np.repeat([1.0, 0.0], span) for span in spans)])
+
+    def batches() -> Iterator[Batch]:
+        for t, now in enumerate(held, 1):
+            time, hot = np.array([t * 10 * SECOND]), bad * (t > BEFORE)
+            took = np.exp(0.005 * rng.standard_normal(32) + size * now * bad)
+            yield Batch("gpu", time, tuple(gpus), (HOT,), (4.0 * hot * rng.uniform(0.8, 1.0, 32)).astype(np.float32)[None, None])
+            yield Batch("rank", time, tuple(ranks), ("compute_seconds",), took.astype(np.float32)[None, None])
+
+    return Scene(rows, batches(), frozenset({gpus[at]}), severity="page")
+
+
 def busy(rng: Rng) -> Scene:
     """Processors of a machine are busy with something else, and its ranks are slower: nobody's part."""
     rows, n = fleet([8], 4), int(rng.integers(8))
@@ -136,4 +153,4 @@ def drives(rng: Rng) -> Scene:
     return Scene(tuple(RosterRow(n, "drive") for n in names), told("drive", names, metrics, values(), MINUTE), frozenset({names[tired]}), MINUTE)
 
 
-MORE = {f.__name__: f for f in (storm, lemon, ports, cooled, halves, busy, braked, drives)}
+MORE = {f.__name__: f for f in (storm, lemon, ports, cooled, halves, grazing, busy, braked, drives)}

@@ -266,5 +266,7 @@ def _stands(members: dict[str, Member]) -> bool:
 def _summary(first: Member, state: str, members: dict[str, Member]) -> str:
     """Return the line for a person: the suspect and what was measured on it, and what it did to others."""
     felt = next((m for m in sorted(members.values(), key=lambda m: -m.strength) if m.state == state and m.subject != first.subject), None)
+    if first.state == "normal" and felt is not None:
+        return f"{first.subject} has recovered, {felt.subject} is still {state}: {felt.why}; it began with: {first.why}"
     more = f"; {felt.subject} suffers: {felt.why}" if felt is not None and first.state != state else ""
     return f"{first.subject} is {state}: {first.why}{more}"

@@ -111,7 +111,10 @@ def test_so_it_does_when_that_part_has_recovered_and_only_gives_the_incident_its
     desk = Desk("c")
     first = one(desk, port(1, mode="rail_failover"))
     one(desk, ring(2, "masked", mode="became_slower"))
-    assert one(desk, port(3, "normal", "gray")).subject == "n3/nic2"
+    over = one(desk, port(3, "normal", "gray"))
+    assert over.subject == "n3/nic2"
+    assert over.summary.startswith(f"n3/nic2 has recovered, {RING} is still masked: ")
+    assert "; it began with: " in over.summary
     ended, crowded = desk.step([ring(4, "unknown", "masked", "fabric_congestion")], VIEW)
     assert (ended.id, ended.subject, ended.mode, ended.severity, ended.ended) == (first.id, "n3/nic2", "rail_failover", "page", 4)
     assert (crowded.subject, crowded.severity) == (RING, "notice")
