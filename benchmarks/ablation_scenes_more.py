@@ -84,7 +84,7 @@ def halves(rng: Rng) -> Scene:
             yield Batch("gpu", time, tuple(gpus), (HOT,), limited.astype(np.float32)[None, None])
             yield Batch("rank", time, tuple(ranks), ("compute_seconds",), took.astype(np.float32)[None, None])
 
-    return Scene(rows, batches(), frozenset({f"n{n:02}"}))
+    return Scene(rows, batches(), frozenset({f"n{n:02}"}), severity="page")
 
 
 def grazing(rng: Rng) -> Scene:

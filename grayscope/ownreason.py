@@ -1,12 +1,13 @@
 """Ownreason: who has lost the very thing that a symptom comes from shows it by itself, and belongs to no population.
 
 Where a good part of a peer group stands out at once, the group is taken for two kinds of parts, and nobody is accused. But two machines of
-one job that have each lost a power supply are two faults: that their GPUs are braked at the same time is no riddle.
+one job that have each lost a power supply are two faults: that their GPUs are braked at the same time is no riddle. Nor is it which of a job's two
+machines got slower where one of them is hot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from grayscope.cascade import effects
 from grayscope.crowd import CROWD, spread
@@ -18,30 +19,26 @@ OWN = frozenset({"redundancy", "health"})
 
 
 class Reasons:
-    """Remembers what components said of themselves lately: component -> mode -> when it was last said."""
+    """Remembers what components said of themselves lately, and what held them up by their condition: component -> mode -> when it was last so."""
 
     def __init__(self) -> None:
         self.said: dict[str, dict[str, int]] = {}
+        self.shown: dict[str, dict[str, int]] = {}
 
     def hear(self, findings: Iterable[Finding], time: int, level: float, valid: int) -> None:
-        """Take note of what parts lost by their own word, at least so strong, and forget what was said longer than `valid` microseconds ago."""
+        """Take note of what parts lost or show, at least so strong, and forget what was longer than `valid` microseconds ago."""
         for f in findings:
-            if f.side in OWN and f.mode and f.strength >= level:
-                self.said.setdefault(f.subject, {})[f.mode] = time
-        for subject in [*self.said]:
-            kept = {mode: at for mode, at in self.said[subject].items() if time - at <= valid}
-            if kept:
-                self.said[subject] = kept
-            else:
-                del self.said[subject]
+            if f.mode and f.strength >= level and (f.side in OWN or (f.side == "condition" and f.mechanism)):
+                (self.said if f.side in OWN else self.shown).setdefault(f.subject, {})[f.mode] = time
+        self.said, self.shown = _lately(self.said, time - valid), _lately(self.shown, time - valid)
 
     def split(self, findings: list[Finding], crowds: Iterable[Crowd], tick: Tick) -> tuple[list[Finding], list[Crowd]]:
         """Return findings and crowds, those with reasons of their own out of their crowds of symptoms; what is left may be none any more."""
         kept, known = list[Crowd](), {_key(f) for f in findings}
         for crowd in crowds:
-            own, rest = list[Finding](), list[Finding]()
+            own, rest, known_by = list[Finding](), list[Finding](), self._causes(crowd, tick)
             for f in crowd.members:
-                (own if crowd.finding.side == "condition" and self._explains(f, tick) else rest).append(f)
+                (own if self._explains(f, known_by, tick) else rest).append(f)
             if not own:
                 kept.append(crowd)
             elif _still(rest, len(own), tick):
@@ -52,10 +49,23 @@ class Reasons:
                 findings = [*(f for f in findings if _key(f) != _key(crowd.finding)), *_new([*own, *alone], known)]
         return findings, kept
 
-    def _explains(self, f: Finding, tick: Tick) -> bool:
-        """Say whether a part, or what it lies in, has lost what brings about such a symptom."""
-        modes = {mode for place in _around(f.subject, tick) for mode in self.said.get(place, ())}
+    def _causes(self, crowd: Crowd, tick: Tick) -> tuple[Mapping[str, Iterable[str]], ...]:
+        """Return what may be a reason of members of a crowd: of a symptom what was lost; of slowness of one machine, half of a job, a symptom too."""
+        if crowd.finding.side == "condition":
+            return (self.said,)
+        alone = crowd.finding.side == "service" and len({_machine(f.subject, tick) for f in crowd.members}) == 1
+        return (self.said, self.shown) if alone else ()
+
+    def _explains(self, f: Finding, causes: tuple[Mapping[str, Iterable[str]], ...], tick: Tick) -> bool:
+        """Say whether a part, or what it lies in, has what brings about such a symptom."""
+        modes = {mode for known in causes for place in _around(f.subject, tick) for mode in known.get(place, ())}
         return any(f.mode == mode or f.mode in effects(mode) for mode in modes)
+
+
+def _lately(told: Mapping[str, Mapping[str, int]], since: int) -> dict[str, dict[str, int]]:
+    """Return what was told since then, without those of whom nothing was."""
+    kept = {subject: {mode: at for mode, at in some.items() if at >= since} for subject, some in told.items()}
+    return {subject: some for subject, some in kept.items() if some}
 
 
 def _key(f: Finding) -> tuple[str, str, str, str]:
@@ -80,8 +90,9 @@ def _machine(subject: str, tick: Tick) -> str:
 
 
 def _around(subject: str, tick: Tick) -> Iterator[str]:
-    """Yield a subject, what it lies in by its name, and its machine."""
+    """Yield a subject, what it lies in by its name, its machine and its GPU."""
     yield _machine(subject, tick)
+    yield tick.roster.key(subject, "gpu")
     while subject:
         yield subject
         subject = subject.rpartition("/")[0]

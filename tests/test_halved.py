@@ -45,18 +45,26 @@ def test_three_ranks_of_one_of_two_machines_are_accused() -> None:
     assert {severity for severity, _, _ in said(range(24, 27)).values()} == {"page"}
 
 
-def test_one_of_two_machines_that_is_hot_is_named_beside_the_notice() -> None:
-    """What limits its GPUs tells which of both changed."""
+def told_of(hot: int, slow: int) -> set[tuple[str, str, str]]:
+    """Return subject, severity and mode of what is told where one machine gets hot and one, or another, slower at the same time."""
     rng, gpus, ranks = np.random.default_rng(7), [f"n{g // 8}/gpu{g % 8}" for g in range(RANKS)], [f"job:{g // 16}/r{g % 16:02}" for g in range(RANKS)]
     keys = [{"gpu": gpus[g], "node": f"n{g // 8}", "job": f"job:{g // 16}", "role": "dp", "sku": "A"} for g in range(RANKS)]
     rows = (*(RosterRow(s, "gpu", keys=k) for s, k in zip(gpus, keys, strict=True)), *(RosterRow(s, "rank", keys=k) for s, k in zip(ranks, keys, strict=True)))
     engine, found = assembly.engine(Settings(), periods={"rank": TICK, "gpu": TICK}), dict[str, Incident]()
     engine.step(rows)
     for t in range(1, 300):
-        hot = (np.arange(RANKS) // 8 == 3) & (t > 150)
-        limited, took = 10 * hot * rng.uniform(0.3, 1.0, RANKS), np.exp(0.01 * rng.standard_normal(RANKS) + 0.1 * hot)
+        on = np.arange(RANKS) // 8 if t > 150 else np.full(RANKS, -1)
+        limited, took = 10 * (on == hot) * rng.uniform(0.3, 1.0, RANKS), np.exp(0.01 * rng.standard_normal(RANKS) + 0.1 * (on == slow))
         told = (("gpu", gpus, HOT, limited), ("rank", ranks, "compute_seconds", took))
         for table, names, metric, values in told:
             batch = Batch(table, np.array([t * TICK]), tuple(names), (metric,), values.astype(np.float32)[None, None])
             found |= {i.id: i for i in engine.step(batch).incidents}
-    assert {(i.subject, i.severity, i.mode) for i in found.values()} == {("n3", "ticket", "thermal_throttle"), ("job:1", "notice", "group_shift")}
+    return {(i.subject, i.severity, i.mode) for i in found.values()}
+
+
+def test_one_of_two_machines_that_is_hot_is_a_page_for_its_heat_tells_which_of_both_changed() -> None:
+    assert told_of(3, 3) == {("n3", "page", "thermal_throttle")}
+
+
+def test_where_the_cool_one_is_slower_its_peer_s_heat_explains_nothing() -> None:
+    assert told_of(3, 2) == {("n3", "ticket", "thermal_throttle"), ("job:1", "notice", "group_shift")}

@@ -77,6 +77,20 @@ def test_a_fan_explains_the_heat_that_it_brings() -> None:
     assert said(hot, lost(1, "fan_degraded"), lost(4, "fan_degraded")) == (["n1", "n4"], [])
 
 
+def test_of_what_is_slow_on_one_machine_its_heat_tells_that_it_is_that_one() -> None:
+    slow, hot = braked(1, "service", "slow_rank"), braked(1, mode="thermal_throttle")
+    assert said(slow, *hot) == (["n1"], [])
+    assert said(slow, *hot, later=TOLD + 1) == (["job:1"], [GPUS])
+    assert said(slow, *braked(2, mode="thermal_throttle")) == (["job:1"], [GPUS])
+    assert said([*slow, *braked(4, "service", "slow_rank")], *hot) == (["job:1"], [2 * GPUS])
+    first, second = Blame(), Blame()
+    first.step(Evidence(hot), tick("gpu"))
+    second.restore(first.snapshot())
+    for blame in (first, second):
+        found = blame.step(Evidence([crowd(slow).finding], crowds=[crowd(slow)]), tick("gpu"))
+        assert sorted((f.subject, f.mode) for f in found) == [("n1", "slow_rank")]
+
+
 def test_blame_names_each_machine_also_after_a_pause() -> None:
     first, second = Blame(), Blame()
     first.step(Evidence([lost(1), lost(4)]), tick("node"))
