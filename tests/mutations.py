@@ -18,7 +18,7 @@ NASTY = (
 LENGTHS = (0, 0, 1, 1, 2, 3, 9, 20, 200, 1 << 20)
 #: The ways to edit, and the most bytes that one trebles: six in a row must stay small.
 KINDS, TREBLED = 6, 1000
-#: 2,000 inputs, whatever the machine's speed; the same ones each time.
+#: 2,000 inputs (500 where drawing them is slow), whatever the machine's speed; the same ones each time.
 MANY = settings(max_examples=2000, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 Edit = tuple[int, int, int, bytes]
 
