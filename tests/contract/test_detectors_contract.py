@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from grayscope.modes import Modes
 from tests.contract.conftest import fleet, walk
 
 Walked = list[tuple[Any, Any]]
+Heard = Callable[[str], list[Finding]]
 #: Of pure noise.
 TICKS = 2160
 
@@ -29,13 +31,19 @@ def said(detector: Any, walked: Walked) -> list[Finding]:
     return [f for tick, standing in walked for f in detector.step(tick, standing)]
 
 
+@pytest.fixture(scope="module")
+def heard(walked: Walked) -> Heard:
+    """What each detector says of the fleet, heard once."""
+    return cache(lambda name: said(plugins.detector(name), walked))
+
+
 def rival(name: str) -> bool:
     return bool(plugins.load("detectors", name).rival)
 
 
-def test_evidence_follows_the_schema(name: str, walked: Walked) -> None:
+def test_evidence_follows_the_schema(name: str, walked: Walked, heard: Heard) -> None:
     modes, places = Modes.load().modes, {s for tick, _ in walked[:20] for s in tick.subjects} | {"n0", "n1", "n2", "site", "job:j1"}
-    findings = said(plugins.detector(name), walked)
+    findings = heard(name)
     for f in findings:
         assert f.detector == name
         assert f.side in SIDES
@@ -47,16 +55,16 @@ def test_evidence_follows_the_schema(name: str, walked: Walked) -> None:
     assert Evidence(findings).to_arrow().schema == SCHEMA
 
 
-def test_something_is_found_in_a_fleet_with_every_kind_of_trouble(name: str, walked: Walked) -> None:
+def test_something_is_found_in_a_fleet_with_every_kind_of_trouble(name: str, heard: Heard) -> None:
     if rival(name):
         pytest.skip("a rival may miss what it was not made for")
     if "gpu" not in getattr(plugins.load("detectors", name), "tables", {"gpu"}):
         pytest.skip("made for other tables: its own test shows what it finds there")
-    assert said(plugins.detector(name), walked)
+    assert heard(name)
 
 
-def test_the_same_ticks_give_the_same_evidence(name: str, walked: Walked) -> None:
-    assert repr(said(plugins.detector(name), walked)) == repr(said(plugins.detector(name), walked))
+def test_the_same_ticks_give_the_same_evidence(name: str, walked: Walked, heard: Heard) -> None:
+    assert repr(heard(name)) == repr(said(plugins.detector(name), walked))
 
 
 def test_a_pause_changes_nothing(name: str, walked: Walked) -> None:
