@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, KafkaAdminClient, ResourcePattern, ResourceType
 
-from grayscope.brokers import _kafkareach
 from grayscope.brokers._kafkaclients import holder
 from grayscope.brokers._kafkanamesake import Holder
+from grayscope.brokers._kafkareasons import TRIES
 from grayscope.brokers._kafkasettings import kafka_settings
 from grayscope.brokers._kafkatopics import Topics
 from grayscope.brokers.kafka import Kafka
@@ -65,7 +65,7 @@ DOORS: list[tuple[str, dict[str, Any], str]] = [
 def test_a_wrong_door_is_told_in_one_line(
     guarded: Cluster, client: str, door: str, options: dict[str, Any], expected: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_kafkareach, "TRIES", _kafkareach.TRIES[:2])  # the third is for servers that answer late
+    monkeypatch.setattr("grayscope.brokers._kafkareach.TRIES", TRIES[:2])  # the third is for servers that answer late
     servers = guarded.servers if door == "open" else guarded.address(door)
     authority = {"ssl.ca.location": guarded.authority} if "security.protocol" in options else {}
     text = said(**{"bootstrap.servers": servers, "client": client, **authority, **options})
