@@ -18,7 +18,6 @@ import time
 import traceback
 import warnings
 from pathlib import Path
-from random import Random
 from types import FrameType
 from typing import NamedTuple
 
@@ -32,7 +31,7 @@ if str(Path(__file__).parents[1]) not in grayscope.__path__:
 from grayscope.errors import GrayscopeError
 from tests import guided
 from tests.fuzz_parsers import Parser, parsers
-from tests.mutations import KINDS, LENGTHS, NASTY, apply
+from tests.mutations import broken
 
 #: Seconds for one input, bytes of address space for the process, inputs between two notes of progress.
 PATIENCE, SPACE, WORD = 20, 8 << 30, 20_000
@@ -56,12 +55,7 @@ class Hang(Exception):
 
 def made(parser: Parser, number: int) -> bytes:
     """Return the input of a number: an example after up to six edits."""
-    random = Random(number)
-    data = random.choice(parser.examples)
-    for _ in range(random.randrange(7)):
-        piece = random.choice(NASTY) if random.random() < 0.7 else random.randbytes(random.randrange(9))
-        data = apply(data, [(random.randrange(KINDS), random.randrange(1 << 20), random.choice(LENGTHS), piece)])
-    return data
+    return broken(parser.examples, number)
 
 
 def run(parser: Parser, inputs: int, start: int = 0) -> Outcome:

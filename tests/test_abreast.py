@@ -27,7 +27,7 @@ SETTINGS = Settings(cluster="c")
 @pytest.fixture(scope="module")
 def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("abreast") / "trace"
-    Simulation(load("mixed").but(nodes=8, hours=0.3, seed=101, acceleration=4000.0)).write(path)
+    Simulation(load("mixed").but(nodes=8, hours=0.2, seed=101, acceleration=4000.0)).write(path)
     return path
 
 

@@ -18,7 +18,7 @@ from tests.aligning import LATENESS, PERIODS, T0, Cell, S, dense, exact, held, i
 # -- order, splitting, repeats ------------------------------------------------------------------------------------------
 
 
-@given(st.randoms(use_true_random=False))
+@given(st.randoms(use_true_random=True))
 @settings(max_examples=40, deadline=None, derandomize=True)
 def test_ticks_do_not_depend_on_how_rows_arrive(rng: Random) -> None:
     cells = make(rng, many=True)
@@ -31,7 +31,7 @@ def test_ticks_do_not_depend_on_how_rows_arrive(rng: Random) -> None:
         assert other.counts["late"] == 0
 
 
-@given(st.randoms(use_true_random=False))
+@given(st.randoms(use_true_random=True))
 @settings(max_examples=40, deadline=None, derandomize=True)
 def test_early_closing_does_not_change_what_ticks_hold(rng: Random) -> None:
     cells = make(rng, many=False)
@@ -41,7 +41,7 @@ def test_early_closing_does_not_change_what_ticks_hold(rng: Random) -> None:
         assert exact(run(station(), shuffled(cells, rng))) == exact(wanted)
 
 
-@given(st.randoms(use_true_random=False))
+@given(st.randoms(use_true_random=True))
 @settings(max_examples=20, deadline=None, derandomize=True)
 def test_the_roster_beforehand_changes_nothing_of_this(rng: Random) -> None:
     cells = make(rng, many=False)
@@ -55,7 +55,7 @@ def test_the_roster_beforehand_changes_nothing_of_this(rng: Random) -> None:
         assert exact(run(station(eager=eager), [roster + swap, *shuffled(cells, rng)])) == exact(wanted)
 
 
-@given(st.randoms(use_true_random=False))
+@given(st.randoms(use_true_random=True))
 @settings(max_examples=30, deadline=None, derandomize=True)
 def test_events_do_not_depend_on_how_they_arrive(rng: Random) -> None:
     cells = make(rng, many=False, gaps=False)
@@ -78,7 +78,7 @@ def _time(m: Message) -> int:
     return m.time if isinstance(m, Event) else int(m.times[-1])
 
 
-@given(st.randoms(use_true_random=False))
+@given(st.randoms(use_true_random=True))
 @settings(max_examples=20, deadline=None, derandomize=True)
 def test_infinities_are_no_values_however_they_arrive(rng: Random) -> None:
     made = make(rng, many=False)

@@ -128,7 +128,7 @@ def test_rows_that_are_not_there_are_refused_before_memory_is_taken_for_them(cla
     assert pa.total_allocated_bytes() - before < 1 << 20
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(st.integers(0, len(encode(BATCH)) - 1), st.binary(min_size=1, max_size=8))
 def test_a_frame_with_any_bytes_overwritten_is_a_batch_or_one_clear_error(at: int, poison: bytes) -> None:
     frame = encode(BATCH)

@@ -46,8 +46,13 @@ def said(cells: Cells, messages: list[Message], restarts: set[int]) -> list[str]
     return [*told, repr(cells.engines["c1"].align.counts), repr(cells.engines["c1"].flush())]
 
 
-def test_a_restart_in_the_middle_of_open_ticks_changes_nothing(messages: list[Message]) -> None:
-    whole = said(Cells(engine), messages, set())
+@pytest.fixture(scope="module")
+def whole(messages: list[Message]) -> list[str]:
+    """What is said where nothing is ever stopped."""
+    return said(Cells(engine), messages, set())
+
+
+def test_a_restart_in_the_middle_of_open_ticks_changes_nothing(messages: list[Message], whole: list[str]) -> None:
     assert "'gray'" in "".join(whole)
     assert said(Cells(engine), messages, set(range(1, len(messages), 37))) == whole
 
@@ -62,10 +67,11 @@ def test_a_state_that_was_taken_stays_as_it_is_while_the_engine_goes_on(messages
         assert pack(state) == then
 
 
-def test_a_restart_from_a_state_without_the_rows_that_never_move_changes_nothing(messages: list[Message], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_restart_from_a_state_without_the_rows_that_never_move_changes_nothing(
+    messages: list[Message], whole: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("grayscope.squeezed.LEAST", 1)
     monkeypatch.setattr("grayscope.squeezed.WIDTH", 1)
-    whole = said(Cells(engine), messages, set())
     assert said(Cells(engine), messages, set(range(1, len(messages), 150))) == whole
 
 

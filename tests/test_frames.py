@@ -44,7 +44,7 @@ def test_events_and_roster_rows_come_back() -> None:
     assert decode(encode(rows)) == rows
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.one_of(st.just(Event(5, "n1", "xid", "94")), st.just((RosterRow("n1", "node", 1),)), batches()), st.data())
 def test_a_damaged_frame_is_a_message_or_one_clear_error(message: Event | Batch | tuple[RosterRow, ...], data: st.DataObject) -> None:
     frame = bytearray(encode(message))

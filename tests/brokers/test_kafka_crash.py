@@ -31,11 +31,11 @@ publishing: Any = __import__("grayscope.pipelines._publisher", fromlist=["Publis
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def mortal(server: Callable[[str, str], str], tmp_path: Path) -> Iterator[Cluster]:
-    """A node of one's own, to be killed."""
+@pytest.fixture(scope="module")
+def mortal(server: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A node of these tests' own, to be killed."""
     needs_java(server)
-    cluster = Cluster(tmp_path / "mortal")
+    cluster = Cluster(tmp_path_factory.mktemp("mortal") / "run")
     try:
         yield cluster.up()
     finally:
@@ -43,12 +43,12 @@ def mortal(server: Callable[[str, str], str], tmp_path: Path) -> Iterator[Cluste
 
 
 @pytest.fixture(params=["kafka-python", "confluent"])
-def at(request: pytest.FixtureRequest, mortal: Cluster) -> dict[str, Any]:
+def at(request: pytest.FixtureRequest, mortal: Cluster, prefix: str) -> dict[str, Any]:
     """Make the topics; return the settings that lead there, through either client."""
     if request.param == "confluent":
         pytest.importorskip("confluent_kafka", reason="pip install 'grayscope[confluent]'")
     short = {"delivery.timeout.ms": 3000, "request.timeout.ms": 2000, "session.timeout.ms": 6000, "heartbeat.interval.ms": 1000}
-    found = {"bootstrap.servers": mortal.servers, "client": request.param, **short}
+    found = {"bootstrap.servers": mortal.up().servers, "topic.prefix": prefix, "client": request.param, **short}
     with Topics(kafka_settings(found), partitions=1) as topics:
         topics.apply(topics.changes())
     return found
@@ -102,7 +102,7 @@ def test_a_silent_broker_fills_no_memory_and_is_told_in_one_line(mortal: Cluster
         os.kill(pid, signal.SIGCONT)
         broker.close()
     assert 900_000 < most <= 1 << 20
-    assert "kafka topic grayscope.events" in said
+    assert f"kafka topic {at['topic.prefix']}.events" in said
     assert "\n" not in said
     assert {t for t in threading.enumerate() if t.is_alive()} <= before  # kafka-python's own close would leave its thread behind
 
@@ -112,7 +112,7 @@ def row(i: int) -> Batch:
 
 
 def test_a_recorder_killed_in_the_middle_leaves_nothing_out(at: dict[str, Any], tmp_path: Path) -> None:
-    sender = Kafka(**at)
+    sender, named = Kafka(**at), {**at, "group.id": at["topic.prefix"], "group.instance.id": "r1"}
     for i in range(200):
         sender.send(row(i))
     sender.flush()
@@ -126,7 +126,7 @@ def test_a_recorder_killed_in_the_middle_leaves_nothing_out(at: dict[str, Any], 
         "rolling = plugins.broker('rolling', sys.argv[2], every=0.05, keep=1000, period=None)\n"
         "record(kafka, rolling, threading.Event())\n"
     )
-    argv = [sys.executable, "-c", program, json.dumps({**at, "group.id": "r", "max.poll.records": 20, "group.instance.id": "r1"}), str(tmp_path / "traces")]
+    argv = [sys.executable, "-c", program, json.dumps({**named, "max.poll.records": 20}), str(tmp_path / "traces")]
     process = subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE)
     try:
         for i in range(300):
@@ -143,6 +143,6 @@ def test_a_recorder_killed_in_the_middle_leaves_nothing_out(at: dict[str, Any], 
     sender.close()
     module: Any = __import__("grayscope.pipelines.record", fromlist=["record"])
     rolling = plugins.broker("rolling", tmp_path / "traces", every=3600, keep=1000, period=None)
-    module.record(Kafka(**{**at, "group.id": "r", "group.instance.id": "r1"}), rolling, threading.Event(), once=True)
+    module.record(Kafka(**named), rolling, threading.Event(), once=True)
     kept = {int(v) for m in rolling.receive() if isinstance(m, Batch) for v in m.values.ravel()}
     assert kept == set(range(sent))

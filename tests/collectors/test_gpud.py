@@ -113,7 +113,7 @@ EVENTS = [event("xid", "error_xid", f"XID 79 {UUID}"), event("a", "ib_port_drop"
 ANSWERS: list[Any] = [MACHINE, *METRICS, state("a", "Unhealthy", 1, "XID 79"), *EVENTS]
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.data())
 def test_any_answer_is_read_without_a_crash(data: st.DataObject) -> None:
     answer = json.loads(json.dumps(data.draw(st.sampled_from(ANSWERS))))

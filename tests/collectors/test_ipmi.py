@@ -103,7 +103,7 @@ def test_what_is_no_listing_is_refused(text: str) -> None:
         ipmi.listing(text.encode(), "f")
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.data())
 def test_damaged_listings_are_sensors_or_one_clear_error(data: st.DataObject) -> None:
     body = bytearray(data.draw(st.sampled_from([SENSOR, ELIST, FREE, COMMA])).encode())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grayscope import plugins
@@ -178,7 +178,7 @@ def hardened(tmp_path_factory: pytest.TempPathFactory) -> Any:
     collector.close()
 
 
-@MANY
+@settings(MANY, max_examples=500)
 @given(st.lists(st.one_of(st.binary(max_size=300), st.sampled_from(RECORDS)), max_size=4))
 def test_any_bytes_are_read(hardened: tuple[Any, FakeRing], data: list[bytes]) -> None:
     collector, ring = hardened

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from grayscope import plugins
 from grayscope.errors import GrayscopeError, InputError, UsageError
@@ -135,7 +135,7 @@ def test_captured_logs_are_read(tmp_path: Path, shared: Path) -> None:
         assert {k for k in counts if k.startswith("rejected")} <= {"rejected: assumed_time"}
 
 
-@MANY
+@settings(MANY, max_examples=500)
 @given(
     mutated_text(
         f"[  1.0] {LOST}\n{ISO.format(1, UUID)}\n6,1,2,-;x\n" + '{"MESSAGE": "NVRM: Xid (PCI:0000:91:00): 63", "__REALTIME_TIMESTAMP": "1740327858000001"}\n'

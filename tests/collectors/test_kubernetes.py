@@ -81,7 +81,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size
     ["items", "metadata", "name", "labels", "spec", "kind", "unschedulable", "topology.kubernetes.io/zone"]), x, max_size=4), max_leaves=12)  # fmt: skip
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(JSON)
 def test_any_json_is_rows_or_one_clear_error(document: Any) -> None:
     said, rows = "", []

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import grayscope.collectors._machine as machine  # type: ignore[import-not-found]
@@ -67,7 +67,7 @@ def test_a_host_name_cannot_make_a_path(tmp_path: Path) -> None:
     assert made(tmp_path).node == "a_b_[2J"
 
 
-@MANY
+@settings(MANY, max_examples=500)
 @given(st.one_of(st.text(max_size=30), st.from_regex(r"[0-9a-fA-F]{0,9}:?[0-9a-fA-F]{2}:[0-9a-f]{2}(\.[0-9])?")))
 def test_an_address_is_one_or_none(text: str) -> None:
     found = machine.address(text)

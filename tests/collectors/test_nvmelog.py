@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import grayscope.collectors._nvmelog as nvmelog  # type: ignore[import-not-found]
@@ -63,7 +63,7 @@ def test_what_is_no_controller_is_an_error_of_the_system(tmp_path: Path) -> None
         nvmelog.ask(str(tmp_path / "file"))
 
 
-@MANY
+@settings(MANY, max_examples=500)
 @given(st.one_of(st.binary(max_size=600), st.binary(min_size=512, max_size=512)))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     try:

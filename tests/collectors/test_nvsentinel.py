@@ -78,7 +78,7 @@ def test_a_file_without_events_is_refused(tmp_path: Path, text: str) -> None:
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5), lambda x: st.lists(x, max_size=3), max_leaves=6)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.data())
 def test_any_event_is_read_without_a_crash(data: st.DataObject) -> None:
     entry: dict[str, Any] = data.draw(st.sampled_from([dict(XID), at(1)]))

@@ -161,7 +161,7 @@ ODD = st.recursive(
 )
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.data())
 def test_any_service_is_surveyed_without_a_crash(data: st.DataObject) -> None:
     """Anything at any place of any resource: numbers stay finite and names printable."""

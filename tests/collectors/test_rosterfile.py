@@ -70,7 +70,7 @@ def test_what_is_crossed_out_is_taken_back(tmp_path: Path) -> None:
     assert told == [{"n1": {}, "n2": {"leaf": "l2"}}, {"n2": {"leaf": "l2"}}]
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.data())
 def test_damaged_files_are_rows_or_one_clear_error(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     module: Any = __import__("grayscope.collectors.rosterfile", fromlist=["parse_csv"])

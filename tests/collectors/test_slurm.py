@@ -164,7 +164,7 @@ def test_host_lists_that_are_none_are_refused(text: str, words: str) -> None:
         hostlist.expand(text)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.text(alphabet="n[]0123-, ", max_size=20))
 def test_any_host_list_is_names_or_one_clear_error(text: str) -> None:
     said = ""
@@ -175,7 +175,7 @@ def test_any_host_list_is_names_or_one_clear_error(text: str) -> None:
     assert "expected" in said if said else all("[" not in name and "," not in name for name in names)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.data())
 def test_damaged_documents_are_records_or_one_clear_error(data: st.DataObject) -> None:
     rest = json.dumps({"nodes": [{"name": "n1", "state": ["IDLE"], "gres": "gpu:8"}], "jobs": [{"job_id": 1, "nodes": "n1", "gres_detail": []}]})

@@ -84,15 +84,15 @@ def make_fleet() -> Callable[..., Iterator[Message]]:
     return fleet
 
 
-@pytest.fixture(scope="session")
-def walk() -> Callable[[Iterable[Message]], Iterator[tuple[Tick, Standing]]]:
-    return steps
+def walk(messages: Iterable[Message]) -> list[tuple[Tick, Standing]]:
+    """Return the ticks of messages with everything a detector may read, kept apart from the stand's own memory."""
+    return [(tick, frozen(standing)) for tick, standing in steps(messages)]
 
 
 @pytest.fixture(scope="session")
 def walked() -> list[tuple[Tick, Standing]]:
-    """The fleet's ticks with everything a detector may read, kept apart from the stand's own memory."""
-    return [(tick, frozen(standing)) for tick, standing in steps(eventful(fleet()))]
+    """The fleet's ticks, walked once for all detectors."""
+    return walk(eventful(fleet()))
 
 
 def eventful(messages: Iterable[Message]) -> Iterator[Message]:

@@ -27,25 +27,32 @@ PERIODS = {"gpu": 10_000_000}
 Fleet = Callable[..., Iterator[Message]]
 
 
-def told(messages: Iterable[Message], *, eager: bool = True) -> list[Any]:
+def collected(messages: Iterable[Message], *, eager: bool = True) -> Collected:
     """Everything that an engine says about a stream."""
     engine, outputs = assembly.engine(Settings(), periods=PERIODS, eager=eager), Collected()
     for message in messages:
         outputs.add(engine.step(message))
     outputs.add(engine.flush())
+    return outputs
+
+
+def told(messages: Iterable[Message], *, eager: bool = True) -> list[Any]:
+    """The same in words."""
+    outputs = collected(messages, eager=eager)
     return [repr(outputs.verdicts), repr(outputs.latest())]
 
 
 @pytest.fixture(scope="session")
-def spoken(make_fleet: Fleet) -> list[Any]:
-    return told(make_fleet())
+def outputs(make_fleet: Fleet) -> Collected:
+    return collected(make_fleet())
 
 
-def test_the_planted_troubles_are_told_apart(make_fleet: Fleet) -> None:
-    engine, outputs = assembly.engine(Settings(), periods=PERIODS), Collected()
-    for message in make_fleet():
-        outputs.add(engine.step(message))
-    outputs.add(engine.flush())
+@pytest.fixture(scope="session")
+def spoken(outputs: Collected) -> list[Any]:
+    return [repr(outputs.verdicts), repr(outputs.latest())]
+
+
+def test_the_planted_troubles_are_told_apart(outputs: Collected) -> None:
     states = {i.subject: (i.state, i.severity) for i in outputs.latest()}
     assert states["n0/gpu3"] == ("masked", "ticket")  # the clock is 10 % low: throttled, and nobody suffers in this stream
     assert states["n0/gpu4"] == ("masked", "ticket")  # rows are remapped

@@ -191,7 +191,7 @@ def test_a_pause_in_the_middle_changes_nothing() -> None:
 def test_memory_is_bounded() -> None:
     detector = plugins.detector("events")
     for k in range(3):
-        events = sorted(xid(k * HOUR + i, f"m{k}x{i}/gpu0", "48") for i in range(40_000))
+        events = sorted(xid(k * HOUR + i, f"m{k}x{i}/gpu0", "48") for i in range(25_000))
         detector.step(tick((k + 1) * HOUR, events), STANDING)
         detector.step(tick((k + 1) * HOUR + 1, [xid(k * HOUR, "n0/gpu0", "48")]), STANDING)
     assert len(detector.facts.known) <= 1 << 16

@@ -277,6 +277,7 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Contract
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a body waits for no word that its head has come: forty milliseconds each
 
     def handle_any(self) -> None:
         text = self.rfile.read(int(self.headers.get("Content-Length") or 0))

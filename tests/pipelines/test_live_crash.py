@@ -43,7 +43,7 @@ ROUNDS = 3 if LONG else 1
 def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("crash") / "trace"
     faults = [Fault("n002/gpu3", "thermal_throttle", "gray", 600.0, strength=0.2)]
-    Fleet(nodes=3, hours=2.0 if LONG else 0.5, seed=102, faults=faults).write(path)
+    Fleet(nodes=3, hours=2.0 if LONG else 0.4, seed=102, faults=faults).write(path)
     return path
 
 

@@ -18,7 +18,7 @@ from grayscope.brokers.parquet import Parquet
 from grayscope.cli import main
 from grayscope.event import Event
 from grayscope.maintenance import read, stamp
-from grayscope.replaying import replay
+from grayscope.replaying import Run, replay
 from grayscope.roster import RosterRow
 from grayscope.settings import Settings
 from grayscope.told import read_file
@@ -62,27 +62,31 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return path
 
 
+@pytest.fixture(scope="module")
+def before(whole: Path) -> Run:
+    """What is found where nobody plans anything."""
+    return replay(whole, settings=Settings(cluster="c"))
+
+
 @pytest.fixture
 def trace(whole: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(whole, tmp_path / "t"))
 
 
-def history(path: Path) -> dict[str, list[tuple[str, str]]]:
-    found = replay(path, settings=Settings(cluster="c")).found
-    return {i.subject: [(state, severity) for _, state, severity in i.history] for i in found}
+def history(run: Run) -> dict[str, list[tuple[str, str]]]:
+    return {i.subject: [(state, severity) for _, state, severity in i.history] for i in run.found}
 
 
 @pytest.mark.parametrize("subject", ["n0", "n0/gpu0", "r0", "rack:r0", "site"])
-def test_a_replay_of_the_trace_names_the_work_and_announces_what_stays(trace: Path, subject: str) -> None:
-    assert history(trace) == {"n0/gpu0": [("failed", "ticket")]}
+def test_a_replay_of_the_trace_names_the_work_and_announces_what_stays(trace: Path, before: Run, subject: str) -> None:
+    assert history(before) == {"n0/gpu0": [("failed", "ticket")]}
     (told,) = call("add", subject, "--start", "+15m", "--for", "45m", "--note", "new risers", "--trace", trace)
     assert (told["subject"], told["start"], told["end"]) == (subject, "2026-01-05T00:15:10Z", "2026-01-05T01:00:10Z")
-    assert history(trace) == {"n0/gpu0": [("unknown", "notice"), ("failed", "ticket")]}
+    assert history(replay(trace, settings=Settings(cluster="c"))) == {"n0/gpu0": [("unknown", "notice"), ("failed", "ticket")]}
     assert validate(trace) == []
 
 
-def test_work_elsewhere_or_at_another_time_changes_nothing(trace: Path) -> None:
-    before = replay(trace, settings=Settings(cluster="c"))
+def test_work_elsewhere_or_at_another_time_changes_nothing(trace: Path, before: Run) -> None:
     call("add", "n1", "--note", "elsewhere", "--trace", trace)
     call("add", "r1", "--start", "+10m", "--for", "10h", "--trace", trace)
     call("add", "n0", "--start", "+30h", "--trace", trace)
@@ -105,7 +109,7 @@ def test_called_off_ended_and_amended(trace: Path) -> None:
     assert (off["id"], off["start"], off["end"]) == (second["id"], second["start"], second["start"])
     call("add", "n0", "--start", "+15m", "--for", "9h", "--trace", trace)  # too late: the end was the last word
     assert [w["ended"] for w in call("list", "--trace", trace)] == [True, True]
-    assert history(trace) == {"n0/gpu0": [("unknown", "notice"), ("failed", "ticket")]}
+    assert history(replay(trace, settings=Settings(cluster="c"))) == {"n0/gpu0": [("unknown", "notice"), ("failed", "ticket")]}
 
 
 def test_a_subject_that_nobody_knows(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,14 +18,19 @@ from grayscope.results import read_results
 
 @pytest.fixture(scope="module")
 def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An hour of a small fleet with one hot GPU."""
+    """Forty minutes of a small fleet with one hot GPU."""
     path = tmp_path_factory.mktemp("replay") / "trace"
-    Fleet(nodes=4, hours=1.0, seed=2, faults=[Fault("n002/gpu3", "thermal_throttle", "gray", 1500.0, strength=0.2)]).write(path)
+    Fleet(nodes=4, hours=2 / 3, seed=2, faults=[Fault("n002/gpu3", "thermal_throttle", "gray", 1500.0, strength=0.2)]).write(path)
     return path
 
 
 def replay(*words: object) -> Result:
     return CliRunner().invoke(plugins.load("pipelines", "replay"), [str(w) for w in words], standalone_mode=False)
+
+
+@pytest.fixture(scope="module")
+def plain(trace: Path) -> Result:
+    return replay(trace)
 
 
 def test_command_and_function_say_the_same(trace: Path, tmp_path: Path) -> None:
@@ -42,18 +47,18 @@ def test_command_and_function_say_the_same(trace: Path, tmp_path: Path) -> None:
     assert results.run["versions"].keys() >= {"grayscope", "numpy", "numba", "pyarrow"}
 
 
-def test_each_incident_in_detail_when_asked(trace: Path) -> None:
+def test_each_incident_in_detail_when_asked(trace: Path, plain: Result) -> None:
     told, rows = replay(trace, "--explain").stdout, [json.loads(line) for line in replay(trace, "--explain", "--json").stdout.splitlines()]
     assert told.count("        refuted if: ") == len(rows) > 0
     assert all(f"        {line}" in told for row in rows for line in row["detail"].splitlines())
     (hot,) = (row for row in rows if row["subject"] == "n002/gpu3")
     assert "shown by: n002/gpu3, " in hot["detail"]
     assert hot["evidence"][0]["signals"][0]["n_peers"] > 0
-    assert "refuted if" not in replay(trace).stdout
+    assert "refuted if" not in plain.stdout
 
 
-def test_the_exit_code_tells_only_when_asked(trace: Path) -> None:
-    assert replay(trace).return_value == 0
+def test_the_exit_code_tells_only_when_asked(trace: Path, plain: Result) -> None:
+    assert plain.return_value == 0
     assert replay(trace, "--exit-code").return_value == 1
     assert replay(trace, "--exit-code", "--detectors", "silent").return_value == 0
 
