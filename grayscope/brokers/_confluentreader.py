@@ -15,6 +15,8 @@ from grayscope.errors import GrayscopeError
 
 #: Records that are taken at once, and seconds that the first is waited for.
 MOST, POLL = 2000, 0.5
+#: What a broker answers while a partition is new or moves to another: it is asked again after so many seconds, as long as an answer is waited for.
+MOVES, AGAIN = frozenset({"NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE"}), 0.1
 
 
 class Reader:
@@ -70,10 +72,14 @@ class Reader:
                 raise GrayscopeError(f"kafka topic {topic}: partition {partition} gives nothing from offset {place} on, expected some up to {stop}")
 
     def _ask(self, question: Callable[[], Any], topic: str) -> Any:
-        try:
-            return question()
-        except self._kafka.KafkaException as error:
-            raise GrayscopeError(plain(error, topic, self._told)) from error
+        end = time.monotonic() + ANSWER
+        while True:
+            try:
+                return question()
+            except self._kafka.KafkaException as error:
+                if error.args[0].name() not in MOVES or time.monotonic() >= end:
+                    raise GrayscopeError(plain(error, topic, self._told)) from error
+            time.sleep(AGAIN)
 
     def __enter__(self) -> Reader:
         return self
