@@ -100,7 +100,7 @@ def _fault(name: str, severity: str, state: str, says: str, hold: str, **labels:
 
 #: A page that is only masked at the moment is one still (`grayscope.eased`).
 FAULTS = (
-    _fault("GrayFailure", "page", "gray|masked", "is gray: the workload suffers from it while it says that it is healthy", "0m"),
+    _fault("GrayFailure", "page", "gray|masked", "is gray, or was so within the hour: the workload suffers from it while it says that it is healthy", "0m"),
     _fault("GrayFailure", "ticket", "gray", "is slower than its peers", "0m"),
     _fault("MaskedRedundancy", "ticket", "masked", "spends its redundancy, and that will soon be gone", "0m", urgency="short"),
     _fault("MaskedRedundancy", "ticket", "masked", "spends its redundancy", "5m", urgency="long"),

@@ -150,8 +150,16 @@ class Blame:
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the state as one JSON text in an array, and the excess of ranks and paths."""
         parts = self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.snapshot(), self.waiting.since
-        slow = [*self.congestion.slow_since.items()]
-        more = [self.spent, [*self.congestion.held.items()], self.congestion.spans, slow, self.ill, [self.reasons.said, self.reasons.shown], self.began]
+        slow, reasons = [*self.congestion.slow_since.items()], [self.reasons.said, self.reasons.shown, self.reasons.slow]
+        more = [
+            self.spent,
+            [*self.congestion.held.items()],
+            self.congestion.spans,
+            slow,
+            self.ill,
+            [self.reasons.said, self.reasons.shown, self.reasons.slow],
+            self.began,
+        ]
         text = json.dumps([self.ticks, self.told, *parts, *more])
         return {"blame": np.array(text), "upstream": np.array(self.upstream.snapshot()), **self.lately.snapshot()}
 
@@ -159,7 +167,8 @@ class Blame:
         """Become what `snapshot` returned."""
         known = json.loads(str(state["blame"]))
         self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, hosts, since, *spent = known
-        self.spent, held, self.congestion.spans, heard, self.ill, (self.reasons.said, self.reasons.shown), self.began = spent
+        self.spent, held, self.congestion.spans, heard, self.ill, (self.reasons.said, *spans), self.began = spent
+        self.reasons.shown, self.reasons.slow = ({part: {name: (a, b) for name, (a, b) in some.items()} for part, some in told.items()} for told in spans)
         self.hosts.restore(hosts)
         self.congestion.slow_since = {(table, name, metric): (first, last) for (table, name, metric), (first, last) in heard}
         self.congestion.held = {(table, name, metric): Held(*told) for (table, name, metric), told in held}

@@ -34,7 +34,7 @@ class Desk:
     A member upon which something else has come, unrelated to the others, leaves them for the incident where that belongs; so does what is
     left when work on a machine is over, all of which was one notice.
     The first suspect is the root of the cascade; state and severity are the gravest of all members, but a page does not become a ticket
-    as long as it may soon be one again (`eased`). What comes back soon after its end goes on with its incident.
+    as long as its first suspect may soon make it one again (`eased`). What comes back soon after its end goes on with its incident.
 
     Parameters
     ----------
@@ -58,8 +58,9 @@ class Desk:
         for verdict in verdicts:
             crosses = roster.crosses(verdict.subject) if roster is not None else ()
             yield from self._take(verdict, _member(verdict, crosses) if verdict.state != "normal" else None)
-        for key in [key for key, end in self.eased.items() if end <= now]:
-            yield self._stand(self.open[key], now)
+        if any(end <= now for end in self.eased.values()):
+            for key in [key for key in self.open if self.eased.get(key, now + 1) <= now]:  # in an order that a restart keeps
+                yield self._stand(self.open[key], now)
 
     def _take(self, verdict: Verdict, member: Member | None) -> Iterator[Incident]:
         key = self._find(verdict, member)
@@ -156,7 +157,7 @@ class Desk:
         members = self.members[old.id]
         first = lead(members, old.subject)
         state = max((m.state for m in members.values()), key=STATES.index)
-        severity = self._loud(old, time, state, left)
+        severity = self._loud(old, time, state, eases=first.subject == old.subject and not (left and state != old.state))
         probability, rivals = suspects(members, first, self._before(old, first.subject, left), self.history)
         changed = (state, severity) != (old.state, old.severity)
         new = replace(
@@ -167,15 +168,17 @@ class Desk:
         self.open[old.id] = new
         return new
 
-    def _loud(self, old: Incident, time: int, state: str, left: str) -> str:
-        """Return how loud the members make an incident in this state, or have made it not long ago."""
-        severity = max((m.severity for m in self.members[old.id].values()), key=SEVERITIES.index)
+    def _loud(self, old: Incident, time: int, state: str, eases: bool) -> str:
+        """Return how loud the members make an incident in this state, or have made it not long ago, if it `eases`."""
+        members = self.members[old.id].values()
+        severity = max((m.severity for m in members), key=SEVERITIES.index)
         self.eased.pop(old.id, None)
         if old.severity != "page":
             return severity
         if state == "failed":
             return "page"
-        end = until(old.history if state == old.state else [*old.history, (time, state, severity)]) if severity == "ticket" and not left else None
+        eases = eases and severity == "ticket" and not any(m.planned for m in members)
+        end = until(old.history if state == old.state else [*old.history, (time, state, severity)]) if eases else None
         if end is None or time >= end:
             return severity
         self.eased[old.id] = end

@@ -1,18 +1,19 @@
-"""Eased: a page whose suspect nobody waits for any more stays a page as long as somebody may soon wait for it again.
+"""Eased: a page whose suspect nobody waits for any more stays a page for an hour: somebody may soon wait for it again.
 
 What costs a job about as much as makes a page is above and below that in turn, and a receiver would ring each time. The state follows what is measured,
-at once; how loud it is said follows an hour later, or after twice the longest pause so far: what comes back within that is the same trouble, and was told.
+at once; how loud it is said follows later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from grayscope.again import LONGEST, WITHIN
+from grayscope.again import WITHIN
+from grayscope.incident import SEVERITIES
 
 
 def until(history: Sequence[tuple[int, str, str]]) -> int | None:
-    """Return until when a page stays one though its suspect is only masked, microseconds; None where it is not, or was never more.
+    """Return until when a page stays one though its suspect is only masked, microseconds; None where it is not, or was not gray before.
 
     Parameters
     ----------
@@ -25,20 +26,23 @@ def until(history: Sequence[tuple[int, str, str]]) -> int | None:
     >>> told = [(0, "masked", "ticket"), (10 * minute, "gray", "page"), (20 * minute, "masked", "page")]
     >>> until(told[:1]), until(told[:2]), until(told) // minute
     (None, None, 80)
-
-    Once it was calm for two hours and came back, it is waited for twice as long.
-
-    >>> until([*told, (80 * minute, "masked", "ticket"), (140 * minute, "gray", "page"), (150 * minute, "masked", "page")]) // minute
-    390
+    >>> until([*told, (80 * minute, "masked", "ticket")]) // minute, until([*told[:2], (15 * minute, "failed", "page"), told[2]])
+    (80, None)
     """
-    longest = 0
-    loud, since = False, None
-    for time, state, _ in history:
-        if state == "masked":
-            since = time if loud and since is None else since
-        else:
-            loud = state in ("gray", "failed")
-            if loud and since is not None:
-                longest = max(longest, time - since)
-            since = None
-    return None if since is None else since + max(WITHIN, min(2 * longest, LONGEST))
+    since = None
+    for time, state, _ in reversed(history):
+        if state != "masked":
+            return since + WITHIN if since is not None and state == "gray" else None
+        since = time
+    return None
+
+
+def loudness(severity: str, state: str) -> int:
+    """Return the rank of a severity among others: a page that is eased is no graver than a ticket.
+
+    Examples
+    --------
+    >>> loudness("page", "gray") > loudness("page", "masked") == loudness("ticket", "failed") > loudness("notice", "unknown")
+    True
+    """
+    return SEVERITIES.index("ticket" if (severity, state) == ("page", "masked") else severity)

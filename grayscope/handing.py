@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from grayscope.catalogue import Catalogue
+from grayscope.eased import loudness
 from grayscope.errors import UsageError
 from grayscope.incident import SEVERITIES, Incident
 from grayscope.promtext import bounded
@@ -58,7 +59,7 @@ class Note(NamedTuple):
     @property
     def rank(self) -> tuple[int, int, int, str]:
         """The graver, then the elder, is the greater."""
-        return SEVERITIES.index(self.severity), STATES.index(self.state), -self.began, self.incident
+        return loudness(self.severity, self.state), STATES.index(self.state), -self.began, self.incident
 
 
 def note(incident: Incident, node: str, keys: Mapping[str, str] | None = None) -> Note:

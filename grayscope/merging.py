@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from grayscope.cascade import Member, passes, related
+from grayscope.eased import loudness
 from grayscope.incident import SEVERITIES, Incident
 from grayscope.verdict import STATES
 from grayscope.whereabouts import Whereabouts
@@ -28,8 +29,8 @@ def alike(key: str, part: Member, opened: Mapping[str, Incident], members: Mappi
     where : Whereabouts
         Of the same members.
     """
-    near, loud = where.near(part.subject, part.crosses), SEVERITIES.index(opened[key].severity)
-    younger = [k for k in near[near.index(key) + 1 :] if SEVERITIES.index(opened[k].severity) <= loud] if key in near else []
+    near, loud = where.near(part.subject, part.crosses), loudness(opened[key].severity, opened[key].state)
+    younger = [k for k in near[near.index(key) + 1 :] if loudness(opened[k].severity, opened[k].state) <= loud] if key in near else []
     return [k for k in younger if all(passes(m, part.subject) and related(part, m) for m in members[k].values())]
 
 

@@ -7,38 +7,58 @@ machines got slower where one of them is hot.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from typing import TypeVar
 
-from grayscope.cascade import effects
+from grayscope.cascade import GATHERS, effects
 from grayscope.crowd import CROWD, spread
 from grayscope.evidence import Crowd, Finding
 from grayscope.tick import Tick
 
 #: Sides on which a part tells what it has lost.
 OWN = frozenset({"redundancy", "health"})
+#: What holds a part up by its condition holds on for so many microseconds without being seen again, or so many of the slow ones' ticks; slowness may begin
+#: so long before it, by how exactly either is known. It is no reason of what came much later.
+SEEN, TICKS, EARLY = 120_000_000, 6, 120_000_000
+#: Share of the slow ones that must be held up so.
+MOST = 0.75
+
+
+T = TypeVar("T")
 
 
 class Reasons:
-    """Remembers what components said of themselves lately, and what held them up by their condition: component -> mode -> when it was last so."""
+    """Remembers what components said lately that they lost: component -> mode -> when last; what holds them up: … -> since when, and when last; and so
+    of groups of which a part is slow."""
 
     def __init__(self) -> None:
         self.said: dict[str, dict[str, int]] = {}
-        self.shown: dict[str, dict[str, int]] = {}
+        self.shown: dict[str, dict[str, tuple[int, int]]] = {}
+        self.slow: dict[str, dict[str, tuple[int, int]]] = {}
 
     def hear(self, findings: Iterable[Finding], time: int, level: float, valid: int) -> None:
-        """Take note of what parts lost or show, at least so strong, and forget what was longer than `valid` microseconds ago."""
+        """Take note of what parts lost or are held up by, at least so strong, and forget what was longer than `valid` microseconds ago."""
         for f in findings:
-            if f.mode and f.strength >= level and (f.side in OWN or (f.side == "condition" and f.mechanism)):
-                (self.said if f.side in OWN else self.shown).setdefault(f.subject, {})[f.mode] = time
-        self.said, self.shown = _lately(self.said, time - valid), _lately(self.shown, time - valid)
+            if not f.mode or f.strength < level:
+                continue
+            if f.side in OWN:
+                self.said.setdefault(f.subject, {})[f.mode] = time
+            elif f.side == "condition" and f.mechanism:
+                _went_on(self.shown.setdefault(f.subject, {}), f.mode, time, SEEN)
+        self.said = _lately(self.said, lambda at: time - at <= valid)
+        self.shown, self.slow = (_lately(told, lambda span: time - span[1] <= valid) for told in (self.shown, self.slow))
 
     def split(self, findings: list[Finding], crowds: Iterable[Crowd], tick: Tick) -> tuple[list[Finding], list[Crowd]]:
         """Return findings and crowds, those with reasons of their own out of their crowds of symptoms; what is left may be none any more."""
         kept, known = list[Crowd](), {_key(f) for f in findings}
         for crowd in crowds:
-            own, rest, known_by = list[Finding](), list[Finding](), self._causes(crowd, tick)
+            own, rest = list[Finding](), list[Finding]()
+            if crowd.finding.side == "service":
+                _went_on(self.slow.setdefault(crowd.finding.subject, {}), crowd.finding.metric, tick.time, max(SEEN, TICKS * tick.period))
             for f in crowd.members:
-                (own if self._explains(f, known_by, tick) else rest).append(f)
+                (own if self._explained(crowd, f, tick) else rest).append(f)
+            if crowd.finding.side == "service" and len(own) < MOST * len(crowd.members):
+                own = []
             if not own:
                 kept.append(crowd)
             elif _still(rest, len(own), tick):
@@ -49,22 +69,35 @@ class Reasons:
                 findings = [*(f for f in findings if _key(f) != _key(crowd.finding)), *_new([*own, *alone], known)]
         return findings, kept
 
-    def _causes(self, crowd: Crowd, tick: Tick) -> tuple[Mapping[str, Iterable[str]], ...]:
-        """Return what may be a reason of members of a crowd: of a symptom what was lost; of slowness of one machine, half of a job, a symptom too."""
+    def _explained(self, crowd: Crowd, f: Finding, tick: Tick) -> bool:
+        """Say whether a member has a reason of its own: of a symptom what was lost; of slowness of one machine of a job's two what holds it up now."""
         if crowd.finding.side == "condition":
-            return (self.said,)
-        alone = crowd.finding.side == "service" and len({_machine(f.subject, tick) for f in crowd.members}) == 1
-        return (self.said, self.shown) if alone else ()
+            return _explains((mode for place in _around(f.subject, tick) for mode in self.said.get(place, ())), f)
+        if crowd.finding.side != "service" or len({_machine(m.subject, tick) for m in crowd.members}) > 1:
+            return False
+        return _explains(self._holding(f, self.slow[crowd.finding.subject][crowd.finding.metric][0], tick), f)
 
-    def _explains(self, f: Finding, causes: tuple[Mapping[str, Iterable[str]], ...], tick: Tick) -> bool:
-        """Say whether a part, or what it lies in, has what brings about such a symptom."""
-        modes = {mode for known in causes for place in _around(f.subject, tick) for mode in known.get(place, ())}
-        return any(f.mode == mode or f.mode in effects(mode) for mode in modes)
+    def _holding(self, f: Finding, slow: int, tick: Tick) -> Iterator[str]:
+        """Yield what holds a part up now and began about when its group became slow: what was so long before explains nothing, nor what came after."""
+        for place in _around(f.subject, tick):
+            for mode, (since, last) in self.shown.get(place, {}).items():
+                if tick.time - last <= max(SEEN, TICKS * tick.period) and slow - GATHERS <= since <= slow + EARLY:
+                    yield mode
 
 
-def _lately(told: Mapping[str, Mapping[str, int]], since: int) -> dict[str, dict[str, int]]:
-    """Return what was told since then, without those of whom nothing was."""
-    kept = {subject: {mode: at for mode, at in some.items() if at >= since} for subject, some in told.items()}
+def _went_on(spans: dict[str, tuple[int, int]], name: str, time: int, pause: int) -> None:
+    """Note that something is so now; what was not so for longer than a pause began anew."""
+    since, last = spans.get(name, (time, time))
+    spans[name] = (since if time - last <= pause else time), time
+
+
+def _explains(modes: Iterable[str], f: Finding) -> bool:
+    return any(f.mode == mode or f.mode in effects(mode) for mode in modes)
+
+
+def _lately(told: Mapping[str, Mapping[str, T]], holds: Callable[[T], bool]) -> dict[str, dict[str, T]]:
+    """Return what still holds, without those of whom nothing does."""
+    kept = {subject: {mode: at for mode, at in some.items() if holds(at)} for subject, some in told.items()}
     return {subject: some for subject, some in kept.items() if some}
 
 

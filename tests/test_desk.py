@@ -93,7 +93,7 @@ def test_the_end_of_the_first_suspect_hands_over_to_the_gravest_of_the_rest() ->
     one(desk, say(1, "n1/gpu0", "gray"))
     one(desk, say(2, "n1/gpu0/pcie", "masked"))
     left = one(desk, say(3, "n1/gpu0", "normal", "gray"))
-    assert (left.subject, left.state, left.severity, left.ended) == ("n1/gpu0/pcie", "masked", "page", None)  # eased: see test_eased
+    assert (left.subject, left.state, left.severity, left.ended) == ("n1/gpu0/pcie", "masked", "ticket", None)
     assert left.summary == "n1/gpu0/pcie is masked: n1/gpu0/pcie does masked"
     assert one(desk, say(4, "n1/gpu0/pcie", "normal", "masked")).severity == "page"
 

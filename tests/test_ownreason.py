@@ -81,6 +81,8 @@ def test_of_what_is_slow_on_one_machine_its_heat_tells_that_it_is_that_one() -> 
     slow, hot = braked(1, "service", "slow_rank"), braked(1, mode="thermal_throttle")
     assert said(slow, *hot) == (["n1"], [])
     assert said(slow, *hot, later=TOLD + 1) == (["job:1"], [GPUS])
+    assert said(slow, *hot[:5]) == (["job:1"], [GPUS])
+    assert said(slow, lost(1, "fan_degraded")) == (["job:1"], [GPUS])  # what is spare slows nobody
     assert said(slow, *braked(2, mode="thermal_throttle")) == (["job:1"], [GPUS])
     assert said([*slow, *braked(4, "service", "slow_rank")], *hot) == (["job:1"], [2 * GPUS])
     first, second = Blame(), Blame()

@@ -41,19 +41,13 @@ class Reader:
     def since(self, topic: str, partition: int, moment: int) -> int:
         """Return the first offset whose record is of this moment (milliseconds) or later; the end where there is none."""
         asked = self._kafka.TopicPartition(topic, partition, min(max(moment, 0), LAST))
-        (found,) = self._ask(lambda: self._client.offsets_for_times([asked], timeout=ANSWER), topic)
-        if found.error is not None:
-            raise GrayscopeError(plain(found.error, topic))
+        found = self._ask(lambda: self._sound(self._client.offsets_for_times([asked], timeout=ANSWER)[0]), topic)
         return int(found.offset) if found.offset >= 0 else self.bounds(topic, partition)[1]
 
     def partitions(self, topic: str) -> list[int]:
         """Return the numbers of a topic's partitions."""
-        found = self._ask(lambda: self._client.list_topics(topic, timeout=ANSWER), topic).topics.get(topic)
-        if found is None or (found.error is not None and found.error.name() == "UNKNOWN_TOPIC_OR_PART"):
-            return []
-        if found.error is not None:
-            raise GrayscopeError(plain(found.error, topic))
-        return sorted(found.partitions)
+        found = self._ask(lambda: self._topic(topic), topic)
+        return [] if found is None else sorted(found.partitions)
 
     def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[Record]:
         """Yield the records with offsets from `start` up to but not including `stop`; what is no longer kept is passed over."""
@@ -70,6 +64,17 @@ class Reader:
                     place, moved = reached, time.monotonic()
             if place < stop and time.monotonic() - moved > STANDSTILL:
                 raise GrayscopeError(f"kafka topic {topic}: partition {partition} gives nothing from offset {place} on, expected some up to {stop}")
+
+    def _topic(self, topic: str) -> Any:
+        found = self._client.list_topics(topic, timeout=ANSWER).topics.get(topic)
+        unknown = found is None or (found.error is not None and found.error.name() == "UNKNOWN_TOPIC_OR_PART")
+        return None if unknown else self._sound(found)
+
+    def _sound(self, answer: Any) -> Any:
+        """Return an answer; raise the error that it carries, as others are raised."""
+        if answer.error is not None:
+            raise self._kafka.KafkaException(answer.error)
+        return answer
 
     def _ask(self, question: Callable[[], Any], topic: str) -> Any:
         end = time.monotonic() + ANSWER
