@@ -151,15 +151,7 @@ class Blame:
         """Return the state as one JSON text in an array, and the excess of ranks and paths."""
         parts = self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.snapshot(), self.waiting.since
         slow, reasons = [*self.congestion.slow_since.items()], [self.reasons.said, self.reasons.shown, self.reasons.slow]
-        more = [
-            self.spent,
-            [*self.congestion.held.items()],
-            self.congestion.spans,
-            slow,
-            self.ill,
-            [self.reasons.said, self.reasons.shown, self.reasons.slow],
-            self.began,
-        ]
+        more = [self.spent, [*self.congestion.held.items()], self.congestion.spans, slow, self.ill, reasons, self.began]
         text = json.dumps([self.ticks, self.told, *parts, *more])
         return {"blame": np.array(text), "upstream": np.array(self.upstream.snapshot()), **self.lately.snapshot()}
 
