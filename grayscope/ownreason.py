@@ -73,8 +73,8 @@ class Reasons:
         """Say whether a member has a reason of its own: of a symptom what was lost; of slowness of one machine of a job's two what holds it up now."""
         if crowd.finding.side == "condition":
             return _explains((mode for place in _around(f.subject, tick) for mode in self.said.get(place, ())), f)
-        if crowd.finding.side != "service" or len({_machine(m.subject, tick) for m in crowd.members}) > 1:
-            return False
+        if crowd.finding.side != "service" or not crowd.sure or len({_machine(m.subject, tick) for m in crowd.members}) > 1:
+            return False  # where it is not sure that they are another population they are accused anyway, each by what it shows
         return _explains(self._holding(f, self.slow[crowd.finding.subject][crowd.finding.metric][0], tick), f)
 
     def _holding(self, f: Finding, slow: int, tick: Tick) -> Iterator[str]:
