@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from grayscope.alert import Alert
+from grayscope.eased import is_eased
 from grayscope.explaining import explain, headline, nearest
 from grayscope.incident import Incident
 from grayscope.ledger import DAY, Entry, urgency
@@ -28,7 +29,7 @@ def name_of(state: str, severity: str) -> str:
     >>> name_of("masked", "ticket"), name_of("gray", "page"), name_of("masked", "page")
     ('MaskedRedundancy', 'GrayFailure', 'GrayFailure')
     """
-    return NAMES.get("gray" if (state, severity) == ("masked", "page") else state, "")
+    return NAMES.get("gray" if is_eased(state, severity) else state, "")
 
 
 class Announce:

@@ -169,7 +169,7 @@ class Desk:
         return new
 
     def _loud(self, old: Incident, time: int, state: str, eases: bool) -> str:
-        """Return how loud the members make an incident in this state, or have made it not long ago, if it `eases`."""
+        """Return how loud the members make an incident in this state, or have made it not long ago, where who did so is its first suspect still."""
         members = self.members[old.id].values()
         severity = max((m.severity for m in members), key=SEVERITIES.index)
         self.eased.pop(old.id, None)

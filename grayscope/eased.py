@@ -37,12 +37,17 @@ def until(history: Sequence[tuple[int, str, str]]) -> int | None:
     return None
 
 
-def loudness(severity: str, state: str) -> int:
+def is_eased(state: str, severity: str) -> bool:
+    """Say whether an incident is a page though its suspect is only masked at the moment."""
+    return (state, severity) == ("masked", "page")
+
+
+def loudness(state: str, severity: str) -> int:
     """Return the rank of a severity among others: a page that is eased is no graver than a ticket.
 
     Examples
     --------
-    >>> loudness("page", "gray") > loudness("page", "masked") == loudness("ticket", "failed") > loudness("notice", "unknown")
+    >>> loudness("gray", "page") > loudness("masked", "page") == loudness("failed", "ticket") > loudness("unknown", "notice")
     True
     """
-    return SEVERITIES.index("ticket" if (severity, state) == ("page", "masked") else severity)
+    return SEVERITIES.index("ticket" if is_eased(state, severity) else severity)

@@ -59,7 +59,7 @@ class Note(NamedTuple):
     @property
     def rank(self) -> tuple[int, int, int, str]:
         """The graver, then the elder, is the greater."""
-        return loudness(self.severity, self.state), STATES.index(self.state), -self.began, self.incident
+        return loudness(self.state, self.severity), STATES.index(self.state), -self.began, self.incident
 
 
 def note(incident: Incident, node: str, keys: Mapping[str, str] | None = None) -> Note:

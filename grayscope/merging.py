@@ -29,8 +29,8 @@ def alike(key: str, part: Member, opened: Mapping[str, Incident], members: Mappi
     where : Whereabouts
         Of the same members.
     """
-    near, loud = where.near(part.subject, part.crosses), loudness(opened[key].severity, opened[key].state)
-    younger = [k for k in near[near.index(key) + 1 :] if loudness(opened[k].severity, opened[k].state) <= loud] if key in near else []
+    near, loud = where.near(part.subject, part.crosses), loudness(opened[key].state, opened[key].severity)
+    younger = [k for k in near[near.index(key) + 1 :] if loudness(opened[k].state, opened[k].severity) <= loud] if key in near else []
     return [k for k in younger if all(passes(m, part.subject) and related(part, m) for m in members[k].values())]
 
 

@@ -22,8 +22,6 @@ OWN = frozenset({"redundancy", "health"})
 SEEN, TICKS, EARLY = 120_000_000, 6, 120_000_000
 #: Share of the slow ones that must be held up so.
 MOST = 0.75
-
-
 T = TypeVar("T")
 
 
@@ -52,13 +50,9 @@ class Reasons:
         """Return findings and crowds, those with reasons of their own out of their crowds of symptoms; what is left may be none any more."""
         kept, known = list[Crowd](), {_key(f) for f in findings}
         for crowd in crowds:
-            own, rest = list[Finding](), list[Finding]()
-            if crowd.finding.side == "service":
-                _went_on(self.slow.setdefault(crowd.finding.subject, {}), crowd.finding.metric, tick.time, max(SEEN, TICKS * tick.period))
-            for f in crowd.members:
-                (own if self._explained(crowd, f, tick) else rest).append(f)
-            if crowd.finding.side == "service" and len(own) < MOST * len(crowd.members):
-                own = []
+            own = self._own(crowd, tick)
+            explained = {_key(f) for f in own}
+            rest = [f for f in crowd.members if _key(f) not in explained]
             if not own:
                 kept.append(crowd)
             elif _still(rest, len(own), tick):
@@ -69,20 +63,31 @@ class Reasons:
                 findings = [*(f for f in findings if _key(f) != _key(crowd.finding)), *_new([*own, *alone], known)]
         return findings, kept
 
-    def _explained(self, crowd: Crowd, f: Finding, tick: Tick) -> bool:
-        """Say whether a member has a reason of its own: of a symptom what was lost; of slowness of one machine of a job's two what holds it up now."""
+    def _own(self, crowd: Crowd, tick: Tick) -> list[Finding]:
+        """Return the members with a reason of their own: of a symptom what was lost; of slowness of one machine of a job's two what holds it up now."""
         if crowd.finding.side == "condition":
-            return _explains((mode for place in _around(f.subject, tick) for mode in self.said.get(place, ())), f)
-        if crowd.finding.side != "service" or not crowd.sure or len({_machine(m.subject, tick) for m in crowd.members}) > 1:
-            return False  # where it is not sure that they are another population they are accused anyway, each by what it shows
-        return _explains(self._holding(f, self.slow[crowd.finding.subject][crowd.finding.metric][0], tick), f)
+            return [f for f in crowd.members if _explains((mode for place in _around(f.subject, tick) for mode in self.said.get(place, ())), f)]
+        if crowd.finding.side != "service":
+            return []
+        spans = self.slow.setdefault(crowd.finding.subject, {})
+        _went_on(spans, crowd.finding.metric, tick.time, _pause(tick))
+        if not crowd.sure or len({_machine(f.subject, tick) for f in crowd.members}) > 1:
+            return []  # where it is not sure that they are another population they are accused anyway, each by what it shows
+        slow, _ = spans[crowd.finding.metric]
+        held = [f for f in crowd.members if _explains(self._holding(f.subject, slow, tick), f)]
+        return held if len(held) >= MOST * len(crowd.members) else []
 
-    def _holding(self, f: Finding, slow: int, tick: Tick) -> Iterator[str]:
+    def _holding(self, subject: str, slow: int, tick: Tick) -> Iterator[str]:
         """Yield what holds a part up now and began about when its group became slow: what was so long before explains nothing, nor what came after."""
-        for place in _around(f.subject, tick):
+        for place in _around(subject, tick):
             for mode, (since, last) in self.shown.get(place, {}).items():
-                if tick.time - last <= max(SEEN, TICKS * tick.period) and slow - GATHERS <= since <= slow + EARLY:
+                if tick.time - last <= _pause(tick) and slow - GATHERS <= since <= slow + EARLY:
                     yield mode
+
+
+def _pause(tick: Tick) -> int:
+    """Return for how long something need not be seen and is there still, by the table of the slow ones."""
+    return max(SEEN, TICKS * tick.period)
 
 
 def _went_on(spans: dict[str, tuple[int, int]], name: str, time: int, pause: int) -> None:

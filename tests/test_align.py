@@ -16,6 +16,7 @@ from grayscope.roster import RosterRow
 from tests.aligning import LATENESS, PERIODS, T0, Cell, S, dense, exact, held, in_order, make, plain, rows, run, shuffled, station
 
 # -- order, splitting, repeats ------------------------------------------------------------------------------------------
+# What Hypothesis calls true randomness is a generator with a seed that it draws: quick, and the same in each run.
 
 
 @given(st.randoms(use_true_random=True))

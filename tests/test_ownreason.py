@@ -131,4 +131,6 @@ def test_a_crowd_of_thousands_is_gone_through_once() -> None:
     known.hear([lost(1)], 10, 6.9, TOLD)
     began = time.process_time()
     assert len(known.split([], [crowd(members)], tick("gpu"))[0]) == len(members)
+    slow = [f._replace(subject=f"n1/gpu{n}") for n in range(16_000) for f in braked(1, "service", "slow_rank")[:1]]
+    assert known.split([], [crowd(slow)], tick("gpu")) == ([], [crowd(slow)])
     assert time.process_time() - began < 1.5
