@@ -15,11 +15,10 @@ from grayscope.ledger import HOUR, Entry, moment
 from grayscope.ledgerpage import CERTAIN, Book, Floats, Note, Page, field
 from grayscope.ledgerwords import end_in_words, left_in_words, pace_in_words
 from grayscope.tick import Tick
+from grayscope.wording import number
 
 #: Points of the window, and the shortest and longest time that one of them stands for (microseconds).
 POINTS, SHORTEST, LONGEST = 48, HOUR // 12, HOUR
-#: A bit error ratio below this cannot be told from none.
-FLOOR = 1e-15
 #: The loss of margin of one that stands out from all others, in robust spreads of theirs, and as a share of what it has left.
 STANDS_OUT, WORTH = 6.0, 0.05
 #: Steps of a margin that is told in such, more than which are worth as much, however little of it they are: one may be rounding, and between them is no noise.
@@ -42,7 +41,7 @@ class Margins:
         self.horizon = horizon
         fields = {name: field(np.float32, np.nan, (POINTS,)) for name in ("margin", "other")}
         fields |= {name: field(np.float64, 0.0) for name in ("sum", "cover", "n")}
-        fields |= {name: field(np.float64, np.nan) for name in ("best", "said", "low", "high")} | {"gone": field(np.bool_, False)}
+        fields |= {name: field(np.float64, np.nan) for name in ("best", "said", "low", "high", "cliff")} | {"gone": field(np.bool_, False)}
         self.book = Book(fields)
         #: account -> length of a block, start of the open one (microseconds), points filled.
         self.clock: dict[str, tuple[int, int, int]] = {}
@@ -51,7 +50,7 @@ class Margins:
         """Yield what changed."""
         a = self.book.of(page, tick)
         length, began, filled = self.clock.get(page.account.key, (max(SHORTEST, tick.period), tick.time - tick.period, 0))
-        left, other = self._left(page, tick), page.column(tick, "explained")
+        left, other = self._left(page, tick, self._cliff(page, tick, a)), page.column(tick, "explained")
         came = np.isfinite(left)
         a["sum"] += np.where(came, left, 0.0)
         a["n"] += came
@@ -61,13 +60,22 @@ class Margins:
             yield from self._close(page, tick, a)
 
     @staticmethod
-    def _left(page: Page, tick: Tick) -> Floats:
+    def _cliff(page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]]) -> Floats:
+        """Return where each part's margin ends [S]: where it last said itself, unless nothing could lie beyond that, else what is published."""
+        told, account = page.column(tick, "expected"), page.account
+        if told is not None:
+            believed = (told >= 0) & (told < (math.inf if account.top is None else account.top))
+            a["cliff"] = np.where(believed, told, a["cliff"])
+        return np.where(np.isnan(a["cliff"]), account.cliff, a["cliff"])
+
+    @staticmethod
+    def _left(page: Page, tick: Tick, cliff: Floats) -> Floats:
         value, account = page.column(tick, "gauge"), page.account
         assert value is not None
         if account.decades:
             with np.errstate(invalid="ignore"):
-                return math.log10(account.cliff) - np.log10(np.maximum(value, FLOOR))
-        return value - account.cliff
+                return np.asarray(np.log10(cliff) - np.log10(np.maximum(value, account.floor)))
+        return value - cliff
 
     def _close(self, page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]]) -> Iterator[Note]:
         """Add a point to every window, and look at those that lost more than the others."""
@@ -94,20 +102,23 @@ class Margins:
         now = float(a["margin"][n - 1, s])
         if math.isnan(now) or (now > 0 and (line is None or line.lost <= float(_worth(np.full(1, now), page.account.resolution)[0]))):
             return None
-        entry = self._entry(page, tick, float(a["best"][s]), now, s, line, length)
+        cliff = float(self._cliff(page, tick, a)[s])
+        entry = self._entry(page, tick, float(a["best"][s]) if page.account.top is None else page.account.top - cliff, now, s, line, length)
         if not _news(entry, float(a["said"][s]), float(a["low"][s]), float(a["high"][s])):
             return None
         a["said"][s], a["low"][s], a["high"][s] = now, entry.exhausted_low, entry.exhausted_high
         since = entry.time if line is None else tick.time - (n - 1 - line.since) * length
         finding = self._finding(page, tick, entry, line, bool(a["gone"][s]), since)
+        if finding is not None:
+            whose = "" if math.isnan(a["cliff"][s]) else f"; by its own threshold it ends at {number(cliff)}"
+            finding = finding._replace(expected=cliff, why=finding.why + whose)
         a["gone"][s] = finding is not None
         return Note(page.account.key, entry.subject, entry, finding)
 
     @staticmethod
-    def _entry(page: Page, tick: Tick, best: float, now: float, s: int, line: Line | None, length: int) -> Entry:
+    def _entry(page: Page, tick: Tick, most: float, now: float, s: int, line: Line | None, length: int) -> Entry:
         """Return the row; what it had at best is its budget where nobody says how much there is."""
-        account = page.account
-        budget = account.top - account.cliff if account.top is not None else max(best, 0.0)
+        account, budget = page.account, max(most, 0.0)
         entry = Entry(tick.time, tick.subjects[s], account.mechanism, budget, budget - now, max(now, 0.0), account.unit)
         if line is None or now <= 0:
             return entry

@@ -26,11 +26,11 @@ class Account:
     counters : tuple of str
         Metrics that spend; one without labels stands for all its labels, which are added up.
     gauge, also, expected, busy, moving, explained, per : str
-        Metrics: what is there (and its other name), how much there should be, what must be busy and must move for it to count, what
-        explains it, what it is exposed to.
+        Metrics: what is there (and its other name), how much there should be (of a margin: where the part itself puts the cliff), what must be
+        busy and must move for it to count, what explains it, what it is exposed to.
     budget, full, knee, limit, limit_per_lane, top, bank : float or None
         As published; None where it must be seen from the subject, its peers or its SKU.
-    reserve, cliff, resolution : float
+    reserve, cliff, floor, resolution : float
     sku : mapping of str to float
         What the SKU should have; keys are words of its name.
     missing, own, shared, decades : bool
@@ -59,6 +59,7 @@ class Account:
     banked: str = ""
     reserve: float = 0.0
     cliff: float = 0.0
+    floor: float = 1e-15
     resolution: float = 0.0
     sku: Mapping[str, float] = field(default_factory=dict)
     missing: bool = False
@@ -68,6 +69,11 @@ class Account:
     sum: str = ""
     mode: str = ""
     says: str = ""
+
+    @property
+    def unlimited(self) -> bool:
+        """Say whether only what is gone is counted and nobody says of how much: what the like parts show is the measure."""
+        return self.missing and self.full is None
 
     @property
     def key(self) -> str:
