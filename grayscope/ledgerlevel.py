@@ -117,8 +117,8 @@ class Levels:
             gone = "" if account.unlimited else ": raised"
         why = f"{metric} is {number(float(shown), unit)}{gone}, left {left_in_words(entry)}" + "".join(f"; {text}" for text in (by, account.says) if text)
         since = tick.time - (int(a["down"][s]) - 1) * tick.period
-        found = Finding(tick.time, subject, "redundancy", "ledger", CERTAIN, page.mode, account.mechanism, metric, float(shown), abs(should), peers, since, left)
-        return Note(account.key, subject, entry, found._replace(why=why))
+        found = Finding(tick.time, subject, "redundancy", "ledger", CERTAIN, page.mode, account.mechanism, metric, float(shown), abs(should), peers, since)
+        return Note(account.key, subject, entry, found._replace(left=left, why=why))
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""

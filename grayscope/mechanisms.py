@@ -30,10 +30,10 @@ class Account:
         busy and must move for it to count, what explains it, what it is exposed to.
     budget, full, knee, limit, limit_per_lane, top, bank : float or None
         As published; None where it must be seen from the subject, its peers or its SKU.
-    reserve, cliff, floor, resolution : float
+    reserve, cliff, resolution : float
     sku : mapping of str to float
         What the SKU should have; keys are words of its name.
-    missing, own, shared, decades : bool
+    missing, own, shared, decades, abrupt : bool
     sum, mode, says, banked : str
     """
 
@@ -59,13 +59,13 @@ class Account:
     banked: str = ""
     reserve: float = 0.0
     cliff: float = 0.0
-    floor: float = 1e-15
     resolution: float = 0.0
     sku: Mapping[str, float] = field(default_factory=dict)
     missing: bool = False
     own: bool = False
     shared: bool = False
     decades: bool = False
+    abrupt: bool = False
     sum: str = ""
     mode: str = ""
     says: str = ""
