@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from grayscope.ledger import Entry
+from grayscope.modes import Modes
 from grayscope.wording import number, utc
 
 #: Normal deviate of either end of an 80 % interval.
@@ -20,12 +21,35 @@ def left_in_words(entry: Entry) -> str:
     '16 of 18 links'
     >>> left_in_words(Entry(0, "a", "nic_rate", 5e10, 3.75e10, 1.25e10, "By/s"))
     '12.5 GBy/s of 50 GBy/s'
+    >>> left_in_words(Entry(0, "a", "nvlink_replay", spent=56, unit="events", rate=336))
+    '56 events spent at 336 an hour, and nobody publishes a budget: its peers are the measure'
     """
     if math.isnan(entry.left):
-        return "unknown: nobody publishes a budget, peers are the measure"
+        return f"{_spent(entry)}, {unbudgeted(entry.mechanism)}"
     if entry.unit == "By/s":
         return f"{number(entry.left, entry.unit)} of {number(entry.budget, entry.unit)}"
     return f"{number(entry.left)} of {number(entry.budget)} {entry.unit}"
+
+
+def unbudgeted(mechanism: str) -> str:
+    """Return what a redundancy is measured by that has no stock which could be used up.
+
+    Examples
+    --------
+    >>> unbudgeted("pcie_replay")
+    'of no stock (published: bit error ratio 1e-12): its peers are the measure'
+    """
+    known = Modes.load().mechanisms.get(mechanism)
+    published = known.budget if known is not None and not known.budget.startswith("none") else ""
+    return f"{f'of no stock (published: {published})' if published else 'and nobody publishes a budget'}: its peers are the measure"
+
+
+def _spent(entry: Entry) -> str:
+    """Return how much was spent and how fast, of what has no budget."""
+    if math.isnan(entry.spent):
+        return "it is not known how much was spent"
+    pace = pace_in_words(entry)
+    return f"{number(entry.spent)} {entry.unit} spent{f' at {pace}' if pace else ', none of late' if entry.rate == 0 else ''}"
 
 
 def end_in_words(entry: Entry) -> str:
