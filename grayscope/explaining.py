@@ -13,6 +13,7 @@ from grayscope.eased import until
 from grayscope.errors import shorten
 from grayscope.incident import CHANGES, SEVERITIES, Incident, absences
 from grayscope.ledger import Entry
+from grayscope.ledgerwords import UNLIMITED
 from grayscope.modes import Modes
 from grayscope.remaining import UNCOUNTED, left, nearest, spends, told
 from grayscope.signalwords import CLEARED, signal_in_words
@@ -31,6 +32,8 @@ SHOWN = 8
 WIDE, LINE = 400, 300
 #: From this strength on it is a rule that speaks, no estimate (nats).
 RULE = 50.0
+#: How the description says that nothing is known of how much there is.
+JUDGED = re.compile(r"there is of it: (none published|none), its peers are the measure")
 #: Nats beyond which the number of weeks means nothing any more.
 SELDOM = math.log(1e6)
 
@@ -86,7 +89,7 @@ first: Read AER of both ends of the link; reseat the card, riser or retimer.
 def _short(remains: str) -> str:
     """Return what is left as the one line says it."""
     if UNCOUNTED in remains:
-        return "nobody publishes a budget, its peers are the measure" if "are the measure" in remains else "not counted"
+        return f"{UNLIMITED[found[1]]}, its peers are the measure" if (found := JUDGED.search(remains)) else "not counted"
     return remains.partition("; ")[0]
 
 

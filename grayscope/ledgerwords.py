@@ -8,6 +8,8 @@ from grayscope.ledger import Entry
 from grayscope.modes import Modes
 from grayscope.wording import number, utc
 
+#: What it means where `modes.toml` knows no amount.
+UNLIMITED = {"none published": "nobody publishes a budget", "none": "there is no budget of it"}
 #: Normal deviate of either end of an 80 % interval.
 Z = 1.2816
 
@@ -38,10 +40,12 @@ def unbudgeted(mechanism: str) -> str:
     --------
     >>> unbudgeted("pcie_replay")
     'of no stock (published: bit error ratio 1e-12): its peers are the measure'
+    >>> unbudgeted("clock_throttle")
+    'and there is no budget of it: its peers are the measure'
     """
     known = Modes.load().mechanisms.get(mechanism)
-    published = known.budget if known is not None and not known.budget.startswith("none") else ""
-    return f"{f'of no stock (published: {published})' if published else 'and nobody publishes a budget'}: its peers are the measure"
+    budget = known.budget if known is not None else "none published"
+    return f"{f'and {UNLIMITED[budget]}' if budget in UNLIMITED else f'of no stock (published: {budget})'}: its peers are the measure"
 
 
 def _spent(entry: Entry) -> str:

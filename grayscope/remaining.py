@@ -9,7 +9,7 @@ from typing import Any
 from grayscope.catalogue import Catalogue
 from grayscope.incident import Incident
 from grayscope.ledger import Entry
-from grayscope.ledgerwords import end_in_words, left_in_words, pace_in_words
+from grayscope.ledgerwords import UNLIMITED, end_in_words, left_in_words, pace_in_words
 from grayscope.modes import Modes
 from grayscope.wording import number, utc
 
@@ -71,7 +71,7 @@ def left(i: Incident, spent: Entry | None, over: bool = False) -> Iterator[str]:
     elif over and (known or mechanism is not None):
         yield f"{mechanism.name if mechanism is not None else known[-1]['metric']}: nothing is known to be spent since {i.subject} has recovered"
     elif mechanism is not None:
-        measure = ", its peers are the measure" if mechanism.budget.startswith("none") else ""
+        measure = ", its peers are the measure" if mechanism.budget in UNLIMITED else ""
         budget = f"{mechanism.budget}{measure}{_beside(i, mechanism.name) if measure else ''}"
         yield f"{mechanism.name}: {UNCOUNTED}; it hides {mechanism.hides}, and there is of it: {budget}"
 
