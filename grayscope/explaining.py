@@ -150,7 +150,7 @@ def _history(i: Incident) -> Iterator[tuple[str, str]]:
     """Yield from when on it was what, if it changed: what has failed is known by what it was before."""
     if len(i.history) > 1:
         steps = [f"{state} from {utc(time)}" for n, (time, state, _) in enumerate(i.history) if not n or state != i.history[n - 1][1]]
-        cut = [f"{len(steps) - SHOWN + 1} more"] if len(steps) > SHOWN else []
+        cut = [f"{len(steps) - SHOWN + 1} more changes"] if len(steps) > SHOWN else []
         yield from [("history", ", ".join([steps[0], *cut, *steps[1:][-SHOWN + 2 :]]))] if len(steps) > 1 else []
 
 

@@ -53,7 +53,7 @@ def _spent(entry: Entry) -> str:
     if math.isnan(entry.spent):
         return "it is not known how much was spent"
     pace = pace_in_words(entry)
-    return f"{number(entry.spent)} {entry.unit} spent{f' at {pace}' if pace else ', none of late' if entry.rate == 0 else ''}"
+    return f"{_plain(entry.spent)} {entry.unit} spent{f' at {pace}' if pace else ', none of late' if entry.rate == 0 else ''}"
 
 
 def end_in_words(entry: Entry) -> str:
@@ -110,5 +110,16 @@ def chance_in_words(count: float, hours: float) -> str:
 
 
 def _rough(x: float) -> str:
-    """Return a rate with three digits: nobody knows it better."""
-    return number(float(f"{x:.3g}"))
+    """Return a rate with three digits: nobody knows it better.
+
+    Examples
+    --------
+    >>> _rough(21_512.3), _rough(0.12345)
+    ('21,500', '0.123')
+    """
+    return _plain(float(f"{x:.3g}"))
+
+
+def _plain(x: float) -> str:
+    """Return a count without an exponent, which few read at night."""
+    return f"{x:,.0f}" if 1e3 <= x < 1e12 else number(x)

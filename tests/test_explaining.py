@@ -230,4 +230,4 @@ def test_what_it_was_before_is_told_once_it_changed() -> None:
     assert not lines(explain(replace(failed, history=steps[:1])), "history")
     flaps = tuple((n * S, *(("gray", "page") if n % 2 == 0 else ("normal", "notice"))) for n in range(40))
     told = lines(explain(replace(failed, history=flaps)), "history")[0].split(", ")
-    assert (len(told), told[0], told[1], told[-1]) == (SHOWN, "gray from 1970-01-01T00:00:00Z", "33 more", "normal from 1970-01-01T00:00:39Z")
+    assert (len(told), told[0], told[1], told[-1]) == (SHOWN, "gray from 1970-01-01T00:00:00Z", "33 more changes", "normal from 1970-01-01T00:00:39Z")
