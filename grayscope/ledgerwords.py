@@ -122,4 +122,4 @@ def _rough(x: float) -> str:
 
 def _plain(x: float) -> str:
     """Return a count without an exponent, which few read at night."""
-    return f"{x:,.0f}" if 1e3 <= x < 1e12 else number(x)
+    return f"{x:,.0f}" if 1e4 <= x < 1e12 else number(x)

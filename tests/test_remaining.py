@@ -48,7 +48,7 @@ def test_what_has_no_budget_is_told_by_what_was_spent_how_fast_and_by_its_peers(
     assert "; left: nobody publishes a budget, its peers are the measure; first: " in headline(incident)
     discards = headline(rose("nic_port_discards_total", "nic_errors", "congestion_control"))
     assert "; left: there is no budget of it, its peers are the measure; first: " in discards
-    assert left(explain(incident, REPLAYS._replace(spent=3225.0, rate=21_510.0))).startswith("nvlink_replay: 3,225 events spent at 21,500 an hour, ")
+    assert left(explain(incident, REPLAYS._replace(spent=3225.0, rate=21_510.0))).startswith("nvlink_replay: 3225 events spent at 21,500 an hour, ")
     stopped = left(explain(incident, REPLAYS._replace(rate=0.0)))
     assert stopped.startswith("nvlink_replay: 56 events spent, none of late, and nobody publishes a budget")
 
