@@ -14,7 +14,7 @@ from pathlib import Path
 
 import alerts_made
 
-from grayscope.explaining import explained, headline
+from grayscope.explaining import UNNAMED, called
 from grayscope.fleet.scenario import load
 from grayscope.fleet.simulation import Simulation
 from grayscope.incident import SEVERITIES, Incident
@@ -46,7 +46,7 @@ def answers(incident: Incident, line: str) -> dict[str, str]:
     against = bool(re.search(r"peers|own past|members|healthy is|usual|expected| of \d|partners|others|lost|alike", line))
     return {
         "which component": _yes(line.startswith(incident.subject)),
-        "what is wrong": _yes(bool(incident.mode) and incident.mode in line),
+        "what is wrong": _yes(called(incident) != UNNAMED and called(incident) in line),
         "against whom": "yes" if against else ruled,
         "by how much": "yes" if re.search(r"\d%|\d times|\d of \S+ |\d+ of the last|lost|for \d+ ticks|is \d|all \d|every \d", line) else ruled,
         "since when": _yes("since 2" in line),
@@ -62,10 +62,10 @@ def _yes(said: bool) -> str:
 
 def add(found: Found, told: list[tuple[Incident, str]], where: str, *, only: frozenset[str] | None = None) -> None:
     """Keep of each name the gravest, before that one that is still open, before that the first; with `only`, of those names alone."""
-    for incident, detail in told:
+    for incident, text in told:
         known = found.get(incident.mode)
         if (only is None or incident.mode in only) and (known is None or _rank(incident) > _rank(known[0])):
-            found[incident.mode] = (incident, detail, where)
+            found[incident.mode] = (incident, text, where)
 
 
 def _rank(incident: Incident) -> tuple[int, bool]:
@@ -77,19 +77,19 @@ def fleet(scenario: str, seed: int, hours: float) -> list[tuple[Incident, str]]:
     with tempfile.TemporaryDirectory() as home:
         Simulation(load(scenario).but(nodes=16, hours=hours, seed=seed)).write(Path(home) / "trace")
         run = replay(Path(home) / "trace")
-    return list(explained(run.found, run.entries))
+    return alerts_made.told(run.found, run.entries)
 
 
 def examples(found: Found) -> str:
     """Return the written part of the page."""
-    told = {mode: answers(incident, headline(incident)) for mode, (incident, _, _) in sorted(found.items())}
+    told = {mode: answers(incident, text.partition("\n")[0]) for mode, (incident, text, _) in sorted(found.items())}
     head = list(next(iter(told.values()), {}))
     parts = ["", f"| name | {' | '.join(head)} |", f"|---|{'---|' * len(head)}"]
     parts += [f"| {mode or 'no name'} | {' | '.join(said[h] for h in head)} |" for mode, said in told.items()]
     parts += ["", "Names that no alert carries:", "", "| name | instead |", "|---|---|", *(f"| {name} | {why} |" for name, why in NEVER.items())]
-    for mode, (incident, detail, where) in sorted(found.items()):
+    for mode, (incident, text, where) in sorted(found.items()):
         page = f"[runbook](runbooks/{mode}.md), " if mode else ""
-        parts += ["", f"### {mode or 'no name'}", f"{incident.severity}; {page}{where}", "```text", headline(incident), "", detail, "```"]
+        parts += ["", f"### {mode or 'no name'}", f"{incident.severity}; {page}{where}", "```text", text, "```"]
     return "\n".join([*parts, ""])
 
 

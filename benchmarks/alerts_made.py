@@ -13,7 +13,7 @@ from grayscope import assembly
 from grayscope.batch import Batch
 from grayscope.engine import Engine
 from grayscope.event import Event
-from grayscope.explaining import explained
+from grayscope.explaining import spoken
 from grayscope.fleet.faults import Fault
 from grayscope.fleet.scenario import load
 from grayscope.fleet.simulation import Simulation
@@ -30,6 +30,11 @@ NAN = float("nan")
 Told = list[tuple[Incident, str]]
 
 
+def told(incidents: Iterable[Incident], ledger: Iterable[Entry]) -> Told:
+    """Return incidents as they read: the line, and below it the description."""
+    return [(incident, f"{line}\n\n{detail}") for incident, line, detail in spoken(incidents, ledger)]
+
+
 def planted() -> Told:
     """Return what a fleet of 16 nodes shows of faults that the scenarios draw too seldom."""
     faults = (
@@ -40,7 +45,7 @@ def planted() -> Told:
     with tempfile.TemporaryDirectory() as home:
         Simulation(load("null").but(nodes=16, hours=3.0, seed=101), faults=faults).write(Path(home) / "trace")
         run = replay(Path(home) / "trace")
-    return list(explained(run.found, run.entries))
+    return told(run.found, run.entries)
 
 
 def made() -> Iterator[tuple[str, Told]]:
@@ -57,7 +62,7 @@ def _judged(messages: Iterable[Message]) -> Told:
     for output in (*(engine.step(m) for m in messages), engine.flush()):
         found |= {i.id: i for i in output.incidents}
         entries += output.ledger
-    return list(explained(found.values(), entries))
+    return told(found.values(), entries)
 
 
 def _stream(

@@ -11,10 +11,11 @@ import numpy as np
 
 from grayscope.alert import Alert
 from grayscope.eased import is_eased
-from grayscope.explaining import explain, headline, nearest
+from grayscope.explaining import explain, headline
 from grayscope.incident import Incident
 from grayscope.ledger import DAY, Entry, urgency
 from grayscope.ledgerwords import end_in_words, left_in_words
+from grayscope.remaining import nearest, spends
 from grayscope.roster import View
 from grayscope.seat import seat
 
@@ -69,13 +70,13 @@ class Announce:
 
     def _fire(self, i: Incident, alert: Alert) -> Alert:
         """Add the detail, only now: most changes of an incident tell a receiver nothing."""
-        words = {**alert.annotations, "description": explain(i, self._nearest(i.subject))}
+        words = {**alert.annotations, "description": explain(i, self._nearest(i))}
         self.firing[i.id] = replace(alert, annotations=words)
         return self.firing[i.id]
 
     def _alert(self, i: Incident, old: Alert | None = None, roster: View | None = None) -> Alert:
         labels = {"alertname": name_of(i.state, i.severity), "cluster": self.cluster, "incident": i.id, "severity": i.severity}
-        spent = self._nearest(i.subject)
+        spent = self._nearest(i)
         if labels["alertname"] == NAMES["masked"]:
             near = spent is not None and urgency(spent, i.history[-1][0] if i.history else i.noticed, self.horizon) == "short"
             labels["urgency"] = "short" if near or (old is not None and old.labels == {**labels, "urgency": "short"}) else "long"
@@ -97,14 +98,14 @@ class Announce:
     def _keep(self, entry: Entry) -> None:
         of = self.ledger.setdefault(entry.subject, {})
         of[f"{entry.mechanism}/{entry.unit}"] = entry
-        if not entry.spent > 0 or not entry.left >= 0:
+        if not entry.spent > 0:
             del of[f"{entry.mechanism}/{entry.unit}"]
         if not of:
             del self.ledger[entry.subject]
 
-    def _nearest(self, subject: str) -> Entry | None:
-        """Return what ends first of all that the subject has spent."""
-        return nearest(self.ledger.get(subject, {}).values())
+    def _nearest(self, i: Incident) -> Entry | None:
+        """Return what ends first of all that the first suspect has spent; where no budget is known, what the incident is about."""
+        return nearest(self.ledger.get(i.subject, {}).values(), spends(i))
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the rows of the ledger, and what fires (by what was known then)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from grayscope.errors import shorten
+from grayscope.explaining import called
 from grayscope.incident import Incident
 from grayscope.markup import esc, explanation
 from grayscope.plot import Plot
@@ -41,6 +42,6 @@ class Case:
 
     def _repr_html_(self) -> str:
         i = self.incident
-        head = f"{i.severity.upper()} {i.subject}: {i.mode or 'no name for it'}"
+        head = f"{i.severity.upper()} {i.subject}: {called(i)}"
         drawn = self.plot._repr_html_() if self.plot is not None and self.plot.series else ""
         return f"<div><b>{esc(head, 400)}</b><p>{esc(i.summary or 'no words', 500)}</p>{drawn}{explanation(self.explanation)}</div>"

@@ -195,7 +195,7 @@ class Desk:
     def _piece(self, v: Verdict) -> dict[str, object]:
         told = {"time": v.time, "subject": v.subject, "state": v.state, "side": v.side, "metric": v.metric, "strength": v.strength, "why": v.why}
         before = "; ".join(text for name in (v.subject, *(s for s, _ in v.rivals)) if (text := self.history.told(name)))
-        return {**told, "mode": v.mode, "signals": [s._asdict() for s in v.shown], **({"before": before} if before else {})}
+        return {**told, "mode": v.mode, "mechanism": v.mechanism, "signals": [s._asdict() for s in v.shown], **({"before": before} if before else {})}
 
     def _end(self, old: Incident, time: int, mode: str) -> Incident:
         """Return the incident as it is remembered: at its gravest, and then under its own name, though work eased it since."""

@@ -9,20 +9,22 @@ from typing import Any
 
 from grayscope.again import patience
 from grayscope.cascade import effects
-from grayscope.catalogue import Catalogue
 from grayscope.eased import until
 from grayscope.errors import shorten
 from grayscope.incident import CHANGES, SEVERITIES, Incident, absences
 from grayscope.ledger import Entry
-from grayscope.ledgerwords import end_in_words, left_in_words, pace_in_words
+from grayscope.ledgerwords import UNLIMITED
 from grayscope.modes import Modes
-from grayscope.wording import number, ratio, utc
+from grayscope.remaining import UNCOUNTED, left, nearest, spends, told
+from grayscope.signalwords import CLEARED, signal_in_words
+from grayscope.wording import utc
 
 SIDES = {
     "health": "the system's own view", "redundancy": "spare capacity", "service": "what the workload gets", "condition": "a symptom",
     "load": "load", "coverage": "what is reported",
 }  # fmt: skip
-#: What to do first about a trouble without a name.
+#: What a trouble without a name is called, and what to do first about it.
+UNNAMED = "no name for it"
 NAMELESS = "Compare it with its peers under the same load, then look at what else is held against it."
 #: Signals, members and rivals that a text names; the rest is counted.
 SHOWN = 8
@@ -30,8 +32,8 @@ SHOWN = 8
 WIDE, LINE = 400, 300
 #: From this strength on it is a rule that speaks, no estimate (nats).
 RULE = 50.0
-#: What blame adds to a finding about those that were late because of the suspect.
-CLEARED = re.compile(r"; cleared: (.*? \(they wait for it\))")
+#: How the description says that nothing is known of how much there is.
+JUDGED = re.compile(r"there is of it: (none published|none), its peers are the measure")
 #: Nats beyond which the number of weeks means nothing any more.
 SELDOM = math.log(1e6)
 
@@ -55,9 +57,10 @@ def explain(incident: Incident, spent: Entry | None = None) -> str:
     do first: Compare it with its peers under the same load, then look at what else is held against it.
     """
     lines = [
-        ("what", _what(incident)), *_eased(incident), *_back(incident), ("why first", _first(incident)), *_signals(incident), *_members(incident),
-        *_rivals(incident), *_cleared(incident), *_past(incident), *_left(incident, spent), ("how sure", _sure(incident)), ("refuted if", refuted(incident)),
-        *_runbook(incident),
+        ("what", _what(incident)), *_history(incident), *_eased(incident), *_back(incident), ("why first", _first(incident)),
+        *_signals(incident), *_members(incident),
+        *_rivals(incident), *_cleared(incident), *_past(incident), *(("left", text) for text in left(incident, spent, bool(_still(incident)))),
+        ("how sure", _sure(incident)), ("refuted if", refuted(incident)), *_runbook(incident),
     ]  # fmt: skip
     return "\n".join(f"{label}: {shorten(text, WIDE)}" for label, text in lines)
 
@@ -71,40 +74,50 @@ def headline(incident: Incident, spent: Entry | None = None) -> str:
     n1 is masked: replays rose; pcie_errors since 1970-01-01T00:00:00Z; 100% that it is this one; left: not counted; \
 first: Read AER of both ends of the link; reseat the card, riser or retimer.
     """
-    mode = Modes.load().modes.get(incident.mode)
     found = incident.summary or f"{incident.subject} is {incident.state}"
-    left, back = next((text for _, text in _left(incident, spent)), ""), _times(incident)
-    short = "" if not left or re.search(r"\bleft\b", found[:LINE]) else "not counted" if "not counted here" in left else left.partition("; ")[0]
+    over, back = bool(_still(incident)), _times(incident)
+    name = f"began as {called(incident)}," if over else called(incident)
+    here = "shows here, which is not accused" if _harmless(incident) else "began here" if over else "is this one"
+    rest = "" if re.search(r"\bleft\b", found[:LINE]) else next((_short(text) for text in left(incident, spent, over)), "")
     parts = (
-        shorten(found, LINE), f"{incident.mode or 'no name for it'} since {utc(incident.began)}", f"came back {back}" if back else "",
-        f"{incident.probability:.0%} that it {'shows here, which is not accused' if _harmless(incident) else 'is this one'}", f"left: {short}" if short else "",
-        f"first: {mode.runbook if mode is not None else NAMELESS}",
+        shorten(found, LINE), f"{name} since {utc(incident.began)}", f"came back {back}" if back else "",
+        f"{incident.probability:.0%} that it {here}", f"left: {rest}" if rest else "", f"first: {_advice(incident)}",
     )  # fmt: skip
     return "; ".join(part for part in parts if part)
 
 
-def nearest(entries: Iterable[Entry]) -> Entry | None:
-    """Return what ends first of what has been spent, by the latest row of each mechanism and unit.
+def _short(remains: str) -> str:
+    """Return what is left as the one line says it."""
+    if UNCOUNTED in remains:
+        return f"{UNLIMITED[found[1]]}, its peers are the measure" if (found := JUDGED.search(remains)) else "not counted"
+    return remains.partition("; ")[0]
+
+
+def called(incident: Incident) -> str:
+    """Return what an incident is called: by its mode, else by the redundancy that is spent, else that there is no name for it.
 
     Examples
     --------
-    >>> rows = [Entry(1, "a", "psu", 2, 1, 1, "supplies"), Entry(2, "a", "psu", 2, 2, 0, "supplies"), Entry(2, "a", "nic_fec", 4, 0, 4, "decades")]
-    >>> found = nearest(rows)
-    >>> found.mechanism, found.left
-    ('psu', 0)
+    >>> called(Incident("ab", "n1", "n1", "gray", "page", "slow_rank", 0, 0)), called(Incident("ab", "n1", "n1", "gray", "page", "", 0, 0))
+    ('slow_rank', 'no name for it')
     """
-    latest = {(e.mechanism, e.unit): e for e in sorted(entries, key=lambda e: e.time)}
-    held = (e for e in latest.values() if e.spent > 0 and e.left >= 0)
-    return min(held, key=lambda e: (e.left > 0, e.exhausted_at or 1 << 62, e.mechanism, e.unit), default=None)
+    return incident.mode or spends(incident) or UNNAMED
 
 
 def explained(incidents: Iterable[Incident], ledger: Iterable[Entry]) -> Iterator[tuple[Incident, str]]:
     """Yield incidents with their explanations, by what the ledger said until each of them ended."""
+    for incident, _, detail in spoken(incidents, ledger):
+        yield incident, detail
+
+
+def spoken(incidents: Iterable[Incident], ledger: Iterable[Entry]) -> Iterator[tuple[Incident, str, str]]:
+    """Yield incidents with their lines and their explanations, by what the ledger said until each of them ended."""
     of: dict[str, list[Entry]] = {}
     for entry in ledger:
         of.setdefault(entry.subject, []).append(entry)
     for i in incidents:
-        yield i, explain(i, nearest(e for e in of.get(i.subject, ()) if i.ended is None or e.time <= i.ended))
+        spent = nearest((e for e in of.get(i.subject, ()) if i.ended is None or e.time <= i.ended), spends(i))
+        yield i, headline(i, spent), explain(i, spent)
 
 
 def refuted(incident: Incident) -> str:
@@ -118,12 +131,27 @@ def refuted(incident: Incident) -> str:
 
 def _what(i: Incident) -> str:
     end = f"ended {utc(i.ended)}" if i.ended is not None else "open"
-    name, times = i.mode or "no name for it", f"began {utc(i.began)}, noticed {utc(i.noticed)}"
+    name, times = called(i), f"began {utc(i.began)}, noticed {utc(i.noticed)}"
     if i.ended is None:
-        return f"{i.subject} is {i.state} ({name}), a {i.severity}; {times}{_louder(i)}, {end}"
+        now = f"has recovered ({name}), {still[0]} is still {i.state} ({still[1] or UNNAMED})" if (still := _still(i)) else f"is {i.state} ({name})"
+        return f"{i.subject} {now}, a {i.severity}; {times}{_louder(i)}, {end}"
     last = i.history[-1][1] if i.history else i.state
     at_last = f", {last} at last" if last != i.state else ""
     return f"{i.subject} was {i.state}{' at worst' if at_last else ''} ({name}), a {i.severity}{at_last}; {times}{_louder(i)}, {end}"
+
+
+def _still(i: Incident) -> tuple[str, str] | None:
+    """Return who is still in trouble, and its mode, after the first suspect of an open incident has recovered; the desk says so in the summary."""
+    found = re.match(rf"{re.escape(i.subject)} has recovered, (.+?) is still {i.state}: ", i.summary) if i.ended is None else None
+    return (found[1], str(_latest(i).get(found[1], {}).get("mode", ""))) if found else None
+
+
+def _history(i: Incident) -> Iterator[tuple[str, str]]:
+    """Yield from when on it was what, if it changed: what has failed is known by what it was before."""
+    if len(i.history) > 1:
+        steps = [f"{state} from {utc(time)}" for n, (time, state, _) in enumerate(i.history) if not n or state != i.history[n - 1][1]]
+        cut = [f"{len(steps) - SHOWN + 1} more changes"] if len(steps) > SHOWN else []
+        yield from [("history", ", ".join([steps[0], *cut, *steps[1:][-SHOWN + 2 :]]))] if len(steps) > 1 else []
 
 
 def _eased(i: Incident) -> Iterator[tuple[str, str]]:
@@ -175,35 +203,13 @@ def _signals(i: Incident) -> Iterator[tuple[str, str]]:
     """Yield the signals, each in its newest form, the first suspect's first."""
     found: dict[tuple[str, str, str], Mapping[str, Any]] = {}
     for piece in i.evidence:
-        for signal in _told(piece):
+        for signal in told(piece):
             found[str(piece["subject"]), signal["detector"], signal["metric"]] = signal
     ordered = sorted(found.items(), key=lambda kv: kv[0][0] != i.subject)
     for (subject, _, _), signal in ordered[:SHOWN]:
-        yield "shown by", f"{subject}, {SIDES.get(signal['side'], signal['side'])}: {_signal(signal)}"
+        yield "shown by", f"{subject}, {SIDES.get(signal['side'], signal['side'])}: {signal_in_words(signal)}"
     if len(ordered) > SHOWN:
         yield "shown by", f"{len(ordered) - SHOWN} more"
-
-
-def _signal(s: Mapping[str, Any]) -> str:
-    """Return one signal: value, what was expected by how many, ratio, since; then the detector's own words where they say more."""
-    since = f"since {utc(s['since'])}" if s["since"] else "since when is unknown"
-    rest = f" [{s['detector']}, {s['side']}]"
-    if s["value"] is None or s["expected"] is None:
-        return f"{s['why'] or s['metric']}; {since}{rest}"
-    far, why, n = ratio(s["value"], s["expected"]), CLEARED.sub("", s["why"]), s["n_peers"]
-    if why and s["side"] == "redundancy":  # what is counted is in no unit of the metric: ticks with an error, lanes of so many
-        return f"{why}{f' ({far} what is usual, {n} peers)' if n and f'{n} ' not in why else ''}, {since}{rest}"
-    metric = Catalogue.load().get(s["metric"])
-    unit = metric.unit if metric is not None else ""
-    if why.startswith(s["metric"]) and "its peers (" in why:
-        return f"{_numbers(s, unit, f'median of {n} peers')}, {since}{rest}"
-    if s["metric"] in why and f" {far} " in why:  # its own past, a like row: the words have the numbers
-        return f"{why}, {since}{rest}"
-    return f"{_numbers(s, unit, f'usual among {n} peers' if n else 'expected')}, {since}{f'; {why}' if why else ''}{rest}"
-
-
-def _numbers(s: Mapping[str, Any], unit: str, expected: str) -> str:
-    return f"{s['metric']} {number(s['value'], unit)}, {expected} {number(s['expected'], unit)}: {ratio(s['value'], s['expected'])}"
 
 
 def _members(i: Incident) -> Iterator[tuple[str, str]]:
@@ -211,7 +217,7 @@ def _members(i: Incident) -> Iterator[tuple[str, str]]:
     for subject, piece in others[:SHOWN]:
         mode = str(piece.get("mode", ""))
         follows = ", which may follow from it" if mode in effects(i.mode) else ""
-        yield "with it", f"{subject} was {piece.get('state')} ({mode or 'no name for it'}){follows}"
+        yield "with it", f"{subject} was {piece.get('state')} ({mode or piece.get('mechanism') or UNNAMED}){follows}"
     if len(others) > SHOWN:
         yield "with it", f"{len(others) - SHOWN} more"
 
@@ -224,47 +230,15 @@ def _rivals(i: Incident) -> Iterator[tuple[str, str]]:
 
 def _cleared(i: Incident) -> Iterator[tuple[str, str]]:
     """Yield who was late only because of the first suspect, by the newest signal that knows."""
-    told = [found[1] for p in reversed(i.evidence) if p.get("subject") == i.subject for s in _told(p) if (found := CLEARED.search(str(s["why"])))]
-    if told:
-        yield "cleared", told[0]
+    cleared = [found[1] for p in reversed(i.evidence) if p.get("subject") == i.subject for s in told(p) if (found := CLEARED.search(str(s["why"])))]
+    if cleared:
+        yield "cleared", cleared[0]
 
 
 def _past(i: Incident) -> Iterator[tuple[str, str]]:
     """Yield how often the suspects were suspected in the weeks before, by the newest evidence that knows."""
-    if told := next((str(p["before"]) for p in reversed(i.evidence) if p.get("before")), ""):
-        yield "before", told
-
-
-def _left(i: Incident, spent: Entry | None) -> Iterator[tuple[str, str]]:
-    """Yield what is left: by the ledger, else by the newest signal that knows, else how much there is by what is published."""
-    if spent is not None:
-        pace = pace_in_words(spent)
-        fast = f"spent at {pace}; " if pace else ""
-        yield "left", f"{spent.mechanism}: {left_in_words(spent)}; {fast}when it is used up: {end_in_words(spent)}"
-        return
-    told: list[Any] = [s for p in i.evidence if p.get("subject") == i.subject for s in _told(p) if s["left"] is not None]
-    if told:
-        until = utc(told[-1]["exhausted_at"]) if told[-1]["exhausted_at"] else "not foreseeable"
-        words = re.search(r"\bleft ([^;]+)", str(told[-1]["why"]))  # with how much there was, and of what
-        yield "left", f"{told[-1]['metric']}: {words[1] if words else number(told[-1]['left'])}; when it is used up: {until}"
-        return
-    known = Modes.load()
-    named = known.modes[i.mode].mechanism if i.mode in known.modes else None
-    mechanism = known.mechanisms.get(named or _mechanism(i))
-    if mechanism is not None:
-        yield "left", f"{mechanism.name}: not counted here; it hides {mechanism.hides}, and there is of it: {mechanism.budget}"
-
-
-def _mechanism(i: Incident) -> str:
-    """Return the redundancy that the newest signal spends, by what its metric means."""
-    signals = (s for p in reversed(i.evidence) if p.get("subject") == i.subject for s in _told(p) if s["side"] == "redundancy")
-    metric = next((m for s in signals if (m := Catalogue.load().get(s["metric"])) is not None), None)
-    return (metric.mechanism or "") if metric is not None else ""
-
-
-def _told(piece: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-    told: Iterable[Mapping[str, Any]] = piece.get("signals") or ()
-    return told
+    if before := next((str(p["before"]) for p in reversed(i.evidence) if p.get("before")), ""):
+        yield "before", before
 
 
 def _sure(i: Incident) -> str:
@@ -283,6 +257,8 @@ def _sure(i: Incident) -> str:
 def _whom(i: Incident) -> str:
     if _harmless(i):
         return f"{i.probability:.0%} that it shows at {i.subject}, which is not accused"
+    if _still(i):
+        return f"{i.probability:.0%} that it began with {i.subject} and none of the others"
     return f"{i.probability:.0%} that it is {i.subject} and none of the others"
 
 
@@ -293,8 +269,16 @@ def _harmless(i: Incident) -> bool:
 
 
 def _runbook(i: Incident) -> Iterator[tuple[str, str]]:
-    mode = Modes.load().modes.get(i.mode)
-    if mode is not None:
-        yield "do first", mode.runbook
-    else:
-        yield "do first", NAMELESS
+    then = f"; of {i.subject}, which has recovered: {_first_step(i.mode)}" if _still(i) else ""
+    yield "do first", f"{_advice(i)}{then}"
+
+
+def _advice(i: Incident) -> str:
+    """Return what to do first: about whoever is still in trouble."""
+    still = _still(i)
+    return f"of {still[0]}: {_first_step(still[1])}" if still else _first_step(i.mode)
+
+
+def _first_step(name: str) -> str:
+    mode = Modes.load().modes.get(name)
+    return mode.runbook if mode is not None else NAMELESS

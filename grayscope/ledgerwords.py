@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 
 from grayscope.ledger import Entry
+from grayscope.modes import Modes
 from grayscope.wording import number, utc
 
+#: What it means where `modes.toml` knows no amount.
+UNLIMITED = {"none published": "nobody publishes a budget", "none": "there is no budget of it"}
 #: Normal deviate of either end of an 80 % interval.
 Z = 1.2816
 
@@ -20,12 +23,37 @@ def left_in_words(entry: Entry) -> str:
     '16 of 18 links'
     >>> left_in_words(Entry(0, "a", "nic_rate", 5e10, 3.75e10, 1.25e10, "By/s"))
     '12.5 GBy/s of 50 GBy/s'
+    >>> left_in_words(Entry(0, "a", "nvlink_replay", spent=56, unit="events", rate=336))
+    '56 events spent at 336 an hour, and nobody publishes a budget: its peers are the measure'
     """
     if math.isnan(entry.left):
-        return "unknown: nobody publishes a budget, peers are the measure"
+        return f"{_spent(entry)}, {unbudgeted(entry.mechanism)}"
     if entry.unit == "By/s":
         return f"{number(entry.left, entry.unit)} of {number(entry.budget, entry.unit)}"
     return f"{number(entry.left)} of {number(entry.budget)} {entry.unit}"
+
+
+def unbudgeted(mechanism: str) -> str:
+    """Return what a redundancy is measured by that has no stock which could be used up.
+
+    Examples
+    --------
+    >>> unbudgeted("pcie_replay")
+    'of no stock (published: bit error ratio 1e-12): its peers are the measure'
+    >>> unbudgeted("clock_throttle")
+    'and there is no budget of it: its peers are the measure'
+    """
+    known = Modes.load().mechanisms.get(mechanism)
+    budget = known.budget if known is not None else "none published"
+    return f"{f'and {UNLIMITED[budget]}' if budget in UNLIMITED else f'of no stock (published: {budget})'}: its peers are the measure"
+
+
+def _spent(entry: Entry) -> str:
+    """Return how much was spent and how fast, of what has no budget."""
+    if math.isnan(entry.spent):
+        return "it is not known how much was spent"
+    pace = pace_in_words(entry)
+    return f"{_plain(entry.spent)} {entry.unit} spent{f' at {pace}' if pace else ', none of late' if entry.rate == 0 else ''}"
 
 
 def end_in_words(entry: Entry) -> str:
@@ -82,5 +110,16 @@ def chance_in_words(count: float, hours: float) -> str:
 
 
 def _rough(x: float) -> str:
-    """Return a rate with three digits: nobody knows it better."""
-    return number(float(f"{x:.3g}"))
+    """Return a rate with three digits: nobody knows it better.
+
+    Examples
+    --------
+    >>> _rough(21_512.3), _rough(0.12345)
+    ('21,500', '0.123')
+    """
+    return _plain(float(f"{x:.3g}"))
+
+
+def _plain(x: float) -> str:
+    """Return a count without an exponent, which few read at night."""
+    return f"{x:,.0f}" if 1e4 <= x < 1e12 else number(x)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from grayscope.errors import InputError
-from grayscope.explaining import explained
+from grayscope.explaining import called, explained
 from grayscope.incident import SEVERITIES, Incident
 from grayscope.ledger import Entry
 from grayscope.ledgerwords import end_in_words, left_in_words
@@ -127,7 +127,7 @@ def _incidents(content: Content, shown: Sequence[Incident], total: int) -> Itera
     else:
         yield "<p>No plots: the trace was not given.</p>"
     for n, (incident, text) in enumerate(explained(shown, content.ledger)):
-        title = f"{incident.severity.upper()} {incident.subject}: {incident.mode or 'no name for it'}"
+        title = f"{incident.severity.upper()} {incident.subject}: {called(incident)}"
         yield f'<article id="i{n}" class="{incident.severity}"><h3>{esc(title, 400)}</h3>'
         yield f"<p>{esc(incident.summary or 'no words', 500)}</p>"
         yield from (plot(s, incident) for s in (content.series(incident) if content.series is not None else ()))

@@ -186,3 +186,48 @@ def test_what_came_back_says_how_often_and_when_it_counts_as_over() -> None:
     assert "came back" not in explain(replace(once, history=tuple(steps[:2])))
     flaps = tuple((m * 60_000_000, *(("gray", "page") if m % 2 == 0 else ("normal", "notice"))) for m in range(200))
     assert "; came back at least 99 times; " in headline(replace(once, history=flaps))
+
+
+def test_how_little_few_peers_tell_is_said_in_the_detail_alone() -> None:
+    few = LATE._replace(n_peers=3)
+    told = [lines(explain(filed(says_of("n1/gpu0", "slow_rank", f))), "shown by")[0] for f in (few, LATE, few._replace(n_peers=7))]
+    assert [text.partition("]")[2] for text in told] == ["; few peers: evidence counts 3/7", "", ""]
+    assert "few peers" not in headline(filed(says_of("n1/gpu0", "slow_rank", few)))
+    rose = Finding(9 * S, "n1", "redundancy", "spending", 9.0, "nic_errors", "", "nic_port_retransmits_total", 25.0, 0.02, 1, 5 * S, why="rose")
+    assert lines(explain(filed(says_of("n1", "nic_errors", rose, state="masked"))), "shown by")[0].endswith("; few peers: evidence counts 3/7 at most")
+
+
+def test_a_symptom_that_accuses_nobody_and_a_rule_count_whole_beside_few() -> None:
+    symptom, limit = HOT._replace(n_peers=3), LATE._replace(n_peers=3, detector="ledger")
+    assert "few peers" not in explain(filed(says_of("n1/gpu0", "thermal_throttle", symptom, limit)))
+
+
+def test_once_the_root_has_recovered_it_is_told_of_what_goes_on() -> None:
+    desk, known = Desk("c"), Modes.load().modes
+    lost = HOT._replace(subject="n1", side="redundancy", metric="fan_redundancy_intact", left=0.0, why="1 lost, left 0 of 1 fans", mode="fan_degraded")
+    fan, hot = says_of("n1", "fan_degraded", lost, state="masked"), says_of("n1/gpu3", "thermal_throttle", HOT, state="masked")
+    (before,) = [*desk.step([fan]), *desk.step([hot])][-1:]
+    (after,) = desk.step([Verdict(20 * S, "n1", "normal", "masked", 0.0, "well again", 20 * S)])
+    assert lines(explain(before), "left") == ["fan_redundancy_intact: 0 of 1 fans; when it is used up: not foreseeable"]
+    assert lines(explain(before), "do first") == [known["fan_degraded"].runbook]
+    assert lines(explain(after), "what")[0].startswith("n1 has recovered (fan_degraded), n1/gpu3 is still masked (thermal_throttle), a ticket; began ")
+    assert lines(explain(after), "left") == ["cooling: nothing is known to be spent since n1 has recovered"]
+    assert lines(explain(after), "how sure")[0].startswith("80% that it began with n1 and none of the others")
+    assert lines(explain(after), "do first") == [
+        f"of n1/gpu3: {known['thermal_throttle'].runbook}; of n1, which has recovered: {known['fan_degraded'].runbook}"
+    ]
+    line = headline(after)
+    assert "; began as fan_degraded, since 1970-01-01T00:00:05Z; 80% that it began here; " in line
+    assert line.endswith(f"; first: of n1/gpu3: {known['thermal_throttle'].runbook}")
+    over = replace(after, ended=30 * S)
+    assert lines(explain(over), "what")[0].startswith("n1 was masked (fan_degraded), a ticket; began ")
+
+
+def test_what_it_was_before_is_told_once_it_changed() -> None:
+    steps = ((1 * S, "masked", "ticket"), (4 * S, "gray", "page"), (5 * S, "gray", "ticket"), (6 * S, "failed", "page"))
+    failed = Incident("ab", "n1", "n1", "failed", "page", "gpu_lost", 0, S, history=steps)
+    assert lines(explain(failed), "history") == ["masked from 1970-01-01T00:00:01Z, gray from 1970-01-01T00:00:04Z, failed from 1970-01-01T00:00:06Z"]
+    assert not lines(explain(replace(failed, history=steps[:1])), "history")
+    flaps = tuple((n * S, *(("gray", "page") if n % 2 == 0 else ("normal", "notice"))) for n in range(40))
+    told = lines(explain(replace(failed, history=flaps)), "history")[0].split(", ")
+    assert (len(told), told[0], told[1], told[-1]) == (SHOWN, "gray from 1970-01-01T00:00:00Z", "33 more changes", "normal from 1970-01-01T00:00:39Z")
