@@ -75,15 +75,18 @@ class Shares:
         if self._places is None or self._places.page is not page:
             self._places = places(page)
         at = self._places
-        ended = self._new_jobs(a, at)
+        before, ended = _carriers(a), self._new_jobs(a, at)
         up = page.column(tick, "gauge")
         share = _beside(moved, MOVES * tick.period / 1e6, a, at)
         share = share if up is None else np.where(up < 1, np.nan, share)
-        carrier = (a["seen"] >= KNOWN) & (a["steady"] >= STEADY) & (a["usual"] >= FEWEST) & (a["usual"] <= MOST)
+        carrier = _carriers(a)
         carry, gone = carrier & (share >= CARRIES * a["usual"]), carrier & (share <= NOTHING * a["usual"])
-        began, back = self._count(a, at, share, carrier, carry, gone)
+        began = back = ended  # mostly all ports carry on, and there is nothing to count
+        if gone.any() or a["rest"].any() or a["lost"].any():
+            began, back = self._count(a, at, share, carrier, carry, gone)
+        _learn(a, at, share)
         for s in np.flatnonzero(ended | began | back).tolist():
-            yield self._note(page, tick, a, at, s, carrier, share)
+            yield self._note(page, tick, a, at, s, before if ended[s] else carrier, share)
 
     @staticmethod
     def _new_jobs(a: Arrays, at: Places) -> Bools:
@@ -117,7 +120,6 @@ class Shares:
         back = a["back"] >= PATIENCE
         a["lost"] = (a["lost"] | began) & ~back
         _blank(a, back, ("rest", "rise", "back"))
-        _learn(a, at, share)
         return began, np.asarray(back)
 
     @staticmethod
@@ -158,7 +160,12 @@ def places(page: Page) -> Places:
     here = np.unique(np.stack([node, rail]), axis=1, return_inverse=True)[1].reshape(-1)
     nodes = np.bincount(np.unique(np.stack([job, node]), axis=1)[0], minlength=int(job.max(initial=0)) + 1)
     name = np.array([zlib.crc32(view.key(s, "job").encode()) for s in subjects], np.int64)
-    return Places(page, job, node, rail, here, nodes[job] > 2, name)
+    return Places(page, job, node, rail, here, nodes[job] > 1, name)
+
+
+def _carriers(a: Arrays) -> Bools:
+    """Say which ports [S] are known to carry a steady share."""
+    return np.asarray((a["seen"] >= KNOWN) & (a["steady"] >= STEADY) & (a["usual"] >= FEWEST) & (a["usual"] <= MOST))
 
 
 def _sum(values: np.ndarray[Any, Any], label: NDArray[Any]) -> Floats:
@@ -169,9 +176,12 @@ def _sum(values: np.ndarray[Any, Any], label: NDArray[Any]) -> Floats:
 def _beside(moved: Floats, least: float, a: Arrays, at: Places) -> Floats:
     """Return what each port [S] moved in units of what the middle one of its job's moved; NaN while most of those that carry it do not."""
     moving, known = moved > least, (a["seen"] >= KNOWN) & (a["usual"] >= FEWEST)
-    middle = np.full(int(at.job.max(initial=-1)) + 1, np.nan)
-    for job in np.unique(at.job[moving]).tolist():
-        middle[job] = np.median(moved[moving & (at.job == job)])
+    who = np.flatnonzero(moving)
+    who = who[np.lexsort((moved[who], at.job[who]))]
+    n = np.bincount(at.job[who], minlength=int(at.job.max(initial=-1)) + 1)
+    first, some = np.cumsum(n) - n, n > 0
+    middle = np.full(len(n), np.nan)
+    middle[some] = (moved[who[(first + (n - 1) // 2)[some]]] + moved[who[(first + n // 2)[some]]]) / 2
     busy = 2 * _sum(moving & known, at.job) >= _sum(known, at.job)
     return np.where(busy, moved / middle[at.job], np.nan)
 
@@ -179,7 +189,7 @@ def _beside(moved: Floats, least: float, a: Arrays, at: Places) -> Floats:
 def _goes_on(at: Places, carrier: Bools, carry: Bools) -> Bools:
     """Say for which ports the same rail of the job's other nodes goes on; where no roster tells rails, all of their ports."""
     others, there = (_sum(which, at.rail) - _sum(which, at.here) for which in (carrier, carry))
-    return np.asarray(at.wide & (others > 1) & (there >= ELSEWHERE * others))
+    return np.asarray(at.wide & (others > 0) & (there >= ELSEWHERE * others))
 
 
 def _learn(a: Arrays, at: Places, share: Floats) -> None:

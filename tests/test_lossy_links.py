@@ -64,10 +64,11 @@ def test_switch_ports_that_all_retry_a_little_are_nobodys_fault() -> None:
     assert shown(told("port", PORTS, {"port_llr_retries_total": counts(1, 0.05), BYTES: load()})) == []
 
 
-def test_a_host_sees_errors_of_its_port() -> None:
-    """Symbol errors and retransmits on one NIC, as loopback tests find them at intake; no switch is asked."""
-    found = told("nic", NICS, {SYMBOLS: one(counts(1), counts(2, 1.5)), RETRIES: one(counts(3), counts(4, 3.0)), SENT: load()})
-    assert shown(found) == [(NICS[SICK], "masked", "ticket", "nic_errors")]
+@pytest.mark.parametrize(("errors", "mode"), [('nic_port_receive_errors_total{class="crc"}', "nic_errors"), (SYMBOLS, "fec_margin")])
+def test_a_host_sees_errors_of_its_port(errors: str, mode: str) -> None:
+    """Errors and retransmits on one NIC, as loopback tests find them at intake, are one ticket; symbol errors say where they come from."""
+    found = told("nic", NICS, {errors: one(counts(1), counts(2, 1.5)), RETRIES: one(counts(3), counts(4, 3.0)), SENT: load()})
+    assert shown(found) == [(NICS[SICK], "masked", "ticket", mode)]
 
 
 def test_retransmits_alone_are_errors_of_the_port() -> None:

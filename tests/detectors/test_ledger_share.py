@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from grayscope import assembly, plugins
+from grayscope.catalogue import Catalogue
 from grayscope.incident import Incident
 from grayscope.roster import Roster, RosterRow
 from grayscope.settings import Settings
+from grayscope.stand import Stand
 from grayscope.tick import Tick
 from tests.detectors.books import Array
-from tests.detectors.conftest import run
+from tests.detectors.conftest import Said, run
 
 SENT, RECEIVED, UP = 'nic_port_transferred_bytes_total{direction="transmit"}', 'nic_port_transferred_bytes_total{direction="receive"}', "nic_port_up"
 NODES, RAILS, TICKS, AT = 4, 8, 200, 100
@@ -41,8 +43,8 @@ def moved(values: Array, port: int = SICK, at: int = AT, until: int = TICKS, tak
     return out
 
 
-def said(values: Array, up: Array | None = None, of: Callable[[str], dict[str, str]] = keys, names: list[str] = NAMES) -> set[str]:
-    told = run("ledger", "nic", {SENT: values, RECEIVED: values} | ({} if up is None else {UP: up}), subjects=names, keys=of)
+def said(values: Array, of: Callable[[str], dict[str, str]] = keys, names: list[str] = NAMES) -> set[str]:
+    told: Said = run("ledger", "nic", {SENT: values, RECEIVED: values}, subjects=names, keys=of)
     return {f.subject for findings in told for f in findings}
 
 
@@ -52,7 +54,7 @@ def test_a_rail_whose_siblings_carry_its_bytes_is_lost_though_its_port_is_up() -
     first = next(f for findings in told for f in findings)
     assert (first.subject, first.side, first.mode, first.mechanism, first.left) == ("n1/nic3", "redundancy", "rail_failover", "rail_failover", 6)
     assert (first.since, first.time) == ((AT + 1) * 10_000_000, (AT + 6) * 10_000_000)
-    assert (first.value, first.expected) == (0, pytest.approx(0.125, abs=0.001))
+    assert (first.value, round(first.expected, 2)) == (0, 0.12)
     assert first.why.startswith("nic3 carries 0 % of the node's bytes since 1970-01-01T00:16:50Z instead of 12.5 %, its 7 siblings 14 % more")
     assert {f.subject for findings in told for f in findings} == {"n1/nic3"}
     assert not any(told[175:])  # it carries its share again
@@ -60,13 +62,12 @@ def test_a_rail_whose_siblings_carry_its_bytes_is_lost_though_its_port_is_up() -
 
 def test_the_engine_calls_it_a_masked_rail_failover() -> None:
     values, engine = moved(traffic()), assembly.engine(Settings(), periods={"nic": 10_000_000})
-    view, last = Roster([RosterRow(s, "nic", keys=keys(s)) for s in NAMES]).at(0), {}
+    view, last = Roster([RosterRow(s, "nic", keys=keys(s)) for s in NAMES]).at(0), dict[str, Incident]()
     for t in range(TICKS):
         matrix = np.stack([values[t], values[t], np.ones(len(NAMES))]).astype(np.float32)
         tick = Tick("nic", (t + 1) * 10_000_000, 10_000_000, view, tuple(NAMES), (RECEIVED, SENT, UP), matrix, np.zeros(len(NAMES), bool))
         last |= {i.id: i for i in engine.judged(tick, engine.compared(tick)).incidents}
     (incident,) = last.values()
-    assert isinstance(incident, Incident)
     assert (incident.subject, incident.state, incident.severity, incident.mode) == ("n1/nic3", "masked", "ticket", "rail_failover")
 
 
@@ -77,11 +78,10 @@ def test_uneven_traffic_takes_no_more_than_a_few_ticks(spread: float) -> None:
 
 
 def test_a_second_rail_of_the_node_is_lost_too() -> None:
-    twice = moved(moved(traffic(), at=100), port=SICK + 2, at=140)
-    assert said(twice) == {"n1/nic3"} or said(twice) == {"n1/nic3", "n1/nic5"}
+    assert said(moved(moved(traffic(), at=100), port=SICK + 2, at=140)) == {"n1/nic3", "n1/nic5"}
 
 
-QUIET = {
+QUIET: dict[str, Callable[[Array], Array]] = {
     "rails that the job never used": lambda v: np.where(np.arange(v.shape[1]) % RAILS < 6, v, 0),
     "a rail that this node never used": lambda v: moved(v, at=0),
     "a node that falls idle": lambda v: _none(v, range(8, 16)),
@@ -109,6 +109,22 @@ def test_what_is_no_failover(case: str) -> None:
     assert said(QUIET[case](traffic())) == set()
 
 
+def test_what_was_lost_in_a_job_ends_with_it_and_nothing_is_lost_in_the_next() -> None:
+    ticks, values, detector, jobs = [], moved(traffic()), plugins.detector("ledger"), ["job:1"] * 150 + ["job:2"] * 50
+    stand, views = Stand(Catalogue.load()), {j: Roster([RosterRow(s, "nic", keys={**keys(s), "job": j}) for s in NAMES]).at(0) for j in set(jobs)}
+    for t, job in enumerate(jobs):
+        tick = Tick(
+            "nic", (t + 1) * 10_000_000, 10_000_000, views[job], tuple(NAMES), (SENT,), values[t : t + 1].astype(np.float32), np.zeros(len(NAMES), bool)
+        )
+        ticks.append(detector.step(tick, stand.step(tick)))
+    assert any(list(e) for e in ticks[100:150])
+    assert not any(list(e) for e in ticks[150:])
+    assert [(e.subject, e.unit, e.budget, e.spent, e.left) for t in ticks for e in t.ledger] == [
+        ("n1", "rails in use", 7, 1, 6),
+        ("n1", "rails in use", 7, 0, 7),
+    ]
+
+
 def test_a_port_that_is_down_is_told_by_its_state_alone() -> None:
     up = np.ones((TICKS, len(NAMES)))
     up[AT:, SICK] = 0
@@ -125,13 +141,20 @@ def test_ports_that_store_or_manage_are_no_siblings() -> None:
     assert said(moved(values, port=SICK - 1, most=6)) == {"n1/nic2"}
 
 
-def test_bonds_and_jobs_of_two_nodes_tell_nothing() -> None:
+def test_bonds_of_two_and_jobs_of_one_node_tell_nothing() -> None:
     pairs = [f"n{i // 2}/nic{i % 2}" for i in range(16)]
     values = traffic()[:, :16]
     values[AT:, 2] += values[AT:, 3]
     values[AT:, 3] = 0
     assert said(values, names=pairs) == set()
-    assert said(moved(traffic()[:, :16]), names=NAMES[:16]) == set()
+    assert said(moved(traffic()[:, :8], port=3), names=NAMES[:8]) == set()
+
+
+def test_of_two_nodes_the_other_one_must_go_on() -> None:
+    """What two nodes say to each other over one rail ends on both: by the job's choice, or because one of both ports is lost, and nobody knows which."""
+    values = traffic()[:, :16]
+    assert said(moved(values), names=NAMES[:16]) == {"n1/nic3"}
+    assert said(moved(moved(values), port=3), names=NAMES[:16]) == set()
 
 
 def test_where_no_roster_tells_rails_the_ports_of_other_nodes_stand_for_them() -> None:
