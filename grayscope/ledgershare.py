@@ -136,9 +136,10 @@ class Shares:
         total = np.nansum(share[mine])
         now, usual = float(share[s] / total), float(a["usual"][s] / a["usual"][mine].sum())
         more = 100 * lost / siblings * float(a["rise"][s]) / int(a["rest"][s])
+        up = "; its port is up" if page.rows["gauge"] else ""
         why = (
             f"{subject.rpartition('/')[2]} carries {number(100 * now)} % of the node's bytes since {utc(since)} instead of {number(100 * usual)} %, "
-            f"its {siblings} siblings {number(round(more))} % more, other nodes' same rail as before; its port is up; left {left_in_words(entry)}"
+            f"its {siblings} siblings {number(round(more))} % more, other nodes' same rail as before{up}; left {left_in_words(entry)}"
         )
         found = Finding(tick.time, subject, "redundancy", "ledger", CERTAIN, page.mode, account.mechanism, METRIC, now, usual, siblings, since, entry.left)
         return Note(account.key, subject, entry, found._replace(why=why + (f"; {account.says}" if account.says else "")))
