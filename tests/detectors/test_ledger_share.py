@@ -60,15 +60,25 @@ def test_a_rail_whose_siblings_carry_its_bytes_is_lost_though_its_port_is_up() -
     assert not any(told[175:])  # it carries its share again
 
 
-def test_the_engine_calls_it_a_masked_rail_failover() -> None:
-    values, engine = moved(traffic()), assembly.engine(Settings(), periods={"nic": 10_000_000})
-    view, last = Roster([RosterRow(s, "nic", keys=keys(s)) for s in NAMES]).at(0), dict[str, Incident]()
+def of_job(slower: float) -> dict[str, Incident]:
+    """Feed the ports and the communicators of their job, slower from AT on, to an engine; return the incidents as they were last told."""
+    comms, ports = tuple(f"comm:1-rail{k}" for k in range(RAILS)), tuple(NAMES)
+    along = [RosterRow(c, "comm", keys={"job": "job:1", "rail": f"rail:{c[-1]}"}, crosses=tuple(f"n{n}/nic{c[-1]}" for n in range(NODES))) for c in comms]
+    view, last = Roster([*along, *(RosterRow(s, "nic", keys=keys(s)) for s in ports)]).at(0), dict[str, Incident]()
+    engine, values = assembly.engine(Settings(), periods={"nic": 10_000_000, "comm": 10_000_000}), moved(traffic())
+    takes = np.where(np.arange(TICKS) < AT, 0.2, 0.2 * slower)[:, None] * np.exp(np.random.default_rng(1).normal(0, 0.01, (TICKS, RAILS)))
     for t in range(TICKS):
-        matrix = np.stack([values[t], values[t], np.ones(len(NAMES))]).astype(np.float32)
-        tick = Tick("nic", (t + 1) * 10_000_000, 10_000_000, view, tuple(NAMES), (RECEIVED, SENT, UP), matrix, np.zeros(len(NAMES), bool))
-        last |= {i.id: i for i in engine.judged(tick, engine.compared(tick)).incidents}
-    (incident,) = last.values()
-    assert (incident.subject, incident.state, incident.severity, incident.mode) == ("n1/nic3", "masked", "ticket", "rail_failover")
+        sent = np.stack([values[t], values[t], np.ones(len(NAMES))])
+        for table, of, metrics, rows in (("comm", comms, ("collective_transfer_seconds",), takes[t : t + 1]), ("nic", ports, (RECEIVED, SENT, UP), sent)):
+            tick = Tick(table, (t + 1) * 10_000_000, 10_000_000, view, of, metrics, rows.astype(np.float32), np.zeros(len(of), bool))
+            last |= {i.id: i for i in engine.judged(tick, engine.compared(tick)).incidents}
+    return last
+
+
+@pytest.mark.parametrize(("slower", "state", "severity"), [(1.0, "masked", "ticket"), (1.14, "gray", "page")])
+def test_it_is_masked_while_the_job_is_no_slower_and_else_a_page(slower: float, state: str, severity: str) -> None:
+    (incident,) = [i for i in of_job(slower).values() if i.severity != "notice"]
+    assert (incident.subject, incident.state, incident.severity, incident.mode) == ("n1/nic3", state, severity, "rail_failover")
 
 
 @pytest.mark.parametrize("spread", [0.05, 0.15])
