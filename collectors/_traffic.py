@@ -1,4 +1,4 @@
-"""Traffic: what ports moved and had to correct from look to look: their share of the node's bytes, and bit errors before FEC."""
+"""Traffic: what ports moved from look to look: their share of the node's bytes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from ._ports import Port
 from ._samples import Samples
 
-#: Bytes per second of a group of ports below which shares say nothing; bits of a look below which errors say nothing.
-BUSY, BITS = 1e6, 1e9
+#: Bytes per second of a group of ports below which shares say nothing.
+BUSY = 1e6
 WORDS = ("port_xmit_data", "port_rcv_data")
 
 
@@ -16,15 +16,13 @@ class Traffic:
     """Remembers the totals of the last look.
 
     A share is told among ports of one kind of link and card, from two on, while together they move something: a rail that failed over
-    carries nothing while its port is up. Bit errors before FEC are corrected bits by bits that could have been received; half an error
-    is added, so that none at all is a bound and not an infinite margin.
+    carries nothing while its port is up.
     """
 
     def __init__(self) -> None:
         self._moved: dict[str, float] = {}
         self._now: dict[str, float] = {}
         self._then = 0
-        self._bits: dict[str, tuple[int, int]] = {}
 
     def note(self, port: Port, value: float | None) -> None:
         """Take note of one of a port's data counters (words of four bytes)."""
@@ -45,13 +43,3 @@ class Traffic:
             if len(group) > 1 and total > BUSY * seconds > 0:
                 for port in group:
                     samples.add(port.subject, "nic_port_traffic_share_ratio", gained[port.subject] / total, **port.keys)
-
-    def ratio(self, port: Port, told: dict[str, int], samples: Samples) -> None:
-        """Add the ratio of bit errors before FEC since the last look."""
-        if "rx_corrected_bits_phy" not in told or "rx_bits_phy" not in told:
-            return
-        now = (told["rx_corrected_bits_phy"], told["rx_bits_phy"])
-        errors, bits = (a - b for a, b in zip(now, self._bits.get(port.subject, now), strict=True))
-        self._bits[port.subject] = now
-        if errors >= 0 and bits >= BITS:
-            samples.add(port.subject, "nic_port_bit_error_ratio", (errors + 0.5) / bits, stage="raw", **port.keys)

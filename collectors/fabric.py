@@ -92,8 +92,6 @@ class Fabric(Source):
             up.setdefault(subject, lone)
         for subject, numbers in wide.items():
             self._numbers(subject, numbers, keys.get(subject, {}))
-        for port in found:
-            self.traffic.ratio(port, wide.get(port.subject, {}), self.samples)
         self.traffic.shares(found, now, self.samples)
         self._bonds(named)
         return self.links.events(up, self._downs, now, {subject: name for name, subject in named.items()})

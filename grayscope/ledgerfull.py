@@ -1,6 +1,7 @@
 """Ledgerfull: how much of a level there should be, and who says so: the part itself, who made it, its peers, or its own past.
 
 What all parts of a kind show is no measure of what they should have: a whole delivery may lie in slots of half the lanes.
+What nobody limits is counted downwards from nothing: -2 are two that are gone.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def measure(page: Page, tick: Tick, a: Arrays, s: int, should: float) -> tuple[i
     """Return by how many peers part `s` was measured, 0 where something else tells what it `should` have, and that in words."""
     told = page.column(tick, "expected")
     account, sku = page.account, page.view.key(page.subjects[s], "sku")
-    if account.missing or account.sum or account.full is not None:
+    if account.sum or account.full is not None:
         return 0, ""
     if not account.own and told is not None and np.isfinite(told[s]):
         return 0, f"by its own {account.expected}"
@@ -43,5 +44,5 @@ def measure(page: Page, tick: Tick, a: Arrays, s: int, should: float) -> tuple[i
         return 0, f"as {sku} should have {number(should)}"
     if not account.own and a["usual"][s] == should:
         others = int(np.count_nonzero((page.label == page.label[s]) & (a["best"] >= should))) - int(a["best"][s] >= should)
-        return others, f"as its {others} peers have"
-    return 0, "as it had before"
+        return others, f"its {others} peers show {number(abs(should))}" if account.unlimited else f"as its {others} peers have"
+    return 0, f"it showed {number(abs(should))} before" if account.unlimited else "as it had before"

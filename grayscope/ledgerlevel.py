@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.evidence import Finding
-from grayscope.ledger import Entry
+from grayscope.ledger import NAN, Entry
 from grayscope.ledgerfull import full, measure
 from grayscope.ledgerpage import CERTAIN, Book, Floats, Note, Page, field, usual
 from grayscope.ledgerwords import left_in_words
@@ -52,7 +52,7 @@ class Levels:
         value = self._value(page, tick)
         should = self._full(page, tick, a, value)
         came = np.isfinite(value)
-        bad = came & (value < should * (1 - SHORT))
+        bad = came & (value < should - SHORT * np.abs(should))
         a["down"] = np.where(bad, a["down"] + 1, np.where(came, 0, a["down"])).astype(np.int32)
         a["up"] = np.where(came & ~bad, a["up"] + 1, np.where(bad, 0, a["up"])).astype(np.int32)
         before = a["lost"]
@@ -66,7 +66,7 @@ class Levels:
         value = page.column(tick, "gauge")
         assert value is not None
         if page.account.missing:
-            value = (page.account.full or 0.0) - value
+            value = (page.account.full or 0.0) - value  # what nobody limits is counted downwards from nothing
         return np.where(self._busy(page), value, np.nan) if page.account.busy else value
 
     def _busy(self, page: Page) -> NDArray[np.bool_]:
@@ -83,7 +83,7 @@ class Levels:
     @staticmethod
     def _full(page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]], value: Floats) -> Floats:
         """Return how much there should be, shape [S]: a flag's one, the most it ever showed, or what `ledgerfull` knows."""
-        if page.account.missing:
+        if page.account.missing and not page.account.shared and not page.account.unlimited:
             return page.published
         # Before anybody is told to have lost something, it is asked once more whether all its peers have: a job that hangs rests all its links.
         if (a["age"] % LOOK == 0).any() or (a["down"] == PATIENCE - 1).any():
@@ -102,19 +102,23 @@ class Levels:
             of, names = page.home
             mine = (of == of[s]) & (a["best"] > 0)  # a port that was never up is no rail
             whose, should, there = names[of[s]][0], float(mine.sum()), float(np.count_nonzero(mine & ~a["lost"]))
-        left, budget = max(there - account.reserve, 0.0), should - account.reserve
-        entry = Entry(tick.time, whose, account.mechanism, budget, should - there, left, account.unit)
+        left, budget, spent = max(there - account.reserve, 0.0), should - account.reserve, should - there
+        if account.unlimited:
+            left, budget, spent = NAN, NAN, -there
+        entry = Entry(tick.time, whose, account.mechanism, budget, spent, left, account.unit)
         if not a["lost"][s] or (account.sum and should < 2):
             return Note(account.key, subject, entry, None)
         metric = tick.metrics[page.rows["gauge"][0]]
-        shown = 1.0 - value[s] if account.missing else value[s]
+        shown = (account.full or 0.0) - value[s] if account.missing else value[s]
         unit = account.unit if account.unit == "By/s" else ""
         peers, by = measure(page, tick, a, s, should)
-        gone = f"{number(should - there, unit)} of {number(should, unit)}{'' if unit else f' {account.unit}'} lost" if account.unit != "flag" else "raised"
-        why = f"{metric} is {number(float(shown), unit)}: {gone}, left {left_in_words(entry)}" + "".join(f"; {text}" for text in (by, account.says) if text)
+        gone = f": {number(should - there, unit)} of {number(should, unit)}{'' if unit else f' {account.unit}'} lost"
+        if account.unlimited or account.unit.endswith("flag"):
+            gone = "" if account.unlimited else ": raised"
+        why = f"{metric} is {number(float(shown), unit)}{gone}, left {left_in_words(entry)}" + "".join(f"; {text}" for text in (by, account.says) if text)
         since = tick.time - (int(a["down"][s]) - 1) * tick.period
-        found = Finding(tick.time, subject, "redundancy", "ledger", CERTAIN, page.mode, account.mechanism, metric, float(shown), should, peers, since, left)
-        return Note(account.key, subject, entry, found._replace(why=why))
+        found = Finding(tick.time, subject, "redundancy", "ledger", CERTAIN, page.mode, account.mechanism, metric, float(shown), abs(should), peers, since)
+        return Note(account.key, subject, entry, found._replace(left=left, why=why))
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""

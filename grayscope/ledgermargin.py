@@ -14,7 +14,9 @@ from grayscope.evidence import Finding
 from grayscope.ledger import HOUR, Entry, moment
 from grayscope.ledgerpage import CERTAIN, Book, Floats, Note, Page, field
 from grayscope.ledgerwords import end_in_words, left_in_words, pace_in_words
+from grayscope.mechanisms import Account
 from grayscope.tick import Tick
+from grayscope.wording import number
 
 #: Points of the window, and the shortest and longest time that one of them stands for (microseconds).
 POINTS, SHORTEST, LONGEST = 48, HOUR // 12, HOUR
@@ -42,7 +44,7 @@ class Margins:
         self.horizon = horizon
         fields = {name: field(np.float32, np.nan, (POINTS,)) for name in ("margin", "other")}
         fields |= {name: field(np.float64, 0.0) for name in ("sum", "cover", "n")}
-        fields |= {name: field(np.float64, np.nan) for name in ("best", "said", "low", "high")} | {"gone": field(np.bool_, False)}
+        fields |= {name: field(np.float64, np.nan) for name in ("best", "said", "low", "high", "cliff")} | {"gone": field(np.bool_, False)}
         self.book = Book(fields)
         #: account -> length of a block, start of the open one (microseconds), points filled.
         self.clock: dict[str, tuple[int, int, int]] = {}
@@ -51,7 +53,7 @@ class Margins:
         """Yield what changed."""
         a = self.book.of(page, tick)
         length, began, filled = self.clock.get(page.account.key, (max(SHORTEST, tick.period), tick.time - tick.period, 0))
-        left, other = self._left(page, tick), page.column(tick, "explained")
+        left, other = self._left(page, tick, self._cliff(page, tick, a)), page.column(tick, "explained")
         came = np.isfinite(left)
         a["sum"] += np.where(came, left, 0.0)
         a["n"] += came
@@ -61,13 +63,22 @@ class Margins:
             yield from self._close(page, tick, a)
 
     @staticmethod
-    def _left(page: Page, tick: Tick) -> Floats:
+    def _cliff(page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]]) -> Floats:
+        """Return where each part's margin ends [S]: where it last said itself, unless nothing could lie beyond that, else what is published."""
+        told, account = page.column(tick, "expected"), page.account
+        if told is not None:
+            believed = (told >= 0) & (told < (math.inf if account.top is None else account.top))
+            a["cliff"] = np.where(believed, told, a["cliff"])
+        return np.where(np.isnan(a["cliff"]), account.cliff, a["cliff"])
+
+    @staticmethod
+    def _left(page: Page, tick: Tick, cliff: Floats) -> Floats:
         value, account = page.column(tick, "gauge"), page.account
         assert value is not None
         if account.decades:
             with np.errstate(invalid="ignore"):
-                return math.log10(account.cliff) - np.log10(np.maximum(value, FLOOR))
-        return value - account.cliff
+                return np.asarray(np.log10(cliff) - np.log10(np.maximum(value, FLOOR)))
+        return value - cliff
 
     def _close(self, page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]]) -> Iterator[Note]:
         """Add a point to every window, and look at those that lost more than the others."""
@@ -80,7 +91,10 @@ class Margins:
             a[name][:] = 0.0
         self.clock[page.account.key] = (length, tick.time, filled + 1)
         a["best"] = np.fmax(a["best"], a["margin"][filled])
-        for s in np.flatnonzero(_outstanding(a["margin"][: filled + 1], a["gone"], page.account.resolution)).tolist():
+        window = a["margin"][: filled + 1]
+        if page.account.abrupt:
+            window = window[-2:]
+        for s in np.flatnonzero(_outstanding(window, a["gone"], page.account.resolution)).tolist():
             note = self._look(page, tick, a, s, filled + 1, length)
             if note is not None:
                 yield note
@@ -90,24 +104,29 @@ class Margins:
     def _look(self, page: Page, tick: Tick, a: dict[str, np.ndarray[Any, Any]], s: int, n: int, length: int) -> Note | None:
         hours = np.arange(1 - n, 1, dtype=np.float64) * np.float64(length / HOUR)
         cover = a["other"][:n, s].astype(np.float64) if page.rows["explained"] else None
-        line = fit(hours, a["margin"][:n, s].astype(np.float64), cover, page.account.resolution)
         now = float(a["margin"][n - 1, s])
-        if math.isnan(now) or (now > 0 and (line is None or line.lost <= float(_worth(np.full(1, now), page.account.resolution)[0]))):
+        back = bool(a["gone"][s]) and a["said"][s] <= 0 and now > NEWS * a["best"][s]
+        if back:  # what was used up is there again, and begins anew
+            a["margin"][: n - 1, s] = np.nan
+        line = None if page.account.abrupt else fit(hours, a["margin"][:n, s].astype(np.float64), cover, page.account.resolution)
+        if math.isnan(now) or (now > 0 and not back and (line is None or line.lost <= float(_worth(np.full(1, now), page.account.resolution)[0]))):
             return None
-        entry = self._entry(page, tick, float(a["best"][s]), now, s, line, length)
+        cliff = float(self._cliff(page, tick, a)[s])
+        entry = self._entry(page, tick, _budget(page.account, float(a["best"][s]), cliff), now, s, line, length)
         if not _news(entry, float(a["said"][s]), float(a["low"][s]), float(a["high"][s])):
             return None
         a["said"][s], a["low"][s], a["high"][s] = now, entry.exhausted_low, entry.exhausted_high
         since = entry.time if line is None else tick.time - (n - 1 - line.since) * length
         finding = self._finding(page, tick, entry, line, bool(a["gone"][s]), since)
+        if finding is not None:
+            whose = "" if math.isnan(a["cliff"][s]) else f"; by its own threshold it ends at {number(cliff)}"
+            finding = finding._replace(expected=cliff, why=finding.why + whose)
         a["gone"][s] = finding is not None
         return Note(page.account.key, entry.subject, entry, finding)
 
     @staticmethod
-    def _entry(page: Page, tick: Tick, best: float, now: float, s: int, line: Line | None, length: int) -> Entry:
-        """Return the row; what it had at best is its budget where nobody says how much there is."""
+    def _entry(page: Page, tick: Tick, budget: float, now: float, s: int, line: Line | None, length: int) -> Entry:
         account = page.account
-        budget = account.top - account.cliff if account.top is not None else max(best, 0.0)
         entry = Entry(tick.time, tick.subjects[s], account.mechanism, budget, budget - now, max(now, 0.0), account.unit)
         if line is None or now <= 0:
             return entry
@@ -141,6 +160,13 @@ class Margins:
         self.book.restore("margin", state)
         told = {k.removeprefix("clock|"): v.tolist() for k, v in state.items() if k.startswith("clock|")}
         self.clock = {key: (length, began, filled) for key, (length, began, filled) in told.items()}
+
+
+def _budget(account: Account, best: float, cliff: float) -> float:
+    """Return how much there is: by what is published; what it had at best where nobody says."""
+    if account.abrupt:
+        return math.log10(cliff / FLOOR)
+    return max(best, 0.0) if account.top is None else account.top - cliff
 
 
 def _slide(a: dict[str, np.ndarray[Any, Any]]) -> int:
@@ -205,7 +231,7 @@ def _median(window: NDArray[np.float32]) -> Floats:
 
 def _news(entry: Entry, said: float, low: float, high: float) -> bool:
     """Say whether a row tells something new: the margin moved, or the likeliest end left the interval told last."""
-    if math.isnan(said) or (entry.left <= 0 < said) or abs(entry.left - said) > NEWS * max(entry.budget, 1e-9):
+    if math.isnan(said) or (entry.left <= 0 < said) or abs(entry.left - max(said, 0.0)) > NEWS * max(entry.budget, 1e-9):
         return True
     if bool(high) != bool(entry.exhausted_high):
         return True

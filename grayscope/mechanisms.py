@@ -26,14 +26,14 @@ class Account:
     counters : tuple of str
         Metrics that spend; one without labels stands for all its labels, which are added up.
     gauge, also, expected, busy, moving, explained, per : str
-        Metrics: what is there (and its other name), how much there should be, what must be busy and must move for it to count, what
-        explains it, what it is exposed to.
+        Metrics: what is there (and its other name), how much there should be (of a margin: where the part itself puts the cliff), what must be
+        busy and must move for it to count, what explains it, what it is exposed to.
     budget, full, knee, limit, limit_per_lane, top, bank : float or None
         As published; None where it must be seen from the subject, its peers or its SKU.
     reserve, cliff, resolution : float
     sku : mapping of str to float
         What the SKU should have; keys are words of its name.
-    missing, own, shared, decades : bool
+    missing, own, shared, decades, abrupt : bool
     sum, mode, says, banked : str
     """
 
@@ -65,9 +65,15 @@ class Account:
     own: bool = False
     shared: bool = False
     decades: bool = False
+    abrupt: bool = False
     sum: str = ""
     mode: str = ""
     says: str = ""
+
+    @property
+    def unlimited(self) -> bool:
+        """Say whether only what is gone is counted and nobody says of how much: what the like parts show is the measure."""
+        return self.missing and self.full is None
 
     @property
     def key(self) -> str:

@@ -11,7 +11,7 @@ driver, or be cleared by a stranger. Compared are 64-bit values in the source's 
 - first sight, or not reported: unknown.
 
 Increments forget what was there before we looked, so a stock's total (a counter of which the catalogue knows the budget)
-is shown beside them, as a state: `gpu_rows_remapped` beside `gpu_rows_remapped_total`.
+is shown beside them, as a state: `gpu_rows_remapped` beside `gpu_rows_remapped_total`. So is what two counters say only together (`formed`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from grayscope.batch import Batch
 from grayscope.catalogue import Catalogue
-from grayscope.errors import InputError
+from grayscope.formed import Formed
+from grayscope.totals import Totals
 
 Floats = NDArray[np.float64]
 #: What exporters print for "blank" begins here (formats: 2**63 less 16, and the 64-bit float blank).
@@ -86,8 +87,9 @@ class Rates:
         self.counts = {} if counts is None else counts
         for what in ("reset", "wrapped", "saturated", "blank", "not_finite"):
             self.counts.setdefault(what, 0)
-        self._last: dict[str, _Totals] = {}
+        self._last: dict[str, Totals] = {}
         self._latest: tuple[tuple[str, ...], _Counters] | None = None
+        self._formed = Formed(cumulative=cumulative)
         self._stocks: dict[tuple[str, ...], tuple[list[int], tuple[str, ...]]] = {}  # of the latest layout only
         self._width: dict[str, tuple[float, bool] | None] = {}
 
@@ -102,7 +104,7 @@ class Rates:
                 out[:, m, :] = values[:, m, :] * raw.factors[m]
             if counters is not None and len(counters.rows):
                 self._increments(counters, raw, values, out)
-        metrics, out = self._with_totals(raw, values, out)
+        metrics, out = self._formed.beside(raw, values, *self._with_totals(raw, values, out))
         overflow = np.isinf(out)
         if overflow.any():
             self.counts["not_finite"] += int(overflow.sum())
@@ -160,7 +162,7 @@ class Rates:
 
     def _increments(self, counters: _Counters, raw: Raw, values: NDArray[np.floating[Any]], out: NDArray[np.float32]) -> None:
         """Write the increments of all counters of a table into `out`, row after row."""
-        memory = self._last.setdefault(raw.table, _Totals())
+        memory = self._last.setdefault(raw.table, Totals())
         where = memory.places(counters.names, raw.subjects)
         last, peak = memory.last[where], memory.peak[where]
         factors = raw.factors[counters.rows, None]
@@ -194,6 +196,7 @@ class Rates:
         """Forget the totals of parts that were replaced: the new part's totals are not theirs."""
         for memory in self._last.values():
             memory.forget(subjects)
+        self._formed.forget(subjects)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,31 +207,3 @@ class _Counters:
     names: tuple[str, ...]
     modulus: Floats
     clamps: NDArray[np.bool_]
-
-
-class _Totals:
-    """The last total and the largest increment of every counter of one table, per subject: shape [C, S]."""
-
-    def __init__(self) -> None:
-        self.names: dict[str, int] = {}
-        self.where: dict[str, int] = {}
-        self.last: Floats = np.empty((0, 0))
-        self.peak: Floats = np.empty((0, 0))
-        self._asked: tuple[tuple[str, ...], tuple[str, ...], tuple[NDArray[np.intp], ...]] | None = None
-
-    def places(self, names: tuple[str, ...], subjects: tuple[str, ...]) -> tuple[NDArray[np.intp], ...]:
-        """Return where the cells of some counters and subjects are; new ones are unknown."""
-        if self._asked is not None and self._asked[0] is names and self._asked[1] is subjects:
-            return self._asked[2]
-        rows, columns = ([numbers.setdefault(x, len(numbers)) for x in of] for numbers, of in ((self.names, names), (self.where, subjects)))
-        if len(self.where) > 1 << 20:
-            raise InputError.at("counters", "subjects of one table", f"at most {1 << 20}", len(self.where))
-        more = tuple((0, len(numbers) - known) for numbers, known in zip((self.names, self.where), self.last.shape, strict=True))
-        self.last, self.peak = (np.pad(x, more, constant_values=np.nan) for x in (self.last, self.peak))
-        self._asked = names, subjects, np.ix_(np.array(rows, np.intp), np.array(columns, np.intp))
-        return self._asked[2]
-
-    def forget(self, subjects: set[str]) -> None:
-        """Forget what some subjects had."""
-        for s in subjects & self.where.keys():
-            self.last[:, self.where[s]] = self.peak[:, self.where[s]] = np.nan

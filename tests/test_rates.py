@@ -157,3 +157,49 @@ def test_a_table_at_once_gives_the_bits_of_one_cell_at_a_time(data: st.DataObjec
             rates.forget(gone)
             plain.last = {cell: v for cell, v in plain.last.items() if cell[1] not in gone}
             plain.peak = {cell: v for cell, v in plain.peak.items() if cell[1] not in gone}
+
+
+# -- ratios of two counters -----------------------------------------------------------------------------------------
+
+ERRORS, BITS, RATIO = "nic_port_fec_corrected_bits_total", "nic_port_received_bits_total", 'nic_port_bit_error_ratio{stage="raw"}'
+
+
+def formed(errors: list[float], bits: list[float], rates: Rates | None = None, told: str = "") -> list[float] | None:
+    """Return the ratio that is formed of two counters of one port, None where there is none; `told` is another column."""
+    names = (ERRORS, BITS, *([told] if told else []))
+    values = np.array([errors, bits, *([[1e-9] * len(bits)] if told else [])], np.float64).T[:, :, None]
+    batch = (rates or Rates(Catalogue.load())).batch(Raw("nic", np.arange(len(bits)), ("n1/nic0",), names, np.ones(len(names)), values))
+    return [float(v) for v in batch.values[:, batch.metrics.index(RATIO), 0]] if RATIO in batch.metrics[len(names) :] else None
+
+
+@pytest.mark.parametrize(
+    ("errors", "bits", "expected"),
+    [
+        ([0, 99.5], [0, 1e10], [NAN, 1e-8]),
+        ([0, 0], [0, 1e10], [NAN, 5e-11]),  # none is a bound, no zero
+        ([0, 9], [0, 1e8], [NAN, NAN]),  # too little was received to say anything
+        ([0, 99.5, 50, 149.5], [0, 1e10, 1e9, 1.1e10], [NAN, 1e-8, NAN, 1e-8]),  # both started again
+        ([0, 9e5, NAN, 9e5 + 199.5], [0, 1e10, 2e10, 3e10], [NAN, 9.00005e-5, NAN, 1e-8]),  # over the same time for both
+        ([0, 99.5, 299.0], [0, NAN, 3e10], [NAN, NAN, 9.98333e-9]),
+    ],
+)
+def test_a_ratio_is_formed_of_two_counters_whatever_the_batching(errors: list[float], bits: list[float], expected: list[float]) -> None:
+    whole = formed(errors, bits)
+    assert whole == pytest.approx(expected, rel=1e-5, nan_ok=True)
+    one, parts = Rates(Catalogue.load()), list[float]()
+    for t in range(len(bits)):
+        parts += formed([errors[t]], [bits[t]], one) or []
+    assert same(parts, whole or [])
+
+
+def test_a_ratio_that_is_told_is_not_formed_and_a_replaced_part_has_none() -> None:
+    assert formed([0, 1], [0, 1e10], told="nic_port_bit_error_ratio") is None
+    assert formed([0, 1], [0, 1e10], told=RATIO) is None
+    rates = Rates(Catalogue.load())
+    formed([0, 1], [0, 1e10], rates)
+    rates.forget({"n1/nic0"})
+    assert same(formed([50], [5e10], rates) or [], [NAN])
+
+
+def test_a_ratio_of_increments_needs_no_past() -> None:
+    assert formed([99.5, 0, NAN], [1e10, 1e8, 1e10], Rates(Catalogue.load(), cumulative=False)) == pytest.approx([1e-8, NAN, NAN], nan_ok=True)
