@@ -1,7 +1,7 @@
 """Ledger: what is left of every redundancy, how fast it goes and when it will be used up.
 
-Mechanisms are data (``mechanisms.toml``), counted in five ways: stocks that go step by step, levels that are there or lost,
-banks, margins that shrink, and rates that nobody limits. Every change becomes a row of the ledger; a finding is made only
+Mechanisms are data (``mechanisms.toml``), counted in six ways: stocks that go step by step, levels that are there or lost,
+shares that others carry, banks, margins that shrink, and rates that nobody limits. Every change becomes a row of the ledger; a finding is made only
 of what lies beyond a budget or a knee, is lost, or ends soon where no peer's does. A rule, not an estimate.
 """
 
@@ -20,6 +20,7 @@ from grayscope.ledgerlevel import Banks, Levels
 from grayscope.ledgermargin import Margins
 from grayscope.ledgerpage import Keeper, Note, Page, pages
 from grayscope.ledgerrate import Flows
+from grayscope.ledgershare import Shares
 from grayscope.ledgerstock import Stocks
 from grayscope.standing import Standing
 from grayscope.tick import Tick
@@ -47,7 +48,8 @@ class Ledger:
         self.watched = frozenset(name for a in self.accounts for name in (a.busy, a.moving) if name)
         within = round(horizon * DAY)
         self.levels = Levels()
-        self.kinds: dict[str, Keeper] = {"level": self.levels, "bank": Banks(), "stock": Stocks(within), "margin": Margins(within), "rate": Flows()}
+        kept: dict[str, Keeper] = {"level": self.levels, "bank": Banks(), "stock": Stocks(within), "share": Shares()}
+        self.kinds = {**kept, "margin": Margins(within), "rate": Flows()}
         self.holding: dict[str, dict[str, dict[str, Finding]]] = {}  # table -> account -> subject
         self._pages: dict[str, tuple[tuple[object, ...], list[Page]]] = {}
 

@@ -13,7 +13,7 @@ from grayscope.errors import InputError
 from grayscope.modes import Modes
 from grayscope.plugins import nearest
 
-KINDS = ("stock", "bank", "level", "margin", "rate")
+KINDS = ("stock", "bank", "level", "share", "margin", "rate")
 
 
 @dataclass(frozen=True, slots=True)
