@@ -53,7 +53,9 @@ def tasks(args: argparse.Namespace) -> list[Task]:
         made += [Task("noise", n.name, (r,), s, NOISE[1], PERIODS["noise"], hours) for n in NOISES for s in noisy for r in chosen]
     if "faults" in only:
         noises = [n for n in NOISES if n.table == "rank" and n.name in FAULTY and not (args.quick and n.name not in ("slow", "worst"))]
-        made += [Task("fault", n.name, chosen, seeds[0], FAULTY_GPUS, p, (300 if args.quick else ticks) * p / 3600, f) for n in noises for f, p, ticks in FAULTS]
+        for fault, period, ticks in FAULTS:
+            hours = (300 if args.quick else ticks) * period / 3600
+            made += [Task("fault", n.name, chosen, seeds[0], FAULTY_GPUS, period, hours, fault) for n in noises]
     return sorted(made, key=lambda t: (t.rates[0], t.kind == "fault"))
 
 
