@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from grayscope.evidence import Finding
 from grayscope.quadrants import state_of
 from grayscope.recurrence import size_class
-from grayscope.roster import RosterRow
+from grayscope.roster import RosterRow, View
 from grayscope.tick import Tick
 
 SECOND = 1_000_000
@@ -54,6 +54,7 @@ class Seat(NamedTuple):
     """What a part of a kind works for, since when, and what it worked for before, until when; with the classes of the jobs' sizes."""
 
     kind: str
+    node: str
     job: str
     size: int
     since: int
@@ -66,7 +67,7 @@ class Seat(NamedTuple):
 
         Examples
         --------
-        >>> seat = Seat("gpu/A", "job:2", 3, 900 * SECOND, "job:1", 1, 800 * SECOND)
+        >>> seat = Seat("gpu/A", "n1", "job:2", 3, 900 * SECOND, "job:1", 1, 800 * SECOND)
         >>> [seat.at(t * SECOND) for t in (700, 890, 1000)], seat._replace(since=1200 * SECOND).at(1150 * SECOND)
         ([('job:1', 1), ('job:1', 1), ('job:2', 3)], ('', 0))
         """
@@ -92,17 +93,20 @@ class Failing:
         self.settled: list[Failure] = []  # those that others may still have come with
         self.swept = 0
 
-    def seat(self, time: int, rows: Iterable[RosterRow], jobs: Mapping[tuple[str, str], int]) -> list[str]:
-        """Take note of who works for what from now on; return who began a job. `jobs` tells how many parts of a table work for each."""
+    def seat(self, time: int, view: View) -> list[str]:
+        """Take note of who works for what from now on; return who began a job."""
         began, seats = [], dict[str, Seat]()
-        for row in rows:
-            name, job, old = row.subject, row.keys.get("job", ""), self.seats.get(row.subject)
+        parts, held = [row for row in view.rows.values() if is_part(row)], _held(view)
+        jobs = {row.subject: row.keys.get("job") or held.get(row.subject, "") for row in parts}
+        sizes = Counter((row.table, jobs[row.subject]) for row in parts)
+        for row in parts:
+            name, job, old = row.subject, jobs[row.subject], self.seats.get(row.subject)
             if old is None or old.job != job:
                 before = (old.job, old.size, time) if old is not None and old.job else ()
-                old = Seat("", job, sized(row, jobs), time, *before)
+                old = Seat("", "", job, size_class(sizes[row.table, job]) if job else 0, time, *before)
                 began += [name] if job else []
-            seats[name] = old._replace(kind=f"{row.table}/{row.keys.get('sku', '')}")
-        gone = {n: Seat(s.kind, "", 0, time, s.job, s.size, time) for n, s in self.seats.items() if n not in seats and s.job}
+            seats[name] = old._replace(kind=f"{row.table}/{row.keys.get('sku', '')}", node=view.key(name, "node"))
+        gone = {n: Seat(s.kind, s.node, "", 0, time, s.job, s.size, time) for n, s in self.seats.items() if n not in seats and s.job}
         self.seats = seats | gone
         return began
 
@@ -122,11 +126,10 @@ class Failing:
         return since if since > last + SAME else f.time if f.value > value else None
 
     def _take(self, f: Finding, time: int, tick: Tick) -> None:
-        machine = f.subject.partition("/")[0]
-        part = next((p for p in (part_of(f.subject), machine) if p in self.seats), "")
+        part = next((p for p in (part_of(f.subject), f.subject.partition("/")[0]) if p in self.seats), "")
         if not part:
             return
-        job, size = self.seats[part].at(time)
+        machine, (job, size) = self.seats[part].node, self.seats[part].at(time)
         wide = self.seats[machine].at(time)[1] if machine in self.seats else size
         if job:
             chance = 1.0 - sum(p for _, p in json.loads(f.rivals)) if f.rivals else 1.0
@@ -135,13 +138,13 @@ class Failing:
             self.waiting.append(Failure(time, part, machine, job, f.mode or f.metric, chance, size, wide, lone, places, tick.time))
 
     def _machines(self, job: str) -> int:
-        return len({name.partition("/")[0] for name, seat in self.seats.items() if job in (seat.job, seat.before)})
+        return len({seat.node for seat in self.seats.values() if job in (seat.job, seat.before)})
 
     def settle(self, now: int, planned: Callable[[str, int], bool]) -> Iterator[tuple[Failure, float, float]]:
         """Yield each failure that has waited long enough, with the shares of the blame that its part and its machine bear."""
         due = [f for f in self.waiting if f.heard + SETTLES <= now]
         if due:
-            known, machines = [*self.settled, *self.waiting], len({name.partition("/")[0] for name in self.seats})
+            known, machines = [*self.settled, *self.waiting], len({seat.node for seat in self.seats.values()})
             self.waiting = [f for f in self.waiting if f.heard + SETTLES > now]
             self.settled = [f for f in (*self.settled, *due) if f.heard + 2 * (SETTLES + SAME) > now]
             for f in due:
@@ -166,7 +169,7 @@ class Failing:
 
 def _failure(told: list[Any]) -> Failure:
     *first, places, heard = told
-    return Failure(*first, tuple(places), heard)
+    return Failure._make([*first, tuple(places), heard])
 
 
 def part_of(name: str) -> str:
@@ -182,13 +185,18 @@ def part_of(name: str) -> str:
 
 def is_part(row: RosterRow) -> bool:
     """Say whether a row of the roster is of something that is replaced by itself."""
-    return not row.crosses and ":" not in row.subject and ">" not in row.subject and part_of(row.subject) == row.subject
+    return row.subject.count("/") < 2 and not row.crosses and ":" not in row.subject and ">" not in row.subject
 
 
-def sized(row: RosterRow, jobs: Mapping[tuple[str, str], int]) -> int:
-    """Return the class of the job that a part works for; who works for none is in the first."""
-    job = row.keys.get("job", "")
-    return size_class(jobs[row.table, job]) if job else 0
+def _held(view: View) -> dict[str, str]:
+    """Return the jobs of GPUs and machines as their ranks tell them, and of machines as their parts do."""
+    held: dict[str, str] = {}
+    for row in view.rows.values():
+        job = row.keys.get("job", "")
+        if job and (row.table == "rank" or is_part(row)):
+            for key in ("gpu", "node") if row.table == "rank" else ("node",):
+                held.setdefault(row.keys.get(key) or view.key(row.subject, key), job)
+    return held
 
 
 def _storm(f: Failure, mates: list[Failure], machines: int) -> bool:

@@ -17,7 +17,7 @@ from grayscope.evidence import Evidence, Finding
 from grayscope.failing import Failing, part_of
 from grayscope.horizons import threshold
 from grayscope.recurring import WEEKS, Recurring
-from grayscope.roster import RosterRow, View
+from grayscope.roster import View
 from grayscope.tick import Tick
 
 HOUR = 3_600_000_000
@@ -46,8 +46,8 @@ class Failures:
         self.roster = -1  # version of the view that the seats are of
         self._working: dict[str, tuple[list[str], NDArray[np.intp]]] | None = None
 
-    def look(self, tick: Tick, parts: Mapping[str, list[RosterRow]], jobs: Mapping[tuple[str, str], int]) -> None:
-        """Take note of who works for what: the parts of each table and how many of each work for each job, as the tick's roster has them."""
+    def look(self, tick: Tick) -> None:
+        """Take note of who works for what."""
         changed = tick.roster.version != self.roster
         if changed or tick.time - self.looked >= HOUR:
             self._expose(tick.time)
@@ -55,7 +55,7 @@ class Failures:
             self.roster, self._working = tick.roster.version, None
             told = {name: serial_of(tick.roster, name) for name in self.recurring.serials}
             again = self.recurring.replaced({name: serial for name, serial in told.items() if serial})
-            for name in self.failing.seat(tick.time, (row for rows in parts.values() for row in rows), jobs):
+            for name in self.failing.seat(tick.time, tick.roster):
                 seat = self.failing.seats[name]
                 self.recurring.begin(tick.time, seat.kind, name, seat.size)
             if again:

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from grayscope.evidence import Evidence
-from grayscope.failing import is_part, part_of, sized
+from grayscope.failing import is_part, part_of
 from grayscope.failures import Failures, serial_of
 from grayscope.incident import Incident
 from grayscope.modes import MAINTENANCE
-from grayscope.recurrence import FADES, Recurrence, shape_of
+from grayscope.recurrence import FADES, Recurrence, shape_of, size_class
 from grayscope.roster import RosterRow, View
 from grayscope.tick import Tick
 
@@ -59,7 +59,7 @@ class History:
     def look(self, tick: Tick) -> None:
         """Take note of who is there, once an hour."""
         self._view = tick.roster
-        self.failures.look(tick, *self._parts(tick.roster))
+        self.failures.look(tick)
         if self.last and tick.time - self.last < HOUR:
             return
         hours, self.last = (tick.time - self.last) / HOUR if self.last else 0.0, tick.time
@@ -69,7 +69,7 @@ class History:
         parts, jobs = self._parts(tick.roster)
         for table, rows in parts.items():
             counts = self.kinds.setdefault(table, Recurrence())
-            size = np.array([sized(row, jobs) for row in rows], np.intp)
+            size = np.array([_size(row, jobs) for row in rows], np.intp)
             counts.add_hours(counts.places([row.subject for row in rows]), size, min(hours, MOST))
             counts.forget([name for name in counts.faded() if name not in tick.roster.rows])
         self._known = None
@@ -98,7 +98,7 @@ class History:
             row = self._view.rows.get(part := part_of(name))
             counts = self.kinds.get(row.table) if row is not None else None
             if row is not None and counts is not None and part in counts.names:
-                counts.add_episode(counts.names[part], sized(row, self._parts(self._view)[1]), chance)
+                counts.add_episode(counts.names[part], _size(row, self._parts(self._view)[1]), chance)
                 self.serials[part] = serial_of(self._view, part) or self.serials.get(part, "")
         self._known = None
 
@@ -159,6 +159,12 @@ class History:
         for kind, counts in self.kinds.items():
             counts.restore({key.rpartition("#")[2]: array for key, array in state.items() if key.rpartition("#")[0] == kind})
         self._known = None
+
+
+def _size(row: RosterRow, jobs: Mapping[tuple[str, str], int]) -> int:
+    """Return the class of the job that a part works for; who works for none is in the first."""
+    job = row.keys.get("job", "")
+    return size_class(jobs[row.table, job]) if job else 0
 
 
 def _counted(ended: Incident) -> bool:
