@@ -9,8 +9,8 @@ before a job's end, when the job runs anyway; whether the job ended by it is not
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from grayscope.evidence import Finding
@@ -19,7 +19,7 @@ from grayscope.recurrence import size_class
 from grayscope.roster import RosterRow, View
 from grayscope.tick import Tick
 
-SECOND = 1_000_000
+SECOND, MINUTE = 1_000_000, 60_000_000
 #: Failures within this time are one occurrence, and those of several are one moment; so long after its end one still counts in a job.
 SAME = 300 * SECOND
 #: How long a failure waits for those that come with it, and for the word that somebody works there.
@@ -48,6 +48,15 @@ class Failure(NamedTuple):
     lone: bool
     places: tuple[str, ...]
     heard: int
+
+
+class Moment(NamedTuple):
+    """What failed within one moment: how many machines, those of each job, the parts of each, and how many machines of each place."""
+
+    machines: int
+    jobs: Mapping[str, set[str]]
+    parts: Mapping[str, set[str]]
+    places: Counter[str]
 
 
 class Seat(NamedTuple):
@@ -96,16 +105,20 @@ class Failing:
     def seat(self, time: int, view: View) -> list[str]:
         """Take note of who works for what from now on; return who began a job."""
         began, seats = [], dict[str, Seat]()
-        parts, held = [row for row in view.rows.values() if is_part(row)], _held(view)
-        jobs = {row.subject: row.keys.get("job") or held.get(row.subject, "") for row in parts}
-        sizes = Counter((row.table, jobs[row.subject]) for row in parts)
-        for row in parts:
-            name, job, old = row.subject, jobs[row.subject], self.seats.get(row.subject)
-            if old is None or old.job != job:
+        parts = [row for row in view.rows.values() if is_part(row)]
+        held = _held(view, parts)
+        jobs = [row.keys.get("job") or held.get(row.subject, "") for row in parts]
+        sizes = Counter((row.table, job) for row, job in zip(parts, jobs, strict=True))
+        for row, job in zip(parts, jobs, strict=True):
+            name, old, kind, node = row.subject, self.seats.get(row.subject), f"{row.table}/{row.keys.get('sku', '')}", view.key(row.subject, "node")
+            if old is not None and old[:3] == (kind, node, job):
+                seats[name] = old
+            elif old is not None and old.job == job:
+                seats[name] = old._replace(kind=kind, node=node)
+            else:
                 before = (old.job, old.size, time) if old is not None and old.job else ()
-                old = Seat("", "", job, size_class(sizes[row.table, job]) if job else 0, time, *before)
+                seats[name] = Seat(kind, node, job, size_class(sizes[row.table, job]) if job else 0, time, *before)
                 began += [name] if job else []
-            seats[name] = old._replace(kind=f"{row.table}/{row.keys.get('sku', '')}", node=view.key(name, "node"))
         gone = {n: Seat(s.kind, s.node, "", 0, time, s.job, s.size, time) for n, s in self.seats.items() if n not in seats and s.job}
         self.seats = seats | gone
         return began
@@ -147,11 +160,14 @@ class Failing:
             known, machines = [*self.settled, *self.waiting], len({seat.node for seat in self.seats.values()})
             self.waiting = [f for f in self.waiting if f.heard + SETTLES > now]
             self.settled = [f for f in (*self.settled, *due) if f.heard + 2 * (SETTLES + SAME) > now]
+            moments: dict[int, Moment] = {}  # by the minute: thousands may fail in one
             for f in due:
-                mates = [o for o in known if abs(o.time - f.time) <= SAME]
-                if not _storm(f, mates, machines) and not planned(f.part, f.time):
-                    share = f.chance / len({o.node for o in mates if o.job == f.job})
-                    yield f, share / _beside(f, mates), share
+                if (minute := f.time // MINUTE) not in moments:
+                    moments[minute] = _moment(o for o in known if abs(o.time // MINUTE - minute) <= SAME // MINUTE)
+                moment = moments[minute]
+                if not _storm(f, moment, machines) and not planned(f.part, f.time):
+                    share = f.chance / len(moment.jobs[f.job])
+                    yield f, share / len((moment.parts[f.node] - {f.node}) | {f.part}), share
         if now - self.swept > SAID:
             self.swept, self.said = now, {key: told for key, told in self.said.items() if now - told[0] <= SAID}
             self.seats = {n: s for n, s in self.seats.items() if s.job or now - s.until <= SAID}
@@ -188,25 +204,28 @@ def is_part(row: RosterRow) -> bool:
     return row.subject.count("/") < 2 and not row.crosses and ":" not in row.subject and ">" not in row.subject
 
 
-def _held(view: View) -> dict[str, str]:
+def _held(view: View, parts: Iterable[RosterRow]) -> dict[str, str]:
     """Return the jobs of GPUs and machines as their ranks tell them, and of machines as their parts do."""
     held: dict[str, str] = {}
-    for row in view.rows.values():
-        job = row.keys.get("job", "")
-        if job and (row.table == "rank" or is_part(row)):
-            for key in ("gpu", "node") if row.table == "rank" else ("node",):
-                held.setdefault(row.keys.get(key) or view.key(row.subject, key), job)
+    for name in view.tables.get("rank", ()):
+        keys = view.rows[name].keys
+        held |= {place: keys["job"] for key in ("gpu", "node") if keys.get("job") and (place := keys.get(key)) and place not in held}
+    for row in parts:
+        if (job := row.keys.get("job")) and (node := row.keys.get("node")):
+            held.setdefault(node, job)
     return held
 
 
-def _storm(f: Failure, mates: list[Failure], machines: int) -> bool:
+def _moment(failures: Iterable[Failure]) -> Moment:
+    nodes: dict[str, tuple[str, ...]] = {}
+    jobs, parts = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
+    for f in failures:
+        nodes[f.node] = f.places
+        jobs[f.job].add(f.node)
+        parts[f.node].add(f.part)
+    return Moment(len(nodes), jobs, parts, Counter(place for places in nodes.values() for place in places if place))
+
+
+def _storm(f: Failure, moment: Moment, machines: int) -> bool:
     """Say whether so many machines failed together that it is the job's, the place's or the site's matter."""
-    if len({o.node for o in mates}) >= max(STORM, SITE * machines):
-        return True
-    alike = Counter(place for places in {o.node: o.places for o in mates}.values() for place in places if place)
-    return any(alike[place] >= STORM for place in f.places)
-
-
-def _beside(f: Failure, mates: list[Failure]) -> int:
-    """Return how many parts of its machine failed together, the machine itself not among them."""
-    return len({o.part for o in mates if o.node == f.node and o.part != f.node} | {f.part})
+    return moment.machines >= max(STORM, SITE * machines) or any(moment.places[place] >= STORM for place in f.places)

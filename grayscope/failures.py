@@ -7,7 +7,7 @@ from the same evidence that the judge hears.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -55,22 +55,24 @@ class Failures:
             self.roster, self._working = tick.roster.version, None
             told = {name: serial_of(tick.roster, name) for name in self.recurring.serials}
             again = self.recurring.replaced({name: serial for name, serial in told.items() if serial})
-            for name in self.failing.seat(tick.time, tick.roster):
-                seat = self.failing.seats[name]
-                self.recurring.begin(tick.time, seat.kind, name, seat.size)
+            for kind, (names, sizes) in self._sorted(self.failing.seat(tick.time, tick.roster)).items():
+                self.recurring.begin(tick.time, kind, names, sizes)
             if again:
                 self._judge(tick.time)
 
     def _expose(self, now: int) -> None:
         hours, self.looked = min((now - self.looked) / HOUR, MOST) if self.looked else 0.0, now
         if self._working is None:
-            names: dict[str, list[str]] = {}
-            for name, seat in self.failing.seats.items():
-                if seat.job:
-                    names.setdefault(seat.kind, []).append(name)
-            self._working = {kind: (some, np.array([self.failing.seats[n].size for n in some], np.intp)) for kind, some in names.items()}
-        for kind, (some, sizes) in self._working.items():
-            self.recurring.work(now, kind, some, sizes, hours)
+            self._working = self._sorted(name for name, seat in self.failing.seats.items() if seat.job)
+        for kind, (names, sizes) in self._working.items():
+            self.recurring.work(now, kind, names, sizes, hours)
+
+    def _sorted(self, names: Iterable[str]) -> dict[str, tuple[list[str], NDArray[np.intp]]]:
+        """Return parts by kind, with the classes of the sizes of their jobs."""
+        found: dict[str, list[str]] = {}
+        for name in names:
+            found.setdefault(self.failing.seats[name].kind, []).append(name)
+        return {kind: (some, np.array([self.failing.seats[n].size for n in some], np.intp)) for kind, some in found.items()}
 
     def step(self, evidence: Evidence, tick: Tick, planned: Callable[[str, int], bool]) -> Evidence:
         """Return the evidence with the lemons; `planned` tells of a part and a moment whether somebody worked there."""

@@ -54,10 +54,11 @@ class Recurring:
         counts = self.weeks.setdefault(time // WEEK, {}).setdefault(kind, Recurrence())
         counts.add_hours(counts.places(names), sizes, hours)
 
-    def begin(self, time: int, kind: str, name: str, size: int) -> None:
-        """Count a job begun."""
+    def begin(self, time: int, kind: str, names: list[str], sizes: Array) -> None:
+        """Count a job that some have begun."""
         counts = self.weeks.setdefault(time // WEEK, {}).setdefault(kind, Recurrence())
-        counts.add_episode(int(counts.places([name])[0]), size, 1.0)
+        at = counts.places(names)  # before the array is taken: it grows
+        counts.episodes[sizes, at] += 1.0
 
     def add(self, f: Failure, share: float, whole: float, serials: Mapping[str, str]) -> None:
         """Count a failure for its part and its machine, once in each job."""

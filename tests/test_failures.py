@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from time import process_time
 
 import numpy as np
 import pytest
@@ -128,6 +129,21 @@ def test_a_storm_is_nobodys_fault() -> None:
     assert Life().until(210, dict.fromkeys(OFTEN, rack)).history.failures.recurring.known == {}
     site = [(f"n{n:02}", "gpu_lost") for n in (3, 14, 27)]  # of three racks and two jobs
     assert Life().until(210, dict.fromkeys(OFTEN, site)).history.failures.recurring.known == {}
+
+
+def test_a_storm_of_thousands_is_settled_in_no_time() -> None:
+    """Twenty thousand GPUs within two minutes."""
+    failing = Failing(6.9)
+    rows = [RosterRow(f"n{n}/gpu{g}", "gpu", keys={"job": f"job:{n // 100}"}) for n in range(2500) for g in range(8)]
+    view = Roster(rows).at(0)
+    failing.seat(1, view)
+    lost = [Finding(HOUR + i * 6000, r.subject, "health", "events", 50.0, "gpu_lost", metric="x") for i, r in enumerate(rows)]
+    names = np.zeros((1, 0), np.float32), np.zeros(0, bool)
+    failing.hear(lost, Tick("gpu", HOUR, MINUTE, view, (), ("x",), *names, ()))
+    assert len(failing.waiting) == 20_000
+    before = process_time()
+    assert list(failing.settle(2 * HOUR, lambda *_: False)) == []
+    assert process_time() - before < 5.0
 
 
 def test_two_machines_that_fail_together_share_the_blame() -> None:
