@@ -16,6 +16,7 @@ from grayscope.evidence import Evidence, Finding
 from grayscope.failing import Failing
 from grayscope.history import HOUR, History
 from grayscope.incident import Incident
+from grayscope.recurring import Episode, Recurring
 from grayscope.roster import Roster, RosterRow, View
 from grayscope.settings import Settings
 from grayscope.tick import Tick
@@ -204,6 +205,19 @@ def test_where_only_the_ranks_tell_their_job_it_is_their_gpus_and_machines_too()
     failing = Failing(6.9)
     assert failing.seat(1, Roster([*rows, rank]).at(0)) == ["n3", "n3/gpu1"]
     assert [failing.seats[s].at(5)[0] for s in ("n3", "n3/gpu1", "n3/nic0")] == ["job:7", "job:7", ""]
+
+
+def test_chance_alone_makes_fewer_lemons_than_false_pages_are_accepted() -> None:
+    """Ten thousand healthy parts that fail every other 28 days, by chance: of 1,000 accusations in 1,000 weeks each one is accepted."""
+    rng, accused = np.random.default_rng(4), 0
+    names, month = [f"n{i:03}" for i in range(512)], 28 * DAY * HOUR
+    for _ in range(20):
+        recurring = Recurring()
+        recurring.work(month - 1, "node/", names, np.zeros(512, np.intp), 28.0 * DAY)
+        for i, count in enumerate(rng.poisson(0.5, 512).tolist()):
+            recurring.known[names[i]] = [Episode(month - k - 1, f"job:{k}", "gpu_lost", names[i], 1.0, 0) for k in range(count)]
+        accused += len(recurring.lemons(month, dict.fromkeys(names, "node/"), 6.91))
+    assert accused <= 20 * 512 * 4 * 1e-3
 
 
 def test_a_restart_forgets_nothing() -> None:
