@@ -84,6 +84,10 @@ class Seat(NamedTuple):
             return self.job, self.size
         return (self.before, self.was) if self.before and time <= self.until + SAME else ("", 0)
 
+    def left(self, time: int) -> tuple[str, int, int]:
+        """Return what it worked for last, if it leaves that now: the job, its class, until when."""
+        return (self.job, self.size, time) if self.job else (self.before, self.was, self.until)
+
 
 class Failing:
     """Follow who works for what, and return the failures of parts as they settle.
@@ -111,15 +115,13 @@ class Failing:
         sizes = Counter((row.table, job) for row, job in zip(parts, jobs, strict=True))
         for row, job in zip(parts, jobs, strict=True):
             name, old, kind, node = row.subject, self.seats.get(row.subject), f"{row.table}/{row.keys.get('sku', '')}", view.key(row.subject, "node")
-            if old is not None and old[:3] == (kind, node, job):
-                seats[name] = old
-            elif old is not None and old.job == job:
-                seats[name] = old._replace(kind=kind, node=node)
-            else:
-                before = (old.job, old.size, time) if old is not None and old.job else ()
-                seats[name] = Seat(kind, node, job, size_class(sizes[row.table, job]) if job else 0, time, *before)
+            size = size_class(sizes[row.table, job]) if job else 0
+            if old is None or old.job != job:
+                seats[name] = Seat(kind, node, job, size, time, *(old.left(time) if old is not None else ()))
                 began += [name] if job else []
-        gone = {n: Seat(s.kind, s.node, "", 0, time, s.job, s.size, time) for n, s in self.seats.items() if n not in seats and s.job}
+            else:  # it may have grown, or be known better
+                seats[name] = old if old[:4] == (kind, node, job, size) else old._replace(kind=kind, node=node, size=size)
+        gone = {n: Seat(s.kind, s.node, "", 0, time, *s.left(time)) for n, s in self.seats.items() if n not in seats and (s.job or s.before)}
         self.seats = seats | gone
         return began
 

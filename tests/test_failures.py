@@ -207,6 +207,16 @@ def test_where_only_the_ranks_tell_their_job_it_is_their_gpus_and_machines_too()
     assert [failing.seats[s].at(5)[0] for s in ("n3", "n3/gpu1", "n3/nic0")] == ["job:7", "job:7", ""]
 
 
+def test_a_job_that_grows_is_as_large_as_it_is_and_a_moment_without_one_hides_nothing() -> None:
+    def view(job: str, machines: int) -> View:
+        return Roster([RosterRow(f"n{n}", "node", keys={"job": job}) for n in range(machines)], machines).at(0)
+
+    failing = Failing(6.9)
+    for minute, job, machines in ((1, "job:1", 1), (2, "job:1", 4), (10, "", 4), (12, "job:2", 4)):
+        failing.seat(minute * MINUTE, view(job, machines))
+    assert [failing.seats["n0"].at(minute * MINUTE) for minute in (5, 11, 13)] == [("job:1", 1), ("job:1", 1), ("job:2", 1)]
+
+
 def test_chance_alone_makes_fewer_lemons_than_false_pages_are_accepted() -> None:
     """Ten thousand healthy parts that fail every other 28 days, by chance: of 1,000 accusations in 1,000 weeks each one is accepted."""
     rng, accused = np.random.default_rng(4), 0
