@@ -179,6 +179,7 @@ INSIDE: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "beginning together": ("parts that begin to spend at once are each other's excuse", {"grayscope.detectors.spending.begun": _begun_nobody}),
     "sufferers": ("who is late because of another in its job has no excuse", {"grayscope.sufferers.Sufferers.excuse": _no_words}),
     "repeat offenders": ("who was suspected before is no likelier to be to blame", {"grayscope.history.History.weight": _one}),
+    "failures over jobs": ("who fails in job after job is told of each failure only", {"grayscope.failures.Failures.step": _same}),
     "coming back": ("what comes back within the hour is a new incident", {"grayscope.again.Again.take": _none}),
     "ways": ("a part that a communicator crosses is another matter", {f"grayscope.{m}.passes": _never for m in ("cascade", "desk", "suspects")}),
     "cascade": ("each verdict is an incident of its own", {"grayscope.desk.belongs": _never}),

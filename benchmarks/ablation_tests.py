@@ -26,7 +26,7 @@ HELD = pytest.StashKey[ExitStack]()
 SUITE = (
     *(f"tests/collectors/test_{n}.py" for n in ("exporter", "flightrecorder", "gpud", "hostline", "kernellog", "ncclfound", "nccltests", "superbench")),
     "tests/test_real_replays.py", "tests/contract/test_engine_contract.py", "tests/fleet/test_selftest.py", "tests/pipelines/test_importkernel.py",
-    *(f"tests/test_{n}.py" for n in ("blame", "commblame", "desk_again", "divided", "fewpast", "history", "hostbusy", "loads", "matrix")),
+    *(f"tests/test_{n}.py" for n in ("blame", "commblame", "desk_again", "divided", "failures", "fewpast", "history", "hostbusy", "loads", "matrix")),
     *(f"tests/test_{n}.py" for n in ("engine_refined", "ledgerstock", "machinewide", "ownreason", "pathaway")),
     *(f"tests/test_{n}.py" for n in ("moved_together", "pathblame", "together", "upstream", "waiting", "waiting_nested")),
     *(f"tests/detectors/test_{n}.py" for n in ("events", "few_peers", "hang", "lemons", "mesh", "seldom", "silent")),

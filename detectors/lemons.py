@@ -71,6 +71,7 @@ class Lemons:
     """Count jobs with episodes per component, and hours at risk; report who had far too many.
 
     Not for: a component that is slow in one job only or always (`slower`, `became`), the first 64 ticks of a job, and what all of a role suffer.
+    Who fails in job after job is told by `grayscope.failures`, under the same name.
 
     Parameters
     ----------

@@ -103,7 +103,7 @@ class Engine:
             raise UsageError(f"rivals are scored alone: {', '.join(rivals)} cannot run together with {', '.join(own)}; name rivals only, or none")
         self.align = Align(self._is_counter, self.settings.periods, self.settings.align)
         self.stand = Stand(self.catalogue, self.settings.disabled)
-        self.history = History()
+        self.history = History(self.settings.false_pages)
         self.blame, self.impact = None if rivals else Blame(self.settings.false_pages, self.history), Impact()
         self.judge = PassThrough() if rivals else Judge(self.settings.false_pages)
         level = -np.inf if isinstance(self.judge, PassThrough) else self.judge.enter - SLACK
@@ -164,7 +164,8 @@ class Engine:
         if self.blame is not None:
             self.history.look(tick)  # rivals know no past
             blamed = self.blame.step(self.impact.before(evidence, tick), tick, standing)
-            evidence = self.impact.step(blamed, tick, standing)
+            felt = self.impact.step(blamed, tick, standing)
+            evidence = self.history.step(felt, tick, lambda part, at: self.planned.agenda.over(part, at, tick.roster) is not None)
         verdicts = tuple(self.planned.step(tick, self.judge.step(tick, evidence), evidence))
         incidents = tuple(self.desk.step(verdicts, None if self.blame is None else tick.roster, tick.time))  # rivals know no ways, either
         return Output(evidence, verdicts, incidents, tuple(self.announce.step(incidents, ledger, tick.roster)), ledger)

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from grayscope.evidence import Evidence
+from grayscope.failing import is_part, part_of
+from grayscope.failures import Failures, serial_of
 from grayscope.incident import Incident
 from grayscope.modes import MAINTENANCE
 from grayscope.recurrence import FADES, Recurrence, shape_of, size_class
@@ -31,7 +34,12 @@ TOLD = 0.95
 
 
 class History:
-    """Suspicions and hours of all parts, by kind, fading over 28 days.
+    """Suspicions and hours of all parts, by kind, fading over 28 days; and who fails in job after job.
+
+    Parameters
+    ----------
+    false_pages : float
+        Accepted false pages per 1,000 subject-weeks.
 
     Examples
     --------
@@ -39,7 +47,8 @@ class History:
     (1.0, '')
     """
 
-    def __init__(self) -> None:
+    def __init__(self, false_pages: float = 1.0) -> None:
+        self.failures = Failures(false_pages)
         self.kinds: dict[str, Recurrence] = {}
         self.serials: dict[str, str] = {}  # of those that were suspected: memory ends with the part
         self.last = 0
@@ -50,6 +59,7 @@ class History:
     def look(self, tick: Tick) -> None:
         """Take note of who is there, once an hour."""
         self._view = tick.roster
+        self.failures.look(tick)
         if self.last and tick.time - self.last < HOUR:
             return
         hours, self.last = (tick.time - self.last) / HOUR if self.last else 0.0, tick.time
@@ -64,10 +74,14 @@ class History:
             counts.forget([name for name in counts.faded() if name not in tick.roster.rows])
         self._known = None
 
+    def step(self, evidence: Evidence, tick: Tick, planned: Callable[[str, int], bool]) -> Evidence:
+        """Return the evidence with who has failed in job after job; `planned` tells of a part and a moment whether somebody worked there."""
+        return self.failures.step(evidence, tick, planned)
+
     def _settle(self, view: View) -> None:
         """Forget the suspicions of parts that were replaced."""
         for name, serial in list(self.serials.items()):
-            now = view.key(name, "serial") or view.key(name, "uuid")
+            now = serial_of(view, name)
             if now and serial and now != serial:
                 for counts in self.kinds.values():
                     counts.forget([name])
@@ -81,11 +95,11 @@ class History:
         if ended.severity == "notice" or ended.mode == MAINTENANCE or _counted(ended) or self._view is None:
             return
         for name, chance in ((ended.subject, ended.probability), *ended.rivals):
-            row = self._view.rows.get(part := _part(name))
+            row = self._view.rows.get(part := part_of(name))
             counts = self.kinds.get(row.table) if row is not None else None
             if row is not None and counts is not None and part in counts.names:
                 counts.add_episode(counts.names[part], _size(row, self._parts(self._view)[1]), chance)
-                self.serials[part] = self._view.key(part, "serial") or self._view.key(part, "uuid") or self.serials.get(part, "")
+                self.serials[part] = serial_of(self._view, part) or self.serials.get(part, "")
         self._known = None
 
     def _parts(self, view: View) -> tuple[dict[str, list[RosterRow]], Counter[tuple[str, str]]]:
@@ -93,7 +107,7 @@ class History:
         if self._there is None or self._there[0] is not view:
             parts: dict[str, list[RosterRow]] = {}
             for row in view.rows.values():
-                if _is_part(row):
+                if is_part(row):
                     parts.setdefault(row.table, []).append(row)
             self._there = view, parts, Counter((row.table, row.keys.get("job", "")) for rows in parts.values() for row in rows)
         return self._there[1:]
@@ -101,14 +115,17 @@ class History:
     def weight(self, name: str) -> float:
         """Return how many times as likely as others of its kind a component is to be to blame, before anything is measured: 1 to 20."""
         known = self._all()
-        return known.get(_part(name), (0.0, 0.0, 1.0))[2] if known else 1.0
+        return known.get(part_of(name), (0.0, 0.0, 1.0))[2] if known else 1.0
 
     def told(self, name: str) -> str:
         """Return what is known of a component's past in words, ``""`` where that says nothing."""
-        observed, expected, weight = self._all().get(_part(name), (0.0, 0.0, 1.0))
+        return "; ".join(text for text in (self.failures.told(name), self._suspected(name)) if text)
+
+    def _suspected(self, name: str) -> str:
+        observed, expected, weight = self._all().get(part_of(name), (0.0, 0.0, 1.0))
         if observed < TOLD or weight <= 1.0:
             return ""
-        whose = "" if _part(name) == name else f" ({_part(name)})"
+        whose = "" if part_of(name) == name else f" ({part_of(name)})"
         times = "once" if f"{observed:.1f}" == "1.0" else f"{round(observed, 1):g} times"
         return f"{name}{whose} has been suspected {times} in {FADES / 24:.0f} days, {expected:.1g} would be usual: weighs {weight:.1f} times"
 
@@ -130,30 +147,18 @@ class History:
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""
         kept = {f"{kind}#{key}": array for kind, counts in self.kinds.items() for key, array in counts.snapshot().items()}
+        kept |= {f"failures#{key}": array for key, array in self.failures.snapshot().items()}
         return kept | {"history": np.array(json.dumps([list(self.kinds), self.serials, self.last]))}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
         kinds, self.serials, self.last = json.loads(str(state["history"]))
+        if known := {key.partition("#")[2]: array for key, array in state.items() if key.startswith("failures#")}:
+            self.failures.restore(known)
         self.kinds = {kind: Recurrence() for kind in kinds}
         for kind, counts in self.kinds.items():
             counts.restore({key.rpartition("#")[2]: array for key, array in state.items() if key.rpartition("#")[0] == kind})
         self._known = None
-
-
-def _part(name: str) -> str:
-    """Return the part that a component is replaced with.
-
-    Examples
-    --------
-    >>> _part("n1/gpu3/nvlink5"), _part("n1/gpu3"), _part("leaf1")
-    ('n1/gpu3', 'n1/gpu3', 'leaf1')
-    """
-    return "/".join(name.split("/")[:2])
-
-
-def _is_part(row: RosterRow) -> bool:
-    return not row.crosses and ":" not in row.subject and ">" not in row.subject and _part(row.subject) == row.subject
 
 
 def _size(row: RosterRow, jobs: Mapping[tuple[str, str], int]) -> int:
