@@ -1,6 +1,7 @@
 """Slower: a component that is worse than its role-matched peers, however long it has been so.
 
-Born-slow parts count, and go by a name of their own where that is known. Where a metric contains waiting for peers the order turns round: whoever waits least is late.
+Born-slow parts count, and go by a name of their own where that is known. Where a metric contains waiting for peers the order turns round: whoever
+waits least is late.
 """
 
 from __future__ import annotations

@@ -49,7 +49,8 @@ def test_born_slow_pages_at_once_and_gets_its_name_when_it_is_known() -> None:
     said = told(lambda _: 1.2, 160)
     assert modes(said) == ["slow_rank", "slow_silicon"]
     (early, _), (known, last) = said.verdicts
-    assert early < 20 and 64 <= known < 80
+    assert early < 20
+    assert 64 <= known < 80
     assert "ever since it was first seen" in last.why
     (incident,) = said.incidents
     assert (incident.subject, incident.severity, incident.mode) == (SLOW, "page", "slow_silicon")
@@ -111,7 +112,8 @@ def test_what_is_known_of_earlier_jobs_survives_a_restart() -> None:
 def test_whether_its_age_is_known_makes_no_other_fault_of_it() -> None:
     new = Member("n1/gpu3", "gray", "page", "slow_rank", "service", 9.0, 1_000_000, "")
     old = new._replace(subject="n1/gpu4", mode="slow_silicon")
-    assert related(new, old) and related(old, new)
+    assert related(new, old)
+    assert related(old, new)
     third = new._replace(subject="n1/gpu5")
     assert lead({m.subject: m for m in (new, old, third)}, "").subject == "n1"
     hot = Member("n1/gpu4", "masked", "ticket", "thermal_throttle", "condition", 9.0, 0, "")
