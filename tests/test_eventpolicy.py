@@ -122,7 +122,8 @@ def test_what_is_told_becomes_this_trouble(said: list[tuple[int, str, str, str]]
 )
 def test_what_is_told_and_accuses_nobody(said: list[tuple[int, str, str, str]]) -> None:
     told = judged(*said, ticks=80)
-    assert told.states == told.names == []
+    assert told.states == []
+    assert told.names == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from grayscope import assembly
 from grayscope.catalogue import Catalogue
+from grayscope.incident import Incident
 from grayscope.roster import Roster, RosterRow
 from grayscope.settings import Settings
 from grayscope.tick import Tick
@@ -80,7 +81,7 @@ def test_a_number_on_a_scale_is_no_state(run: Run, accused: Accused) -> None:
 def test_it_is_failed_while_it_lasts_and_recovers() -> None:
     names = tuple(f"n0/gpu{g}" for g in range(8))
     view = Roster([RosterRow(s, "gpu", keys={"sku": "A", "job": "job:1"}) for s in names]).at(0)
-    engine, states, incidents = assembly.engine(Settings(), periods={"gpu": STEP}), [], {}
+    engine, states, incidents = assembly.engine(Settings(), periods={"gpu": STEP}), list[tuple[str, str, str]](), dict[str, Incident]()
     for t in range(1, 500):
         values = np.ones((1, 8), np.float32)
         values[0, 3] = not 20 <= t < 60
