@@ -25,16 +25,8 @@ PAGE = Path(__file__).parents[1] / "docs/alerts.md"
 BEGIN, END = "<!-- examples -->", "<!-- end of examples -->"
 #: Scenario, seed and hours.
 FLEETS = (("mixed", 101, 5), ("memory", 101, 4), ("thermal", 101, 4), ("controls", 101, 4), ("mixed", 102, 5), ("links", 102, 4))
-#: Names that no detector says, and what is said in their stead.
-NEVER = {
-    "slow_silicon": "a GPU that was slow ever since is told by what is seen of it: `slow_rank` or `slow_component`",
-    "workload_imbalance": "members of a job that differ for good are two populations: `group_shift`, or nothing",
-    "sequence_length": "longer sequences are load: taken out before anything is compared, so nothing is said",
-    "phase_change": "all peers move together: `group_shift`, or nothing",
-    "maintenance": "a node that is taken out is told by what is seen of it: `silent`",
-    "driver_reload": "counters that begin anew are read as such; at most `silent` while it lasts",
-    "site_change": "everybody moves at once: `group_shift` of the site, or nothing",
-}
+#: Names that nothing says, and what is said in their stead.
+NEVER = {name: mode.silence for name, mode in Modes.load().modes.items() if mode.silence}
 Found = dict[str, tuple[Incident, str, str]]
 
 

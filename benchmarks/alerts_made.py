@@ -56,7 +56,7 @@ def made() -> Iterator[tuple[str, Told]]:
 
 def _judged(messages: Iterable[Message]) -> Told:
     """Return the incidents of a stream, each in its last form."""
-    engine: Engine = assembly.engine(Settings(), periods=dict.fromkeys(("gpu", "node", "nic", "port"), STEP))
+    engine: Engine = assembly.engine(Settings(), periods=dict.fromkeys(("gpu", "node", "nic", "port", "rank"), STEP))
     found: dict[str, Incident] = {}
     entries: list[Entry] = []
     for output in (*(engine.step(m) for m in messages), engine.flush()):
@@ -128,6 +128,19 @@ def _changed(t: int, values: np.ndarray[Any, Any]) -> None:
     values[0, 5] *= 1.15 if t > 300 else 1.0
 
 
+def _born(_t: int, values: np.ndarray[Any, Any]) -> None:
+    values *= 2.6
+    values[0, 9] *= 1.2
+
+
+def _warmer(t: int, values: np.ndarray[Any, Any]) -> None:
+    values[:] = 22 + 10 * (values - 1) + 6 * (t > 200)
+
+
+def _away(t: int, values: np.ndarray[Any, Any]) -> None:
+    values[:, 8:16] = NAN if t > 30 else values[:, 8:16]
+
+
 def _pressed(t: int, values: np.ndarray[Any, Any]) -> None:
     values *= 0.2
     values[0, 3] = 6.0 if t > 200 else values[0, 3]
@@ -165,5 +178,13 @@ MADE: dict[str, Callable[[], Iterator[Message]]] = {
     "switch_fault": lambda: _stream(
         "node", [f"n{n:03}" for n in range(1, 65)], ("node_collective_bandwidth_bytes_per_second",), _leaf, ticks=200,
         keys=lambda s: {"sku": "H100", "leaf": f"leaf{(int(s[1:]) - 1) // 8 + 1:02}"}),
+    "slow_silicon": lambda: _stream(
+        "rank", [f"job:1/r{n:02}" for n in range(32)], ("compute_seconds",), _born, ticks=120,
+        keys=lambda s: {"job": "job:1", "role": "data", "node": f"n{int(s[-2:]) // 8 + 1:03}", "gpu": f"n{int(s[-2:]) // 8 + 1:03}/gpu{int(s[-2:]) % 8}"}),
+    "site_change": lambda: _stream(
+        "node", [f"n{n:03}" for n in range(1, 65)], ("inlet_temperature_celsius",), _warmer, ticks=300,
+        keys=lambda s: {"rack": f"rack{(int(s[1:]) - 1) // 16}"}),
+    "maintenance": lambda: _stream(
+        "gpu", GPUS, ("gpu_power_watts",), _away, events=[Event(START + 20 * STEP, "n002", "maintenance", "begin", "a new fan")]),
     "cpu_contention": lambda: _stream("node", [f"n{n:03}" for n in range(1, 17)], ("host_pressure_seconds_total",), _pressed, ticks=400),
 }  # fmt: skip

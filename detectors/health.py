@@ -17,7 +17,8 @@ CERTAIN = 50.0
 class Health:
     """Read the metrics of side ``health``: a state that is not the healthy one, an error counter that moved.
 
-    Healthy is 1 for a state whose lower value is worse, else 0. Without memory: the judge decides how long it holds.
+    Healthy is 1 for a state whose lower value is worse, else 0; a number of which neither direction is worse is no verdict (Xids of any kind: what
+    they mean, the policy of events says). Without memory: the judge decides how long it holds.
     """
 
     rival: ClassVar[bool] = False
@@ -29,7 +30,7 @@ class Health:
         """Return every cell with an unhealthy value."""
         findings = []
         for m, metric in enumerate(standing.metrics):
-            if metric is None or metric.side != "health" or metric.type == "gauge":
+            if metric is None or metric.side != "health" or metric.type == "gauge" or metric.worse == "none":
                 continue
             values = tick.values[m]
             bad = values < 1 if metric.worse == "lower" else values > 0

@@ -23,6 +23,8 @@ FAR = 8.0
 #: Groups that make a site, spreads beyond which a group moved with the others, the share of all groups that must have, and the chance of that.
 GROUPS, WITH, MOST, CHANCE = 4, 2.0, 0.5, 1e-6
 MANY = 128
+#: Units of what the building gives to everybody: heat and power.
+BUILDING = frozenset({"Cel", "W"})
 #: Strength of a finding by rule, and the least of it: so that it also fades.
 CERTAIN = 50.0
 
@@ -31,7 +33,8 @@ class Shifted:
     """Name the groups whose median moved to the worse side.
 
     All groups of a metric together are the site's, and most of them, where so many at once are beyond chance: what moves all moves the quiet
-    groups by more of their own spread than the restless ones. Leads to a notice (`group_shift`), never to an accusation.
+    groups by more of their own spread than the restless ones. Leads to a notice, never to an accusation: `group_shift`, or `site_change` where it is
+    everybody's temperature or power; why everybody does something else, nobody knows.
     """
 
     rival: ClassVar[bool] = False
@@ -71,7 +74,8 @@ class Shifted:
         assert metric is not None
         value, usual = (unscale(int(standing.kind[m]), float(x[m, g])) for x in (standing.centre, standing.before))
         members = int(standing.count[m, g])
-        found = Finding(tick.time, subject, metric.side, "shifted", CERTAIN, "group_shift", "", tick.metrics[m], value, usual)
+        mode = "site_change" if subject == "site" and metric.side == "condition" and metric.unit in BUILDING else "group_shift"
+        found = Finding(tick.time, subject, metric.side, "shifted", CERTAIN, mode, "", tick.metrics[m], value, usual)
         return found._replace(why=f"the median of {members} members{_whose(subject, metric, standing, m, g)} moved: {why(found, metric.unit, 'its own past')}")
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:

@@ -1,6 +1,7 @@
 """Slower: a component that is worse than its role-matched peers, however long it has been so.
 
-Born-slow parts count. Where a metric contains waiting for peers the order turns round: whoever waits least is late.
+Born-slow parts count, and go by a name of their own where that is known. Where a metric contains waiting for peers the order turns round: whoever
+waits least is late.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from grayscope.born import WORK, Born
 from grayscope.evidence import Evidence, Finding
 from grayscope.horizons import Horizons, worth
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.wording import why
+
+#: What a part is called that has been slow for as long as it is known.
+BORN = "slow_silicon"
 
 
 class Slower:
@@ -32,10 +37,11 @@ class Slower:
     rival: ClassVar[bool] = False
 
     def __init__(self, *, false_pages: float = 1.0) -> None:
-        self.horizons = Horizons("slower", false_pages)
+        self.horizons, self.born = Horizons("slower", false_pages), Born()
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return the cells that stand out from their peers."""
+        self.born.look(tick, standing)
         return self.horizons.step(tick, standing, standing.residual, standing.scale, self._explain)
 
     def _explain(self, tick: Tick, standing: Standing, m: int, s: int, level: float, horizon: int) -> Finding | None:
@@ -43,16 +49,19 @@ class Slower:
         assert metric is not None
         scale = float(standing.scale[m, s])
         distance = scale * self.horizons.shown(tick, m, s, horizon, float(standing.residual[m, s]) / scale)
+        ever = tick.metrics[m] == WORK and self.born.slow(tick, s)
         found = Finding(
-            tick.time, tick.subjects[s], metric.side, "slower", round(level, 4), metric.mode or "slow_component", metric.mechanism or "",
+            tick.time, tick.subjects[s], metric.side, "slower", round(level, 4), BORN if ever else metric.mode or "slow_component", metric.mechanism or "",
             tick.metrics[m], standing.effect(m, s, distance), standing.expected(m, s), standing.peers(m, s),
         )  # fmt: skip
-        return found._replace(why=why(found, metric.unit, "its peers")) if worth(found, metric) else None
+        text = f"{why(found, metric.unit, 'its peers')}{', ever since it was first seen' if ever else ''}"
+        return found._replace(why=text) if worth(found, metric) else None
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""
-        return self.horizons.snapshot()
+        return {**self.horizons.snapshot(), **{f"born#{key}": array for key, array in self.born.snapshot().items()}}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        self.horizons.restore(dict(state))
+        self.horizons.restore({key: array for key, array in state.items() if not key.startswith("born#")})
+        self.born.restore({key.removeprefix("born#"): array for key, array in state.items() if key.startswith("born#")})

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from grayscope.cascade import one_name
 from grayscope.incident import Incident, absences
 
 #: Microseconds for which an incident that has ended may go on at least, and at most: a shift.
@@ -55,10 +56,11 @@ class Again:
         last = incident.ended if incident.ended is not None else 0
         self._ended = {key: kept for key, kept in self._ended.items() if last <= kept[0]}
         if incident.mode:
-            self._ended[incident.subject, incident.mode] = _until(incident), incident
+            self._ended[incident.subject, one_name(incident.mode)] = _until(incident), incident
 
     def take(self, subject: str, mode: str, time: int) -> Incident | None:
         """Return the incident that goes on when this trouble is found, open once more and calm as it was in between; None where it is a new one."""
+        mode = one_name(mode)
         until, old = self._ended.get((subject, mode), (0, None))
         if old is None or old.ended is None or time > until:
             return None
@@ -70,7 +72,7 @@ class Again:
 
     def fill(self, incidents: Iterable[Incident]) -> None:
         """Become what holds these."""
-        self._ended = {(i.subject, i.mode): (_until(i), i) for i in incidents}
+        self._ended = {(i.subject, one_name(i.mode)): (_until(i), i) for i in incidents}
 
 
 def _until(incident: Incident) -> int:

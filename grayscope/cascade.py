@@ -13,8 +13,10 @@ from grayscope.modes import Modes
 SPREADING = frozenset({"thermal_throttle", "power_cap", "slow_component", "became_slower"})
 #: Those of them that a machine brings about.
 SHARED = frozenset({"thermal_throttle", "power_cap"})
-#: Slowness that no part explains, and microseconds within which parts of one machine that begin so are one matter.
-SLOW, MOMENT = frozenset({"slow_rank"}), 60_000_000
+#: Slowness that no part explains: a part is the first until it has been seen for long enough to be called the second. Microseconds within which
+#: parts of one machine that begin so are one matter.
+NOW, EVER = "slow_rank", "slow_silicon"
+SLOW, MOMENT = frozenset({NOW, EVER}), 60_000_000
 #: Microseconds that evidence needs to gather: what began so much later than the slowness of a way is not its cause.
 GATHERS = 900_000_000
 #: Sides of evidence about a component itself: not what it does to others, nor a symptom of what others do to it.
@@ -66,6 +68,17 @@ def effects(mode: str) -> frozenset[str]:
     return frozenset(found - {mode})
 
 
+def one_name(mode: str) -> str:
+    """Return the name under which a trouble is the same whether or not it is known yet how long it has been there.
+
+    Examples
+    --------
+    >>> one_name("slow_silicon"), one_name("slow_rank"), one_name("ecc_burst")
+    ('slow_rank', 'slow_rank', 'ecc_burst')
+    """
+    return NOW if mode in SLOW else mode
+
+
 def related(a: Member, b: Member) -> bool:
     """Say whether two troubles are one fault: by place, and because one may bring about the other.
 
@@ -91,7 +104,7 @@ def related(a: Member, b: Member) -> bool:
         return explained and "unknown" not in (a.state, b.state) and not _later(a, b) and not _later(b, a)
     place = a.subject.rpartition("/")[0]  # ranks of a job are no neighbours
     siblings = place == b.subject.rpartition("/")[0] != "" and ":" not in place
-    return siblings and a.mode == b.mode and (a.mode in SPREADING or at_once(a, b))
+    return siblings and one_name(a.mode) == one_name(b.mode) and (a.mode in SPREADING or at_once(a, b))
 
 
 def at_once(a: Member, b: Member) -> bool:

@@ -32,7 +32,7 @@ EASED = 30
 #: Microseconds for which a ticket waits for the workload to say whether it suffers, where rows come often enough to hear it: one page,
 #: not a ticket and then a page. What no workload ever feels need not wait.
 ASKS = 45_000_000
-FELT_AS = frozenset({"slow_rank", "slow_component", "became_slower"})
+FELT_AS = frozenset({"slow_rank", "slow_silicon", "slow_component", "became_slower"})
 #: Sides of evidence that a part gives of itself.
 ITSELF = frozenset({"redundancy", "health"})
 #: A table that has not ticked for so many of its periods sleeps (`align` lets it utter 12 empty ticks before).

@@ -19,7 +19,8 @@ MAINTENANCE = "maintenance"
 class Mode:
     """One kind of trouble, or of harmless look-alike (severity ``notice``).
 
-    `explains` are modes it may show itself as; `refuted` is one sentence: what would show that it is something else.
+    `explains` are modes it may show itself as; `refuted` is one sentence: what would show that it is something else;
+    `silence`, where nothing ever says this name, why.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Mode:
     mechanism: str | None = None
     explains: frozenset[str] = frozenset()
     refuted: str = ""
+    silence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ def _packaged() -> Modes:
     modes = {}
     for name, entry in document["modes"].items():
         explains = frozenset(entry.get("explains", ()))
-        mode = Mode(name, entry["severity"], tuple(entry["sides"]), entry["runbook"], entry.get("mechanism"), explains, entry["refuted"])
+        words = entry["refuted"], entry.get("silence", "")
+        mode = Mode(name, entry["severity"], tuple(entry["sides"]), entry["runbook"], entry.get("mechanism"), explains, *words)
         if mode.severity not in SEVERITIES:
             raise InputError.at(f"modes: {name}", "severity", ", ".join(SEVERITIES), mode.severity)
         if mode.mechanism is not None and mode.mechanism not in mechanisms:

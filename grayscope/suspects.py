@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from grayscope.cascade import SHARED, SLOW, Member, at_once, brings, contains, effects, passes
+from grayscope.cascade import SHARED, SLOW, Member, at_once, brings, contains, effects, one_name, passes
 from grayscope.history import WEIGHS, History
 from grayscope.verdict import STATES
 
@@ -45,7 +45,8 @@ def lead(members: Mapping[str, Member], before: str) -> Member:
 def _shared(first: Member, members: Mapping[str, Member]) -> Member:
     """Return the machine as the suspect where several of its parts are hot or braked, or became slow at once: they share its air and its supply."""
     place = first.subject.rpartition("/")[0]
-    alike = [s for s, m in members.items() if m.mode == first.mode and s.rpartition("/")[0] == place and (m.mode in SHARED or at_once(m, first))]
+    beside = [(s, m) for s, m in members.items() if one_name(m.mode) == one_name(first.mode) and s.rpartition("/")[0] == place]
+    alike = [s for s, m in beside if m.mode in SHARED or at_once(m, first)]
     shared = first.mode in SHARED | SLOW and place and ":" not in place and len(alike) >= PARTS  # ranks of a job share no machine
     return first._replace(subject=place, why=f"{len(alike)} of its parts alike, first {first.subject}: {first.why}") if shared else first
 

@@ -8,6 +8,7 @@ from grayscope.errors import InputError
 from grayscope.event import Event
 from grayscope.eventpolicy import KINDS, Policy, Rule
 from grayscope.modes import Modes
+from tests.wholeline import GPUS, STEP, Line, Told, quiet
 
 POLICY = Policy.load()
 
@@ -77,3 +78,76 @@ def test_a_wrong_table_is_named(text: str, said: str) -> None:
     with pytest.raises(InputError) as error:
         Policy.parse(text)
     assert said in str(error.value)
+
+
+GPU, OTHER = GPUS[3], GPUS[4]
+
+
+def judged(*said: tuple[int, str, str, str], ticks: int = 240) -> Told:
+    """Return what the whole line makes of events (tick, subject, source, code)."""
+    events: dict[int, list[Event]] = {}
+    for t, subject, source, code in said:
+        events.setdefault(t, []).append(Event(t * STEP - 1, subject, source, code, "as the log has it"))
+    return Line().feed("gpu", GPUS, quiet(), ticks, events=events)
+
+
+@pytest.mark.parametrize(
+    ("said", "found", "state", "severity", "mode"),
+    [
+        ([(5, GPU, "aer", "nonfatal"), (40, GPU, "aer", "nonfatal")], GPU, "masked", "ticket", "pcie_errors"),
+        ([(5, GPU, "aer", "fatal")], GPU, "failed", "ticket", "pcie_errors"),
+        ([(5, "n0", "edac", "UE")], "n0", "failed", "ticket", "host_memory_errors"),
+        ([(5, "n0", "mce", "poisoned")], "n0", "failed", "ticket", "host_memory_errors"),
+        ([(5, GPU, "xid", "63")], GPU, "masked", "ticket", "hbm_row_spares"),
+        ([(5, GPU, "health", "unhealthy")], GPU, "failed", "ticket", ""),
+        ([(5, "n0", "disk", "medium_error"), (40, "n0", "disk", "medium_error")], "n0", "masked", "ticket", "disk_redundancy"),
+    ],
+)
+def test_what_is_told_becomes_this_trouble(said: list[tuple[int, str, str, str]], found: str, state: str, severity: str, mode: str) -> None:
+    told = judged(*said, ticks=80)
+    assert told.names == [(found, severity, mode)]
+    assert [(s, m) for _, _, s, m in told.states] == [(state, mode)]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [(5, GPU, "aer", "nonfatal")],  # seen at either end of a link: one alone says little
+        [(5 + t, GPU, "aer", "corrected") for t in range(30)],
+        [(5 + t, "n0", "edac", "CE") for t in range(30)],
+        [(5 + t, "n0", "mce", "logged") for t in range(30)],
+        [(5, GPU, "health", "degraded")],
+        [(5, GPU, "health", "healthy")],
+    ],
+)
+def test_what_is_told_and_accuses_nobody(said: list[tuple[int, str, str, str]]) -> None:
+    told = judged(*said, ticks=80)
+    assert told.states == []
+    assert told.names == []
+
+
+@pytest.mark.parametrize(
+    ("said", "clears"),
+    [
+        ((5, GPU, "health", "unhealthy"), (20, GPU, "health", "healthy")),
+        ((5, GPU, "xid", "63"), (30, GPU, "health", "remap_applied")),
+        ((5, GPU, "xid", "79"), (20, "n0", "health", "reset")),
+    ],
+)
+def test_what_takes_it_back_ends_it(said: tuple[int, str, str, str], clears: tuple[int, str, str, str]) -> None:
+    told, without = judged(said, clears), judged(said)
+    assert [s for _, _, s, _ in told.states] == [without.states[0][2], "normal"]
+    assert [(i.subject, i.ended is not None) for i in told.incidents] == [(GPU, True)]
+    assert [(i.subject, i.ended is not None) for i in without.incidents] == [(GPU, False)]
+
+
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [
+        ((5, GPU, "health", "unhealthy"), (20, OTHER, "health", "healthy")),  # another part's
+        ((5, GPU, "xid", "63"), (20, GPU, "health", "healthy")),  # a check that passes puts no spare row in place
+        ((5, GPU, "health", "unhealthy"), (20, GPU, "health", "remap_applied")),
+    ],
+)
+def test_what_takes_back_something_else_does_not(said: tuple[int, str, str, str], word: tuple[int, str, str, str]) -> None:
+    assert judged(said, word).states == judged(said).states

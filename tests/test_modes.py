@@ -6,7 +6,9 @@ import ast
 import re
 from pathlib import Path
 
+from grayscope import plugins
 from grayscope.catalogue import SIDES, Catalogue
+from grayscope.eventpolicy import Policy
 from grayscope.modes import SEVERITIES, Modes
 
 ROOT = Path(__file__).parents[1]
@@ -69,6 +71,44 @@ def test_detectors_use_no_other_name() -> None:
         if keyword.arg == "mode" and isinstance(keyword.value, ast.Constant) and keyword.value.value
     }
     assert {mode for _, mode in found} <= set(MODES.modes)
+
+
+def _constants(path: Path) -> set[str]:
+    """Return the texts of a file that may be handed on as they are: not those that something is only looked up or compared with."""
+    tree, only_named = ast.parse(path.read_text("utf-8")), set[int]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Set | ast.List | ast.Tuple | ast.Compare):
+            only_named |= {id(part) for part in ast.iter_child_nodes(node)}
+    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in only_named}
+
+
+def _said() -> dict[str, set[str]]:
+    """Return which places may say each mode: metrics of the catalogue, rules of events, code of the core and of detectors that are no rivals."""
+    said: dict[str, set[str]] = {}
+    for metric in Catalogue.load().metrics.values():
+        said.setdefault(metric.mode or "", set()).add(metric.name)
+    for rule in Policy.load().rules:
+        said.setdefault(rule.mode, set()).add(f"events: {rule.source}")
+    detectors = [ROOT / "detectors" / f"{name}.py" for name in plugins.default_detectors()]
+    for path in (*detectors, *sorted((ROOT / "grayscope").glob("*.py"))):
+        for text in _constants(path):
+            said.setdefault(text, set()).add(path.name)
+    return said
+
+
+def test_every_mode_is_said_by_something_or_gives_the_reason_why_not() -> None:
+    said = _said()
+    silent = {name for name, mode in MODES.modes.items() if mode.silence}
+    assert {name: said[name] for name in sorted(silent & said.keys())} == {}
+    assert {name for name in MODES.modes if name not in silent and name not in said} == set()
+    assert all(len(MODES.modes[name].silence) > 40 and MODES.modes[name].severity == "notice" for name in silent)
+
+
+def test_the_runbook_of_what_nothing_says_tells_so() -> None:
+    for name, mode in MODES.modes.items():
+        text = (ROOT / f"docs/runbooks/{name}.md").read_text("utf-8")
+        assert ("**No alert carries this name.**" in text) == bool(mode.silence), name
+        assert mode.silence in text
 
 
 def test_it_is_parsed_once() -> None:

@@ -34,6 +34,18 @@ def test_most_jobs_at_once_are_the_site_however_restless_they_are(run: Run, accu
     assert accused(run("shifted", "rank", jobs(JOBS), subjects=NAMES, keys=keys)) == {"site"}
 
 
+def test_everybody_s_heat_is_the_building_s_and_one_rack_s_is_the_rack_s(run: Run) -> None:
+    warm = 22 + 0.3 * np.random.default_rng(5).standard_normal((TICKS, len(NAMES)))
+    by_rack = lambda s: {"rack": f"rack{s[4]}"}  # noqa: E731
+    for racks, mode, subjects in ((JOBS, "site_change", {"site"}), (1, "group_shift", {"rack0"})):
+        values = warm + 6.0 * (np.arange(TICKS) >= ONSET)[:, None] * (np.arange(len(NAMES)) < racks * RANKS)
+        said = run("shifted", "node", {"inlet_temperature_celsius": values}, subjects=NAMES, keys=by_rack)
+        assert {f.mode for findings in said for f in findings} == {mode}
+        assert {f.subject for findings in said for f in findings} == subjects
+    slow = run("shifted", "rank", jobs(JOBS), subjects=NAMES, keys=keys)
+    assert {f.mode for findings in slow for f in findings} == {"group_shift"}  # what everybody does is not the building
+
+
 def test_a_few_jobs_are_themselves(run: Run, accused: Callable[..., set[str]]) -> None:
     assert accused(run("shifted", "rank", jobs(2), subjects=NAMES, keys=keys)) == {"job:0", "job:1"}
     assert accused(run("shifted", "rank", jobs(JOBS, 0.0), subjects=NAMES, keys=keys)) == set()
