@@ -54,4 +54,4 @@ def test_a_phase_that_all_ranks_of_a_large_job_share_is_nobody_s_fault(more: flo
     rng = np.random.default_rng(4)
     usual, first = np.exp(0.03 * rng.standard_normal(256)), np.arange(256) < 128
     values = {"compute_seconds": lambda t: usual * np.exp(0.01 * rng.standard_normal(256) + np.log1p(more) * (first & (ONSET < t <= ONSET + 90)))}
-    assert set(brief(told(roster("rank", keys), values, ONSET + 180))) <= {("notice", "job:0", "group_shift")}
+    assert brief(told(roster("rank", keys), values, ONSET + 180)) in ([], [("notice", "job:0", "group_shift")])
