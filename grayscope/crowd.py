@@ -15,6 +15,8 @@ from grayscope.tick import Tick
 
 #: Share of a peer group that is no exception any more.
 CROWD = 0.25
+#: Machines that are named where all of a crowd lie on so few.
+TOLD = 2
 Cell = tuple[int, int]
 
 
@@ -74,8 +76,8 @@ def split(tick: Tick, standing: Standing, cell: Cell, members: list[int], streng
     assert metric is not None
     subject = place(metric.peers, standing.called[standing.layout[m]][g])
     first, peers = tick.subjects[members[0]], int(standing.count[m, g])
-    homes = {machine(tick, s) for s in members}
-    where = f", all on {homes.pop()}" if len(homes) == 1 and len(members) > 1 else ""
+    homes = sorted({machine(tick, s) for s in members})
+    where = f", all on {' and '.join(homes)}" if len(homes) < min(len(members), TOLD + 1) else ""
     text = f"{len(members)} of {peers} peers differ from the others in {tick.metrics[m]}, first {first}{where}: two populations"
     return Finding(tick.time, subject, metric.side, detector, strength, "group_shift", "", tick.metrics[m], why=text)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from grayscope import running
 from grayscope.catalogue import Metric
 from grayscope.columns import Columns, Field, Memory
-from grayscope.crowd import Cell, crowds, halved, machine, split, spread
+from grayscope.crowd import CROWD, Cell, crowds, halved, machine, split, spread
 from grayscope.detector import State
 from grayscope.evidence import NOTHING, Crowd, Evidence, Finding
 from grayscope.mechanisms import limited
@@ -206,7 +206,9 @@ class Horizons:
         members = (explain(tick, standing, m, s, *best.get((m, s), (strength, parted.horizon))) for s in who)
         homes = [machine(tick, s) for s in who]
         alone = not any((m, s) in best for s in who)  # nobody stands out, only all of them together
-        sure = not parted.horizon or len(set(homes)) >= MACHINES or (alone and (spread(homes) or halved(homes, self._others(tick, standing, cell, who))))
+        many = len(who) >= CROWD * int(standing.count[cell])  # once all are accused they are a crowd: so they are before
+        shared = (many or alone) and spread(homes)
+        sure = not parted.horizon or len(set(homes)) >= MACHINES or shared or (alone and halved(homes, self._others(tick, standing, cell, who)))
         weak = frozenset(tick.subjects[s] for s in who if (m, s) not in best)
         return Crowd(split(tick, standing, cell, who, strength, self.name), tuple(f for f in members if f is not None), sure, weak)
 

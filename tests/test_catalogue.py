@@ -93,3 +93,12 @@ def test_every_mechanism_of_a_mode_exists_and_every_mode_is_worded() -> None:
     modes = Modes.load()
     assert len(modes.mechanisms) >= 31
     assert all(m.runbook.endswith(".") for m in modes.modes.values())
+
+
+def test_only_the_air_around_machines_is_compared_within_a_rack() -> None:
+    """Peers lie across failure domains: under one leaf or in one rack all would get worse together, and nobody stand out."""
+    domains = {"rack", "leaf", "spine", "rail", "switch", "lot", "firmware", "serial"}
+    within = {name: domains & set(metric.peers) for name, metric in Catalogue.load().metrics.items() if domains & set(metric.peers)}
+    air = {"inlet_temperature_celsius": {"rack"}, "exhaust_temperature_celsius": {"rack"}}
+    assert {name: where for name, where in within.items() if where != {"rail"}} == air
+    assert all(name.startswith(("nic_", "path_")) for name, where in within.items() if where == {"rail"})

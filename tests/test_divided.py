@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from unittest import mock
 
 import numpy as np
+import pytest
 
 from grayscope import assembly
 from grayscope.batch import Batch
 from grayscope.message import Message
 from grayscope.roster import RosterRow
 from grayscope.settings import Settings
+from tests.lined import brief, roster, told
 
 MINUTE, RANKS, TICKS = 60_000_000, 64, 120
 
@@ -52,3 +54,43 @@ def test_members_that_stand_out_only_together_are_known_as_weak() -> None:
             for crowd in detector.step(tick, standing).crowds
         ]
         assert {len(crowd.weak) / len(crowd.members) for crowd in told} == {weak}
+
+
+def ranks(machines: int) -> dict[str, dict[str, str]]:
+    return {f"job:1/r{i:03}": {"gpu": f"n{i // 8:02}/gpu{i % 8}", "node": f"n{i // 8:02}", "job": "job:1", "role": "dp"} for i in range(machines * 8)}
+
+
+@pytest.mark.parametrize("onset", [0, 100])
+@pytest.mark.parametrize("more", [0.05, 0.08, 0.15])
+def test_two_machines_of_eight_that_are_slow_alike_are_one_notice_that_names_both(more: float, onset: int) -> None:
+    """A quarter of the job: not accused, each by itself, as well as excused, both together."""
+    rng, kind = np.random.default_rng(1), np.arange(64) // 8 % 4 == 0
+    found = told(roster("rank", ranks(8)), {"compute_seconds": lambda t: np.exp(0.01 * rng.standard_normal(64) + more * (kind & (t > onset)))}, onset + 100)
+    assert brief(found) == [("notice", "job:1", "group_shift")]
+    assert "16 of 64 peers differ from the others in compute_seconds, first job:1/r000, all on n00 and n04: two populations" in found[0].summary
+
+
+def test_two_machines_of_ten_are_a_page_or_ticket_each() -> None:
+    rng, kind = np.random.default_rng(1), np.isin(np.arange(80) // 8, (0, 4))
+    found = told(roster("rank", ranks(10)), {"compute_seconds": lambda t: np.exp(0.01 * rng.standard_normal(80) + 0.15 * kind)}, 100)
+    assert [(subject, mode) for _, subject, mode in sorted(brief(found), key=lambda told: told[1])] == [("n00", "slow_rank"), ("n04", "slow_rank")]
+
+
+@pytest.mark.parametrize(("share", "said"), [(2, []), (3, [("notice", "job:1", "group_shift")])])
+def test_lower_clocks_of_many_machines_accuse_nobody(share: int, said: list[tuple[str, str, str]]) -> None:
+    """Two kinds of GPUs that the roster does not tell apart: a notice where the fewer stand out from the more, silence where neither are fewer."""
+    rng, kind = np.random.default_rng(2), np.arange(64) // 8 % share == 0
+    keys = {f"n{i // 8:02}/gpu{i % 8}": {"node": f"n{i // 8:02}", "sku": "A", "job": "job:1"} for i in range(64)}
+    values = {
+        "gpu_clock_hertz": lambda t: 1.9e9 * (1 - 0.08 * kind) * np.exp(0.002 * rng.standard_normal(64)),
+        "gpu_power_watts": lambda t: 600 + 5 * rng.standard_normal(64),
+        "gpu_temperature_celsius": lambda t: 60 + 10 * kind + rng.standard_normal(64),
+    }
+    assert brief(told(roster("gpu", keys), values, 150)) == said
+
+
+@pytest.mark.parametrize("share", [2, 3])
+def test_what_the_work_feels_of_it_is_one_notice(share: int) -> None:
+    rng, kind = np.random.default_rng(3), np.arange(64) // 8 % share == 0
+    found = told(roster("rank", ranks(8)), {"compute_seconds": lambda t: np.exp(0.01 * rng.standard_normal(64) + 0.08 * kind)}, 100)
+    assert brief(found) == [("notice", "job:1", "group_shift")]
