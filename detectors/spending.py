@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 #: Ticks over which the past fades, and by how much a counter rises at least to be counted in it: most count that it rose at all. Where rows are
 #: minutes apart a worn part rises in many of them and a broken one cannot in more than all, so rows in which much came are counted, too: if
 #: the row before had as much, for one burst is one event however large.
-PASTS, MUCH = (256, 4096, 256), 8.0
+PASTS, MUCH = (*traffic.SPANS, 256), 8.0
 #: What each past counts, in words: rows with a rise, and of those with a large one all but the first.
 ANY, MANY = "in {} of the last {} ticks", f"by {MUCH:.0f} and more in {{}} of the last {{}} ticks, row after row"
 WORDS = (ANY, ANY, MANY)
@@ -101,9 +101,10 @@ class Spending:
             for name in ("own_events", "own_ticks", "before", "most", "usually", "told"):
                 columns.arrays[name][..., anew] = math.nan if name == "before" else 0.0
         count, last, first = tick.values[rows].astype(np.float64), columns.arrays["last"], columns.arrays["first"]
-        came, rose, large = np.isfinite(count), count > 0, self._weighed(tick, standing, columns, rows)
+        came, rose = np.isfinite(count), count > 0
+        large, much = self._weighed(tick, standing, columns, rows)
         first[rows] = np.where(rose & (events[0, rows] < OVER), tick.time - tick.period, first[rows])
-        much, some = MUCH * np.maximum(large, 1.0) ** 1.5, traffic.filled(count, last[rows], large)
+        some = traffic.filled(count, last[rows], large)
         events_now = [some, some, (count >= much) & (last[rows] >= much)]
         last[rows] = np.where(came, count, last[rows])
         for h, (past, event) in enumerate(zip(PASTS, events_now, strict=True)):
@@ -111,6 +112,8 @@ class Spending:
             there = np.where(came, large, 0.0)
             for name, new in (("events", event), ("ticks", there), ("own_events", event), ("own_ticks", there)):
                 columns.arrays[name][h, rows] = columns.arrays[name][h, rows] * (1 - 1 / past) + new
+            if h < len(traffic.SPANS):
+                columns.arrays["reported"][h, rows] = columns.arrays["reported"][h, rows] * (1 - 1 / past) + came
         if columns.ticks % LOOK:
             return NOTHING
         tests, found, crowds = len(rows) * len(PASTS), list[Finding](), list[Crowd]()
@@ -120,17 +123,22 @@ class Spending:
             crowds += [_crowd([self._finding(tick, standing, m, s, of, columns) for s, of in sorted(crowd.items())], len(tick.subjects))] if crowd else []
         return Evidence([*found, *(c.finding for c in crowds)], crowds=crowds) if found or crowds else NOTHING
 
-    def _weighed(self, tick: Tick, standing: Standing, columns: Columns, rows: list[int]) -> Floats:
-        """Return for how many ticks this one counts, [rows, S]: by what was moved, where the account of a counter says what it is exposed to."""
+    def _weighed(self, tick: Tick, standing: Standing, columns: Columns, rows: list[int]) -> tuple[Floats, Floats]:
+        """Return for how many ticks this one counts, and how many errors are many in it, [rows, S] each.
+
+        By what was moved, where the account of a counter says what it is exposed to.
+        """
         known = self._carriers.get(tick.table)
         if known is None or known[0] is not tick.metrics:
             known = self._carriers[tick.table] = (tick.metrics, traffic.carriers(tick.table, tick.metrics))
-        a, large = columns.arrays, np.ones((len(rows), len(tick.subjects)))
+        a, shape = columns.arrays, (len(rows), len(tick.subjects))
+        large, much = np.ones(shape), np.full(shape, MUCH)
         for i, m in enumerate(rows):
             if m in known[1]:
                 group = traffic.grouped(standing.label[standing.layout[m]], ~standing.doubted, a["events"][1, m], a["ticks"][1, m])
                 large[i] = traffic.weighed(tick, a, m, known[1][m], group)
-        return large
+                much[i] *= traffic.beside(large[i], group.label)
+        return large, much
 
     def _anew(self, tick: Tick, columns: Columns) -> NDArray[np.bool_]:
         """Return who [S] has been given other work, or is another part, since the last tick: the roster has a new row."""
@@ -154,7 +162,8 @@ class Spending:
             room = traffic.room(columns.arrays["reported"][h % 2, m], counted[1])
             suspects = np.flatnonzero((counted[0] >= LEAST) & ~usual)
             usual[suspects] = True  # and so it stays until there is another event
-            for s, tail, expected, lent in _unlikely(suspects, *counted, label, trusted, self.level + chances, self.level * ENOUGH / (CROWD - 1) + chances, room):
+            needed = (self.level + chances, self.level * ENOUGH / (CROWD - 1) + chances)
+            for s, tail, expected, lent in _unlikely(suspects, *counted, label, trusted, *needed, room):
                 if -tail - chances < self.level or ((others := peers(label, counted[1] > 0, s)) < CROWD - 1 and not lent):
                     continue  # or nothing is known of other groups
                 strength = known_by(max(others, min(others + lent, CROWD - 1)), -tail - chances)
@@ -203,7 +212,8 @@ class Spending:
         n = max(standing.peers(m, s), 1)  # nobody is alone, but the only peer may not report at this moment
         # A tick in which more or less was moved than is usual counts for more or less than one.
         span, a = h % 2, columns.arrays
-        if (reported := float(a["reported"][span, m, s])) > 0:
+        if a["moved"][span, m, s] > 0:
+            reported = float(a["reported"][span, m, s])
             words, ticks = (words, reported) if seen <= reported else (words.replace(WORDS[h], WORTH), ticks)
         text = f"{tick.metrics[m]} rose {words.format(f'{seen:.0f}', f'{ticks:.0f}', f'{expected:.2g}', n)}"
         text += traffic.rates(a, m, s, span, standing.label[standing.layout[m]], self._unit(tick, standing, m))

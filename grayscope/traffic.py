@@ -82,7 +82,7 @@ def weighed(tick: Tick, a: Arrays, m: int, rows: list[int], group: Group) -> Flo
     told = np.isfinite(count) & np.isfinite(moved).any(axis=0)
     moved = np.where(told, np.nansum(moved, axis=0), 0.0)
     for i, span in enumerate(SPANS):
-        for name, new in (("reported", np.isfinite(count)), ("gained", np.where(told, np.maximum(count, 0.0), 0.0)), ("moved", moved)):
+        for name, new in (("gained", np.where(told, np.maximum(count, 0.0), 0.0)), ("moved", moved)):
             a[name][i, m] = a[name][i, m] * (1 - 1 / span) + new
     share = np.where(told, _share(a["usually"][m], a["told"][m], moved, told, group.label), 1.0)
     known = told & group.trusted
@@ -93,6 +93,19 @@ def weighed(tick: Tick, a: Arrays, m: int, rows: list[int], group: Group) -> Flo
     # Of a counter that rises in nearly every tick a part of the traffic brings nearly as many ticks with a rise.
     part = by_time + (1.0 - by_time) * np.minimum(share, 1.0)
     return np.where(share < 1.0, (1.0 - (1.0 - group.rate) ** part) / group.rate, share)
+
+
+def beside(ticks: Floats, label: NDArray[np.int32]) -> Floats:
+    """Return how many times as many errors are as strange [S] in a tick that counts for so many as they are in the others' ticks, and at least 1.
+
+    Examples
+    --------
+    >>> beside(np.array([1.0, 1.0, 1.0]), np.int32([0, 0, 0])).tolist(), beside(np.array([4.0, 0.5, 0.5]), np.int32([0, 0, 0])).round(2).tolist()
+    ([1.0, 1.0, 1.0], [16.0, 1.0, 1.0])
+    """
+    others = (_sums(ticks, label)[label] - ticks) / np.maximum(np.bincount(label)[label] - 1, 1)
+    times = ticks * np.sqrt(ticks) / np.where(others > 0, np.minimum(others, 1.0), 1.0)
+    return np.where(ticks == 1.0, 1.0, np.maximum(times, 1.0))  # of which nobody tells, a tick is a tick
 
 
 def filled(count: Floats, before: Floats, ticks: Floats) -> Floats:
