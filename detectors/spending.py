@@ -110,7 +110,7 @@ class Spending:
         for h, (past, event) in enumerate(zip(PASTS, events_now, strict=True)):
             usual[h, rows] &= event == 0
             there = np.where(came, large, 0.0)
-            for name, new in (("events", event), ("ticks", there), ("own_events", event), ("own_ticks", there)):
+            for name, new in (("events", np.asarray(event)), ("ticks", there), ("own_events", np.asarray(event)), ("own_ticks", there)):
                 columns.arrays[name][h, rows] = columns.arrays[name][h, rows] * (1 - 1 / past) + new
             if h < len(traffic.SPANS):
                 columns.arrays["reported"][h, rows] = columns.arrays["reported"][h, rows] * (1 - 1 / past) + came

@@ -92,7 +92,7 @@ def weighed(tick: Tick, a: Arrays, m: int, rows: list[int], group: Group) -> Flo
         a[name][m] = a[name][m] * (1 - 1 / LONG) + new
     # Of a counter that rises in nearly every tick a part of the traffic brings nearly as many ticks with a rise.
     part = by_time + (1.0 - by_time) * np.minimum(share, 1.0)
-    return np.where(share < 1.0, (1.0 - (1.0 - group.rate) ** part) / group.rate, share)
+    return np.where(share < 1.0, part / (1.0 - group.rate + group.rate * part), share)
 
 
 def beside(ticks: Floats, label: NDArray[np.int32]) -> Floats:
@@ -111,15 +111,15 @@ def beside(ticks: Floats, label: NDArray[np.int32]) -> Floats:
 def filled(count: Floats, before: Floats, ticks: Floats) -> Floats:
     """Return in how many ticks of the usual traffic there was an error, of a tick that counts for so many; a burst is one event however large.
 
-    As many as errors fill on average if they fall anywhere; of those beyond the first as many as the tick before had, too.
+    As many as errors fill on average if they come in heaps of any size; of those beyond the first as many as the tick before had, too.
 
     Examples
     --------
     >>> filled(np.array([0.0, 7.0, 7.0, 7.0]), np.array([5.0, 9.0, 0.0, 7.0]), np.array([1.0, 1.0, 30.0, 30.0])).round(2).tolist()
-    [0.0, 1.0, 1.0, 6.34]
+    [0.0, 1.0, 1.0, 5.83]
     """
     size = np.maximum(ticks, 1.0)
-    now, last = (size * (1.0 - (1.0 - 1.0 / size) ** np.maximum(np.nan_to_num(x), 0.0)) for x in (count, before))
+    now, last = (size * x / (np.maximum(x, 1.0) + size - 1.0) for x in (np.nan_to_num(count), before))
     return np.maximum(np.minimum(now, last), (count > 0).astype(np.float64))
 
 

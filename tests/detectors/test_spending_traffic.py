@@ -77,7 +77,7 @@ def test_a_busy_link_with_an_error_in_every_tick_is_told_if_it_has_30_times_as_m
 
 def test_a_burst_of_a_busy_link_is_one_event_however_large() -> None:
     def bursts(t: int, _: Draw) -> Floats:
-        return 10_000.0 * one(1) * (np.arange(32) == BAD) * (t % 80 == 0)
+        return np.where((np.arange(32) == BAD) & (t % 80 == 0), 10_000.0, 0.0)
 
     assert said(bursts, lambda _: one(30), 300) == []
 
@@ -85,7 +85,7 @@ def test_a_burst_of_a_busy_link_is_one_event_however_large() -> None:
 @pytest.mark.parametrize("at", [(310,), (310, 350, 390)])
 @pytest.mark.parametrize("moves", [0.0, 1e-4, 0.1])
 def test_one_error_or_three_of_an_idle_link_are_no_trouble(at: tuple[int, ...], moves: float) -> None:
-    assert said(lambda t, _: 5.0 * (np.arange(32) == BAD) * (t in at), lambda _: one(moves), 420) == []
+    assert said(lambda t, _: np.where((np.arange(32) == BAD) & (t in at), 5.0, 0.0), lambda _: one(moves), 420) == []
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.3, 3.0])
@@ -107,7 +107,10 @@ def test_one_whose_traffic_falls_because_it_fails_is_neither_hidden_nor_suspecte
     def errors(t: int, draw: Draw) -> Floats:
         return draw.poisson(0.02 * (one(15) if t > 200 else one(1))).astype(np.float64)
 
-    same, less = (said(errors, lambda t, falls=falls: one(falls) if t > 200 else one(1), 300)[0] for falls in (1.0, 0.1))
+    def falls(t: int) -> Floats:
+        return one(0.1 if t > 200 else 1.0)
+
+    same, less = said(errors, lambda _: one(1), 300)[0], said(errors, falls, 300)[0]
     assert less.subject == same.subject
     assert less.expected == pytest.approx(same.expected, rel=0.25)
 
