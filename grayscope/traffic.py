@@ -92,7 +92,7 @@ def weighed(tick: Tick, a: Arrays, m: int, rows: list[int], group: Group) -> Flo
         a[name][m] = a[name][m] * (1 - 1 / LONG) + new
     # Of a counter that rises in nearly every tick a part of the traffic brings nearly as many ticks with a rise.
     part = by_time + (1.0 - by_time) * np.minimum(share, 1.0)
-    return np.where(share < 1.0, part / (1.0 - group.rate + group.rate * part), share)
+    return np.where(share < 1.0, (1.0 - _power(1.0 - group.rate, part)) / group.rate, share)
 
 
 def beside(ticks: Floats, label: NDArray[np.int32]) -> Floats:
@@ -120,7 +120,7 @@ def filled(count: Floats, before: Floats, ticks: Floats) -> Floats:
     """
     size = np.maximum(ticks, 1.0)
     now, last = (size * x / (np.maximum(x, 1.0) + size - 1.0) for x in (np.nan_to_num(count), before))
-    return np.maximum(np.minimum(now, last), (count > 0).astype(np.float64))
+    return np.asarray(np.maximum(np.minimum(now, last), count > 0), np.float64)
 
 
 def room(reported: Floats, ticks: Floats) -> Floats:
@@ -162,13 +162,22 @@ def _share(usually: Floats, told: Floats, moved: Floats, here: NDArray[np.bool_]
     told += here
     usual = (_sums(usually, label) / np.maximum(_sums(told, label), 1e-9))[label]
     own = usually / np.maximum(told, 1e-9)
-    return np.where(usual > 0, np.minimum(np.maximum(moved, own) / np.where(usual > 0, usual, 1.0), MOST), 1.0)
+    return np.asarray(np.where(usual > 0, np.minimum(np.maximum(moved, own) / np.where(usual > 0, usual, 1.0), MOST), 1.0), np.float64)
 
 
 def _by_time(beyond: Floats, idle: Floats, trusted: NDArray[np.bool_]) -> Floats:
     """Return the share of errors that comes with time [S], told by all others that are trusted."""
     over, all_of = (np.where(trusted, x, 0.0) for x in (beyond, idle))
-    return np.clip((over.sum() - over + PRIOR * LEAST) / (all_of.sum() - all_of + PRIOR), LEAST, 1.0)
+    return np.asarray(np.clip((over.sum() - over + PRIOR * LEAST) / (all_of.sum() - all_of + PRIOR), LEAST, 1.0), np.float64)
+
+
+def _power(base: Floats, part: Floats) -> Floats:
+    """Return the power of a part below one, to 1/256 of it; by roots, which are the same on every processor."""
+    out, left = np.ones_like(base), part
+    for _ in range(8):
+        base, left = np.sqrt(base), 2.0 * left
+        out, left = np.where(left >= 1.0, out * base, out), np.where(left >= 1.0, left - 1.0, left)
+    return out
 
 
 def _sums(x: Floats, label: NDArray[np.int32]) -> Floats:
