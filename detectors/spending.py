@@ -3,7 +3,8 @@
 Counts are zero nearly everywhere, so distances in sigmas mean nothing, and they come in bursts: one bad row gives
 thousands of corrected errors. So not the errors are counted but the ticks in which there were any, over a short and a
 long past, and compared with a negative binomial law whose mean and spread are those of all the others. Where healthy
-parts differ much among each other the law is wide by itself, and one that differs as they do is nothing special.
+parts differ much among each other the law is wide by itself, and one that differs as they do is nothing special. A
+tick counts for what was moved in it, where that is told: errors come with traffic.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from grayscope import traffic
 from grayscope.begun import Past, begun
 from grayscope.binomial import log_tail
+from grayscope.catalogue import Metric
 from grayscope.columns import Columns, Field, Memory
 from grayscope.evidence import NOTHING, Crowd, Evidence, Finding
 from grayscope.horizons import ENOUGH, MARGIN, known_by, looks, peers, threshold
@@ -29,20 +32,22 @@ Floats = NDArray[np.float64]
 #: Ticks over which the past fades, and by how much a counter rises at least to be counted in it: most count that it rose at all. Where rows are
 #: minutes apart a worn part rises in many of them and a broken one cannot in more than all, so rows in which much came are counted, too: if
 #: the row before had as much, for one burst is one event however large.
-PASTS, MUCH = (256, 4096, 256), 8.0
+PASTS, MUCH = (*traffic.SPANS, 256), 8.0
 #: What each past counts, in words: rows with a rise, and of those with a large one all but the first.
 ANY, MANY = "in {} of the last {} ticks", f"by {MUCH:.0f} and more in {{}} of the last {{}} ticks, row after row"
 WORDS = (ANY, ANY, MANY)
-BESIDE = "{} would be usual among its {} peers"
+BESIDE, OWN = "{} would be usual among its {} peers", "{} would be usual by its own past; it has {} peers"
+#: Of one that moves more than is usual so many ticks' worth are counted, which are no ticks.
+WORTH = "as often as {} of {} ticks of usual traffic"
 #: Ticks between two looks.
 LOOK = 4
 #: Events that make a series at all: one is chance.
 LEAST = 3.0
 #: Events that are left of a past when it is over, and the next one begins anew.
 OVER = 0.5
-#: Strength, ticks with events, what would be usual, all ticks, and what makes that usual.
-Best = tuple[float, float, float, float, str]
-NONE: Best = (-math.inf, 0.0, 0.0, 0.0, "")
+#: Strength, ticks with events, what would be usual, all ticks, what makes that usual, and which past.
+Best = tuple[float, float, float, float, str, int]
+NONE: Best = (-math.inf, 0.0, 0.0, 0.0, "", 0)
 
 
 class Spending:
@@ -64,7 +69,7 @@ class Spending:
         # What each does by itself begins anew with its job: an idle part may spend nothing, and a busy one always.
         own = {"since": Field(np.float64, 0.0, per_metric=False), "own_events": Field(np.float64, 0.0, pasts), "own_ticks": Field(np.float64, 0.0, pasts)}
         # Of those that began, events and ticks of their own past until then; of all, the most events that the shorter past has held.
-        kept = {"before": Field(np.float64, math.nan), "there": Field(np.float64, math.nan), "most": Field(np.float64, 0.0), "much": Field(np.bool_, False)}
+        kept = {"before": Field(np.float64, math.nan), "there": Field(np.float64, math.nan), "most": Field(np.float64, 0.0), "last": Field(np.float64, 0.0)}
         self.memory = Memory(
             {
                 "events": Field(np.float64, 0.0, pasts),
@@ -73,9 +78,11 @@ class Spending:
                 "first": Field(np.float64, 0.0),
                 **own,
                 **kept,
+                **traffic.FIELDS,
             }
         )
         self._since: dict[str, tuple[object, object, Floats]] = {}
+        self._carriers: dict[str, tuple[tuple[str, ...], dict[int, list[int]]]] = {}
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return the subjects that spend more often than the others explain."""
@@ -87,19 +94,26 @@ class Spending:
         moved = standing.moved_cells()
         if moved is not None:  # among new peers, what was counted beside the old ones says nothing
             events[..., moved], ticks[..., moved], usual[..., moved] = 0, 0, False
+            for name in ("reported", "gained", "moved"):
+                columns.arrays[name][..., moved] = 0
         anew = self._anew(tick, columns)
         if anew.any():
-            for name, blank in (("own_events", 0.0), ("own_ticks", 0.0), ("before", math.nan), ("most", 0.0)):
-                columns.arrays[name][..., anew] = blank
-        came, much = np.isfinite(tick.values[rows]), tick.values[rows] >= MUCH
-        rose, first = tick.values[rows] > 0, columns.arrays["first"]
+            for name in ("own_events", "own_ticks", "before", "most", "usually", "told"):
+                columns.arrays[name][..., anew] = math.nan if name == "before" else 0.0
+        count, last, first = tick.values[rows].astype(np.float64), columns.arrays["last"], columns.arrays["first"]
+        came, rose = np.isfinite(count), count > 0
+        large, much = self._weighed(tick, standing, columns, rows)
         first[rows] = np.where(rose & (events[0, rows] < OVER), tick.time - tick.period, first[rows])
-        events_now = [rose, rose, much & columns.arrays["much"][rows]]
-        columns.arrays["much"][rows] = np.where(came, much, columns.arrays["much"][rows])
+        some = traffic.filled(count, last[rows], large)
+        events_now = [some, some, (count >= much) & (last[rows] >= much)]
+        last[rows] = np.where(came, count, last[rows])
         for h, (past, event) in enumerate(zip(PASTS, events_now, strict=True)):
-            usual[h, rows] &= ~event
-            for name, new in (("events", event), ("ticks", came), ("own_events", event), ("own_ticks", came)):
+            usual[h, rows] &= event == 0
+            there = np.where(came, large, 0.0)
+            for name, new in (("events", np.asarray(event)), ("ticks", there), ("own_events", np.asarray(event)), ("own_ticks", there)):
                 columns.arrays[name][h, rows] = columns.arrays[name][h, rows] * (1 - 1 / past) + new
+            if h < len(traffic.SPANS):
+                columns.arrays["reported"][h, rows] = columns.arrays["reported"][h, rows] * (1 - 1 / past) + came
         if columns.ticks % LOOK:
             return NOTHING
         tests, found, crowds = len(rows) * len(PASTS), list[Finding](), list[Crowd]()
@@ -108,6 +122,23 @@ class Spending:
             found += [self._finding(tick, standing, m, s, of, columns) for s, of in sorted(best.items())]
             crowds += [_crowd([self._finding(tick, standing, m, s, of, columns) for s, of in sorted(crowd.items())], len(tick.subjects))] if crowd else []
         return Evidence([*found, *(c.finding for c in crowds)], crowds=crowds) if found or crowds else NOTHING
+
+    def _weighed(self, tick: Tick, standing: Standing, columns: Columns, rows: list[int]) -> tuple[Floats, Floats]:
+        """Return for how many ticks this one counts, and how many errors are many in it, [rows, S] each.
+
+        By what was moved, where the account of a counter says what it is exposed to.
+        """
+        known = self._carriers.get(tick.table)
+        if known is None or known[0] is not tick.metrics:
+            known = self._carriers[tick.table] = (tick.metrics, traffic.carriers(tick.table, tick.metrics))
+        a, shape = columns.arrays, (len(rows), len(tick.subjects))
+        large, much = np.ones(shape), np.full(shape, MUCH)
+        for i, m in enumerate(rows):
+            if m in known[1]:
+                group = traffic.grouped(standing.label[standing.layout[m]], ~standing.doubted, a["events"][1, m], a["ticks"][1, m])
+                large[i] = traffic.weighed(tick, a, m, known[1][m], group)
+                much[i] *= traffic.beside(large[i], group.label)
+        return large, much
 
     def _anew(self, tick: Tick, columns: Columns) -> NDArray[np.bool_]:
         """Return who [S] has been given other work, or is another part, since the last tick: the roster has a new row."""
@@ -128,20 +159,22 @@ class Spending:
             # A fading past is a new look with every event: twice as many as a running mean has.
             chances = math.log(2 * tests * looks(past, tick.period))
             counted, usual = (columns.arrays["events"][h, m], columns.arrays["ticks"][h, m]), columns.arrays["usual"][h, m]
+            room = traffic.room(columns.arrays["reported"][h % 2, m], counted[1])
             suspects = np.flatnonzero((counted[0] >= LEAST) & ~usual)
             usual[suspects] = True  # and so it stays until there is another event
-            for s, tail, expected, lent in _unlikely(suspects, *counted, label, trusted, self.level + chances, self.level * ENOUGH / (CROWD - 1) + chances):
+            needed = (self.level + chances, self.level * ENOUGH / (CROWD - 1) + chances)
+            for s, tail, expected, lent in _unlikely(suspects, *counted, label, trusted, *needed, room):
                 if -tail - chances < self.level or ((others := peers(label, counted[1] > 0, s)) < CROWD - 1 and not lent):
                     continue  # or nothing is known of other groups
                 strength = known_by(max(others, min(others + lent, CROWD - 1)), -tail - chances)
                 usual[s] = strength < self.level
-                self._better(best, s, (strength, float(counted[0][s]), expected, float(counted[1][s]), f"{WORDS[h]}, {BESIDE}"))
+                self._better(best, s, (strength, float(counted[0][s]), expected, float(counted[1][s]), f"{WORDS[h]}, {BESIDE}", h))
             if h == 0:
-                self._began(columns, m, suspects, label, trusted, chances + math.log(2), (best, crowd))
+                self._began(columns, m, suspects, room, label, trusted, chances + math.log(2), (best, crowd))
         return best, crowd
 
     def _began(
-        self, columns: Columns, m: int, suspects: NDArray[np.intp], label: NDArray[np.int32], trusted: NDArray[np.bool_], chances: float,
+        self, columns: Columns, m: int, suspects: NDArray[np.intp], room: Floats, label: NDArray[np.int32], trusted: NDArray[np.bool_], chances: float,
         told: tuple[dict[int, Best], dict[int, Best]],
     ) -> None:  # fmt: skip
         """Add to those told, and to the crowd, who begins to spend together with others."""
@@ -154,26 +187,36 @@ class Spending:
             return
         own = np.isnan(before)
         past = Past(np.where(own, np.maximum(events[1] - events[0], 0.0), before), np.where(own, np.maximum(ticks[1] - ticks[0], 0.0), there), most)
-        began = begun(suspects, events[0], ticks[0], past, label, trusted)
+        began = begun(suspects, events[0], ticks[0] * room, past, label, trusted)
         np.maximum(most, events[0], out=most)
         for s, tail, expected in zip(began.subjects, began.tails, began.usual, strict=True):
             strength = known_by(peers(label, ticks[0] > 0, s), -tail - chances)
             if strength >= self.level:  # what it does from now on is no part of its past
                 a["usual"][0, m, s], before[s], there[s] = False, past.events[s], past.ticks[s]
-            of = (strength, float(events[0, s]), expected, float(ticks[0, s]), f"{ANY}, {{}} would be usual by its own past; it has {{}} peers")
+            of = (strength, float(events[0, s]), expected, float(ticks[0, s]), f"{ANY}, {OWN}", 0)
             self._better(told[0 if began.few else 1], s, of)
 
     def _better(self, best: dict[int, Best], s: int, of: Best) -> None:
         if of[0] >= self.level and of[0] > best.get(s, NONE)[0]:
             best[s] = of
 
-    @staticmethod
-    def _finding(tick: Tick, standing: Standing, m: int, s: int, best: Best, columns: Columns) -> Finding:
+    def _unit(self, tick: Tick, standing: Standing, m: int) -> Metric | None:
+        """Return the metric of what a counter is exposed to."""
+        rows = self._carriers[tick.table][1].get(m)
+        return standing.metrics[rows[0]] if rows else None
+
+    def _finding(self, tick: Tick, standing: Standing, m: int, s: int, best: Best, columns: Columns) -> Finding:
         metric = standing.metrics[m]
         assert metric is not None
-        strength, seen, expected, ticks, words = best
+        strength, seen, expected, ticks, words, h = best
         n = max(standing.peers(m, s), 1)  # nobody is alone, but the only peer may not report at this moment
+        # A tick in which more or less was moved than is usual counts for more or less than one.
+        span, a = h % 2, columns.arrays
+        if a["moved"][span, m, s] > 0:
+            reported = float(a["reported"][span, m, s])
+            words, ticks = (words, reported) if seen <= reported else (words.replace(WORDS[h], WORTH), ticks)
         text = f"{tick.metrics[m]} rose {words.format(f'{seen:.0f}', f'{ticks:.0f}', f'{expected:.2g}', n)}"
+        text += traffic.rates(a, m, s, span, standing.label[standing.layout[m]], self._unit(tick, standing, m))
         mode, mechanism = metric.mode or "", metric.mechanism or ""
         since = int(columns.arrays["first"][m, s])
         found = Finding(tick.time, tick.subjects[s], "redundancy", "spending", round(strength, 4), mode, mechanism, tick.metrics[m], seen, expected, n, since)
@@ -196,14 +239,16 @@ def _crowd(members: list[Finding], parts: int) -> Crowd:
 
 
 def _unlikely(
-    suspects: NDArray[np.intp], events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: NDArray[np.bool_], needed: float, few: float | None = None
-) -> Iterator[tuple[int, float, float, float]]:
+    suspects: NDArray[np.intp], events: Floats, ticks: Floats, label: NDArray[np.int32], trusted: NDArray[np.bool_], needed: float, few: float | None = None,
+    room: Floats | None = None,
+) -> Iterator[tuple[int, float, float, float]]:  # fmt: skip
     """Yield (subject, ln of the tail probability, expected events, lent) for those of the `suspects` that may reach -`needed`, against their own groups.
 
     The law is the predictive one: it knows that the group's rate was itself estimated from few events, and that healthy
     parts differ, by as much as all others that are `trusted` do within their groups. Before a group has seen much, its
     rate is that of all groups, for as many events as groups differ little: that is worth as many peers more (`lent`) as it
     takes to watch so long. They make one of two worth what one of four is, not more, and nobody who is alone.
+    By how much more than that there may be, because traffic does not tell all, is `room`.
     """
     if not len(suspects):
         return
@@ -213,7 +258,8 @@ def _unlikely(
     among, exposed = seen[g] - own * events[suspects], np.maximum(watched[g] - own * ticks[suspects], 1.0)
     # Half an event more than was seen: none so far is not impossible. Cheap first, with a mean that what follows does not fall below.
     rest = (seen.sum() - own * events[suspects] + ALONE) / np.maximum(watched.sum() - own * ticks[suspects], 1.0)
-    n, mean = np.floor(events[suspects]), ticks[suspects] / (exposed / (among + ALONE) + 1.0 / rest)
+    room = np.ones(len(events)) if room is None else room
+    n, mean = np.floor(events[suspects]), room[suspects] * ticks[suspects] / (exposed / (among + ALONE) + 1.0 / rest)
     # No law with this mean has a thinner tail than Poisson's, and that one is not thin enough.
     far = (members[g] >= 2) & (n > mean) & (n * np.log(n / mean) - (n - mean) + 3.0 >= np.where(members[g] < CROWD, needed if few is None else few, needed))
     if not far.any():
@@ -223,6 +269,6 @@ def _unlikely(
         leaving = float(events[s]), int(of.row[s])
         inside = within(of, *leaving)
         known, over = between(of, inside, *leaving)
-        usual = (others + known) / (there + over) * float(ticks[s])
+        usual = (others + known) / (there + over) * float(ticks[s] * room[s])
         size = 1.0 / (1.0 / (others + known) + inside)
         yield s, log_tail(int(count), usual, usual + usual * usual / size), usual, over / float(ticks[s])
