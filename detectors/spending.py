@@ -78,15 +78,15 @@ class Spending:
                 "first": Field(np.float64, 0.0),
                 **own,
                 **kept,
-                **traffic.FIELDS,
             }
         )
+        self.flows = Memory(traffic.FIELDS)  # of the tables that tell what is moved: most do not, and hold most parts
         self._since: dict[str, tuple[object, object, Floats]] = {}
         self._carriers: dict[str, tuple[tuple[str, ...], dict[int, list[int]]]] = {}
 
     def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return the subjects that spend more often than the others explain."""
-        columns = self.memory.of(tick)
+        columns, flow = self.memory.of(tick), self._flow(tick)
         rows = [m for m, metric in enumerate(standing.metrics) if metric and metric.type == "counter" and metric.side == "redundancy" and standing.sign[m]]
         if not rows:
             return NOTHING
@@ -94,15 +94,15 @@ class Spending:
         moved = standing.moved_cells()
         if moved is not None:  # among new peers, what was counted beside the old ones says nothing
             events[..., moved], ticks[..., moved], usual[..., moved] = 0, 0, False
-            for name in ("reported", "gained", "moved"):
-                columns.arrays[name][..., moved] = 0
         anew = self._anew(tick, columns)
         if anew.any():
-            for name in ("own_events", "own_ticks", "before", "most", "usually", "told"):
+            for name in ("own_events", "own_ticks", "before", "most"):
                 columns.arrays[name][..., anew] = math.nan if name == "before" else 0.0
+        if flow:
+            traffic.forget(flow, moved, anew)
         count, last, first = tick.values[rows].astype(np.float64), columns.arrays["last"], columns.arrays["first"]
         came, rose = np.isfinite(count), count > 0
-        large, much = self._weighed(tick, standing, columns, rows)
+        large, much = self._weighed(tick, standing, columns, flow, rows)
         first[rows] = np.where(rose & (events[0, rows] < OVER), tick.time - tick.period, first[rows])
         some = traffic.filled(count, last[rows], large)
         events_now = [some, some, (count >= much) & (last[rows] >= much)]
@@ -112,31 +112,38 @@ class Spending:
             there = np.where(came, large, 0.0)
             for name, new in (("events", np.asarray(event)), ("ticks", there), ("own_events", np.asarray(event)), ("own_ticks", there)):
                 columns.arrays[name][h, rows] = columns.arrays[name][h, rows] * (1 - 1 / past) + new
-            if h < len(traffic.SPANS):
-                columns.arrays["reported"][h, rows] = columns.arrays["reported"][h, rows] * (1 - 1 / past) + came
+            if flow and h < len(traffic.SPANS):
+                flow["reported"][h, rows] = flow["reported"][h, rows] * (1 - 1 / past) + came
         if columns.ticks % LOOK:
             return NOTHING
         tests, found, crowds = len(rows) * len(PASTS), list[Finding](), list[Crowd]()
         for m in rows:
-            best, crowd = self._best(tick, standing, columns, m, tests)
-            found += [self._finding(tick, standing, m, s, of, columns) for s, of in sorted(best.items())]
-            crowds += [_crowd([self._finding(tick, standing, m, s, of, columns) for s, of in sorted(crowd.items())], len(tick.subjects))] if crowd else []
+            best, crowd = self._best(tick, standing, columns, flow, m, tests)
+            found += [self._finding(tick, standing, m, s, of, columns, flow) for s, of in sorted(best.items())]
+            crowds += [_crowd([self._finding(tick, standing, m, s, of, columns, flow) for s, of in sorted(crowd.items())], len(tick.subjects))] if crowd else []
         return Evidence([*found, *(c.finding for c in crowds)], crowds=crowds) if found or crowds else NOTHING
 
-    def _weighed(self, tick: Tick, standing: Standing, columns: Columns, rows: list[int]) -> tuple[Floats, Floats]:
+    def _flow(self, tick: Tick) -> traffic.Arrays | None:
+        """Return what is kept of the traffic of this table; None where no counter has anything that tells of it."""
+        known = self._carriers.get(tick.table)
+        if known is None or known[0] is not tick.metrics:
+            known = self._carriers[tick.table] = (tick.metrics, traffic.carriers(tick.table, tick.metrics))
+        return self.flows.of(tick).arrays if known[1] else None
+
+    def _weighed(self, tick: Tick, standing: Standing, columns: Columns, flow: traffic.Arrays | None, rows: list[int]) -> tuple[Floats, Floats]:
         """Return for how many ticks this one counts, and how many errors are many in it, [rows, S] each.
 
         By what was moved, where the account of a counter says what it is exposed to.
         """
-        known = self._carriers.get(tick.table)
-        if known is None or known[0] is not tick.metrics:
-            known = self._carriers[tick.table] = (tick.metrics, traffic.carriers(tick.table, tick.metrics))
-        a, shape = columns.arrays, (len(rows), len(tick.subjects))
+        shape = (len(rows), len(tick.subjects))
         large, much = np.ones(shape), np.full(shape, MUCH)
+        if flow is None:
+            return large, much
+        events, ticks, carriers = columns.arrays["events"][1], columns.arrays["ticks"][1], self._carriers[tick.table][1]
         for i, m in enumerate(rows):
-            if m in known[1]:
-                group = traffic.grouped(standing.label[standing.layout[m]], ~standing.doubted, a["events"][1, m], a["ticks"][1, m])
-                large[i] = traffic.weighed(tick, a, m, known[1][m], group)
+            if m in carriers:
+                group = traffic.grouped(standing.label[standing.layout[m]], ~standing.doubted, events[m], ticks[m])
+                large[i] = traffic.weighed(tick, flow, m, carriers[m], group)
                 much[i] *= traffic.beside(large[i], group.label)
         return large, much
 
@@ -151,7 +158,9 @@ class Spending:
         columns.arrays["since"][:] = known[2]
         return np.asarray(anew)
 
-    def _best(self, tick: Tick, standing: Standing, columns: Columns, m: int, tests: int) -> tuple[dict[int, Best], dict[int, Best]]:
+    def _best(
+        self, tick: Tick, standing: Standing, columns: Columns, flow: traffic.Arrays | None, m: int, tests: int
+    ) -> tuple[dict[int, Best], dict[int, Best]]:
         """Return who is accused for a metric, and the members of a crowd, too many to be accused each."""
         label, trusted = standing.label[standing.layout[m]], ~standing.doubted
         best, crowd = dict[int, Best](), dict[int, Best]()
@@ -159,7 +168,7 @@ class Spending:
             # A fading past is a new look with every event: twice as many as a running mean has.
             chances = math.log(2 * tests * looks(past, tick.period))
             counted, usual = (columns.arrays["events"][h, m], columns.arrays["ticks"][h, m]), columns.arrays["usual"][h, m]
-            room = traffic.room(columns.arrays["reported"][h % 2, m], counted[1])
+            room = traffic.room(flow["reported"][h % 2, m], counted[1]) if flow else np.ones(len(counted[1]))
             suspects = np.flatnonzero((counted[0] >= LEAST) & ~usual)
             usual[suspects] = True  # and so it stays until there is another event
             needed = (self.level + chances, self.level * ENOUGH / (CROWD - 1) + chances)
@@ -205,18 +214,19 @@ class Spending:
         rows = self._carriers[tick.table][1].get(m)
         return standing.metrics[rows[0]] if rows else None
 
-    def _finding(self, tick: Tick, standing: Standing, m: int, s: int, best: Best, columns: Columns) -> Finding:
+    def _finding(self, tick: Tick, standing: Standing, m: int, s: int, best: Best, columns: Columns, flow: traffic.Arrays | None) -> Finding:
         metric = standing.metrics[m]
         assert metric is not None
         strength, seen, expected, ticks, words, h = best
         n = max(standing.peers(m, s), 1)  # nobody is alone, but the only peer may not report at this moment
         # A tick in which more or less was moved than is usual counts for more or less than one.
-        span, a = h % 2, columns.arrays
-        if a["moved"][span, m, s] > 0:
-            reported = float(a["reported"][span, m, s])
+        span = h % 2
+        if flow and flow["moved"][span, m, s] > 0:
+            reported = float(flow["reported"][span, m, s])
             words, ticks = (words, reported) if seen <= reported else (words.replace(WORDS[h], WORTH), ticks)
         text = f"{tick.metrics[m]} rose {words.format(f'{seen:.0f}', f'{ticks:.0f}', f'{expected:.2g}', n)}"
-        text += traffic.rates(a, m, s, span, standing.label[standing.layout[m]], self._unit(tick, standing, m))
+        if flow:
+            text += traffic.rates(flow, m, s, span, standing.label[standing.layout[m]], self._unit(tick, standing, m))
         mode, mechanism = metric.mode or "", metric.mechanism or ""
         since = int(columns.arrays["first"][m, s])
         found = Finding(tick.time, tick.subjects[s], "redundancy", "spending", round(strength, 4), mode, mechanism, tick.metrics[m], seen, expected, n, since)
@@ -224,11 +234,12 @@ class Spending:
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""
-        return self.memory.snapshot()
+        return self.memory.snapshot() | {f"flow|{key}": array for key, array in self.flows.snapshot().items()}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Become what `snapshot` returned."""
-        self.memory.restore(state)
+        self.memory.restore({key: array for key, array in state.items() if not key.startswith("flow|")})
+        self.flows.restore({key.removeprefix("flow|"): array for key, array in state.items() if key.startswith("flow|")})
 
 
 def _crowd(members: list[Finding], parts: int) -> Crowd:

@@ -68,6 +68,13 @@ def grouped(label: NDArray[np.int32], trusted: NDArray[np.bool_], events: Floats
     return Group(label, trusted, np.minimum((seen + ALONE) / np.maximum(watched, 1.0), 1.0)[label])
 
 
+def forget(a: Arrays, moved: NDArray[np.bool_] | None, anew: NDArray[np.bool_]) -> None:
+    """Begin anew: what was counted for the cells [M, S] that have new peers, and what is usually moved by the parts [S] that have other work."""
+    for names, cells in ((("reported", "gained", "moved"), moved), (("usually", "told"), anew)):
+        for name in names if cells is not None else ():
+            a[name][..., cells] = 0.0
+
+
 def weighed(tick: Tick, a: Arrays, m: int, rows: list[int], group: Group) -> Floats:
     """Return for how many ticks of its group's usual traffic this tick counts, for each subject [S]; keeps what was moved in `a`.
 
