@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope import blocks, unnamed
+from grayscope.crowd import CROWD
 from grayscope.evidence import Crowd, Finding, distance
 from grayscope.history import History
 from grayscope.matrix import Mesh, ends_of
@@ -25,8 +26,8 @@ VOTES, SHARE, TIMES = 4, 0.05, 5
 VALID = 64
 #: Times the effect of an end beyond which a path has a trouble of its own.
 FAR = 4.0
-#: Rivals that are told of one suspect.
-RIVALS = 8
+#: Rivals that are told of one suspect, and of a path that stands for a block.
+RIVALS, CANDIDATES = 8, 31
 #: Share of a crowd of paths that must have one thing in common to be told as that; and the detector whose crowds may have been so for ever.
 MOST, STANDING = 0.75, "slower"
 
@@ -35,8 +36,12 @@ End = tuple[str, int]
 
 
 class Known(NamedTuple):
-    """What follows from the roster and the subjects of a table: paths of each end, what crosses what (with the blocks), and where paths lead."""
+    """What follows from the roster and the subjects of a table.
 
+    Where each subject is, how many paths each end has, what crosses what (with the blocks), the names of the blocks, and where paths lead.
+    """
+
+    column: dict[str, int]
     ends: Counter[End]
     incidence: Incidence
     blocks: frozenset[str]
@@ -129,9 +134,9 @@ class PathBlame:
         self, findings: list[Finding], tick: Tick, now: int, votes: dict[str, int], excess: NDArray[np.float32], told: Mapping[str, int], anew: bool = True
     ) -> list[Finding]:
         """Move paths to what explains them: a component, a block between places, else a block of which no place tells; not `anew` to one that is known."""
-        crossed, column = self._counted(tick).incidence.crossed, {s: i for i, s in enumerate(tick.subjects)}
-        if anew and any(len(crossed[column[f.subject]]) > 2 for f in findings if f.subject in column):
-            findings = list(self._solved(findings, tick, votes, excess, told))
+        known = self._counted(tick)
+        if anew and any(len(known.incidence.crossed[known.column[f.subject]]) > 2 for f in findings if f.subject in known.column):
+            findings = list(self._solved(findings, tick, now, votes, excess, told))
         if anew:
             self._seek(findings, tick, now, votes, excess)
         held = self.blocks[tick.table] = _fresh(self.blocks.get(tick.table, {}), now)
@@ -153,9 +158,9 @@ class PathBlame:
         Unless the path is far worse than what is accused by its paths explains. What is known of a component itself goes before what its paths say
         of another: a port at a quarter of its rate is no matter of the switch between.
         """
-        incidence, column = self._counted(tick).incidence, {s: i for i, s in enumerate(tick.subjects)}
+        known = self._counted(tick)
         for f in findings:
-            crossed = incidence.crossed[column[f.subject]] if f.subject in paths and f.subject in column else ()
+            crossed = known.incidence.crossed[known.column[f.subject]] if f.subject in paths and f.subject in known.column else ()
             size, owner = max(((ends[c][1], c) for c in crossed if c in ends), default=(0.0, ""))
             owner = owner if distance(f) <= FAR * size else ""
             if owner not in told:
@@ -178,25 +183,37 @@ class PathBlame:
             ends.pop(name, None)
         return [inner[i] for i in sorted(inner)]
 
-    def _solved(self, findings: list[Finding], tick: Tick, votes: dict[str, int], excess: NDArray[np.float32], told: Mapping[str, int]) -> Iterator[Finding]:
+    def _solved(
+        self, findings: list[Finding], tick: Tick, now: int, votes: dict[str, int], excess: NDArray[np.float32], told: Mapping[str, int]
+    ) -> Iterator[Finding]:
         """Find the components that explain the paths of each metric, and move the paths to them."""
-        incidence, row = self._counted(tick).incidence, {name: m for m, name in enumerate(tick.metrics)}
-        column = {s: i for i, s in enumerate(tick.subjects)}
+        (column, _, incidence, *_), row = self._counted(tick), {name: m for m, name in enumerate(tick.metrics)}
         bad = {m: [f for f in findings if f.metric == m and f.subject in votes] for m in sorted({f.metric for f in findings})}
         prior = {c: self.history.weight(c) * (10.0 if c in told else 1.0) for alike in incidence.classes for c in alike}
         suspects = {m: solve(incidence, excess[row[m]].astype(np.float64), prior) if m in row and len(some) >= PATHS else [] for m, some in bad.items()}
+        known, ends = self._counted(tick), self.ends.setdefault(tick.table, {})
         for f in findings:
             mine = [s for s in suspects[f.metric] if column.get(f.subject) in s.paths] if f.subject in votes else []
-            yield _towards(f, max(mine, key=lambda s: s.effect)) if mine else f
+            best = max(mine, key=lambda s: s.effect, default=None)
+            if best is None or (best.names[0][0] in known.blocks and _usual(f, len(best.paths), tick)):
+                yield f
+                continue
+            name = best.names[0][0]
+            if name in known.blocks and f.strength >= self.enter:
+                ends[name] = (now, max(distance(f), ends.get(name, (0, 0.0))[1]))
+            yield _towards(f, best)
 
     def _seek(self, findings: list[Finding], tick: Tick, now: int, votes: dict[str, int], excess: NDArray[np.float32]) -> None:
         """Look for blocks around the paths that stand out for themselves: what has nearly the same paths stands for each, else one of its paths."""
-        row, column = {name: m for m, name in enumerate(tick.metrics)}, {s: i for i, s in enumerate(tick.subjects)}
-        held, paths = self.blocks.setdefault(tick.table, {}), self._counted(tick).paths
+        row, known, held = {name: m for m, name in enumerate(tick.metrics)}, self._counted(tick), self.blocks.setdefault(tick.table, {})
+        column = known.column
         alone = sorted((f for f in findings if f.subject in votes and f.subject in column and f.metric in row), key=lambda f: (-f.strength, f.subject))
         for m in sorted({row[f.metric] for f in alone}):
-            for some in unnamed.found(excess[m], paths, [column[f.subject] for f in alone if row[f.metric] == m]):
-                self._hold(held, [tick.subjects[p] for p in some], votes, now, self._counted(tick).incidence.alike(some, MOST))
+            mine = [f for f in alone if row[f.metric] == m]
+            for some in unnamed.found(excess[m], known.paths, [column[f.subject] for f in mine]):
+                who = {tick.subjects[p] for p in some}
+                if not all(_usual(f, len(some), tick) for f in mine if f.subject in who):
+                    self._hold(held, [tick.subjects[p] for p in some], votes, now, known.incidence.alike(some, MOST))
 
     @staticmethod
     def _hold(held: dict[str, dict[str, int]], some: list[str], votes: Mapping[str, int], now: int, name: str) -> None:
@@ -241,7 +258,7 @@ def _known(tick: Tick) -> Known:
             crossed[p] = (*crossed[p], *mesh.between[c])
     names = frozenset(name for of in mesh.between[mesh.named :] for name in of)
     paths = unnamed.Paths(mesh.path.astype(np.intp), mesh.source.astype(np.intp), mesh.target.astype(np.intp), len(mesh.ends))
-    return Known(Counter(e for s in tick.subjects for e in _ends(s, tick)), Incidence(crossed), names, paths)
+    return Known({s: i for i, s in enumerate(tick.subjects)}, Counter(e for s in tick.subjects for e in _ends(s, tick)), Incidence(crossed), names, paths)
 
 
 def _way(subject: str, tick: Tick) -> tuple[str, ...]:
@@ -261,6 +278,11 @@ def _about(f: Finding) -> tuple[str, str, str]:
     return (f.detector, f.metric, f.subject) if f.mode == "group_shift" else ("", "", "")
 
 
+def _usual(f: Finding, paths: int, tick: Tick) -> bool:
+    """Say whether a path is only worse than its peers, and so many with it that they may be of another kind and always have been."""
+    return f.detector == STANDING and paths >= CROWD * len(tick.subjects)
+
+
 def _standing_for(f: Finding, first: str, some: list[str], tick: Tick) -> Finding:
     """Move a path's finding to what stands for its block: what has these paths, else one of them, with the others."""
     if first not in some:
@@ -268,11 +290,12 @@ def _standing_for(f: Finding, first: str, some: list[str], tick: Tick) -> Findin
     pairs = [pair for path in some if (pair := ends_of(path, tick))]
     source, target = ends_of(first, tick) or ("", "")
     into, out = {b for a, b in pairs if a == source}, {a for a, b in pairs if b == target}
-    forth = [(a, b) for a, b in pairs if a in out and b in into]
+    forth = [(a, b) for a, b in pairs if (a in out and b in into) or out & into]  # all of one set of ends among themselves are no two ways
     words = f"{blocks.told(forth or pairs)}{', and the other way' if len(forth) < MOST * len(pairs) else ''}"
-    rest = [[path, round(1 / len(some), 4)] for path in some if path != first]
+    rest = [path for path in some if path != first][:CANDIDATES]
+    chance = round(1 / (len(rest) + 1), 4)
     why = f"{len(some)} paths alike, {words}: no place that is known of them tells what they share, one is {f.subject}: {f.why}"
-    return f._replace(subject=first, why=why, rivals=json.dumps(rest[:RIVALS]))
+    return f._replace(subject=first, why=why, rivals=json.dumps([[path, chance] for path in rest]))
 
 
 def _teller(crossed: tuple[str, ...], tick: Tick, told: Mapping[str, int]) -> str:
