@@ -152,7 +152,7 @@ class Blame:
         """Return the state as one JSON text in an array, and the excess of ranks and paths."""
         parts = self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.snapshot(), self.waiting.since
         slow, reasons = [*self.congestion.slow_since.items()], [self.reasons.said, self.reasons.shown, self.reasons.slow]
-        more = [self.spent, [*self.congestion.held.items()], self.congestion.spans, slow, self.ill, reasons, self.began, self.paths.blocks]
+        more = [self.spent, [*self.congestion.held.items()], self.congestion.spans, slow, self.ill, reasons, self.began, self.paths.blocks, self.paths.said]
         text = json.dumps([self.ticks, self.told, *parts, *more])
         return {"blame": np.array(text), "upstream": np.array(self.upstream.snapshot()), **self.lately.snapshot()}
 
@@ -160,7 +160,7 @@ class Blame:
         """Become what `snapshot` returned."""
         known = json.loads(str(state["blame"]))
         self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, hosts, since, *spent = known
-        self.spent, held, self.congestion.spans, heard, self.ill, (self.reasons.said, *spans), self.began, self.paths.blocks = spent
+        self.spent, held, self.congestion.spans, heard, self.ill, (self.reasons.said, *spans), self.began, self.paths.blocks, self.paths.said = spent
         self.reasons.shown, self.reasons.slow = ({part: {name: (a, b) for name, (a, b) in some.items()} for part, some in told.items()} for told in spans)
         self.hosts.restore(hosts)
         self.congestion.slow_since = {(table, name, metric): (first, last) for (table, name, metric), (first, last) in heard}

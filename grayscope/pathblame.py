@@ -64,6 +64,7 @@ class PathBlame:
         self.votes: dict[str, dict[str, int]] = {}  # table -> path -> tick of its last vote
         self.ends: dict[str, dict[str, tuple[int, float]]] = {}  # table -> end that was accused itself -> tick, size of the effect
         self.blocks: dict[str, dict[str, dict[str, int]]] = {}  # table -> path that stands for a block of no place -> path -> tick at which it was in it
+        self.said: dict[str, dict[str, int]] = {}  # table -> block of places that was accused -> tick; the first of both ways comes first
         self._known: dict[str, tuple[object, object, Known]] = {}
 
     def step(
@@ -106,7 +107,8 @@ class PathBlame:
                 gone.add(_about(crowd.finding))
                 opened += some
         voted = self._voted([f for f in moved if _about(f) not in gone], tick, votes)
-        return [self._folded(f, tick, ends) for f in (*voted, *opened)]
+        self.said[tick.table] = {name: at for name, at in self.said.get(tick.table, {}).items() if now - at <= VALID}
+        return [self._folded(f, tick, now) for f in (*voted, *opened)]
 
     def _opened(
         self, crowd: Crowd, tick: Tick, now: int, votes: dict[str, int], ends: dict[str, tuple[int, float]], excess: NDArray[np.float32],
@@ -136,20 +138,22 @@ class PathBlame:
         """Move paths to what explains them: a component, a block between places, else a block of which no place tells; not `anew` to one that is known."""
         known = self._counted(tick)
         if anew and any(len(known.incidence.crossed[known.column[f.subject]]) > 2 for f in findings if f.subject in known.column):
-            findings = list(self._solved(findings, tick, now, votes, excess, told))
+            findings = list(self._solved(findings, tick, votes, excess, told))
         if anew:
             self._seek(findings, tick, now, votes, excess)
         held = self.blocks[tick.table] = _fresh(self.blocks.get(tick.table, {}), now)
         lead = {path: first for first, some in held.items() for path in some if path in votes}
         return [_standing_for(f, first, sorted(held[first]), tick) if (first := lead.get(f.subject)) else f for f in findings]
 
-    def _folded(self, f: Finding, tick: Tick, ends: Mapping[str, object]) -> Finding:
+    def _folded(self, f: Finding, tick: Tick, now: int) -> Finding:
         """Return a finding about a block with who its ends are: as one about it the other way, if that was accused first; inside one place as that place's."""
-        known, other = self._counted(tick), blocks.reverse(f.subject)
+        known, other, said = self._counted(tick), blocks.reverse(f.subject), self.said[tick.table]
         if f.subject not in known.blocks:
             return f
+        if f.strength >= self.enter:
+            said[f.subject] = now
         pairs = [pair for p in sorted(known.incidence.of(f.subject)) if (pair := ends_of(tick.subjects[p], tick))]
-        first = next((name for name in ends if name in (f.subject, other)), f.subject)
+        first = next((name for name in said if name in (f.subject, other)), f.subject)
         return f._replace(subject=blocks.place(first), why=f"{blocks.told(pairs)}{', and the other way' if first != f.subject else ''}: {f.why}")
 
     def _owned(self, findings: list[Finding], tick: Tick, ends: dict[str, tuple[int, float]], told: Mapping[str, int], paths: set[str]) -> Iterator[Finding]:
@@ -183,24 +187,19 @@ class PathBlame:
             ends.pop(name, None)
         return [inner[i] for i in sorted(inner)]
 
-    def _solved(
-        self, findings: list[Finding], tick: Tick, now: int, votes: dict[str, int], excess: NDArray[np.float32], told: Mapping[str, int]
-    ) -> Iterator[Finding]:
+    def _solved(self, findings: list[Finding], tick: Tick, votes: dict[str, int], excess: NDArray[np.float32], told: Mapping[str, int]) -> Iterator[Finding]:
         """Find the components that explain the paths of each metric, and move the paths to them."""
         (column, _, incidence, *_), row = self._counted(tick), {name: m for m, name in enumerate(tick.metrics)}
         bad = {m: [f for f in findings if f.metric == m and f.subject in votes] for m in sorted({f.metric for f in findings})}
         prior = {c: self.history.weight(c) * (10.0 if c in told else 1.0) for alike in incidence.classes for c in alike}
         suspects = {m: solve(incidence, excess[row[m]].astype(np.float64), prior) if m in row and len(some) >= PATHS else [] for m, some in bad.items()}
-        known, ends = self._counted(tick), self.ends.setdefault(tick.table, {})
+        known = self._counted(tick)
         for f in findings:
             mine = [s for s in suspects[f.metric] if column.get(f.subject) in s.paths] if f.subject in votes else []
             best = max(mine, key=lambda s: s.effect, default=None)
             if best is None or (best.names[0][0] in known.blocks and _usual(f, len(best.paths), tick)):
                 yield f
                 continue
-            name = best.names[0][0]
-            if name in known.blocks and f.strength >= self.enter:
-                ends[name] = (now, max(distance(f), ends.get(name, (0, 0.0))[1]))
             yield _towards(f, best)
 
     def _seek(self, findings: list[Finding], tick: Tick, now: int, votes: dict[str, int], excess: NDArray[np.float32]) -> None:

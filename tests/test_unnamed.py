@@ -47,4 +47,5 @@ def test_pairs_measured_once_count_once() -> None:
     both = Paths(np.concatenate([once, once]), np.concatenate([source, target]), np.concatenate([target, source]), ENDS)
     (one,) = blocks(lambda a, b: a in (1, 2) and b in (7, 8, 9), paths=both)
     assert len(one) == 6
-    assert found(np.zeros(len(PAIRS)), Paths(*(np.zeros(0, np.intp) for _ in range(3)), 0), [0]) == []
+    nowhere = np.zeros(0, np.intp)
+    assert found(np.zeros(len(PAIRS)), Paths(nowhere, nowhere, nowhere, 0), [0]) == []
