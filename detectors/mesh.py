@@ -26,9 +26,10 @@ from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.wording import why
 
-#: What an end can do badly, in the order of the columns; after them come the things between the ends.
+#: What an end can do badly, in the order of the columns; after them come the things between the ends, and the blocks.
 WAYS = ("sending", "receiving", "sending and receiving")
-KINDS = len(WAYS) + 1
+OTHERS = ("between", "block")
+KINDS = len(WAYS) + len(OTHERS)
 #: Ticks over which a column's own usual effect is learned, over which its noise is, and for which an accused one teaches nothing.
 PAST, NOISE, DOUBT = 2048, 128, 64
 #: Ticks from which on a single leap no longer counts in full, and from which on a path's usual residual is known.
@@ -41,7 +42,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """The columns: every end in every way, then what lies between."""
+    """The columns: every end in every way, then what lies between, then the blocks."""
 
     mesh: matrix.Mesh
     names: tuple[str, ...]
@@ -54,15 +55,16 @@ class Layout:
         mesh = matrix.Mesh.of(tick)
         subjects = (*(((end,)) for _ in WAYS for end in mesh.ends), *mesh.between)
         names = (*(f"{end} {way}" for way in WAYS for end in mesh.ends), *(f"{' '.join(of)} between" for of in mesh.between))
-        label = np.repeat(np.arange(KINDS, dtype=np.int32), [*[len(mesh.ends)] * len(WAYS), len(mesh.between)])
+        label = np.repeat(np.arange(KINDS, dtype=np.int32), [*[len(mesh.ends)] * len(WAYS), mesh.named, len(mesh.between) - mesh.named])
         return cls(mesh, names, subjects, label.astype(np.int32)[None])
 
 
 class Mesh:
     """Follow every end's row and column of the path tables, and what lies between, beside the others and beside its own past.
 
-    Finds what several paths share, not single cells: those are for `slower` and `became`. Not for: fewer than four
-    ends, ends of fewer than three paths, and a mesh of which half is bad.
+    Finds what several paths share, not single cells: those are for `slower` and `became`. Blocks, what the ends of one place send
+    to those of another, only beside their own past. Not for: fewer than four ends, ends of fewer than three paths, and a mesh of
+    which half is bad.
 
     Parameters
     ----------
@@ -123,6 +125,7 @@ class Mesh:
     def _stand(self, tick: Tick, standing: Standing, lay: Layout, memory: Columns) -> Standing:
         """Return how the columns stand beside the others and beside their past: this level's residuals are the next one's samples."""
         residual, rows = _effects(standing.residual, lay.mesh), len(standing.metrics)
+        residual[:, lay.label[0] == KINDS - 1] = np.nan  # far places are far: a block is held to its own past alone
         label = np.tile(lay.label, (rows, 1))
         spread, count = medians(np.abs(residual), label, KINDS)
         spread, nobody = np.nan_to_num(spread), np.zeros(rows, np.int32)
@@ -139,7 +142,7 @@ class Mesh:
         kernels.remember(past, away, *common, a["scale past"], unused, a["base past"], a["age past"], left, PAST, np.zeros_like(spread))
         middle, _ = medians(standing.centre, np.zeros_like(standing.centre, np.int32), 1)
         centre = np.repeat(middle, KINDS, axis=1)
-        still, called = np.zeros(lay.label.shape, bool), (tuple((kind,) for kind in (*WAYS, "between")),)
+        still, called = np.zeros(lay.label.shape, bool), (tuple((kind,) for kind in (*WAYS, *OTHERS)),)
         return Standing(
             standing.metrics, standing.kind, standing.sign, residual, left, a["scale"], _noise(left, label, a), centre, spread, count,
             np.zeros_like(centre), centre, nobody, lay.label, doubt, still, called,

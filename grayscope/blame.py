@@ -95,7 +95,8 @@ class Blame:
             found = list(walked(found, tick, standing, excess))
         if crossed and tick.table not in ("rank", "comm"):
             nothing = np.zeros((len(tick.metrics), len(tick.subjects)), np.float32)
-            found = self.paths.step(found, tick, now, ACCUSING, nothing if excess is None else excess, self.told, self.congestion.explains(tick))
+            known, crowded = nothing if excess is None else excess, self.congestion.explains(tick)
+            found = self.paths.step(found, tick, now, ACCUSING, known, self.told, crowded, evidence.crowds)
         if tick.table == "comm":
             self.congestion.note(found, tick)
             found = self.waiting.ready((f if self.congestion.crowded(f, tick) else self._moved(f, tick) for f in found), tick)
@@ -151,7 +152,7 @@ class Blame:
         """Return the state as one JSON text in an array, and the excess of ranks and paths."""
         parts = self.paths.votes, self.paths.ends, self.together.snapshot(), self.congestion.last, self.hosts.snapshot(), self.waiting.since
         slow, reasons = [*self.congestion.slow_since.items()], [self.reasons.said, self.reasons.shown, self.reasons.slow]
-        more = [self.spent, [*self.congestion.held.items()], self.congestion.spans, slow, self.ill, reasons, self.began]
+        more = [self.spent, [*self.congestion.held.items()], self.congestion.spans, slow, self.ill, reasons, self.began, self.paths.blocks, self.paths.said]
         text = json.dumps([self.ticks, self.told, *parts, *more])
         return {"blame": np.array(text), "upstream": np.array(self.upstream.snapshot()), **self.lately.snapshot()}
 
@@ -159,7 +160,7 @@ class Blame:
         """Become what `snapshot` returned."""
         known = json.loads(str(state["blame"]))
         self.ticks, self.told, self.paths.votes, ends, together, self.congestion.last, hosts, since, *spent = known
-        self.spent, held, self.congestion.spans, heard, self.ill, (self.reasons.said, *spans), self.began = spent
+        self.spent, held, self.congestion.spans, heard, self.ill, (self.reasons.said, *spans), self.began, self.paths.blocks, self.paths.said = spent
         self.reasons.shown, self.reasons.slow = ({part: {name: (a, b) for name, (a, b) in some.items()} for part, some in told.items()} for told in spans)
         self.hosts.restore(hosts)
         self.congestion.slow_since = {(table, name, metric): (first, last) for (table, name, metric), (first, last) in heard}

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from grayscope import blocks
 from grayscope.grouped import cells, medians
 from grayscope.pathsolve import Incidence
 from grayscope.tick import Tick
@@ -40,9 +41,11 @@ class Mesh:
     directed : bool
         Whether some pair was measured both ways, so that to send and to receive can be told apart.
     between : tuple of tuple of str, length C
-        What several paths cross besides their ends; names in one tuple are always crossed together.
+        What several paths cross besides their ends; names in one tuple are always crossed together. Last come the blocks, each by itself.
     member : pair of ndarray of int32, shape [K]
         Position in the tick's subjects, and in `between`, of each crossing.
+    named : int, optional
+        How many of `between` are no blocks.
     """
 
     ends: tuple[str, ...]
@@ -52,6 +55,7 @@ class Mesh:
     directed: bool
     between: tuple[tuple[str, ...], ...]
     member: tuple[Ints, Ints]
+    named: int = 0
 
     @classmethod
     def of(cls, tick: Tick) -> Mesh:
@@ -66,17 +70,20 @@ class Mesh:
         directed = any((b, a) in known for a, b in known)
         if not directed:
             place, source, target = np.concatenate([place, place]), np.concatenate([source, target]), np.concatenate([target, source])
-        between, member = _between(tick, set(names), len(pairs))
-        return cls(names, place, source, target, directed, between, member)
+        between, member, named = _between(tick, set(names), dict(pairs), directed)
+        return cls(names, place, source, target, directed, between, member, named)
 
 
-def _between(tick: Tick, ends: set[str], paths: int) -> tuple[tuple[tuple[str, ...], ...], tuple[Ints, Ints]]:
-    """Return what lies between the ends of at least three paths and not of all, and who crosses it."""
-    crossed = Incidence([tick.roster.crosses(s) for s in tick.subjects])
-    kept = [(names, at) for names, at in zip(crossed.classes, crossed.paths, strict=True) if PATHS <= len(at) < paths and ends.isdisjoint(names)]
+def _between(tick: Tick, ends: set[str], pairs: blocks.Pairs, directed: bool) -> tuple[tuple[tuple[str, ...], ...], tuple[Ints, Ints], int]:
+    """Return what lies between the ends of at least three paths and not of all, who crosses it, and how many of these are no blocks."""
+    over = [tick.roster.crosses(s) for s in tick.subjects]
+    crossed = Incidence(over)
+    kept = [(names, at) for names, at in zip(crossed.classes, crossed.paths, strict=True) if PATHS <= len(at) < len(pairs) and ends.isdisjoint(names)]
+    named = len(kept)
+    kept += [((name,), np.array(at, np.intp)) for name, at in blocks.blocks(over, pairs, tick.roster, directed).items()]
     path = np.concatenate([np.zeros(0, np.int32), *(at for _, at in kept)]).astype(np.int32)
     which = np.repeat(np.arange(len(kept), dtype=np.int32), [len(at) for _, at in kept])
-    return tuple(names for names, _ in kept), (path, which.astype(np.int32))
+    return tuple(names for names, _ in kept), (path, which.astype(np.int32)), named
 
 
 def ends_of(subject: str, tick: Tick) -> tuple[str, str] | None:

@@ -76,7 +76,7 @@ class Away:
         mine, m = self.incidence.of(f.subject), self._row.get(f.metric)
         if f.side != "service" or len(mine) < PATHS or m is None:
             return f
-        ways = [[c for c in self.tick.roster.crosses(self.tick.subjects[s]) if c != f.subject] for s in sorted(mine)]
+        ways = [[c for c in self.incidence.crossed[s] if c != f.subject] for s in sorted(mine)]
         every, known = set.intersection(*map(set, ways)), sorted(set().union(*ways) & self.accused)
         if any(self._well(m, mine, other) for other in every.intersection(known)):
             return None
@@ -140,7 +140,7 @@ class Away:
         """Return the excess of all paths [S], those in scope beyond what some components [C] explain; of those on the paths in question others' paths tell."""
         left: Floats = self.left[m].copy()
         adds, paths = np.where(known, self._of_all(m)[0], np.float32(0)), sorted(scope)
-        for c in {c for s in mine for c in self.tick.roster.crosses(self.tick.subjects[s]) if known[self.incidence.number[c]]}:
+        for c in {c for s in mine for c in self.incidence.crossed[s] if known[self.incidence.number[c]]}:
             adds[self.incidence.number[c]] = self._effect(m, self.incidence.of(c) - mine)
         left[paths] -= self.incidence.largest(adds, paths)
         return left

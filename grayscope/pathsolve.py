@@ -69,6 +69,7 @@ class Incidence:
         self.n_paths = len(crossed)
         self._through = {name: frozenset(paths) for name, paths in through.items()}
         self.number = {name: c for c, name in enumerate(through)}
+        self.crossed = tuple(tuple(names) for names in crossed)
         self._crossed = [np.array([self.number[name] for name in components], np.intp) for components in crossed]
 
     def largest(self, sizes: NDArray[np.float32], paths: Sequence[int]) -> NDArray[np.float32]:
@@ -85,6 +86,20 @@ class Incidence:
     def of(self, component: str) -> frozenset[int]:
         """Return the positions of the paths that cross a component."""
         return self._through.get(component, frozenset())
+
+    def alike(self, paths: Sequence[int], share: float) -> str:
+        """Return the component that has most nearly these paths, ``""`` if none has as large a share in common with them.
+
+        Examples
+        --------
+        >>> found = Incidence([("nic1", "leaf1"), ("nic2", "leaf1"), ("nic2", "leaf2")])
+        >>> found.alike([0, 1], 0.75), found.alike([0, 2], 0.75)
+        ('leaf1', '')
+        """
+        of = np.isin(np.arange(self.n_paths), paths)
+        common = [(int(of[p].sum()) / (len(p) + len(paths) - int(of[p].sum())), names[0]) for names, p in zip(self.classes, self.paths, strict=True)]
+        best, name = max(common, key=lambda one: one[0], default=(0.0, ""))
+        return name if best >= share else ""
 
 
 def solve(incidence: Incidence, excess: Floats, prior: Mapping[str, float] | None = None) -> list[Suspect]:

@@ -21,19 +21,20 @@ BOTH = [(a, b) for a in NAMES for b in NAMES if a != b]
 ONCE = [(a, b) for a, b in BOTH if a < b]
 
 
-def said(spoil: Callable[[int, str, str], float], pairs: list[tuple[str, str]] = BOTH, ticks: int = 200) -> list[Finding]:
-    """Return what is found when the time of each path is multiplied by ``spoil(tick, source, target)``."""
+def said(spoil: Callable[[int, str, str], float], pairs: list[tuple[str, str]] = BOTH, ticks: int = 200, leaf: int = 0) -> list[Finding]:
+    """Return what is found when the time of each path is multiplied by ``spoil(tick, source, target)``; so many ends are known to be under a leaf."""
     rng, catalogue = np.random.default_rng(7), Catalogue.load()
     align, stand, detector = Align(lambda _: False, {"path": 60_000_000}), Stand(catalogue), plugins.detector("mesh")
     subjects = tuple(f"{a}>{b}" for a, b in pairs)
     usual = np.exp(rng.normal(0, 0.1, len(pairs)))
     rows = tuple(RosterRow(s, "path", keys={"source": a, "target": b}, crosses=(a, b)) for s, (a, b) in zip(subjects, pairs, strict=True))
+    rows += tuple(RosterRow(end, "node", keys={"leaf": f"leaf{i // leaf}"}) for i, end in enumerate(NAMES) if leaf)
     found, messages = [], [rows] + [
         Batch("path", np.array([(t + 1) * 60_000_000]), subjects, ("path_rtt_seconds",), _values(rng, usual, [spoil(t, a, b) for a, b in pairs]))
         for t in range(ticks)
     ]  # fmt: skip
     for message in messages:
-        for tick in align.step(message):
+        for tick in (tick for tick in align.step(message) if tick.table == "path"):
             found += list(detector.step(tick, stand.step(tick)))
     return found
 
@@ -76,3 +77,21 @@ def test_one_bad_path_and_a_slow_mesh_accuse_no_end() -> None:
 def test_three_ends_are_no_matrix() -> None:
     few = [(a, b) for a, b in BOTH if a < "n03" and b < "n03"]
     assert said(lambda _t, a, _b: 3.0 if a == "n00" else 1.0, few) == []
+
+
+def block(a: str, b: str) -> bool:
+    return a < "n04" <= b < "n08"
+
+
+def test_what_the_ends_of_a_leaf_send_to_those_of_another_is_found() -> None:
+    assert accused(said(lambda t, a, b: 1.35 if t > 120 and block(a, b) else 1.0, leaf=4)) == {"leaf0>leaf1"}
+    assert accused(said(lambda t, a, b: 1.35 if t > 120 and block(a, b) else 1.0)) == set()
+
+
+def test_pairs_measured_once_make_one_block_both_ways() -> None:
+    assert accused(said(lambda t, a, b: 2.0 if t > 120 and block(a, b) else 1.0, ONCE, leaf=4)) == {"leaf0>leaf1"}
+
+
+def test_leaves_that_have_always_been_far_apart_are_no_matter_but_one_of_their_ends_is() -> None:
+    assert accused(said(lambda _t, a, b: 1.3 if block(a, b) else 1.0, leaf=4)) == set()
+    assert accused(said(lambda t, a, _b: 1.08 if t > 120 and a == "n03" else 1.0, leaf=4)) == {"n03"}
