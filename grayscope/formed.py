@@ -1,7 +1,8 @@
 """Formed: ratios of two counters where a source tells only the counters: bit errors before their correction, of all bits received.
 
 Both counters are compared with the last row that had both, so that a hole in one of them is no burst of the other. Half an event is added: none at
-all is a bound and no infinite margin. Where either started again, or too little was received to say anything, there is no ratio.
+all is a bound and no infinite margin, and the same bound for all: who receives less, or is asked more often, has lost nothing. Where either started
+again, or too little was received to say anything, there is no ratio.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ class Formed:
             gained *= raw.factors[rows, None]
         events, of = gained[:, :1], gained[:, 1:]
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where((events >= 0) & (of >= ratio.least), (events + 0.5) / of, np.nan).astype(np.float32)
+            formed = np.maximum((events + 0.5) / of, 0.5 / ratio.least)
+            return np.where((events >= 0) & (of >= ratio.least), formed, np.nan).astype(np.float32)
 
     def _gained(self, ratio: Ratio, raw: Raw, totals: Floats) -> Floats:
         """Return what both counters [T, 2, S] gained since the last row that had both; NaN where one is not there."""

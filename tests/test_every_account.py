@@ -138,20 +138,26 @@ def test_a_drive_below_its_own_threshold_is_at_its_end_and_above_it_is_not() -> 
     masked(found, "drive", "drive_spare_ratio: left 0 of 0.8 share of spare blocks; by its own threshold it ends at 0.2")
 
 
+def of_counters(errors: Array, bits: Array) -> dict[str, Array]:
+    """Return what is told of ports, where a source has but the two counters, of which these are the increments."""
+    names = ("nic_port_fec_corrected_bits_total", "nic_port_received_bits_total")
+    totals = np.stack([errors.cumsum(axis=0), bits.cumsum(axis=0)], axis=1)
+    batch = Rates(Catalogue.load()).batch(Raw("nic", np.arange(len(bits)), tuple(NAMES["nic"](i) for i in range(N)), names, np.ones(2), totals))
+    return {m: batch.values[:, i] for i, m in enumerate(batch.metrics)}
+
+
 def test_corrected_bits_that_rise_are_a_margin_that_shrinks_where_only_the_two_counters_are_told() -> None:
     rng = np.random.default_rng(5)
     errors, bits = rng.poisson(4000.0, (600, N)).astype(float), np.full((600, N), 1e12)
-
-    def told() -> dict[str, Array]:
-        names = ("nic_port_fec_corrected_bits_total", "nic_port_received_bits_total")
-        totals = np.stack([errors.cumsum(axis=0), bits.cumsum(axis=0)], axis=1)
-        subjects = tuple(NAMES["nic"](i) for i in range(N))
-        batch = Rates(Catalogue.load()).batch(Raw("nic", np.arange(600), subjects, names, np.ones(2), totals))
-        return {m: batch.values[:, i] for i, m in enumerate(batch.metrics)}
-
-    assert incidents("nic", told(), MINUTE) == []
+    assert incidents("nic", of_counters(errors, bits), MINUTE) == []
     errors[200:, SICK] *= 100
-    masked(incidents("nic", told(), MINUTE), "nic", 'nic_port_bit_error_ratio{stage="raw"}: left', "decades, shrinking by")
+    masked(incidents("nic", of_counters(errors, bits), MINUTE), "nic", 'nic_port_bit_error_ratio{stage="raw"}: left', "decades, shrinking by")
+
+
+def test_a_port_without_errors_has_lost_nothing_because_it_receives_less() -> None:
+    bits = np.full((600, N), 7e12)
+    bits[200:, SICK] = np.maximum(7e12 * 0.99 ** np.arange(400), 1e10)
+    assert incidents("nic", of_counters(np.zeros((600, N)), bits), MINUTE) == []
 
 
 # -- nothing is dead ------------------------------------------------------------------------------------------------

@@ -176,7 +176,7 @@ def formed(errors: list[float], bits: list[float], rates: Rates | None = None, t
     ("errors", "bits", "expected"),
     [
         ([0, 99.5], [0, 1e10], [NAN, 1e-8]),
-        ([0, 0], [0, 1e10], [NAN, 5e-11]),  # none is a bound, no zero
+        ([0, 0, 0], [0, 1e9, 5e12], [NAN, 5e-10, 5e-10]),  # none is a bound, no zero, and the same one however much was received
         ([0, 9], [0, 1e8], [NAN, NAN]),  # too little was received to say anything
         ([0, 99.5, 50, 149.5], [0, 1e10, 1e9, 1.1e10], [NAN, 1e-8, NAN, 1e-8]),  # both started again
         ([0, 9e5, NAN, 9e5 + 199.5], [0, 1e10, 2e10, 3e10], [NAN, 9.00005e-5, NAN, 1e-8]),  # over the same time for both
