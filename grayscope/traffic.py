@@ -27,6 +27,10 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 LEAST = 0.2
 #: Events that idle ticks let expect, if all came with time, that weigh as much as `LEAST` does.
 PRIOR = 3.0
+#: Below so many ticks with an error of all, errors are in proportion to ticks with one; above so many, ticks do not tell errors apart.
+SELDOM, MOSTLY = 0.05, 0.5
+#: Spreads of chance by which idle ticks must show that errors come with time before more traffic is no reason for more of them.
+SURE = 2.0
 #: A tick counts for so many at most, however much was moved.
 MOST = 32.0
 #: Ticks over which what is usual, and over which what is told, fades.
@@ -63,9 +67,13 @@ def carriers(table: str, names: tuple[str, ...]) -> dict[int, list[int]]:
 
 
 def grouped(label: NDArray[np.int32], trusted: NDArray[np.bool_], events: Floats, ticks: Floats) -> Group:
-    """Return a group with its rate, from all events [S] and ticks [S] that are trusted; at most one event a tick."""
+    """Return a group with its rate, from all events [S] and ticks [S] that are trusted; at most one event a tick.
+
+    Of a group that has seen little it is that of all: else thousands of groups without an event in their first ticks were as many that miss half of one.
+    """
     seen, watched = (_sums(np.where(trusted, x, 0.0), label) for x in (events, ticks))
-    return Group(label, trusted, np.minimum((seen + ALONE) / np.maximum(watched, 1.0), 1.0)[label])
+    every = (seen.sum() + ALONE) / max(float(watched.sum()), 1.0)
+    return Group(label, trusted if watched.any() else np.zeros_like(trusted), np.minimum((seen + ALONE) / (watched + ALONE / every), 1.0)[label])
 
 
 def forget(a: Arrays, moved: NDArray[np.bool_] | None, anew: NDArray[np.bool_]) -> None:
@@ -93,13 +101,27 @@ def weighed(tick: Tick, a: Arrays, m: int, rows: list[int], group: Group) -> Flo
             a[name][i, m] = a[name][i, m] * (1 - 1 / span) + new
     share = np.where(told, _share(a["usually"][m], a["told"][m], moved, told, group.label), 1.0)
     known = told & group.trusted
-    by_time = _by_time(a["beyond"][m], a["idle"][m], group.trusted)
+    by_time, told_so = _by_time(a["beyond"][m], a["idle"][m], group.trusted)
     less = np.where(known, np.maximum(1.0 - share, 0.0), 0.0)
-    for name, new in (("beyond", less * ((count > 0) - group.rate * np.minimum(share, 1.0))), ("idle", less * less * group.rate)):
+    bytes_alone = _of_bytes(share, group.rate)
+    for name, new in (("beyond", less * ((count > 0) - bytes_alone)), ("idle", less * np.maximum(group.rate - bytes_alone, 0.0))):
         a[name][m] = a[name][m] * (1 - 1 / LONG) + new
+    # As far as idle ticks have told that errors come with time, more traffic brings no more of them: else who is idle would be measured by it.
+    # Where most ticks have an error, they tell nothing of that.
+    ticks = share - np.where(group.rate < MOSTLY, told_so, 0.0) * (share - 1.0)
     # Of a counter that rises in nearly every tick a part of the traffic brings nearly as many ticks with a rise.
-    part = by_time + (1.0 - by_time) * np.minimum(share, 1.0)
-    return np.where(share < 1.0, (1.0 - _power(1.0 - group.rate, part)) / group.rate, share)
+    few = np.flatnonzero(share < 1.0)
+    part, rate = by_time[few] + (1.0 - by_time[few]) * share[few], group.rate[few]
+    ticks[few] = (1.0 - _power(1.0 - rate, part)) / rate
+    return np.asarray(ticks)
+
+
+def _of_bytes(share: Floats, rate: Floats) -> Floats:
+    """Return how likely ticks with such a share of the usual traffic have an error [S], if all errors come with bytes."""
+    out = rate * np.minimum(share, 1.0)
+    many = np.flatnonzero((rate > SELDOM) & (share < 1.0))  # a part of the traffic brings nearly as many ticks with a rise
+    out[many] = 1.0 - _power(1.0 - rate[many], share[many])
+    return np.asarray(out)
 
 
 def beside(ticks: Floats, label: NDArray[np.int32]) -> Floats:
@@ -172,18 +194,21 @@ def _share(usually: Floats, told: Floats, moved: Floats, here: NDArray[np.bool_]
     return np.asarray(np.where(usual > 0, np.minimum(np.maximum(moved, own) / np.where(usual > 0, usual, 1.0), MOST), 1.0), np.float64)
 
 
-def _by_time(beyond: Floats, idle: Floats, trusted: NDArray[np.bool_]) -> Floats:
-    """Return the share of errors that comes with time [S], told by all others that are trusted."""
+def _by_time(beyond: Floats, idle: Floats, trusted: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Return the share of errors that comes with time [S], told by all others that are trusted: what is assumed, and what is sure."""
     over, all_of = (np.where(trusted, x, 0.0) for x in (beyond, idle))
-    return np.asarray(np.clip((over.sum() - over + PRIOR * LEAST) / (all_of.sum() - all_of + PRIOR), LEAST, 1.0), np.float64)
+    rest, of = over.sum() - over, all_of.sum() - all_of + PRIOR
+    return np.clip((rest + PRIOR * LEAST) / of, LEAST, 1.0), np.clip((rest - SURE * np.sqrt(of)) / of, 0.0, 1.0)
 
 
 def _power(base: Floats, part: Floats) -> Floats:
     """Return the power of a part below one, to 1/256 of it; by roots, which are the same on every processor."""
-    out, left = np.ones_like(base), part
+    out, left = np.ones_like(base), part.copy()
     for _ in range(8):
-        base, left = np.sqrt(base), 2.0 * left
-        out, left = np.where(left >= 1.0, out * base, out), np.where(left >= 1.0, left - 1.0, left)
+        base, left = np.sqrt(base), left + left
+        ones = left >= 1.0
+        out *= np.where(ones, base, 1.0)
+        left -= ones
     return out
 
 

@@ -69,6 +69,29 @@ def test_as_many_errors_for_a_thirtieth_of_the_traffic_are_told(rate: float, tic
     assert said(poisson(rate * one(1)), None, ticks) == []
 
 
+def test_the_first_ticks_do_not_teach_that_errors_come_with_bytes() -> None:
+    """Before its first error a group's rate is not half an error a tick: thousands of groups would miss thousands of errors for hours."""
+    label = np.arange(1000, dtype=np.int32)
+    first = grouped(label, np.ones(1000, bool), np.zeros(1000), np.zeros(1000))
+    assert not first.trusted.any()
+    later = grouped(label, np.ones(1000, bool), np.where(label < 10, 1.0, 0.0), np.ones(1000))
+    assert later.rate[10:] == pytest.approx(np.full(990, 0.0105 / 1.021), rel=0.02)
+
+
+def test_where_errors_come_with_time_who_is_idle_is_not_measured_by_what_others_move() -> None:
+    idle = np.where(np.arange(32) < 12, 1e-6, 1.0)
+    for seed in range(3):
+        assert said(poisson(np.full(32, 0.05)), lambda _: idle, 600, seed=seed) == []
+    label, errors, told = np.zeros(32, np.int32), np.full(32, 30.0), np.full(32, 600.0)
+    a = {name: f.blank(2, 32) for name, f in FIELDS.items()}
+    draw = np.random.default_rng(1)
+    for _ in range(600):
+        values = np.stack([draw.poisson(0.05, 32), idle * USUAL]).astype(np.float32)
+        tick = Tick("pcie", PERIOD, PERIOD, view(32).at(0), (), (REPLAYS, MOVED), values, np.zeros(32, bool))
+        weights = weighed(tick, a, 0, [1], grouped(label, np.ones(32, bool), errors, told))
+    assert weights[:12].min() > 0.75 * weights[12:].mean() > 0.6
+
+
 @pytest.mark.parametrize("rate", [0.01, 0.03, 0.1])
 def test_a_busy_link_with_an_error_in_every_tick_is_told_if_it_has_30_times_as_many_for_what_it_moves(rate: float) -> None:
     found = said(poisson(rate * one(900)), lambda _: one(30), 100)
