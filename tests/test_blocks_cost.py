@@ -32,5 +32,6 @@ def test_a_block_is_put_into_words_once_a_tick(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(blocks, "told", counted)
     findings = [Finding(1, s, "service", "became", 20.0, "slow_path", "", "path_rtt_seconds", 2.0, 1.0) for s in bad]
     found = PathBlame(13.0).step(findings, tick, 1, frozenset({"service"}), excess, {}, False)
-    assert len({f.subject for f in found}) == 1 and len(found) == len(bad) == 64
+    assert len({f.subject for f in found}) == 1
+    assert len(found) == len(bad) == 64
     assert asked == [64]
