@@ -120,6 +120,9 @@ def _homes(crossed: Sequence[Sequence[str]], pairs: Pairs, view: View) -> dict[s
     unplaced = [end for end, paths in of.items() if len(paths) >= KNOWN and not any(_place(view, end, key) for key in KEYS if key != "node")]
     always = {end: set.intersection(*(set(crossed[i]) for i in of[end])).difference(of) for end in unplaced}
     through = _through(crossed, pairs)
-    ends = {c: {end for end in always if c in always[end]} for c in set().union(*always.values())}
+    ends: dict[str, set[str]] = {}
+    for end, names in always.items():
+        for c in names:
+            ends.setdefault(c, set()).add(end)
     home = {c for c, some in ends.items() if len(some) >= ENDS and all(some.intersection(pairs[i]) for i in through[c])}
     return {end: min(names & home) for end, names in always.items() if names & home}

@@ -25,6 +25,8 @@ FIRST, VERY_FIRST = 16, 4
 KNOWN = 64
 #: Share of the distance that the first looks and all looks must have, and other jobs: these strain a part more or less.
 STEADY, ELSEWHERE = 0.75, 0.5
+#: The same share for who is called so already: nobody's name goes to and fro with the load. Who has lost it does not get it back in that job.
+STAYS, YES, LOST = 0.5, 1, -1
 #: Looks over which what it does now is averaged.
 LATELY = 16
 #: Parts that are remembered for each that is at work, and at least.
@@ -36,7 +38,7 @@ class Born:
 
     def __init__(self) -> None:
         distances = {name: Field(np.float32, 0.0, lead, per_metric=False) for name, lead in (("first", (FIRST,)), ("mean", ()), ("lately", ()))}
-        self.memory = Memory({**distances, "looks": Field(np.int32, 0, per_metric=False)})
+        self.memory = Memory({**distances, "looks": Field(np.int32, 0, per_metric=False), "called": Field(np.int8, 0, per_metric=False)})
         self.parts: dict[str, str] = {}  # rank -> part that it was on when last seen
         self.before: dict[str, float] = {}  # part -> the least distance that it had in a job, oldest first
         self._known: tuple[object, object] | None = None
@@ -62,10 +64,13 @@ class Born:
         """Say whether the part of the rank at place `s` has been slower than its peers for as long as it is known; not while it is too young to tell."""
         part, a = self.parts.get(tick.subjects[s], ""), self.memory.tables[tick.table].arrays
         now = float(a["lately"][s])
-        if not part or a["looks"][s] < KNOWN or now <= 0:
+        if not part or a["looks"][s] < KNOWN:
             return False
         ever = (float(np.median(a["first"][:VERY_FIRST, s])), float(np.median(a["first"][:, s])), float(a["mean"][s]))
-        return all(STEADY * now <= x <= now / STEADY for x in ever) and self.before.get(part, now) >= ELSEWHERE * now
+        share = {YES: STAYS, LOST: np.inf}.get(int(a["called"][s]), STEADY)
+        born = now > 0 and all(share * now <= x <= now / share for x in ever) and self.before.get(part, now) >= ELSEWHERE * now
+        a["called"][s] = YES if born else LOST if a["called"][s] else 0
+        return born
 
     def _settle(self, tick: Tick, moved: NDArray[np.bool_]) -> None:
         """Remember the parts whose ranks have gone, or have other peers or another part now, and begin anew with those ranks."""

@@ -11,7 +11,7 @@ import numpy as np
 from grayscope.errors import InputError
 
 #: Of all that a state holds: one that another version wrote is not taken, for what its arrays mean may be something else.
-VERSION = 12
+VERSION = 13
 #: Kinds of numpy's types that may be in a state: truth, whole numbers, numbers, text.
 KINDS = "biufU"
 State = Mapping[str, np.ndarray[Any, Any]]

@@ -121,7 +121,8 @@ class Failing:
                 began += [name] if job else []
             else:  # it may have grown, or be known better
                 seats[name] = old if old[:4] == (kind, node, job, size) else old._replace(kind=kind, node=node, size=size)
-        gone = {n: Seat(s.kind, s.node, "", 0, time, *s.left(time)) for n, s in self.seats.items() if n not in seats and (s.job or s.before)}
+        went = {n: Seat(s.kind, s.node, "", 0, time, *s.left(time)) for n, s in self.seats.items() if n not in seats and (s.job or s.before)}
+        gone = {n: s for n, s in went.items() if time - s.until <= SAID}  # who is there without a job keeps a seat: it may have failed in many
         self.seats = seats | gone
         return began
 
@@ -172,7 +173,6 @@ class Failing:
                     yield f, share / len((moment.parts[f.node] - {f.node}) | {f.part}), share
         if now - self.swept > SAID:
             self.swept, self.said = now, {key: told for key, told in self.said.items() if now - told[0] <= SAID}
-            self.seats = {n: s for n, s in self.seats.items() if s.job or now - s.until <= SAID}
 
     def snapshot(self) -> list[Any]:
         """Return everything as plain lists."""

@@ -38,7 +38,8 @@ End = tuple[str, int]
 class Known(NamedTuple):
     """What follows from the roster and the subjects of a table.
 
-    Where each subject is, how many paths each end has, what crosses what (with the blocks), the names of the blocks, and where paths lead.
+    Where each subject is, how many paths each end has, what crosses what (with the blocks), the names of the blocks, where paths lead, and the ends of each
+    block in words, as far as they were asked for.
     """
 
     column: dict[str, int]
@@ -46,6 +47,7 @@ class Known(NamedTuple):
     incidence: Incidence
     blocks: frozenset[str]
     paths: unnamed.Paths
+    words: dict[str, str]
 
 
 class PathBlame:
@@ -118,7 +120,7 @@ class PathBlame:
 
         What has always been so may be the way of the place: that is only told of who is accused already.
         """
-        who, held = {f.subject: now for f in crowd.members}, self.blocks.setdefault(tick.table, {})
+        who = {f.subject: now for f in crowd.members}
         some = list(self._owned(list(crowd.members), tick, ends, owning, {*who}))
         some = self._shared(some, tick, now, votes | who, excess, told, anew=crowd.finding.detector != STANDING)
         to = [(f, was.subject) for f, was in zip(some, crowd.members, strict=True) if f is not was]
@@ -126,8 +128,8 @@ class PathBlame:
         if max(counted.values(), default=0) < MOST * len(some):
             return []
         for f, path in to:
-            if f.subject in held:
-                held[f.subject][path] = now
+            if f.subject in self.blocks[tick.table]:
+                self.blocks[tick.table][f.subject][path] = now
             else:
                 ends[f.subject] = (now, max(distance(f), ends.get(f.subject, (0, 0.0))[1]))
         return [f for f, _ in to]
@@ -143,7 +145,8 @@ class PathBlame:
             self._seek(findings, tick, now, votes, excess)
         held = self.blocks[tick.table] = _fresh(self.blocks.get(tick.table, {}), now)
         lead = {path: first for first, some in held.items() for path in some if path in votes}
-        return [_standing_for(f, first, sorted(held[first]), tick) if (first := lead.get(f.subject)) else f for f in findings]
+        words = {first: _standing(first, sorted(held[first]), tick) for first in {lead[f.subject] for f in findings if f.subject in lead}}
+        return [words[lead[f.subject]].of(f) if f.subject in lead else f for f in findings]
 
     def _folded(self, f: Finding, tick: Tick, now: int) -> Finding:
         """Return a finding about a block with who its ends are: as one about it the other way, if that was accused first; inside one place as that place's."""
@@ -152,9 +155,10 @@ class PathBlame:
             return f
         if f.strength >= self.enter:
             said[f.subject] = now
-        pairs = [pair for p in sorted(known.incidence.of(f.subject)) if (pair := ends_of(tick.subjects[p], tick))]
+        if f.subject not in known.words:
+            known.words[f.subject] = blocks.told([pair for p in sorted(known.incidence.of(f.subject)) if (pair := ends_of(tick.subjects[p], tick))])
         first = next((name for name in said if name in (f.subject, other)), f.subject)
-        return f._replace(subject=blocks.place(first), why=f"{blocks.told(pairs)}{', and the other way' if first != f.subject else ''}: {f.why}")
+        return f._replace(subject=blocks.place(first), why=f"{known.words[f.subject]}{', and the other way' if first != f.subject else ''}: {f.why}")
 
     def _owned(self, findings: list[Finding], tick: Tick, ends: dict[str, tuple[int, float]], told: Mapping[str, int], paths: set[str]) -> Iterator[Finding]:
         """Let what is accused itself, or lately told something about itself, take its paths with it.
@@ -257,7 +261,7 @@ def _known(tick: Tick) -> Known:
             crossed[p] = (*crossed[p], *mesh.between[c])
     names = frozenset(name for of in mesh.between[mesh.named :] for name in of)
     paths = unnamed.Paths(mesh.path.astype(np.intp), mesh.source.astype(np.intp), mesh.target.astype(np.intp), len(mesh.ends))
-    return Known({s: i for i, s in enumerate(tick.subjects)}, Counter(e for s in tick.subjects for e in _ends(s, tick)), Incidence(crossed), names, paths)
+    return Known({s: i for i, s in enumerate(tick.subjects)}, Counter(e for s in tick.subjects for e in _ends(s, tick)), Incidence(crossed), names, paths, {})
 
 
 def _way(subject: str, tick: Tick) -> tuple[str, ...]:
@@ -282,10 +286,22 @@ def _usual(f: Finding, paths: int, tick: Tick) -> bool:
     return f.detector == STANDING and paths >= CROWD * len(tick.subjects)
 
 
-def _standing_for(f: Finding, first: str, some: list[str], tick: Tick) -> Finding:
-    """Move a path's finding to what stands for its block: what has these paths, else one of them, with the others."""
+class Standing(NamedTuple):
+    """What stands for a block, with the beginning of its words and its rivals: worked out once, for thousands of paths may be in one."""
+
+    subject: str
+    words: str
+    rivals: str
+
+    def of(self, f: Finding) -> Finding:
+        """Move a path's finding to what stands for its block."""
+        return f._replace(subject=self.subject, why=f"{self.words}, one is {f.subject}: {f.why}", rivals=self.rivals or f.rivals)
+
+
+def _standing(first: str, some: list[str], tick: Tick) -> Standing:
+    """Return what stands for a block: what has these paths, else one of them, with the others."""
     if first not in some:
-        return f._replace(subject=first, why=f"{len(some)} of its paths alike, one is {f.subject}: {f.why}")
+        return Standing(first, f"{len(some)} of its paths alike", "")
     pairs = [pair for path in some if (pair := ends_of(path, tick))]
     source, target = ends_of(first, tick) or ("", "")
     into, out = {b for a, b in pairs if a == source}, {a for a, b in pairs if b == target}
@@ -293,8 +309,8 @@ def _standing_for(f: Finding, first: str, some: list[str], tick: Tick) -> Findin
     words = f"{blocks.told(forth or pairs)}{', and the other way' if len(forth) < MOST * len(pairs) else ''}"
     rest = [path for path in some if path != first][:CANDIDATES]
     chance = round(1 / (len(rest) + 1), 4)
-    why = f"{len(some)} paths alike, {words}: no place that is known of them tells what they share, one is {f.subject}: {f.why}"
-    return f._replace(subject=first, why=why, rivals=json.dumps([[path, chance] for path in rest]))
+    text = f"{len(some)} paths alike, {words}: no place that is known of them tells what they share"
+    return Standing(first, text, json.dumps([[path, chance] for path in rest]))
 
 
 def _teller(crossed: tuple[str, ...], tick: Tick, told: Mapping[str, int]) -> str:

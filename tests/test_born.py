@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from grayscope import assembly
 from grayscope.again import Again
 from grayscope.cascade import Member, related
 from grayscope.incident import Incident
+from grayscope.roster import Roster, RosterRow
+from grayscope.settings import Settings
 from grayscope.suspects import lead
+from grayscope.tick import Tick
 from tests.wholeline import Fill, Line, Told, ranks, seated
 
 WIDTH, SLOW = 32, "n1/gpu1"
@@ -121,3 +126,15 @@ def test_whether_its_age_is_known_makes_no_other_fault_of_it() -> None:
     again = Again()
     again.put(Incident("ab", "n1/gpu0", "n1", "gray", "page", "slow_silicon", 0, 60, ended=100, history=((60, "gray", "page"),)))
     assert again.take("n1/gpu0", "slow_rank", 200) is not None
+
+
+def test_a_name_does_not_go_to_and_fro_with_the_load() -> None:
+    period, rng, names = 10_000_000, np.random.default_rng(2), list[str]()
+    rows = [RosterRow(f"job:1/r{i:03d}", "rank", keys={"gpu": f"n{i // 8}/gpu{i % 8}", "node": f"n{i // 8}", "job": "job:1"}) for i in range(64)]
+    view, engine = Roster(rows).at(0), assembly.engine(Settings(), periods={"rank": period})
+    for t in range(1, 900):
+        values = np.exp(0.01 * rng.standard_normal(64))
+        values[19] *= 1.06 + 0.03 * np.sin(t / 25)
+        tick = Tick("rank", t * period, period, view, view.tables["rank"], ("compute_seconds",), values[None].astype(np.float32), np.zeros(64, bool))
+        names += [i.mode for i in engine.judged(tick, engine.compared(tick)).incidents]
+    assert sum(a != b for a, b in itertools.pairwise(names)) <= 2

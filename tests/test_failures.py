@@ -269,3 +269,9 @@ def test_the_whole_line_tells_each_failure_when_it_happens_and_the_lemon_in_the_
     last = list(found.values())[-1]
     assert last.summary.startswith(f"{BAD} is masked: failed in 4 of its ")
     assert f"{BAD} failed in 3 jobs in 28 days" in str(last.evidence[0]["before"])
+
+
+def test_a_lemon_that_is_kept_out_of_jobs_stays_one() -> None:
+    life = Life(lambda hour, name: "" if name == BAD[:3] and hour >= 240 else works(min(hour, 264), name)).until(240, OFTEN)
+    assert set(life.lemons) == {BAD}
+    assert set(life.until(24 * 20).lemons) == {BAD}  # no change of the roster either, for nine days
