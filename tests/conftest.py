@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import grayscope
@@ -19,6 +20,9 @@ ROOT = Path(__file__).parents[1]
 # What runs in the background inherits an ignored Ctrl-C, and so would the processes that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# A drawn input that takes long on a busy machine is no failure.
+hypothesis.settings.register_profile("untimed", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("untimed")
 #: Begins by loading what is not there for every Python.
 collect_ignore = [] if find_spec("atheris") else ["fuzz_child.py"]
 grayscope.__path__.append(str(ROOT))

@@ -99,5 +99,5 @@ def test_the_page_adds_up() -> None:
     assert [row[-1] for row in tables[0].rows] == ["kept", "broken", "not shown: needs 722 GPU-weeks", "broken"]
     assert [row[1] for row in tables[0].rows] == ["1,500", "2 x 1,500 = 3,000", "1,500", "1,500"]
     assert ("worst", "10", "became of x (40)") in tables[1].rows
-    assert tables[-1].rows[-1] == ("slow", "10", "4", "2", "200", "-", "33.3 min", "-", "25%", "25%", "50%", "50%")
+    assert tables[-1].rows[-1] == ("slow", "10", "4", "2", "200", "-", "33.3 min", "-", "25%", "25%", "50%", "50%", "50%")
     assert page.plot(counts).count("<polyline") > 5

@@ -41,7 +41,7 @@ def test_a_change_of_one_metric_all_over_the_site_is_one_notice(metric: str) -> 
     names = [f"n{n:02}" for n in range(64)] if table == "node" else [f"n{n:02}/gpu0" for n in range(64)]
     keys = {s: {"node": s[:3], "rack": f"rack{n // 8}", "job": f"job:{n // 8}", "sku": "A"} for n, s in enumerate(names)}
     found = told(roster(table, keys), {metric: lambda t: 30 + 0.3 * rng.standard_normal(64) + 5 * (t > ONSET)}, ONSET + 100)
-    assert brief(found) == [("notice", "site", "group_shift")]
+    assert brief(found) == [("notice", "site", "site_change")]
     alone = told(roster(table, keys), {metric: lambda t: 30 + 0.3 * rng.standard_normal(64) + 5 * ((t > ONSET) & (np.arange(64) < 8))}, ONSET + 100)
     assert [(i.severity, i.mode) for i in alone] == [("notice", "group_shift")]
     assert alone[0].subject != "site"

@@ -10,7 +10,7 @@ import pytest
 from tests.lined import brief, roster, told
 
 ONSET = 120
-SLOW = [("page", "n01/gpu0", "slow_rank")]
+SLOW, EVER = [("page", "n01/gpu0", "slow_rank")], [("page", "n01/gpu0", "slow_silicon")]
 
 
 def said(size: int, since: int, jobs: int = 10, until: int = 200) -> list[tuple[str, str, str]]:
@@ -32,10 +32,10 @@ def test_two_jobs_of_four_are_enough_to_know_who_became_slower() -> None:
 
 
 def test_who_has_always_been_slower_is_found_beside_five_peers() -> None:
-    assert said(6, 0) == SLOW
+    assert said(6, 0) == EVER
 
 
 def test_beside_three_peers_the_same_is_not_enough() -> None:
     assert said(4, 0) == []
     with mock.patch("grayscope.horizons.known_by", lambda others, strength: strength):
-        assert said(4, 0) == SLOW
+        assert said(4, 0) == EVER
