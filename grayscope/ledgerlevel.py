@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from grayscope.evidence import Finding
 from grayscope.ledger import NAN, Entry
 from grayscope.ledgerfull import full, measure
 from grayscope.ledgerpage import CERTAIN, Book, Floats, Note, Page, field, usual
-from grayscope.ledgerwords import left_in_words
+from grayscope.ledgerwords import left_in_words, unbudgeted
 from grayscope.tick import Tick
 from grayscope.wording import number
 
@@ -115,7 +116,8 @@ class Levels:
         gone = f": {number(should - there, unit)} of {number(should, unit)}{'' if unit else f' {account.unit}'} lost"
         if account.unlimited or account.unit.endswith("flag"):
             gone = "" if account.unlimited else ": raised"
-        why = f"{metric} is {number(float(shown), unit)}{gone}, left {left_in_words(entry)}" + "".join(f"; {text}" for text in (by, account.says) if text)
+        rest = unbudgeted(account.mechanism) if math.isnan(entry.left) else f"left {left_in_words(entry)}"
+        why = f"{metric} is {number(float(shown), unit)}{gone}, {rest}" + "".join(f"; {text}" for text in (by, account.says) if text)
         since = tick.time - (int(a["down"][s]) - 1) * tick.period
         found = Finding(tick.time, subject, "redundancy", "ledger", CERTAIN, page.mode, account.mechanism, metric, float(shown), abs(should), peers, since)
         return Note(account.key, subject, entry, found._replace(left=left, why=why))

@@ -58,7 +58,7 @@ def test_who_spends_far_more_often_than_31_peers_is_named_and_they_are_not(accou
 
 # -- what is lost at once -------------------------------------------------------------------------------------------
 
-PEERS = "left unknown: nobody publishes a budget, peers are the measure; its 31 peers show 0"
+PEERS = "of no stock (published: third uncorrectable remap attempt in a bank starts it): its peers are the measure; its 31 peers show 0"
 LOST = [
     ("gpu", 'gpu_repair_pending{kind="bank"}', 0, 1, "raised, left 0 of 1 bank flag; a bank known as bad stays in use until the GPU is reset"),
     ("gpu", 'gpu_bank_remaps{state="active"}', 0, 1, f"is 1, {PEERS}"),
@@ -84,7 +84,7 @@ def test_what_all_cards_of_a_kind_show_since_ever_accuses_nobody() -> None:
     values = {'gpu_fabric_condition{condition="degraded_bandwidth"}': np.ones((60, N)), 'gpu_bank_remaps{state="active"}': np.full((60, N), 2.0)}
     assert incidents("gpu", values) == []
     values['gpu_bank_remaps{state="active"}'][30:, SICK] = 3
-    masked(incidents("gpu", values), "gpu", "is 3, left unknown", "its 31 peers show 2")
+    masked(incidents("gpu", values), "gpu", "is 3, of no stock", "its 31 peers show 2")
     together = keep(("gpu", {'gpu_fabric_condition{condition="degraded_bandwidth"}': late_all(0.0, 1.0)}))
     assert len(together.accused) == N
 
