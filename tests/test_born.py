@@ -50,7 +50,7 @@ def modes(said: Told) -> list[str]:
     return [v.mode for _, v in said.verdicts if v.state == "gray"]
 
 
-def test_born_slow_pages_at_once_and_gets_its_name_when_it_is_known() -> None:
+def test_born_slow_pages_at_once_and_is_a_ticket_when_that_is_known() -> None:
     said = told(lambda _: 1.2, 160)
     assert modes(said) == ["slow_rank", "slow_silicon"]
     (early, _), (known, last) = said.verdicts
@@ -58,8 +58,8 @@ def test_born_slow_pages_at_once_and_gets_its_name_when_it_is_known() -> None:
     assert 64 <= known < 80
     assert "ever since it was first seen" in last.why
     (incident,) = said.incidents
-    assert (incident.subject, incident.severity, incident.mode) == (SLOW, "page", "slow_silicon")
-    assert {severity for _, _, severity in incident.history} == {"page"}  # nobody is told a ticket of what a job waits for
+    assert (incident.subject, incident.severity, incident.mode) == (SLOW, "ticket", "slow_silicon")
+    assert [severity for _, _, severity in incident.history] == ["page", "ticket"]  # nobody is woken for what has always been so
 
 
 @pytest.mark.parametrize("onset", [3, 12, 30, 100])

@@ -10,7 +10,7 @@ import pytest
 from tests.lined import brief, roster, told
 
 ONSET = 120
-SLOW, EVER = [("page", "n01/gpu0", "slow_rank")], [("page", "n01/gpu0", "slow_silicon")]
+SLOW, EVER = [("page", "n01/gpu0", "slow_rank")], [("ticket", "n01/gpu0", "slow_silicon")]
 
 
 def said(size: int, since: int, jobs: int = 10, until: int = 200) -> list[tuple[str, str, str]]:
