@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.alone import corroborated
-from grayscope.cascade import GATHERS, one_name
+from grayscope.cascade import GATHERS
 from grayscope.columns import Field, Memory
 from grayscope.commblame import Congestion, Held, Waiting, moved
 from grayscope.evidence import Evidence, Finding
@@ -190,8 +190,6 @@ def _gathered(findings: list[Finding], parts: Counter[str]) -> Iterator[Finding]
     for (detector, _, parent), some in alike.items():
         if detector and len({f.subject for f in some}) >= max(MOST * parts[parent], 2):
             first = max(some, key=lambda f: f.strength)
-            # Parts that are all slow ever since are no bad draw of silicon each: the whole is slow, whatever makes it so.
-            why = f"{len(some)} of its {parts[parent]} parts alike, first {first.subject}: {first.why}"
-            yield first._replace(subject=parent, mode=one_name(first.mode), why=why)
+            yield first._replace(subject=parent, why=f"{len(some)} of its {parts[parent]} parts alike, first {first.subject}: {first.why}")
         else:
             yield from some

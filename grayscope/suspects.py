@@ -48,8 +48,7 @@ def _shared(first: Member, members: Mapping[str, Member]) -> Member:
     beside = [(s, m) for s, m in members.items() if one_name(m.mode) == one_name(first.mode) and s.rpartition("/")[0] == place]
     alike = [s for s, m in beside if m.mode in SHARED or at_once(m, first)]
     shared = first.mode in SHARED | SLOW and place and ":" not in place and len(alike) >= PARTS  # ranks of a job share no machine
-    why = f"{len(alike)} of its parts alike, first {first.subject}: {first.why}"
-    return first._replace(subject=place, mode=one_name(first.mode), why=why) if shared else first
+    return first._replace(subject=place, why=f"{len(alike)} of its parts alike, first {first.subject}: {first.why}") if shared else first
 
 
 def suspects(

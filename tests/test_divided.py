@@ -70,10 +70,10 @@ def test_two_machines_of_eight_that_are_slow_alike_are_one_notice_that_names_bot
     assert "16 of 64 peers differ from the others in compute_seconds, first job:1/r000, all on n00 and n04: two populations" in found[0].summary
 
 
-def test_two_machines_of_ten_are_a_page_or_ticket_each() -> None:
+def test_two_machines_of_ten_are_told_each() -> None:
     rng, kind = np.random.default_rng(1), np.isin(np.arange(80) // 8, (0, 4))
     found = told(roster("rank", ranks(10)), {"compute_seconds": lambda t: np.exp(0.01 * rng.standard_normal(80) + 0.15 * kind)}, 100)
-    assert [(subject, mode) for _, subject, mode in sorted(brief(found), key=lambda told: told[1])] == [("n00", "slow_rank"), ("n04", "slow_rank")]
+    assert [(subject, mode) for _, subject, mode in sorted(brief(found), key=lambda told: told[1])] == [("n00", "slow_silicon"), ("n04", "slow_silicon")]
 
 
 @pytest.mark.parametrize(("share", "said"), [(2, []), (3, [("notice", "job:1", "group_shift")])])
