@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from grayscope import blocks, unnamed
 from grayscope.crowd import CROWD
 from grayscope.evidence import Crowd, Finding, distance
+from grayscope.heldblocks import MOST, VALID, fresh, hold, standing
 from grayscope.history import History
 from grayscope.matrix import Mesh, ends_of
 from grayscope.pathaway import PATHS, Away
@@ -22,14 +23,12 @@ from grayscope.tick import Tick
 #: Paths that must have stood out to accuse what they share; their least share of all that cross it there; and how many
 #: times the share among all paths that must be.
 VOTES, SHARE, TIMES = 4, 0.05, 5
-#: Ticks for which a path's vote counts, and an accused end keeps its paths.
-VALID = 64
 #: Times the effect of an end beyond which a path has a trouble of its own.
 FAR = 4.0
-#: Rivals that are told of one suspect, and of a path that stands for a block.
-RIVALS, CANDIDATES = 8, 31
-#: Share of a crowd of paths that must have one thing in common to be told as that; and the detector whose crowds may have been so for ever.
-MOST, STANDING = 0.75, "slower"
+#: Rivals that are told of one suspect.
+RIVALS = 8
+#: The detector whose crowds may have been so for ever.
+STANDING = "slower"
 
 #: A component and its place on the path: to send badly and to receive badly are two things.
 End = tuple[str, int]
@@ -143,9 +142,9 @@ class PathBlame:
             findings = list(self._solved(findings, tick, votes, excess, told))
         if anew:
             self._seek(findings, tick, now, votes, excess)
-        held = self.blocks[tick.table] = _fresh(self.blocks.get(tick.table, {}), now)
+        held = self.blocks[tick.table] = fresh(self.blocks.get(tick.table, {}), now)
         lead = {path: first for first, some in held.items() for path in some if path in votes}
-        words = {first: _standing(first, sorted(held[first]), tick) for first in {lead[f.subject] for f in findings if f.subject in lead}}
+        words = {first: standing(first, sorted(held[first]), tick) for first in {lead[f.subject] for f in findings if f.subject in lead}}
         return [words[lead[f.subject]].of(f) if f.subject in lead else f for f in findings]
 
     def _folded(self, f: Finding, tick: Tick, now: int) -> Finding:
@@ -193,13 +192,12 @@ class PathBlame:
 
     def _solved(self, findings: list[Finding], tick: Tick, votes: dict[str, int], excess: NDArray[np.float32], told: Mapping[str, int]) -> Iterator[Finding]:
         """Find the components that explain the paths of each metric, and move the paths to them."""
-        (column, _, incidence, *_), row = self._counted(tick), {name: m for m, name in enumerate(tick.metrics)}
+        known, row = self._counted(tick), {name: m for m, name in enumerate(tick.metrics)}
         bad = {m: [f for f in findings if f.metric == m and f.subject in votes] for m in sorted({f.metric for f in findings})}
-        prior = {c: self.history.weight(c) * (10.0 if c in told else 1.0) for alike in incidence.classes for c in alike}
-        suspects = {m: solve(incidence, excess[row[m]].astype(np.float64), prior) if m in row and len(some) >= PATHS else [] for m, some in bad.items()}
-        known = self._counted(tick)
+        prior = {c: self.history.weight(c) * (10.0 if c in told else 1.0) for alike in known.incidence.classes for c in alike}
+        suspects = {m: solve(known.incidence, excess[row[m]].astype(np.float64), prior) if m in row and len(some) >= PATHS else [] for m, some in bad.items()}
         for f in findings:
-            mine = [s for s in suspects[f.metric] if column.get(f.subject) in s.paths] if f.subject in votes else []
+            mine = [s for s in suspects[f.metric] if known.column.get(f.subject) in s.paths] if f.subject in votes else []
             best = max(mine, key=lambda s: s.effect, default=None)
             if best is None or (best.names[0][0] in known.blocks and _usual(f, len(best.paths), tick)):
                 yield f
@@ -216,15 +214,7 @@ class PathBlame:
             for some in unnamed.found(excess[m], known.paths, [column[f.subject] for f in mine]):
                 who = {tick.subjects[p] for p in some}
                 if not all(_usual(f, len(some), tick) for f in mine if f.subject in who):
-                    self._hold(held, [tick.subjects[p] for p in some], votes, now, known.incidence.alike(some, MOST))
-
-    @staticmethod
-    def _hold(held: dict[str, dict[str, int]], some: list[str], votes: Mapping[str, int], now: int, name: str) -> None:
-        """Remember a block: by its name, as one that is known if half of its paths or of those the other way are in that, or by the path that voted first."""
-        either = {*some, *map(blocks.reverse, some)}
-        known = name or next((first for first, old in held.items() if first in old and 2 * len(either.intersection(old)) >= len(some)), "")
-        first = known or next((path for path in votes if path in some), min(some))
-        held[first] = held.get(first, {}) | dict.fromkeys(some, now)
+                    hold(held, [tick.subjects[p] for p in some], votes, now, known.incidence.alike(some, MOST))
 
     def _voted(self, findings: list[Finding], tick: Tick, votes: dict[str, int]) -> Iterator[Finding]:
         """Let the paths that stood out lately vote; the most accused end takes its paths with it, then the next."""
@@ -270,12 +260,6 @@ def _way(subject: str, tick: Tick) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*crossed, *(leaf for end in ends_of(subject, tick) or () if (leaf := tick.roster.key(end, "leaf")))))) if crossed else ()
 
 
-def _fresh(held: Mapping[str, Mapping[str, int]], now: int) -> dict[str, dict[str, int]]:
-    """Return the blocks without the paths that have not been in them for long."""
-    lately = {first: {path: at for path, at in some.items() if now - at <= VALID} for first, some in held.items()}
-    return {first: some for first, some in lately.items() if some}
-
-
 def _about(f: Finding) -> tuple[str, str, str]:
     """Return what the finding about a crowd is told by; nothing else is in its mode."""
     return (f.detector, f.metric, f.subject) if f.mode == "group_shift" else ("", "", "")
@@ -284,33 +268,6 @@ def _about(f: Finding) -> tuple[str, str, str]:
 def _usual(f: Finding, paths: int, tick: Tick) -> bool:
     """Say whether a path is only worse than its peers, and so many with it that they may be of another kind and always have been."""
     return f.detector == STANDING and paths >= CROWD * len(tick.subjects)
-
-
-class Standing(NamedTuple):
-    """What stands for a block, with the beginning of its words and its rivals: worked out once, for thousands of paths may be in one."""
-
-    subject: str
-    words: str
-    rivals: str
-
-    def of(self, f: Finding) -> Finding:
-        """Move a path's finding to what stands for its block."""
-        return f._replace(subject=self.subject, why=f"{self.words}, one is {f.subject}: {f.why}", rivals=self.rivals or f.rivals)
-
-
-def _standing(first: str, some: list[str], tick: Tick) -> Standing:
-    """Return what stands for a block: what has these paths, else one of them, with the others."""
-    if first not in some:
-        return Standing(first, f"{len(some)} of its paths alike", "")
-    pairs = [pair for path in some if (pair := ends_of(path, tick))]
-    source, target = ends_of(first, tick) or ("", "")
-    into, out = {b for a, b in pairs if a == source}, {a for a, b in pairs if b == target}
-    forth = [(a, b) for a, b in pairs if (a in out and b in into) or out & into]  # all of one set of ends among themselves are no two ways
-    words = f"{blocks.told(forth or pairs)}{', and the other way' if len(forth) < MOST * len(pairs) else ''}"
-    rest = [path for path in some if path != first][:CANDIDATES]
-    chance = round(1 / (len(rest) + 1), 4)
-    text = f"{len(some)} paths alike, {words}: no place that is known of them tells what they share"
-    return Standing(first, text, json.dumps([[path, chance] for path in rest]))
 
 
 def _teller(crossed: tuple[str, ...], tick: Tick, told: Mapping[str, int]) -> str:
