@@ -18,6 +18,7 @@ from grayscope.roster import Roster, RosterRow
 from grayscope.stand import Stand
 from grayscope.tick import Tick
 from grayscope.uneven import alike, between, within
+from grayscope.unlikely import unlikely
 
 LAW: Any = importlib.import_module(plugins.load("detectors", "spending").__module__)
 PERIOD = 120_000_000
@@ -126,9 +127,9 @@ def test_events_so_sparse_that_no_two_members_share_them_make_no_one_suspicious(
     label = (np.arange(256) // 8).astype(np.int32)
     events[np.arange(0, 104, 8)] = 5.0  # in thirteen of thirty-two groups one member
     assert without(events, ticks, label, trusted, 0) < 30
-    assert min(tail for _, tail, *_ in LAW._unlikely(np.flatnonzero(events >= LAW.LEAST), events, ticks, label, trusted, 14.0)) > -7
+    assert min(tail for _, tail, *_ in unlikely(np.flatnonzero(events >= LAW.LEAST), events, ticks, label, trusted, 14.0)) > -7
     events[0] = 60.0
-    assert [s for s, tail, *_ in LAW._unlikely(np.flatnonzero(events >= LAW.LEAST), events, ticks, label, trusted, 5.0) if tail < -5.0] == [0]
+    assert [s for s, tail, *_ in unlikely(np.flatnonzero(events >= LAW.LEAST), events, ticks, label, trusted, 5.0) if tail < -5.0] == [0]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -139,19 +140,19 @@ def test_the_cheap_look_leaves_out_nobody_that_the_law_finds_unlikely(seed: int)
     events = np.minimum(draw.poisson(draw.gamma(0.3, 0.02, 4 * groups) * ticks).astype(np.float64), ticks)
     trusted = draw.random(4 * groups) < 0.9
     needed = 8.0
-    found = {s for s, tail, *_ in LAW._unlikely(np.flatnonzero(events >= LAW.LEAST), events, ticks, label, trusted, needed) if -tail >= needed}
-    every = {s for s, tail, *_ in LAW._unlikely(np.flatnonzero(events >= LAW.LEAST), events, ticks, label, trusted, -1e300) if -tail >= needed}
+    found = {s for s, tail, *_ in unlikely(np.flatnonzero(events >= LAW.LEAST), events, ticks, label, trusted, needed) if -tail >= needed}
+    every = {s for s, tail, *_ in unlikely(np.flatnonzero(events >= LAW.LEAST), events, ticks, label, trusted, -1e300) if -tail >= needed}
     assert found == every
 
 
 def test_what_was_found_usual_is_looked_at_again_once_it_has_spent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[list[int]] = []
 
-    def unlikely(suspects: NDArray[np.intp], *_: object) -> Iterator[tuple[int, float, float, float]]:
+    def seen(suspects: NDArray[np.intp], *_: object) -> Iterator[tuple[int, float, float, float]]:
         looked.append(suspects.tolist())
         yield from ((s, -1e3, 1.0, 0.0) for s in suspects if s == 5)
 
-    monkeypatch.setattr(LAW, "_unlikely", unlikely)
+    monkeypatch.setattr(LAW, "unlikely", seen)
     monkeypatch.setattr(LAW, "LEAST", 1.5)
     names = tuple(f"n{i}/nic0" for i in range(8))
     view = Roster([RosterRow(name, "nic", keys={"job": "job:1"}) for name in names]).at(0)
@@ -172,7 +173,7 @@ def test_a_handful_of_events_of_one_part_is_no_trouble_while_hardly_any_other_ha
 
     def tail(count: float) -> float:
         events[17] = count
-        return -max((t for _, t, *_ in LAW._unlikely(np.array([17]), events, ticks, label, trusted, 7.0)), default=0.0)
+        return -max((t for _, t, *_ in unlikely(np.array([17]), events, ticks, label, trusted, 7.0)), default=0.0)
 
     assert tail(5.0) < level < tail(12.0)
     events[:] = 0.0

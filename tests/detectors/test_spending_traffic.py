@@ -17,7 +17,8 @@ from grayscope.roster import Roster, RosterRow
 from grayscope.settings import Settings
 from grayscope.stand import Stand
 from grayscope.tick import Tick
-from grayscope.traffic import FIELDS, MOST, carriers, grouped, weighed
+from grayscope.traffic import FIELDS, carriers, grouped, weighed
+from grayscope.weighing import MOST
 
 Floats = NDArray[np.float64]
 Draw = np.random.Generator
