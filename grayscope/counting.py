@@ -18,7 +18,7 @@ keep()
 FAR = np.finfo(np.float64).max
 
 
-@njit("float64(float64, float64)", cache=True, inline="always", error_model="numpy")
+@njit("float64(float64, float64)", cache=True, error_model="numpy")
 def _size(x: Any, ticks: Any) -> Any:  # pragma: no cover - compiled
     return ticks * x / (np.maximum(x, 1.0) + ticks - 1.0)
 

@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from grayscope.kernels import F, median_near
+from grayscope.medians import select
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -62,6 +63,39 @@ def _medians(values: Any, label: Any, median: Any, count: Any) -> None:  # pragm
             n = count[k, g]
             if n > 0:
                 median[k, g] = median_near(x[at[g] - n : at[g]], n, F(0.0), F(0.0), scratch)
+
+
+def middles(values: NDArray[np.float64], among: NDArray[np.bool_], label: Labels, groups: int) -> NDArray[np.float64]:
+    """Return the median of every group in double precision, shape [G], of those `among` its values [S] that are asked for; NaN where none is.
+
+    Examples
+    --------
+    >>> middles(np.array([1, 9, 2, 5.0]), np.array([True, True, True, False]), np.int32([0, 0, 1, 1]), 3).tolist()
+    [5.0, 2.0, nan]
+    """
+    return np.asarray(_middles(values, among, label, groups))
+
+
+@njit("float64[::1](float64[::1], boolean[::1], int32[::1], int64)", cache=True)
+def _middles(values: Any, among: Any, label: Any, groups: Any) -> Any:  # pragma: no cover - compiled
+    x, end, found = np.empty(len(values)), np.zeros(groups + 1, np.int64), np.full(groups, np.nan)
+    for s in range(len(values)):
+        end[label[s] + 1] += among[s]
+    for g in range(groups):
+        end[g + 1] += end[g]
+    at = end.copy()
+    for s in range(len(values)):
+        if among[s]:
+            x[at[label[s]]] = values[s]
+            at[label[s]] += 1
+    for g in range(groups):
+        of = x[end[g] : end[g + 1]]
+        n = len(of)
+        if n > 0:
+            low = select(of, n, (n - 1) // 2)
+            high = low if n % 2 else of[n // 2 :].min()
+            found[g] = (low + high) / 2
+    return found
 
 
 def cells(per_group: NDArray[Any], label: Labels) -> NDArray[Any]:

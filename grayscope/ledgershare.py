@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.evidence import Finding
+from grayscope.grouped import middles
 from grayscope.ledger import Entry
 from grayscope.ledgerpage import CERTAIN, Book, Floats, Note, Page, field
 from grayscope.ledgerwords import left_in_words
@@ -93,8 +94,8 @@ class Shares:
         """Forget what was learned in another job, and say who had lost a rail there."""
         other = a["job"] != at.name
         ended = other & a["lost"]
-        for name in ("usual", "steady", "seen", "rest", "longest", "rise", "lost", "back"):
-            a[name][other] = 0
+        if other.any():
+            _blank(a, other, ("usual", "steady", "seen", "rest", "longest", "rise", "lost", "back"))
         a["job"][:] = at.name
         return np.asarray(ended)
 
@@ -156,12 +157,18 @@ class Shares:
 def places(page: Page) -> Places:
     """Return who is compared with whom: ports of one SKU, for what stores or manages is another kind of part or carries another share."""
     view, subjects = page.view, page.subjects
-    job, node = view.labels(subjects, ("job", "sku"))[0], view.labels(subjects, (page.account.sum, "sku"))[0]
+    job, jobs = view.labels(subjects, ("job", "sku"))
+    node = view.labels(subjects, (page.account.sum, "sku"))[0]
     rail = view.labels(subjects, ("job", "sku", "rail"))[0]
-    here = np.unique(np.stack([node, rail]), axis=1, return_inverse=True)[1].reshape(-1)
-    nodes = np.bincount(np.unique(np.stack([job, node]), axis=1)[0], minlength=int(job.max(initial=0)) + 1)
-    name = np.array([zlib.crc32(view.key(s, "job").encode()) for s in subjects], np.int64)
-    return Places(page, job, node, rail, here, nodes[job] > 1, name)
+    here = np.unique(_pairs(node, rail), return_inverse=True)[1].reshape(-1)
+    wide = np.bincount(job[np.unique(_pairs(job, node), return_index=True)[1]], minlength=int(job.max(initial=0)) + 1)[job] > 1
+    name = np.array([zlib.crc32(of.encode()) for of, _ in jobs], np.int64)[job]
+    return Places(page, job, node, rail, here, wide, name)
+
+
+def _pairs(one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return a number for each port that is the same where both labels are."""
+    return one.astype(np.int64) * (int(other.max(initial=0)) + 1) + other
 
 
 def _carriers(a: Arrays) -> Bools:
@@ -177,12 +184,7 @@ def _sum(values: np.ndarray[Any, Any], label: NDArray[Any]) -> Floats:
 def _beside(moved: Floats, least: float, a: Arrays, at: Places) -> Floats:
     """Return what each port [S] moved in units of what the middle one of its job's moved; NaN while most of those that carry it do not."""
     moving, known = moved > least, (a["seen"] >= KNOWN) & (a["usual"] >= FEWEST)
-    who = np.flatnonzero(moving)
-    who = who[np.lexsort((moved[who], at.job[who]))]
-    n = np.bincount(at.job[who], minlength=int(at.job.max(initial=-1)) + 1)
-    first, some = np.cumsum(n) - n, n > 0
-    middle = np.full(len(n), np.nan)
-    middle[some] = (moved[who[(first + (n - 1) // 2)[some]]] + moved[who[(first + n // 2)[some]]]) / 2
+    middle = middles(moved, moving, at.job, int(at.job.max(initial=-1)) + 1)
     busy = 2 * _sum(moving & known, at.job) >= _sum(known, at.job)
     return np.where(busy, moved / middle[at.job], np.nan)
 
@@ -195,7 +197,9 @@ def _goes_on(at: Places, carrier: Bools, carry: Bools) -> Bools:
 
 def _learn(a: Arrays, at: Places, share: Floats) -> None:
     """Follow what each port carries where no rail of the node rests that did not: its siblings carry more than theirs then."""
-    told = np.isfinite(share) & (_sum((a["rest"] > 0) | a["lost"], at.node) == 0)
+    told, resting = np.isfinite(share), (a["rest"] > 0) | a["lost"]
+    if resting.any():
+        told &= _sum(resting, at.node) == 0
     a["seen"] = np.minimum(a["seen"] + told, LONG).astype(np.int32)
     for name, now in (("steady", share >= CARRIES * a["usual"]), ("usual", share)):
         a[name] = np.where(told, a[name] + (np.where(told, now, 0.0) - a[name]) / np.maximum(a["seen"], 1), a[name])

@@ -38,8 +38,8 @@ def logarithm(bits: Any) -> Any:  # pragma: no cover - compiled
     return F(exponent) * F(0.6931472) + F(2.0) * s * series
 
 
-@njit("float32(float32[::1], int64, int64)", cache=True)
-def _select(x: Any, n: Any, k: Any) -> Any:  # pragma: no cover - compiled
+@njit(["float32(float32[::1], int64, int64)", "float64(float64[::1], int64, int64)"], cache=True)
+def select(x: Any, n: Any, k: Any) -> Any:  # pragma: no cover - compiled
     """Return the k-th smallest of x[:n] (from 0); afterwards everything right of k is at least as large."""
     left, right = 0, n - 1
     while left < right:
@@ -85,7 +85,7 @@ def middles(x: Any, n: Any, guess: Any, width: Any, scratch: Any) -> Any:  # pra
         skipped, kept = 0, n
         for i in range(n):
             scratch[i] = x[i]
-    a = _select(scratch, kept, low - skipped)
+    a = select(scratch, kept, low - skipped)
     if high == low:
         return a, a
     b = scratch[high - skipped]

@@ -98,7 +98,11 @@ class View:
         >>> labels.tolist(), groups
         ([0, 1, 0], (('a',), ('b',)))
         """
-        found = [tuple(self.key(s, k) for k in keys) for s in subjects]
+        rows = [self.rows.get(s) for s in subjects]
+        told = [[row.keys.get(k, "") if row else "" for row in rows] for k in keys]
+        for i in (i for i, k in enumerate(keys) if k in ("node", "job")):
+            told[i] = [value or self.key(s, keys[i]) for s, value in zip(subjects, told[i], strict=True)]
+        found = list(zip(*told, strict=True)) if keys else [()] * len(subjects)
         groups = tuple(sorted(set(found)))
         number = {g: i for i, g in enumerate(groups)}
         return np.array([number[g] for g in found], np.int32), groups
