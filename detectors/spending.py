@@ -27,12 +27,13 @@ from grayscope.spendwords import ANY, BESIDE, MUCH, OWN, WORDS, Best, crowd, fin
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.unlikely import unlikely
+from grayscope.weighing import SPANS
 
 Floats = NDArray[np.float64]
 #: Ticks over which the past fades. Most pasts count that a counter rose at all. Where rows are minutes apart a worn part rises in many of them and
 #: a broken one cannot in more than all, so rows in which much came (`MUCH`) are counted in the last past: if the row before had as much, for one
 #: burst is one event however large.
-PASTS = (*traffic.SPANS, 256)
+PASTS = (*SPANS, 256)
 #: What is left of each a tick later.
 LEFT = np.array([1 - 1 / past for past in PASTS])
 #: Ticks between two looks.
@@ -63,16 +64,8 @@ class Spending:
         own = {"since": Field(np.float64, 0.0, per_metric=False), "own_events": Field(np.float64, 0.0, pasts), "own_ticks": Field(np.float64, 0.0, pasts)}
         # Of those that began, events and ticks of their own past until then; of all, the most events that the shorter past has held.
         kept = {"before": Field(np.float64, math.nan), "there": Field(np.float64, math.nan), "most": Field(np.float64, 0.0), "last": Field(np.float64, 0.0)}
-        self.memory = Memory(
-            {
-                "events": Field(np.float64, 0.0, pasts),
-                "ticks": Field(np.float64, 0.0, pasts),
-                "usual": Field(np.bool_, False, pasts),
-                "first": Field(np.float64, 0.0),
-                **own,
-                **kept,
-            }
-        )
+        counted = {"events": Field(np.float64, 0.0, pasts), "ticks": Field(np.float64, 0.0, pasts), "usual": Field(np.bool_, False, pasts)}
+        self.memory = Memory({**counted, "first": Field(np.float64, 0.0), **own, **kept})
         self.flows = Memory(traffic.FIELDS)  # of the tables that tell what is moved: most do not, and hold most parts
         self._since: dict[str, tuple[object, object, Floats]] = {}
         self._carriers: dict[str, tuple[tuple[str, ...], dict[int, list[int]]]] = {}
@@ -123,9 +116,11 @@ class Spending:
             large[i] = traffic.weighed(tick, flow, m, carriers[m], group)
             much[i] *= traffic.beside(large[i], group.label)
         seat = np.array([1 + exposed.index(m) if m in carriers else 0 for m in rows])
-        pasts = (a[name] for name in ("first", "last", "usual", "events", "ticks", "own_events", "own_ticks"))
         reported = flow["reported"] if flow else np.empty((0, 0, 0))
-        count_on(np.array(rows), tick.values[rows].astype(np.float64), seat, large, much, float(tick.time - tick.period), OVER, LEFT, *pasts, reported)
+        count_on(
+            np.array(rows), tick.values[rows].astype(np.float64), seat, large, much, float(tick.time - tick.period), OVER, LEFT,
+            a["first"], a["last"], a["usual"], a["events"], a["ticks"], a["own_events"], a["own_ticks"], reported,
+        )  # fmt: skip
 
     def _anew(self, tick: Tick, columns: Columns) -> NDArray[np.bool_]:
         """Return who [S] has been given other work, or is another part, since the last tick: the roster has a new row."""

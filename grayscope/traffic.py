@@ -2,7 +2,8 @@
 
 A link that moves thirty times as much may have thirty times the errors, and one that moves a thirtieth must not have as many. But a link that
 moves next to nothing still trains, sends credits and keeps itself alive, so a part of the errors may come with time: a share that is learned from
-ticks in which others moved less than usual, and never less than `LEAST`. Where nobody tells what was moved a tick is a tick.
+ticks in which others moved less than usual, and never less than `weighing.LEAST`. Where nobody tells what was moved a
+tick is a tick.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from grayscope.wording import number
 
 Floats = NDArray[np.float64]
 Arrays = dict[str, np.ndarray[Any, Any]]
+#: What is kept of each counter and part, over both spans where there are two.
 FIELDS = {
     # What came in both spans: ticks, errors, and what was moved for them.
     **{name: Field(np.float64, 0.0, (len(SPANS),)) for name in ("reported", "gained", "moved")},
@@ -85,8 +87,9 @@ def weighed(tick: Tick, a: Arrays, m: int, rows: list[int], group: Group) -> Flo
     count, moved, trusted = tick.values[m].astype(np.float64), tick.values[rows].astype(np.float64), group.trusted
     over, idle = (float(np.where(trusted, a[name][m], 0.0).sum()) for name in ("beyond", "idle"))
     ticks = np.empty(len(count))
-    states = (a[name] for name in ("gained", "moved", "usually", "told", "beyond", "idle"))
-    weighing.weigh(count, moved, group.label, trusted, group.rate, m, over, idle, *states, ticks)
+    weighing.weigh(
+        count, moved, group.label, trusted, group.rate, m, over, idle, a["gained"], a["moved"], a["usually"], a["told"], a["beyond"], a["idle"], ticks
+    )
     return ticks
 
 

@@ -112,7 +112,7 @@ def usual_of(moved: Any, here: Any, label: Any, groups: Any, usually: Any, told:
 
 
 @njit("float64(float64, float64, float64)", cache=True)
-def within(x: Any, low: Any, high: Any) -> Any:  # pragma: no cover - compiled
+def clipped(x: Any, low: Any, high: Any) -> Any:  # pragma: no cover - compiled
     """Return what is no lower and no higher."""
     return np.minimum(np.maximum(x, low), high)
 
@@ -165,10 +165,10 @@ def weigh(
         beyond[m, s] = beyond[m, s] * (1 - 1 / LONG) + less * ((1.0 if count[s] > 0 else 0.0) - bytes_alone)
         idle[m, s] = idle[m, s] * (1 - 1 / LONG) + less * np.maximum(often - bytes_alone, 0.0)
         if share < 1.0:  # of a counter that rises in nearly every tick a part of the traffic brings nearly as many ticks with a rise
-            by_time = within((rest + PRIOR * LEAST) / of, LEAST, 1.0)
+            by_time = clipped((rest + PRIOR * LEAST) / of, LEAST, 1.0)
             ticks[s] = (1.0 - power(roots[g], by_time + (1.0 - by_time) * share)) / often
         else:
             # As far as idle ticks have told that errors come with time, more traffic brings no more of them: else who is idle would be measured by it.
             # Where most ticks have an error, they tell nothing of that.
-            told_so = within((rest - SURE * np.sqrt(of)) / of, 0.0, 1.0) if often < MOSTLY else 0.0
+            told_so = clipped((rest - SURE * np.sqrt(of)) / of, 0.0, 1.0) if often < MOSTLY else 0.0
             ticks[s] = share - told_so * (share - 1.0)

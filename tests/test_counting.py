@@ -177,10 +177,13 @@ def test_what_a_tick_counts_for_and_what_is_kept_are_what_plain_numpy_says(name:
             ticks = plainly_weighed(count[m], values[[3, 4]].astype(np.float64), plain_flow, m, w.label, trusted, rate)
             known[m] = ticks, MUCH * plainly_beside(ticks, w.label)
             same({"ticks": known[m][0], "much": known[m][1]}, {"ticks": large[i], "much": much[i]})
-        pasts = (a[key] for key in ("first", "last", "usual", "events", "ticks", "own_events", "own_ticks"))
         left = np.array([1 - 1 / past for past in PASTS])
-        count_on(np.array(rows), count, seat, large, much, float(t), OVER, left, *pasts, flow["reported"])
-        plainly_counted(plain, plain_flow, rows, count, *(np.array([known[m][i] for m in rows]) for i in range(2)), float(t))
+        count_on(
+            np.array(rows), count, seat, large, much, float(t), OVER, left,
+            a["first"], a["last"], a["usual"], a["events"], a["ticks"], a["own_events"], a["own_ticks"], flow["reported"],
+        )  # fmt: skip
+        plain_large, plain_much = (np.array([known[m][i] for m in rows]) for i in range(2))
+        plainly_counted(plain, plain_flow, rows, count, plain_large, plain_much, float(t))
     same(plain, a)
     same(plain_flow, flow)
     assert name == "nobody" or (a["events"][:, :3].any() and not a["events"][:, 3:].any())

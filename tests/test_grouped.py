@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grayscope.grouped import cells, highest, medians, quantiles, sums
+from grayscope.grouped import cells, highest, medians, middles, quantiles, sums
 
 GROUPS = 5
 
@@ -35,6 +35,21 @@ def test_against_numpy(labelled: tuple[np.ndarray[tuple[int, int], np.dtype[np.f
                 assert np.isnan(median[k, g])
                 assert np.isnan(best[k, g])
     assert np.array_equal(cells(count, label)[2], count[2][label[2]])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_middle_of_some_is_that_of_the_same_sorted(seed: int) -> None:
+    """Bit for bit: half of the sum of the two in the middle, of doubles that no float32 holds, of as many as there are, of few or of nobody."""
+    draw = np.random.default_rng(seed)
+    n, groups = int(draw.integers(0, 300)), int(draw.integers(1, 40))
+    values, label = draw.choice([1.0, 2.0, np.inf, 1e9 + 1 / 3], n) * draw.choice([1.0, 1.0, 1 / 3, 7.1], n), draw.integers(0, groups, n).astype(np.int32)
+    among = draw.random(n) < 0.8
+    values[~among] = np.nan
+    found = middles(values, among, label, groups)
+    for g in range(groups):
+        x = np.sort(values[among & (label == g)])
+        usual = (x[(len(x) - 1) // 2] + x[len(x) // 2]) / 2 if len(x) else np.nan
+        assert found[g].tobytes() == np.float64(usual).tobytes()
 
 
 def test_nothing_at_all() -> None:
