@@ -74,7 +74,7 @@ class Born:
 
     def _settle(self, tick: Tick, moved: NDArray[np.bool_]) -> None:
         """Remember the parts whose ranks have gone, or have other peers or another part now, and begin anew with those ranks."""
-        parts = {s: _part(tick, s) for s in tick.subjects}
+        parts = _parts(tick)
         others = {s for s, other in zip(tick.subjects, moved, strict=True) if other}
         old = self.memory.tables.get(tick.table)
         for s, name in enumerate(old.subjects if old is not None else ()):
@@ -100,7 +100,7 @@ class Born:
         self._known = None
 
 
-def _part(tick: Tick, rank: str) -> str:
-    """Return what a rank runs on: the serial number of its GPU, else its name; nothing where the roster does not say."""
-    gpu = tick.roster.key(rank, "gpu")
-    return (tick.roster.key(gpu, "serial") or tick.roster.key(gpu, "uuid") or gpu) if gpu else ""
+def _parts(tick: Tick) -> dict[str, str]:
+    """Return what each rank runs on: the serial number of its GPU, else its name; nothing where the roster does not say."""
+    gpus = tick.roster.column(tick.subjects, "gpu")
+    return {rank: (tick.roster.serial(gpu) or gpu) if gpu else "" for rank, gpu in zip(tick.subjects, gpus, strict=True)}

@@ -17,7 +17,6 @@ from grayscope.evidence import Evidence, Finding
 from grayscope.failing import Failing, part_of
 from grayscope.horizons import threshold
 from grayscope.recurring import WEEKS, Recurring
-from grayscope.roster import View
 from grayscope.tick import Tick
 
 HOUR = 3_600_000_000
@@ -53,7 +52,7 @@ class Failures:
             self._expose(tick.time)
         if changed:
             self.roster, self._working = tick.roster.version, None
-            told = {name: serial_of(tick.roster, name) for name in self.recurring.serials}
+            told = {name: tick.roster.serial(name) for name in self.recurring.serials}
             again = self.recurring.replaced({name: serial for name, serial in told.items() if serial})
             for kind, (names, sizes) in self._sorted(self.failing.seat(tick.time, tick.roster)).items():
                 self.recurring.begin(tick.time, kind, names, sizes)
@@ -70,9 +69,12 @@ class Failures:
     def _sorted(self, names: Iterable[str]) -> dict[str, tuple[list[str], NDArray[np.intp]]]:
         """Return parts by kind, with the classes of the sizes of their jobs."""
         found: dict[str, list[str]] = {}
+        sizes: dict[str, list[int]] = {}
         for name in names:
-            found.setdefault(self.failing.seats[name].kind, []).append(name)
-        return {kind: (some, np.array([self.failing.seats[n].size for n in some], np.intp)) for kind, some in found.items()}
+            kind, _, _, size, *_ = self.failing.seats[name]
+            found.setdefault(kind, []).append(name)
+            sizes.setdefault(kind, []).append(size)
+        return {kind: (some, np.array(sizes[kind], np.intp)) for kind, some in found.items()}
 
     def step(self, evidence: Evidence, tick: Tick, planned: Callable[[str, int], bool]) -> Evidence:
         """Return the evidence with the lemons; `planned` tells of a part and a moment whether somebody worked there."""
@@ -81,7 +83,7 @@ class Failures:
             self.failing.hear(evidence, tick)
         settled = list(self.failing.settle(tick.time, planned))
         for failure, share, whole in settled:
-            self.recurring.add(failure, share, whole, {name: serial_of(tick.roster, name) for name in (failure.part, failure.node)})
+            self.recurring.add(failure, share, whole, {name: tick.roster.serial(name) for name in (failure.part, failure.node)})
         if settled or tick.time - self.judged >= HOUR:
             self._judge(tick.time)
         if now % AGAIN or not self.found:
@@ -115,8 +117,3 @@ class Failures:
         self.failing.restore(failing)
         self.recurring.restore(state)
         self.found, self._working = [Finding(*f) for f in found], None
-
-
-def serial_of(view: View, name: str) -> str:
-    """Return the serial number of a part, ``""`` where unknown."""
-    return view.key(name, "serial") or view.key(name, "uuid")

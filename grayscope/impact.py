@@ -21,6 +21,7 @@ from grayscope.columns import Field, Memory
 from grayscope.costs import Costs
 from grayscope.evidence import Evidence, Finding
 from grayscope.kernels import LOG
+from grayscope.places import numbered
 from grayscope.quadrants import look_alikes
 from grayscope.stalls import Stalls
 from grayscope.standing import Standing
@@ -55,7 +56,7 @@ class Impact:
         self.last: dict[str, float] = {}  # job -> seconds of its step in the last tick
         self.timed: dict[str, int] = {}  # machine -> until when its ranks count as timed
         self._seats: tuple[object, object, list[str], NDArray[np.object_]] | None = None
-        self._machines: tuple[list[str], NDArray[np.intp]] = [], np.empty(0, np.intp)
+        self._machines: tuple[tuple[str, ...], NDArray[np.intp]] = (), np.empty(0, np.intp)
 
     def step(self, evidence: Evidence, tick: Tick, standing: Standing) -> Evidence:
         """Follow how long everybody takes, and return the evidence with `felt` filled in where it can be told."""
@@ -127,11 +128,10 @@ class Impact:
         """Return where each rank sits and its job, worked out again only when they or the roster have changed."""
         known = self._seats
         if known is None or known[0] is not tick.subjects or known[1] is not tick.roster:
-            homes = [tick.roster.key(s, "gpu") or s for s in tick.subjects]
-            jobs = np.array([tick.roster.key(s, "job") for s in tick.subjects], object)
+            homes = [gpu or s for gpu, s in zip(tick.roster.column(tick.subjects, "gpu"), tick.subjects, strict=True)]
+            jobs = np.array(tick.roster.column(tick.subjects, "job"), object)
             known = self._seats = (tick.subjects, tick.roster, homes, jobs)
-            names, number = np.unique([home.partition("/")[0] for home in homes], return_inverse=True)
-            self._machines = names.tolist(), number
+            self._machines = numbered([home.partition("/")[0] for home in homes])
         return known[2], known[3]
 
     def _nodes(self, tick: Tick) -> dict[str, set[str]]:

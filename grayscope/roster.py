@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,20 @@ class View:
             return root
         return "" if not part else root if root.startswith("job:") else f"node:{root}"
 
+    def column(self, subjects: tuple[str, ...], name: str) -> tuple[str, ...]:
+        """Return a key of each subject, as `key` does; kept for a while, for one station after the other asks for the same.
+
+        Examples
+        --------
+        >>> View(0, {}).column(("n017/gpu3", "job:42/r7", "n017"), "job")
+        ('node:n017', 'job:42', '')
+        """
+        return _column(self, subjects, name)
+
+    def serial(self, subject: str) -> str:
+        """Return the serial number of a part, ``""`` where unknown."""
+        return self.key(subject, "serial") or self.key(subject, "uuid")
+
     def crosses(self, subject: str) -> tuple[str, ...]:
         """Return what the traffic of a path, rank or communicator crosses; nothing where unknown."""
         row = self.rows.get(subject)
@@ -98,10 +112,16 @@ class View:
         >>> labels.tolist(), groups
         ([0, 1, 0], (('a',), ('b',)))
         """
-        found = [tuple(self.key(s, k) for k in keys) for s in subjects]
+        found = list(zip(*(self.column(subjects, k) for k in keys), strict=True)) if keys else [()] * len(subjects)
         groups = tuple(sorted(set(found)))
         number = {g: i for i, g in enumerate(groups)}
         return np.array([number[g] for g in found], np.int32), groups
+
+
+@lru_cache(maxsize=64)
+def _column(view: View, subjects: tuple[str, ...], name: str) -> tuple[str, ...]:
+    told = ((row.keys.get(name, "") if (row := view.rows.get(s)) is not None else "") for s in subjects)
+    return tuple(value or view.key(s, name) for value, s in zip(told, subjects, strict=True)) if name in ("node", "job") else tuple(told)
 
 
 class Roster:
