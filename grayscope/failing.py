@@ -122,7 +122,7 @@ class Failing:
                 seats[name] = Seat(kind, node, job, size, time, *(old.left(time) if old is not None else ()))
                 began += [name] if job else []
             else:  # it may have grown, or be known better
-                seats[name] = old if old[:4] == (kind, node, job, size) else old._replace(kind=kind, node=node, size=size)
+                seats[name] = old if old.kind == kind and old.node == node and old.size == size else old._replace(kind=kind, node=node, size=size)
         went = {n: Seat(s.kind, s.node, "", 0, time, *s.left(time)) for n, s in self.seats.items() if n not in seats and (s.job or s.before)}
         gone = {n: s for n, s in went.items() if time - s.until <= SAID}  # who is there without a job keeps a seat: it may have failed in many
         self.seats = seats | gone

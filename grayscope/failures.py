@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.evidence import Evidence, Finding
-from grayscope.failing import Failing, part_of
+from grayscope.failing import Failing, Seat, part_of
 from grayscope.horizons import threshold
 from grayscope.recurring import WEEKS, Recurring
 from grayscope.tick import Tick
@@ -54,7 +54,8 @@ class Failures:
             self.roster, self._working = tick.roster.version, None
             told = {name: tick.roster.serial(name) for name in self.recurring.serials}
             again = self.recurring.replaced({name: serial for name, serial in told.items() if serial})
-            for kind, (names, sizes) in self._sorted(self.failing.seat(tick.time, tick.roster)).items():
+            began = self.failing.seat(tick.time, tick.roster)
+            for kind, (names, sizes) in _sorted((name, self.failing.seats[name]) for name in began).items():
                 self.recurring.begin(tick.time, kind, names, sizes)
             if again:
                 self._judge(tick.time)
@@ -62,19 +63,9 @@ class Failures:
     def _expose(self, now: int) -> None:
         hours, self.looked = min((now - self.looked) / HOUR, MOST) if self.looked else 0.0, now
         if self._working is None:
-            self._working = self._sorted(name for name, seat in self.failing.seats.items() if seat.job)
+            self._working = _sorted((name, seat) for name, seat in self.failing.seats.items() if seat.job)
         for kind, (names, sizes) in self._working.items():
             self.recurring.work(now, kind, names, sizes, hours)
-
-    def _sorted(self, names: Iterable[str]) -> dict[str, tuple[list[str], NDArray[np.intp]]]:
-        """Return parts by kind, with the classes of the sizes of their jobs."""
-        found: dict[str, list[str]] = {}
-        sizes: dict[str, list[int]] = {}
-        for name in names:
-            kind, _, _, size, *_ = self.failing.seats[name]
-            found.setdefault(kind, []).append(name)
-            sizes.setdefault(kind, []).append(size)
-        return {kind: (some, np.array(sizes[kind], np.intp)) for kind, some in found.items()}
 
     def step(self, evidence: Evidence, tick: Tick, planned: Callable[[str, int], bool]) -> Evidence:
         """Return the evidence with the lemons; `planned` tells of a part and a moment whether somebody worked there."""
@@ -117,3 +108,13 @@ class Failures:
         self.failing.restore(failing)
         self.recurring.restore(state)
         self.found, self._working = [Finding(*f) for f in found], None
+
+
+def _sorted(seated: Iterable[tuple[str, Seat]]) -> dict[str, tuple[list[str], NDArray[np.intp]]]:
+    """Return parts by kind, with the classes of the sizes of their jobs."""
+    found: dict[str, tuple[list[str], list[int]]] = {}
+    for name, seat in seated:
+        names, sizes = found.get(seat.kind) or found.setdefault(seat.kind, ([], []))
+        names.append(name)
+        sizes.append(seat.size)
+    return {kind: (names, np.array(sizes, np.intp)) for kind, (names, sizes) in found.items()}
