@@ -49,21 +49,23 @@ class Places:
         if known is None or known.view is not tick.roster or known.subjects is not tick.subjects:
             homes = tuple(gpu or s for gpu, s in zip(tick.roster.column(tick.subjects, "gpu"), tick.subjects, strict=True))
             nodes, node = numbered(tick.roster.column(homes, "node"))
-            jobs, job = numbered([_job(tick.roster, s) for s in tick.subjects], "")
+            jobs, job = numbered(_jobs(tick.roster, tick.subjects), "")
             known = self._known[tick.table] = Placed(tick.roster, tick.subjects, nodes, node, jobs, job, _shared(tick, node))
         return known
 
 
-def _job(view: View, subject: str) -> str:
-    """Return the job of what only a job has, as a rank or itself; its row need not say so.
+def _jobs(view: View, subjects: tuple[str, ...]) -> list[str]:
+    """Return the jobs of what only a job has, as a rank or itself; its row need not say so.
 
     Examples
     --------
-    >>> [_job(View(0, {}), s) for s in ("job:42", "job:42/r7", "comm:ab", "n1/gpu0")]
+    >>> _jobs(View(0, {}), ("job:42", "job:42/r7", "comm:ab", "n1/gpu0"))
     ['42', '42', '', '']
     """
-    known = view.key(subject, "job") if subject.startswith(("job:", "comm:")) else ""
-    return (known or (subject if subject.startswith("job:") else "")).removeprefix("job:")
+    if not any(s.startswith(("job:", "comm:")) for s in subjects):
+        return [""] * len(subjects)
+    told = zip(view.column(subjects, "job"), subjects, strict=True)
+    return [(job or s).removeprefix("job:") if s.startswith("job:") else job.removeprefix("job:") if s.startswith("comm:") else "" for job, s in told]
 
 
 def _shared(tick: Tick, node: NDArray[np.intp]) -> tuple[tuple[str, NDArray[np.intp]], ...]:
