@@ -185,7 +185,7 @@ class Together:
             subjects = tick.roster.tables.get(kind, ())
             for node, *values in zip(*(tick.roster.column(subjects, key) for key in ("node", *KEYS)), strict=True):
                 for key, value in zip(KEYS, values, strict=True):
-                    if value and (value := _shared(key, value)):
+                    if value and (value := _in_common(key, value)):
                         found.setdefault((key, value), set()).add(node)
             large = {g: frozenset(nodes) for g, nodes in found.items() if len(nodes) >= NODES}
             known = self._places[kind] = (tick.roster, large)
@@ -212,10 +212,10 @@ def _about(f: Finding, tick: Tick) -> str | None:
 
 
 def _value(subject: str, key: str, tick: Tick) -> str:
-    return _shared(key, tick.roster.key(subject, key))
+    return _in_common(key, tick.roster.key(subject, key))
 
 
-def _shared(key: str, value: str) -> str:
+def _in_common(key: str, value: str) -> str:
     """Return what of a key's value others may share: of a serial number, the run it comes from."""
     return f"{value[:-RUNNING]}*" if key == "serial" and len(value) > 2 * RUNNING else "" if key == "serial" else value
 
