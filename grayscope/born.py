@@ -77,14 +77,16 @@ class Born:
         parts = _parts(tick)
         others = {s for s, other in zip(tick.subjects, moved, strict=True) if other}
         old = self.memory.tables.get(tick.table)
-        for s, name in enumerate(old.subjects if old is not None else ()):
-            part = self.parts.get(name, "")
-            if old is not None and (parts.get(name) != part or name in others):
-                if part and old.arrays["looks"][s] >= KNOWN:
-                    least = min(float(old.arrays["mean"][s]), float(np.median(old.arrays["first"][:, s])))
+        if old is not None:
+            a, subjects = old.arrays, old.subjects
+            gone = np.array([s for s, name in enumerate(subjects) if name in others or parts.get(name) != self.parts.get(name, "")], np.intp)
+            known = gone[a["looks"][gone] >= KNOWN]
+            distances = np.minimum(a["mean"][known], np.median(a["first"][:, known], axis=0))
+            for s, least in zip(known.tolist(), distances.tolist(), strict=True):
+                if part := self.parts.get(subjects[s], ""):
                     self.before[part] = min(least, self.before.pop(part, least))
-                for array in old.arrays.values():
-                    array[..., s] = 0
+            for array in a.values():
+                array[..., gone] = 0
         for part in [*self.before][: max(len(self.before) - max(REMEMBERED * len(parts), FEW), 0)]:
             del self.before[part]
         self.parts, self._known = parts, (tick.roster, tick.subjects)
