@@ -164,8 +164,8 @@ class Hang:
         known = self._members.get(tick.table)
         if known is None or known[0] is not tick.subjects or known[1] is not tick.roster:
             found: dict[str, list[int]] = {}
-            for s, subject in enumerate(tick.subjects):
-                name = _job(tick, subject)
+            for s, (job, subject) in enumerate(zip(tick.roster.column(tick.subjects, "job"), tick.subjects, strict=True)):
+                name = (job or subject.partition("/")[0]).removeprefix("job:")
                 if name and not name.startswith("node:"):
                     found.setdefault(name, []).append(s)
             known = self._members[tick.table] = (tick.subjects, tick.roster, {n: np.array(found[n], np.intp) for n in sorted(found)})

@@ -144,20 +144,26 @@ class Lemons:
         known = self._known
         if known is None or known[0] is not tick.roster or known[1] is not tick.subjects:
             view = tick.roster
-            parts = [tuple(p for p in (view.key(s, "gpu"), view.key(s, "node")) if p and not p.startswith("job:")) for s in tick.subjects]
-            jobs, nodes = Counter(view.key(s, "job") for s in tick.subjects), Counter(p for names in parts for p in names)
-            self._settle({p: view.key(p, "serial") or view.key(p, "uuid") for p in sorted(nodes)})
-            size = np.array([size_class(jobs[view.key(s, "job")]) for s in tick.subjects], np.intp)
-            share = np.array([1.0 / max((nodes[p] for p in names if "/" not in p), default=1) for names in parts])
+            gpus, homes, works = (view.column(tick.subjects, key) for key in ("gpu", "node", "job"))
+            parts = [tuple(p for p in both if p and not p.startswith("job:")) for both in zip(gpus, homes, strict=True)]
+            jobs, nodes = Counter(works), Counter(p for names in parts for p in names)
+            self._settle({p: view.serial(p) for p in sorted(nodes)})
+            classes = {job: size_class(n) for job, n in jobs.items()}
+            size = np.array([classes[job] for job in works], np.intp)
+            ranks = {p: n for p, n in nodes.items() if "/" not in p}
+            share = 1.0 / np.array([max([ranks.get(p, 1) for p in names], default=1) for names in parts])
             known = self._known = (tick.roster, tick.subjects, Seats(tuple(parts), *self._places(parts), size, share))
         return known[2]
 
     def _places(self, parts: list[tuple[str, ...]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        gpu, node = (
-            np.array([next((of.names[p] for p in names if ("/" in p) == ("/" in kind)), -1) for names in parts], np.intp)
-            for of, kind in ((self.gpus, "/"), (self.nodes, ""))
-        )
-        return gpu, node
+        gpu, node = [-1] * len(parts), [-1] * len(parts)
+        for s, names in enumerate(parts):
+            for p in reversed(names):  # of two of a kind the first counts
+                if "/" in p:
+                    gpu[s] = self.gpus.names[p]
+                else:
+                    node[s] = self.nodes.names[p]
+        return np.array(gpu, np.intp), np.array(node, np.intp)
 
     def _settle(self, serials: Mapping[str, str]) -> None:
         """Forget parts that were replaced, and remember the new ones."""
@@ -165,8 +171,8 @@ class Lemons:
         self._forget(replaced)
         for subject, serial in serials.items():
             self.past.setdefault(subject, Past(subject, serial))
-        for subject in sorted(serials):
-            self._of(subject).places([subject])
+        for counts in (self.gpus, self.nodes):
+            counts.places([subject for subject in sorted(serials) if self._of(subject) is counts])
 
     def _of(self, subject: str) -> Recurrence:
         return self.gpus if "/" in subject else self.nodes

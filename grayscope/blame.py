@@ -140,8 +140,8 @@ class Blame:
         """Return how many subjects lie directly in each component, and whether any of them crosses something."""
         known = self._parts.get(tick.table)
         if known is None or known[0] is not tick.subjects or known[1] is not tick.roster:
-            places = ((tick.roster.key(s, "gpu") or s) if tick.table == "rank" else s for s in tick.subjects)
-            within = [p.rpartition("/")[0] for p in places]
+            seats = tick.roster.column(tick.subjects, "gpu") if tick.table == "rank" else ("",) * len(tick.subjects)
+            within = [(gpu or s).rpartition("/")[0] for gpu, s in zip(seats, tick.subjects, strict=True)]
             direct = Counter(within)
             # An only part (the PCIe link of a GPU) is one of its node's.
             parts = direct + Counter(p.partition("/")[0] for p in within if direct[p] == 1 and "/" in p)

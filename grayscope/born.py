@@ -74,17 +74,19 @@ class Born:
 
     def _settle(self, tick: Tick, moved: NDArray[np.bool_]) -> None:
         """Remember the parts whose ranks have gone, or have other peers or another part now, and begin anew with those ranks."""
-        parts = {s: _part(tick, s) for s in tick.subjects}
+        parts = _parts(tick)
         others = {s for s, other in zip(tick.subjects, moved, strict=True) if other}
         old = self.memory.tables.get(tick.table)
-        for s, name in enumerate(old.subjects if old is not None else ()):
-            part = self.parts.get(name, "")
-            if old is not None and (parts.get(name) != part or name in others):
-                if part and old.arrays["looks"][s] >= KNOWN:
-                    least = min(float(old.arrays["mean"][s]), float(np.median(old.arrays["first"][:, s])))
+        if old is not None:
+            a, subjects = old.arrays, old.subjects
+            gone = np.array([s for s, name in enumerate(subjects) if name in others or parts.get(name) != self.parts.get(name, "")], np.intp)
+            known = gone[a["looks"][gone] >= KNOWN]
+            distances = np.minimum(a["mean"][known], np.median(a["first"][:, known], axis=0))
+            for s, least in zip(known.tolist(), distances.tolist(), strict=True):
+                if part := self.parts.get(subjects[s], ""):
                     self.before[part] = min(least, self.before.pop(part, least))
-                for array in old.arrays.values():
-                    array[..., s] = 0
+            for array in a.values():
+                array[..., gone] = 0
         for part in [*self.before][: max(len(self.before) - max(REMEMBERED * len(parts), FEW), 0)]:
             del self.before[part]
         self.parts, self._known = parts, (tick.roster, tick.subjects)
@@ -100,7 +102,7 @@ class Born:
         self._known = None
 
 
-def _part(tick: Tick, rank: str) -> str:
-    """Return what a rank runs on: the serial number of its GPU, else its name; nothing where the roster does not say."""
-    gpu = tick.roster.key(rank, "gpu")
-    return (tick.roster.key(gpu, "serial") or tick.roster.key(gpu, "uuid") or gpu) if gpu else ""
+def _parts(tick: Tick) -> dict[str, str]:
+    """Return what each rank runs on: the serial number of its GPU, else its name; nothing where the roster does not say."""
+    gpus = tick.roster.column(tick.subjects, "gpu")
+    return {rank: (tick.roster.serial(gpu) or gpu) if gpu else "" for rank, gpu in zip(tick.subjects, gpus, strict=True)}

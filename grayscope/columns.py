@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from grayscope.squeezed import squeezed, unsqueezed
 from grayscope.tick import Tick
@@ -60,8 +61,8 @@ class Columns:
         self.ticks += 1
 
     def _lay_out(self, metrics: tuple[str, ...], subjects: tuple[str, ...]) -> None:
-        old_s, new_s = _common(self.subjects, subjects)
-        old_m, new_m = _common(self.metrics, metrics)
+        old_s, new_s = common(self.subjects, subjects)
+        old_m, new_m = common(self.metrics, metrics)
         for name, field in self.fields.items():
             array = field.blank(len(metrics), len(subjects))
             if field.per_metric:
@@ -110,9 +111,18 @@ class Memory:
             }
 
 
-def _common(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[Array, Array]:
-    """Return the positions, in the old and in the new order, of the names that both have."""
+@lru_cache(maxsize=8)
+def common(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the positions, in the old and in the new order, of the names that both have; kept, for every memory of a table asks for the same.
+
+    Examples
+    --------
+    >>> [at.tolist() for at in common(("a", "b", "c"), ("c", "a", "d"))]
+    [[2, 0], [0, 1]]
+    """
     where = {name: i for i, name in enumerate(old)}
-    pairs = [(where[name], i) for i, name in enumerate(new) if name in where]
-    both = np.array(pairs, np.intp).reshape(-1, 2)
-    return both[:, 0], both[:, 1]
+    at = np.array([where.get(name, -1) for name in new], np.intp)
+    both = at[at >= 0], np.flatnonzero(at >= 0)
+    for places in both:
+        places.flags.writeable = False  # all share them
+    return both

@@ -22,7 +22,7 @@ def owners(view: View, subjects: tuple[str, ...], key: str) -> tuple[NDArray[np.
     >>> owners(View(0, {}), ("n1/gpu0", "n2/gpu0", "n1/gpu1"), "node")[1].tolist()
     [0, 1, 0]
     """
-    names = np.array([view.key(s, key) for s in subjects], np.str_)
+    names = np.array(view.column(subjects, key), np.str_)
     return names, np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 

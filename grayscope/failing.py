@@ -112,15 +112,17 @@ class Failing:
         parts = [row for row in view.rows.values() if is_part(row)]
         held = _held(view, parts)
         jobs = [row.keys.get("job") or held.get(row.subject, "") for row in parts]
-        sizes = Counter((row.table, job) for row, job in zip(parts, jobs, strict=True))
-        for row, job in zip(parts, jobs, strict=True):
-            name, old, kind, node = row.subject, self.seats.get(row.subject), f"{row.table}/{row.keys.get('sku', '')}", view.key(row.subject, "node")
-            size = size_class(sizes[row.table, job]) if job else 0
+        works = Counter((row.table, job) for row, job in zip(parts, jobs, strict=True))
+        sizes = {work: size_class(members) if work[1] else 0 for work, members in works.items()}
+        names, kinds = tuple(row.subject for row in parts), dict[tuple[str, str], str]()
+        for row, name, job, node in zip(parts, names, jobs, view.column(names, "node"), strict=True):
+            old, size, sku = self.seats.get(name), sizes[row.table, job], row.keys.get("sku", "")
+            kind = kinds.get((row.table, sku)) or kinds.setdefault((row.table, sku), f"{row.table}/{sku}")
             if old is None or old.job != job:
                 seats[name] = Seat(kind, node, job, size, time, *(old.left(time) if old is not None else ()))
                 began += [name] if job else []
             else:  # it may have grown, or be known better
-                seats[name] = old if old[:4] == (kind, node, job, size) else old._replace(kind=kind, node=node, size=size)
+                seats[name] = old if old.kind == kind and old.node == node and old.size == size else old._replace(kind=kind, node=node, size=size)
         went = {n: Seat(s.kind, s.node, "", 0, time, *s.left(time)) for n, s in self.seats.items() if n not in seats and (s.job or s.before)}
         gone = {n: s for n, s in went.items() if time - s.until <= SAID}  # who is there without a job keeps a seat: it may have failed in many
         self.seats = seats | gone
@@ -203,7 +205,7 @@ def part_of(name: str) -> str:
 
 def is_part(row: RosterRow) -> bool:
     """Say whether a row of the roster is of something that is replaced by itself."""
-    return row.subject.count("/") < 2 and not row.crosses and ":" not in row.subject and ">" not in row.subject
+    return not row.crosses and ":" not in row.subject and ">" not in row.subject and row.subject.count("/") < 2
 
 
 def _held(view: View, parts: Iterable[RosterRow]) -> dict[str, str]:
@@ -211,7 +213,10 @@ def _held(view: View, parts: Iterable[RosterRow]) -> dict[str, str]:
     held: dict[str, str] = {}
     for name in view.tables.get("rank", ()):
         keys = view.rows[name].keys
-        held |= {place: keys["job"] for key in ("gpu", "node") if keys.get("job") and (place := keys.get(key)) and place not in held}
+        if job := keys.get("job"):
+            for place in (keys.get("gpu"), keys.get("node")):
+                if place:
+                    held.setdefault(place, job)
     for row in parts:
         if (job := row.keys.get("job")) and (node := row.keys.get("node")):
             held.setdefault(node, job)

@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grayscope.evidence import Evidence, Finding
-from grayscope.failing import Failing, part_of
+from grayscope.failing import Failing, Seat, part_of
 from grayscope.horizons import threshold
 from grayscope.recurring import WEEKS, Recurring
-from grayscope.roster import View
 from grayscope.tick import Tick
 
 HOUR = 3_600_000_000
@@ -53,9 +52,10 @@ class Failures:
             self._expose(tick.time)
         if changed:
             self.roster, self._working = tick.roster.version, None
-            told = {name: serial_of(tick.roster, name) for name in self.recurring.serials}
+            told = {name: tick.roster.serial(name) for name in self.recurring.serials}
             again = self.recurring.replaced({name: serial for name, serial in told.items() if serial})
-            for kind, (names, sizes) in self._sorted(self.failing.seat(tick.time, tick.roster)).items():
+            began = self.failing.seat(tick.time, tick.roster)
+            for kind, (names, sizes) in _sorted((name, self.failing.seats[name]) for name in began).items():
                 self.recurring.begin(tick.time, kind, names, sizes)
             if again:
                 self._judge(tick.time)
@@ -63,16 +63,9 @@ class Failures:
     def _expose(self, now: int) -> None:
         hours, self.looked = min((now - self.looked) / HOUR, MOST) if self.looked else 0.0, now
         if self._working is None:
-            self._working = self._sorted(name for name, seat in self.failing.seats.items() if seat.job)
+            self._working = _sorted((name, seat) for name, seat in self.failing.seats.items() if seat.job)
         for kind, (names, sizes) in self._working.items():
             self.recurring.work(now, kind, names, sizes, hours)
-
-    def _sorted(self, names: Iterable[str]) -> dict[str, tuple[list[str], NDArray[np.intp]]]:
-        """Return parts by kind, with the classes of the sizes of their jobs."""
-        found: dict[str, list[str]] = {}
-        for name in names:
-            found.setdefault(self.failing.seats[name].kind, []).append(name)
-        return {kind: (some, np.array([self.failing.seats[n].size for n in some], np.intp)) for kind, some in found.items()}
 
     def step(self, evidence: Evidence, tick: Tick, planned: Callable[[str, int], bool]) -> Evidence:
         """Return the evidence with the lemons; `planned` tells of a part and a moment whether somebody worked there."""
@@ -81,7 +74,7 @@ class Failures:
             self.failing.hear(evidence, tick)
         settled = list(self.failing.settle(tick.time, planned))
         for failure, share, whole in settled:
-            self.recurring.add(failure, share, whole, {name: serial_of(tick.roster, name) for name in (failure.part, failure.node)})
+            self.recurring.add(failure, share, whole, {name: tick.roster.serial(name) for name in (failure.part, failure.node)})
         if settled or tick.time - self.judged >= HOUR:
             self._judge(tick.time)
         if now % AGAIN or not self.found:
@@ -117,6 +110,11 @@ class Failures:
         self.found, self._working = [Finding(*f) for f in found], None
 
 
-def serial_of(view: View, name: str) -> str:
-    """Return the serial number of a part, ``""`` where unknown."""
-    return view.key(name, "serial") or view.key(name, "uuid")
+def _sorted(seated: Iterable[tuple[str, Seat]]) -> dict[str, tuple[list[str], NDArray[np.intp]]]:
+    """Return parts by kind, with the classes of the sizes of their jobs."""
+    found: dict[str, tuple[list[str], list[int]]] = {}
+    for name, seat in seated:
+        names, sizes = found.get(seat.kind) or found.setdefault(seat.kind, ([], []))
+        names.append(name)
+        sizes.append(seat.size)
+    return {kind: (names, np.array(sizes, np.intp)) for kind, (names, sizes) in found.items()}

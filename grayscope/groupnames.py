@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from grayscope.columns import common
+
 Places = NDArray[np.intp]
 
 
@@ -60,7 +62,7 @@ class GroupNames:
             if name in rows:
                 pair = (old.of[rows[name]], self.of[m])
                 if pair not in where:
-                    where[pair] = _common(old.lists[pair[0]], self.lists[pair[1]])
+                    where[pair] = common(old.lists[pair[0]], self.lists[pair[1]])
                 yield rows[name], m, *where[pair]
 
     def told(self) -> NDArray[np.uint8]:
@@ -75,9 +77,3 @@ class GroupNames:
         """Become what `told` returned."""
         found = json.loads(told.tobytes())
         return cls(found["metrics"], found["lists"], found["of"])
-
-
-def _common(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[Places, Places]:
-    where = {name: i for i, name in enumerate(old)}
-    both = np.array([(where[name], i) for i, name in enumerate(new) if name in where], np.intp).reshape(-1, 2)
-    return both[:, 0], both[:, 1]

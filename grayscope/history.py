@@ -17,7 +17,7 @@ import numpy as np
 
 from grayscope.evidence import Evidence
 from grayscope.failing import is_part, part_of
-from grayscope.failures import Failures, serial_of
+from grayscope.failures import Failures
 from grayscope.incident import Incident
 from grayscope.modes import MAINTENANCE
 from grayscope.recurrence import FADES, Recurrence, shape_of, size_class
@@ -81,7 +81,7 @@ class History:
     def _settle(self, view: View) -> None:
         """Forget the suspicions of parts that were replaced."""
         for name, serial in list(self.serials.items()):
-            now = serial_of(view, name)
+            now = view.serial(name)
             if now and serial and now != serial:
                 for counts in self.kinds.values():
                     counts.forget([name])
@@ -99,7 +99,7 @@ class History:
             counts = self.kinds.get(row.table) if row is not None else None
             if row is not None and counts is not None and part in counts.names:
                 counts.add_episode(counts.names[part], _size(row, self._parts(self._view)[1]), chance)
-                self.serials[part] = serial_of(self._view, part) or self.serials.get(part, "")
+                self.serials[part] = self._view.serial(part) or self.serials.get(part, "")
         self._known = None
 
     def _parts(self, view: View) -> tuple[dict[str, list[RosterRow]], Counter[tuple[str, str]]]:

@@ -51,7 +51,7 @@ class HostBusy:
                 continue
             seconds = self._seconds(tick, m) if metric.type == "counter" else np.full(len(tick.subjects), tick.period / 1e6, np.float32)
             share = tick.values[m] / seconds if metric.type == "counter" else tick.values[m]
-            at_work = np.array([bool(tick.roster.key(s, "job")) for s in tick.subjects], bool) & np.isfinite(share)
+            at_work = np.array([bool(job) for job in tick.roster.column(tick.subjects, "job")], bool) & np.isfinite(share)
             if int(at_work.sum()) >= MACHINES:
                 usual = float(np.median(share[at_work]))
                 for s in np.flatnonzero(at_work & (share > usual + MORE)).tolist():

@@ -21,6 +21,7 @@ from grayscope.columns import Field, Memory
 from grayscope.costs import Costs
 from grayscope.evidence import Evidence, Finding
 from grayscope.kernels import LOG
+from grayscope.places import numbered, parents
 from grayscope.quadrants import look_alikes
 from grayscope.stalls import Stalls
 from grayscope.standing import Standing
@@ -55,7 +56,8 @@ class Impact:
         self.last: dict[str, float] = {}  # job -> seconds of its step in the last tick
         self.timed: dict[str, int] = {}  # machine -> until when its ranks count as timed
         self._seats: tuple[object, object, list[str], NDArray[np.object_]] | None = None
-        self._machines: tuple[list[str], NDArray[np.intp]] = [], np.empty(0, np.intp)
+        self._places: tuple[list[str], dict[str, list[int]]] = [], {}  # where each rank sits, and the ranks of each place
+        self._machines: tuple[tuple[str, ...], NDArray[np.intp]] = (), np.empty(0, np.intp)
 
     def step(self, evidence: Evidence, tick: Tick, standing: Standing) -> Evidence:
         """Follow how long everybody takes, and return the evidence with `felt` filled in where it can be told."""
@@ -127,12 +129,21 @@ class Impact:
         """Return where each rank sits and its job, worked out again only when they or the roster have changed."""
         known = self._seats
         if known is None or known[0] is not tick.subjects or known[1] is not tick.roster:
-            homes = [tick.roster.key(s, "gpu") or s for s in tick.subjects]
-            jobs = np.array([tick.roster.key(s, "job") for s in tick.subjects], object)
+            homes = [gpu or s for gpu, s in zip(tick.roster.column(tick.subjects, "gpu"), tick.subjects, strict=True)]
+            jobs = np.array(tick.roster.column(tick.subjects, "job"), object)
             known = self._seats = (tick.subjects, tick.roster, homes, jobs)
-            names, number = np.unique([home.partition("/")[0] for home in homes], return_inverse=True)
-            self._machines = names.tolist(), number
+            self._machines = numbered([home.partition("/")[0] for home in homes])
         return known[2], known[3]
+
+    def _within(self, homes: list[str]) -> Mapping[str, list[int]]:
+        """Return which ranks sit in each place: a part, and what that lies in; worked out again only when they have moved."""
+        if self._places[0] is not homes:
+            found: dict[str, list[int]] = {}
+            for s, home in enumerate(homes):
+                for place in (home, *parents(home)):
+                    found.setdefault(place, []).append(s)
+            self._places = homes, found
+        return self._places[1]
 
     def _nodes(self, tick: Tick) -> dict[str, set[str]]:
         """Return the jobs that run on each machine."""
@@ -148,7 +159,8 @@ class Impact:
         if (known := self.costs.share(f.subject)) is not None:
             return f._replace(felt=known)
         homes, jobs = self._seated(tick)
-        mine = np.array([inside(f.subject, home) for home in homes], bool)
+        mine = np.zeros(len(jobs), bool)
+        mine[self._within(homes).get(f.subject, [])] = True
         if not mine.any() and f.mode not in look_alikes():  # a rack, a leaf, a lot
             mine = members(f.subject, tick)
         usual = f.expected / f.value if _timed(metric) and f.value > 0 else 0.0
@@ -245,17 +257,6 @@ def reach(n: int) -> float:
 def _slight(f: Finding) -> bool:
     """Say whether a probe found so little that it is nobody's matter as long as no job feels it."""
     return f.side == "service" and abs(f.value - f.expected) < PROBED * abs(f.expected)
-
-
-def inside(place: str, subject: str) -> bool:
-    """Say whether a subject is a place or lies in it.
-
-    Examples
-    --------
-    >>> inside("n1", "n1/gpu0"), inside("n1/gpu0", "n1/gpu0"), inside("n1", "n10/gpu0")
-    (True, True, False)
-    """
-    return subject == place or subject.startswith(f"{place}/")
 
 
 def _timed(metric: Metric) -> bool:

@@ -7,6 +7,7 @@ its path. Medians are not moved by what fewer than half of an end's paths show.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +61,7 @@ class Mesh:
     @classmethod
     def of(cls, tick: Tick) -> Mesh:
         """Find the paths of a tick: subjects with a source and a target, or that cross exactly two things."""
-        pairs = [(i, pair) for i, subject in enumerate(tick.subjects) if (pair := ends_of(subject, tick)) is not None]
+        pairs = list(_pairs(tick))
         names = tuple(sorted({end for _, pair in pairs for end in pair}))
         number = {name: i for i, name in enumerate(names)}
         place, source, target = (
@@ -74,8 +75,19 @@ class Mesh:
         return cls(names, place, source, target, directed, between, member, named)
 
 
+def _pairs(tick: Tick) -> Iterator[tuple[int, tuple[str, str]]]:
+    rows = tick.roster.rows
+    for i, subject in enumerate(tick.subjects):
+        row = rows.get(subject)
+        # Ends are named by both or by what is crossed: most tables have neither, and need no more than this look.
+        if row is not None and (row.crosses or "source" in row.keys) and (pair := ends_of(subject, tick)) is not None:
+            yield i, pair
+
+
 def _between(tick: Tick, ends: set[str], pairs: blocks.Pairs, directed: bool) -> tuple[tuple[tuple[str, ...], ...], tuple[Ints, Ints], int]:
     """Return what lies between the ends of at least three paths and not of all, who crosses it, and how many of these are no blocks."""
+    if not pairs:
+        return (), (np.zeros(0, np.int32), np.zeros(0, np.int32)), 0
     over = [tick.roster.crosses(s) for s in tick.subjects]
     crossed = Incidence(over)
     kept = [(names, at) for names, at in zip(crossed.classes, crossed.paths, strict=True) if PATHS <= len(at) < len(pairs) and ends.isdisjoint(names)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,39 +47,43 @@ class Places:
         """Return where the tick's subjects are: a rank on the node of its GPU, whatever its name begins with; parts are in no job."""
         known = self._known.get(tick.table)
         if known is None or known.view is not tick.roster or known.subjects is not tick.subjects:
-            nodes, node = _numbered([tick.roster.key(tick.roster.key(s, "gpu") or s, "node") for s in tick.subjects])
-            jobs, job = _numbered([_job(tick.roster, s) for s in tick.subjects], "")
+            homes = tuple(gpu or s for gpu, s in zip(tick.roster.column(tick.subjects, "gpu"), tick.subjects, strict=True))
+            nodes, node = numbered(tick.roster.column(homes, "node"))
+            jobs, job = numbered(_jobs(tick.roster, tick.subjects), "")
             known = self._known[tick.table] = Placed(tick.roster, tick.subjects, nodes, node, jobs, job, _shared(tick, node))
         return known
 
 
-def _job(view: View, subject: str) -> str:
-    """Return the job of what only a job has, as a rank or itself; its row need not say so.
+def _jobs(view: View, subjects: tuple[str, ...]) -> list[str]:
+    """Return the jobs of what only a job has, as a rank or itself; its row need not say so.
 
     Examples
     --------
-    >>> [_job(View(0, {}), s) for s in ("job:42", "job:42/r7", "comm:ab", "n1/gpu0")]
+    >>> _jobs(View(0, {}), ("job:42", "job:42/r7", "comm:ab", "n1/gpu0"))
     ['42', '42', '', '']
     """
-    known = view.key(subject, "job") if subject.startswith(("job:", "comm:")) else ""
-    return (known or (subject if subject.startswith("job:") else "")).removeprefix("job:")
+    if not any(s.startswith(("job:", "comm:")) for s in subjects):
+        return [""] * len(subjects)
+    told = zip(view.column(subjects, "job"), subjects, strict=True)
+    return [(job or s).removeprefix("job:") if s.startswith("job:") else job.removeprefix("job:") if s.startswith("comm:") else "" for job, s in told]
 
 
 def _shared(tick: Tick, node: NDArray[np.intp]) -> tuple[tuple[str, NDArray[np.intp]], ...]:
     found: dict[str, list[int]] = {}
-    for key in ("rack", "leaf"):
-        for s, subject in enumerate(tick.subjects):
-            if (value := tick.roster.key(subject, key)) and (key == "rack" or value != tick.roster.key(subject, "rack")):
-                found.setdefault(value, []).append(s)
+    racks, leaves = (tick.roster.column(tick.subjects, key) for key in ("rack", "leaf"))
+    for names in (racks, tuple(leaf if leaf != rack else "" for rack, leaf in zip(racks, leaves, strict=True))):
+        for s, name in enumerate(names):
+            if name:
+                found.setdefault(name, []).append(s)
     return tuple((name, np.array(who, np.intp)) for name, who in sorted(found.items(), key=lambda of: -len(of[1])) if len(np.unique(node[who])) > 1)
 
 
-def _numbered(names: list[str], none: str | None = None) -> tuple[tuple[str, ...], NDArray[np.intp]]:
+def numbered(names: Sequence[str], none: str | None = None) -> tuple[tuple[str, ...], NDArray[np.intp]]:
     """Return the different names in order, and the number of each; -1 for `none`.
 
     Examples
     --------
-    >>> _numbered(["b", "a", "", "b"], "")[0], _numbered(["b", "a", "", "b"], "")[1].tolist()
+    >>> numbered(["b", "a", "", "b"], "")[0], numbered(["b", "a", "", "b"], "")[1].tolist()
     (('a', 'b'), [1, 0, -1, 1])
     """
     different = tuple(sorted(set(names) - {none}))

@@ -49,12 +49,12 @@ class Recurrence:
 
     def places(self, names: list[str]) -> NDArray[np.intp]:
         """Return where each component is kept; new ones get a place."""
-        for name in names:
+        for name in names if not self.names.keys() >= {*names} else ():
             self.names.setdefault(name, len(self.names))
         new = len(self.names) - self.hours.shape[1]
         if new:
             self.hours, self.episodes = (np.concatenate([a, np.zeros((CLASSES, new))], axis=1) for a in (self.hours, self.episodes))
-        return np.array([self.names[n] for n in names], np.intp)
+        return np.fromiter(map(self.names.__getitem__, names), np.intp, len(names))
 
     def add_hours(self, at: NDArray[np.intp], size: NDArray[np.intp], hours: float | Array) -> None:
         """Add the hours of some components in jobs of some size class."""

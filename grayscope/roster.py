@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 #: What tells one physical part from its replacement; a rank is another one when it has moved to another GPU, and what a job does inside one
 #: machine (a communicator of its GPUs, a rank of which only that is known) when it has moved to another machine.
 IDENTITY = ("serial", "uuid", "gpu", "node")
+#: Keys that the name of a subject tells where its row does not.
+BY_NAME = ("node", "job")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,22 @@ class View:
         """
         row = self.rows.get(subject)
         value = row.keys.get(name, "") if row else ""
-        if value or name not in ("node", "job"):
-            return value
-        root, _, part = subject.partition("/")
-        if name == "node":
-            return root
-        return "" if not part else root if root.startswith("job:") else f"node:{root}"
+        return value or (_by_name(subject, name) if name in BY_NAME else "")
+
+    def column(self, subjects: tuple[str, ...], name: str) -> tuple[str, ...]:
+        """Return a key of each subject, as `key` does; kept for a while, for one station after the other asks for the same.
+
+        Examples
+        --------
+        >>> View(0, {}).column(("n017/gpu3", "job:42/r7", "n017"), "job")
+        ('node:n017', 'job:42', '')
+        """
+        return _column(self, subjects, name)
+
+    def serial(self, subject: str) -> str:
+        """Return the serial number of a part, ``""`` where unknown."""
+        row = self.rows.get(subject)
+        return (row.keys.get("serial", "") or row.keys.get("uuid", "")) if row else ""
 
     def crosses(self, subject: str) -> tuple[str, ...]:
         """Return what the traffic of a path, rank or communicator crosses; nothing where unknown."""
@@ -98,14 +110,35 @@ class View:
         >>> labels.tolist(), groups
         ([0, 1, 0], (('a',), ('b',)))
         """
-        rows = [self.rows.get(s) for s in subjects]
-        told = [[row.keys.get(k, "") if row else "" for row in rows] for k in keys]
-        for i in (i for i, k in enumerate(keys) if k in ("node", "job")):
-            told[i] = [value or self.key(s, keys[i]) for s, value in zip(subjects, told[i], strict=True)]
-        found = list(zip(*told, strict=True)) if keys else [()] * len(subjects)
-        groups = tuple(sorted(set(found)))
-        number = {g: i for i, g in enumerate(groups)}
-        return np.array([number[g] for g in found], np.int32), groups
+        found = zip(*(self.column(subjects, k) for k in keys), strict=True) if keys else iter([()] * len(subjects))
+        number: dict[tuple[str, ...], int] = {}
+        met = [number.setdefault(group, len(number)) for group in found]  # numbered as they come
+        groups = tuple(sorted(number))
+        place = np.empty(len(groups), np.int32)
+        place[np.array([number[group] for group in groups], np.intp)] = np.arange(len(groups), dtype=np.int32)
+        return place[np.array(met, np.intp)], groups
+
+
+@lru_cache(maxsize=8)
+def _keys(view: View, subjects: tuple[str, ...]) -> tuple[Mapping[str, str], ...]:
+    """Return all keys of each subject."""
+    return tuple([row.keys if (row := view.rows.get(s)) is not None else {} for s in subjects])
+
+
+@lru_cache(maxsize=64)
+def _column(view: View, subjects: tuple[str, ...], name: str) -> tuple[str, ...]:
+    found = [keys.get(name, "") for keys in _keys(view, subjects)]
+    if name in BY_NAME and not all(found):
+        one: dict[str, str] = {}  # equal values are one object: whoever looks them up then has less to do
+        found = [value or one.setdefault(told := _by_name(s, name), told) for value, s in zip(found, subjects, strict=True)]
+    return tuple(found)
+
+
+def _by_name(subject: str, key: str) -> str:
+    root, _, part = subject.partition("/")
+    if key == "node":
+        return root
+    return "" if not part else root if root.startswith("job:") else f"node:{root}"
 
 
 class Roster:

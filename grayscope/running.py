@@ -144,6 +144,40 @@ def _own(w: Any, seen: Any, least: Any, label: Any, fleet: Any, own: Any, sizes:
             own[s] = inside if label[s] == g and inside > limit[g] else own[s]
 
 
+@njit("int64(float32[::1], int16[::1], float32, int64, float32, float32[::1], float32[::1])", cache=True)
+def _scaled(mean: Any, seen: Any, length: Any, least: Any, unit: Any, w: Any, d: Any) -> Any:  # pragma: no cover - compiled
+    """Write each mean [S] times the root of what it is made of to `w`, 0 where that is too little, and the sizes of the others to `d`; return how many."""
+    n = 0
+    for s in range(len(w)):
+        far = mean[s] * np.sqrt(unit * min(F(seen[s]), F(2.0) * length - F(1.0)))
+        w[s] = far if seen[s] >= least else F(0.0)
+    for s in range(len(w)):
+        d[n] = abs(w[s])
+        n += seen[s] >= least
+    return n
+
+
+@njit("void(float32[::1], float32[::1], int16[::1], int64, boolean[::1], float32[::1], float32[::1], float64[::1])", cache=True)
+def _excursions(w: Any, own: Any, seen: Any, least: Any, doubted: Any, peak: Any, marks: Any, tail: Any) -> None:  # pragma: no cover - compiled
+    """Count in `tail` the looks of a metric's subjects [S], and the excursions that are over by their highest point, `peak`."""
+    for s in range(len(w)):
+        if seen[s] < least:
+            continue
+        far, top = w[s] / own[s], F(0.0)
+        tail[0] += 1.0
+        if not doubted[s] and far > marks[0]:
+            top = max(peak[s], far)
+        elif not doubted[s]:
+            k = 0
+            while k < len(marks) and peak[s] > marks[k]:
+                over = peak[s] - marks[k]
+                tail[1 + 3 * k] += 1.0
+                tail[2 + 3 * k] += np.float64(min(over, F(2.0)))
+                tail[3 + 3 * k] += over < F(2.0)
+                k += 1
+        peak[s] = top  # every time, so that the memory of a row is used at once and does not grow for hours
+
+
 @njit(
     "int64(float32[:,::1], int16[:,::1], int8[::1], float32, int64, float32, float32[::1], float32[::1], int32[::1], int32[::1], float32[::1],"
     " boolean, boolean[::1], float32[:,::1], float32[::1], float64[:,::1], int32[::1], int32[:,::1])",
@@ -172,13 +206,7 @@ def outstanding(
     for m in range(mean.shape[0]):
         if sign[m] == 0:
             continue
-        n = 0
-        for s in range(n_subjects):
-            far = mean[m, s] * np.sqrt(unit * min(F(seen[m, s]), F(2.0) * length - F(1.0)))
-            w[s] = far if seen[m, s] >= least else F(0.0)
-        for s in range(n_subjects):
-            d[n] = abs(w[s])
-            n += seen[m, s] >= least
+        n = _scaled(mean[m], seen[m], length, least, unit, w, d)
         if n < 4:
             continue
         middle = median_near(d, n, width[m] / SIGMA, nearby(n) * width[m] / SIGMA, scratch)
@@ -193,22 +221,7 @@ def outstanding(
         for s in range(n_subjects):
             own[s] = max(own[s], F(0.7)) * doubt
         if learn:
-            for s in range(n_subjects):
-                if seen[m, s] < least:
-                    continue
-                far, top = w[s] / own[s], F(0.0)
-                tail[m, 0] += 1.0
-                if not doubted[s] and far > marks[0]:
-                    top = max(peak[m, s], far)
-                elif not doubted[s]:
-                    k = 0
-                    while k < len(marks) and peak[m, s] > marks[k]:
-                        over = peak[m, s] - marks[k]
-                        tail[m, 1 + 3 * k] += 1.0
-                        tail[m, 2 + 3 * k] += np.float64(min(over, F(2.0)))
-                        tail[m, 3 + 3 * k] += over < F(2.0)
-                        k += 1
-                peak[m, s] = top  # every time, so that the memory of a row is used at once and does not grow for hours
+            _excursions(w, own, seen[m], least, doubted, peak[m], marks, tail[m])
         for s in range(n_subjects):
             if w[s] > cut[m] * own[s]:
                 rows[found] = m

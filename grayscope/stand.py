@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from grayscope import fewpeers, kernels, leastspread
 from grayscope.catalogue import Catalogue, Metric
-from grayscope.columns import Columns, Field, Memory
+from grayscope.columns import Columns, Field, Memory, common
 from grayscope.commblame import CONGESTION
 from grayscope.doubts import Doubts
 from grayscope.fewpast import FewPast
@@ -263,11 +263,10 @@ def _moved(old: Placed | None, new: Layout) -> NDArray[np.bool_]:
     if old is None:
         return moved
     subjects, before = old
-    where = {s: i for i, s in enumerate(subjects)}
-    pairs = np.array([(where[s], i) for i, s in enumerate(new.subjects) if s in where], np.intp).reshape(-1, 2)
+    then, now = common(subjects, new.subjects)
     for row, (keys, groups) in enumerate(new.of.items()):
         if keys in before:
-            moved[row, pairs[:, 1]] = before[keys][pairs[:, 0]] != groups[pairs[:, 1]]
+            moved[row, now] = before[keys][then] != groups[now]
     return moved
 
 

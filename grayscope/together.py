@@ -182,10 +182,11 @@ class Together:
         known = self._places.get(kind)
         if known is None or known[0] is not tick.roster:
             found: dict[Group, set[str]] = {}
-            for subject in tick.roster.tables.get(kind, ()):
-                for key in KEYS:
-                    if value := _value(subject, key, tick):
-                        found.setdefault((key, value), set()).add(tick.roster.key(subject, "node"))
+            subjects = tick.roster.tables.get(kind, ())
+            for node, *values in zip(*(tick.roster.column(subjects, key) for key in ("node", *KEYS)), strict=True):
+                for key, value in zip(KEYS, values, strict=True):
+                    if value and (value := _in_common(key, value)):
+                        found.setdefault((key, value), set()).add(node)
             large = {g: frozenset(nodes) for g, nodes in found.items() if len(nodes) >= NODES}
             known = self._places[kind] = (tick.roster, large)
         return known[1]
@@ -211,7 +212,11 @@ def _about(f: Finding, tick: Tick) -> str | None:
 
 
 def _value(subject: str, key: str, tick: Tick) -> str:
-    value = tick.roster.key(subject, key)
+    return _in_common(key, tick.roster.key(subject, key))
+
+
+def _in_common(key: str, value: str) -> str:
+    """Return what of a key's value others may share: of a serial number, the run it comes from."""
     return f"{value[:-RUNNING]}*" if key == "serial" and len(value) > 2 * RUNNING else "" if key == "serial" else value
 
 

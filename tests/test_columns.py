@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grayscope.columns import Columns, Field, Memory
+from grayscope.columns import Columns, Field, Memory, common
 from grayscope.roster import View
 from grayscope.tick import Tick
 
@@ -75,3 +75,11 @@ def test_a_snapshot_is_plain_arrays() -> None:
     memory = Memory(FIELDS)
     memory.of(tick("ab", "x"))
     assert all(isinstance(v, np.ndarray) and v.dtype != object for v in memory.snapshot().values())
+
+
+@given(names, names)
+@settings(deadline=None, derandomize=True)
+def test_common_names_are_found_in_both_orders(old: list[str], new: list[str]) -> None:
+    then, now = common(tuple(old), tuple(new))
+    assert [(old[a], b) for a, b in zip(then.tolist(), now.tolist(), strict=True)] == [(name, i) for i, name in enumerate(new) if name in old]
+    assert not then.flags.writeable  # every memory of a table is given the same

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from grayscope.roster import Roster, RosterRow, View
 
@@ -12,6 +14,7 @@ ROWS = (
     RosterRow("n1/gpu1", "gpu", since=50),
     RosterRow("n1", "node", keys={"rack": "r1"}),
 )
+KEYS = st.dictionaries(st.sampled_from(("node", "job", "gpu")), st.sampled_from(("", "x", "n1")))
 
 
 @pytest.mark.parametrize(
@@ -68,3 +71,28 @@ def test_labels_number_groups_in_sorted_order_whatever_the_order_of_subjects() -
 
 def test_the_order_of_rows_does_not_matter() -> None:
     assert Roster(ROWS[::-1]).rows == Roster(ROWS).rows
+
+
+@given(st.lists(st.tuples(st.sampled_from(("n1", "n1/gpu0", "n2/gpu0", "job:4", "job:4/r1", "comm:a")), KEYS), max_size=6))
+@settings(deadline=None, derandomize=True)
+def test_a_column_says_of_all_subjects_what_is_said_of_each(rows: list[tuple[str, dict[str, str]]]) -> None:
+    view = View(1, {name: RosterRow(name, "any", keys=keys) for name, keys in rows})
+    subjects = (*sorted(view.rows), "n9/gpu1", "n9", "job:7/r0")
+    for key in ("node", "job", "gpu"):
+        assert view.column(subjects, key) == tuple(view.key(s, key) for s in subjects)
+    labels, groups = view.labels(subjects, ("node", "job"))
+    assert [groups[label] for label in labels] == [(view.key(s, "node"), view.key(s, "job")) for s in subjects]
+    assert list(groups) == sorted(set(groups))
+    assert view.labels((), ("node",))[0].tolist() == []
+    assert view.labels(subjects, ())[1] == ((),)
+
+
+def test_a_column_is_read_once_of_each_view() -> None:
+    first, second = View(1, {"n1": RosterRow("n1", "node", keys={"rack": "r1"})}), View(2, {"n1": RosterRow("n1", "node", keys={"rack": "r2"})})
+    assert first.column(("n1",), "rack") is first.column(("n1",), "rack")
+    assert (first.column(("n1",), "rack"), second.column(("n1",), "rack")) == (("r1",), ("r2",))
+
+
+def test_a_serial_number_goes_before_a_uuid() -> None:
+    view = View(1, {"a": RosterRow("a", "gpu", keys={"uuid": "U"}), "b": RosterRow("b", "gpu", keys={"uuid": "U", "serial": "S"}), "c": RosterRow("c", "gpu")})
+    assert [view.serial(name) for name in "abcd"] == ["U", "S", "", ""]
