@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from grayscope.crowd import Cell
 from grayscope.divided import divisions
 from grayscope.kernels import LOG
-from grayscope.quadrants import UNFELT
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 
 Floats = NDArray[np.float32]
 #: The most that the evidence of a division is worth.
 SUREST = 49.0
+#: Share by which the levels of two populations differ at least.
+APART = 0.03
 #: From this share of its clip on a mean may be held down for some of a population and not for others.
 HELD = 0.75
 #: Tables whose subjects cross parts that they share: which of those it is, blame finds, and needs each of them for it.
@@ -68,7 +69,7 @@ def divided(
         far = np.where(np.abs(mean) > HELD * clip[m], residual[m], mean * scale[m] * (1 + a["restless"][m]))
         chances = span.looks + math.log(len(rows))
         levels = np.where(known, far, np.float32(np.nan)).astype(np.float32)
-        for d in divisions(levels, standing.label[standing.layout[m]], UNFELT, chances + level):
+        for d in divisions(levels, standing.label[standing.layout[m]], APART, chances + level):
             found.setdefault((m, d.group), Parted(min(d.surprise - chances, SUREST), span.horizon, d.members))
     return found
 

@@ -10,8 +10,8 @@ from grayscope.modes import Modes
 #: What a suspect must cost its job, as a share of a step, to be more than a ticket.
 FELT = 0.01
 #: Shares by which things must be away from what was expected: a symptom that nothing else supports, what is slow though nobody waits
-#: for it, and what the workload gets.
-EFFECT, UNFELT, PALTRY = 0.05, 0.03, 0.015
+#: for it (three per cent that last must be seen, and half of the time they are measured as less), and what the workload gets.
+EFFECT, UNFELT, PALTRY = 0.05, 0.02, 0.015
 RANK = {"normal": 0, "unknown": 1, "masked": 2, "gray": 3, "failed": 4}
 
 

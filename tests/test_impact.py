@@ -51,6 +51,11 @@ def test_nobody_waits_for_who_is_slow_but_not_last() -> None:
     assert state_of(found) == "masked"
 
 
+@pytest.mark.parametrize(("slow", "state"), [(1.03, "masked"), (1.025, "masked"), (1.019, "normal")])
+def test_who_is_three_per_cent_slow_is_told_though_nobody_waits_and_it_is_measured_as_less(slow: float, state: str) -> None:
+    assert state_of(late("n0/gpu3", 2.0 * slow, 2.0)._replace(felt=0.0)) == state
+
+
 def test_who_was_last_before_costs_only_what_it_gained() -> None:
     assert felt(2.0, late("n1/gpu1", 2.2, 2.178)).felt == pytest.approx(0.01, abs=1e-3)
 
