@@ -55,7 +55,9 @@ class Consumer:
         self.broken, self._itself = False, ""
         self._incremental = settings.given.get("group_protocol") == "consumer"
         self._passing = PASSING if self._grouped else PASSING | {"GROUP_AUTHORIZATION_FAILED"}
-        self._client, self._told = connected(self._kafka.Consumer, settings, {**QUEUED, **self._arguments(settings, group)})
+        #: Given out before the first poll.
+        self._heard: list[Any] = []
+        self._client, self._told = connected(self._kafka.Consumer, settings, {**QUEUED, **self._arguments(settings, group)}, self._heard)
         #: Asks where partitions end: on our own connection the answer waits until a fetch has been answered, half a second where nothing comes.
         self._asking: Reader | None = None
         self._settings = settings
@@ -97,7 +99,8 @@ class Consumer:
         found: list[Record] = []
         end, names = self.monotonic() + POLL, ", ".join(self.topics)
         while not (found or self._wrong) and (left := end - self.monotonic()) > 0:
-            for message in self._ask(partial(batch, self._client, self._most, left), names):
+            heard, self._heard = self._heard, []
+            for message in heard or self._ask(partial(batch, self._client, self._most, left), names):
                 try:
                     told = self._record(message, names)
                 except GrayscopeError as error:  # what came with it has been given out, and does not come again

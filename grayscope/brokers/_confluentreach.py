@@ -53,8 +53,12 @@ def library() -> Any:
     return confluent_kafka
 
 
-def connected(make: Callable[..., Any], settings: KafkaSettings, arguments: Mapping[str, Any]) -> tuple[Any, deque[str]]:
+def connected(
+    make: Callable[..., Any], settings: KafkaSettings, arguments: Mapping[str, Any], heard: list[Any] | None = None
+) -> tuple[Any, deque[str]]:  # fmt: skip
     """Return ``make(arguments)`` once the cluster has answered, and what it says from now on.
+
+    What a consumer gives out until then is added to `heard`: that this user may not join the group is said once, and may be said that early.
 
     Raises
     ------
@@ -68,17 +72,19 @@ def connected(make: Callable[..., Any], settings: KafkaSettings, arguments: Mapp
             client = make({**arguments, "error_cb": lambda error: told.append(str(error.str())[:1000]), "logger": quiet})
         except library().KafkaException as error:
             raise UsageError(f"kafka: {shorten(error.args[0].str(), 300)}") from error
-        why = _waited(client, settings, told)
+        why = _waited(client, settings, told, [] if heard is None else heard)
     if why:
         raise GrayscopeError(f"kafka at {shorten(settings.servers)} ({settings.protocol}): {why}")
     return client, told
 
 
-def _waited(client: Any, settings: KafkaSettings, told: deque[str]) -> str:
+def _waited(client: Any, settings: KafkaSettings, told: deque[str], heard: list[Any]) -> str:
     """Return why the cluster does not answer, ``""`` once it does."""
     begin, why, known, patience = time.monotonic(), "", False, 0.1
     while (waited := time.monotonic() - begin) < sum(TRIES):
-        client.poll(0)  # this is when it says what is wrong
+        found = client.poll(0)  # this is when it says what is wrong
+        if found is not None and not isinstance(found, int):  # a producer counts
+            heard.append(found)
         with suppress(library().KafkaException):  # not yet
             # Asked for its cluster's name instead, it often needs a second.
             client.list_topics(settings.topic("roster"), timeout=patience)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, KafkaAdminClient, ResourcePattern, ResourceType
 
+from grayscope.brokers import _confluentreach
 from grayscope.brokers._kafkaclients import holder
 from grayscope.brokers._kafkanamesake import Holder
 from grayscope.brokers._kafkareasons import TRIES
@@ -131,6 +133,26 @@ def _received(broker: Kafka) -> None:
     for _ in broker.receive():
         pass
     broker.commit()
+
+
+def test_a_group_refused_while_the_cluster_was_still_waited_for_is_told(
+    guarded: Cluster, client: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    waited = _confluentreach._waited
+
+    def late(client: Any, *rest: Any) -> str:  # librdkafka says it once, and before anybody asks
+        client.list_topics(timeout=15)
+        time.sleep(1)  # by now it knows
+        return waited(client, *rest)
+
+    monkeypatch.setattr(_confluentreach, "_waited", late)
+    with Topics(kafka_settings({"bootstrap.servers": guarded.servers, "topic.prefix": prefix}), partitions=1) as topics:
+        topics.apply(topics.changes())
+    admin = KafkaAdminClient(bootstrap_servers=guarded.servers)
+    names = [f"{prefix}.{name}" for name in ("telemetry", "events", "roster")]
+    admin.create_acls([ACL("User:grayscope", "*", ACLOperation.READ, ACLPermissionType.ALLOW, ResourcePattern(ResourceType.TOPIC, name)) for name in names])
+    admin.close()
+    assert "group.id: grant this user READ on it" in refused(_received, **user(guarded, client), **{"topic.prefix": prefix})
 
 
 def test_a_server_whose_certificate_has_expired_is_told_as_that(expired: Cluster, client: str, capfd: pytest.CaptureFixture[str]) -> None:
