@@ -60,8 +60,8 @@ def _promise(sums: Sequence[Count], seeds: Sequence[int]) -> Iterator[Piece]:
         "intervals per 1,000 GPU-weeks. "
         f"*{KEPT}*: the upper end is no higher than what was configured; *{BROKEN}*: the lower end is; *{NOT_SHOWN}*: neither, and so many GPU-weeks "
         "would show it if nothing more were said. Tickets are no part of the promise: they stand beside it. *Tests at once*: engines, each with so many of "
-        "its own, and all of them together; a test is a horizon of a metric of a subject in `slower`, `became` or `stepped`, held against a threshold at "
-        "every look. The promise is each subject's, whatever the number of its metrics and horizons."
+        "its own, and all of them together; a test is a horizon of a metric of a subject in `slower`, `became`, `stepped` or `lasting`, held against a "
+        "threshold at every look. The promise is each subject's, whatever the number of its metrics and horizons."
     )
     yield " ".join(of_page(seeds))
     for rate in sorted({c.configured for c in sums}):

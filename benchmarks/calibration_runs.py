@@ -14,7 +14,6 @@ from calibration_noise import NOISES, START, Source
 
 from grayscope import assembly
 from grayscope.brokers.parquet import Parquet
-from grayscope.detectors.stepped import SPANS, Stepped
 from grayscope.engine import Engine
 from grayscope.fleet.scenario import load
 from grayscope.fleet.simulation import Simulation
@@ -23,6 +22,7 @@ from grayscope.incident import Incident
 from grayscope.message import Message
 from grayscope.score import score
 from grayscope.settings import Settings
+from grayscope.stretches import Stretches
 from grayscope.trace import Trace
 
 HOURS_OF_WEEK = 168.0
@@ -178,11 +178,11 @@ def _watched(engine: Engine, messages: Iterable[Message]) -> tuple[dict[str, Inc
 
 
 def tests(engine: Engine) -> int:
-    """Return how many running means and steps an engine holds against a threshold at once: cells that were ever judged, by horizon."""
+    """Return how many running means and changes an engine holds against a threshold at once: cells that were ever judged, by horizon."""
     together = 0
     for detector in engine.detectors:
-        if isinstance(detector, Stepped):
-            together += sum(len(SPANS) * int(np.count_nonzero(c.arrays["seen"])) for c in detector.memory.tables.values())
+        if isinstance(stretches := getattr(detector, "stretches", None), Stretches):
+            together += sum(len(stretches.plan.spans) * int(np.count_nonzero(c.arrays["seen"])) for c in stretches.memory.tables.values())
         elif isinstance(horizons := getattr(detector, "horizons", None), Horizons):
             together += sum(int(np.count_nonzero(c.arrays["seen"])) for c in horizons.memory.tables.values())
     return together

@@ -23,7 +23,7 @@ METRIC, PERIOD = "compute_seconds", 180
 LEARNED, QUIET, SLOW, ONE_OF = 256, 384, 600, 20
 LOOKS = 7 * 24 * 3600 / PERIOD
 #: What grayscope says: one detector on the very residual that the others take, and the three that watch it in one way or another.
-OWN = ("grayscope: became", "grayscope: became, slower, stepped")
+OWN = ("grayscope: became", "grayscope: became, slower, stepped, lasting")
 NAMES = (*RIVALS, *OWN)
 FAULTS = ("3 %", "3 sigma")
 
@@ -150,7 +150,7 @@ class Watch:
         self.task, self.source, self.levels = task, Computing(task), levels(task)
         self.engine = assembly.engine(Settings(false_pages_per_1000_gpu_weeks=task.rate), periods={"rank": PERIOD * SECOND})
         named = {type(d).__name__.lower(): d for d in self.engine.detectors}
-        self.own = {d: named[d] for d in ("became", "slower", "stepped")}
+        self.own = {d: named[d] for d in ("became", "slower", "stepped", "lasting")}
         self.index = {name: i for i, name in enumerate(self.source.names)}
         self.highest = np.full((2, len(NAMES), task.tests), -np.inf, np.float32)
         self.groups: dict[str, Floats] = {}

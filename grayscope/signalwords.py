@@ -14,7 +14,7 @@ from grayscope.wording import number, ratio, utc
 #: What blame adds to a finding about those that were late because of the suspect.
 CLEARED = re.compile(r"; cleared: (.*? \(they wait for it\))")
 #: Detectors whose evidence counts less beside few peers; by these two of them a condition does not, for it only says why.
-SHARED, SYMPTOMS = frozenset({"slower", "became", "stepped", "spending"}), frozenset({"slower", "became"})
+SHARED, SYMPTOMS = frozenset({"slower", "became", "stepped", "lasting", "spending"}), frozenset({"slower", "became"})
 
 
 def signal_in_words(s: Mapping[str, Any]) -> str:

@@ -82,8 +82,9 @@ def test_a_slow_rank_is_found_and_healthy_ones_are_no_page() -> None:
     (quiet,) = runs.do(runs.Task("noise", "calm", (10.0,), 1, 128, 60, 2.0))
     (found,) = runs.do(runs.Task("fault", "calm", (10.0,), 1, 128, 10, 0.5, "3 sigma"))
     assert (quiet.pages, quiet.weeks) == (0, pytest.approx(128 * 2 / 168))
-    # two metrics at six horizons of `slower` and four of `became`; `stepped` watches one of them over two spans. 120 ticks end no longer horizon.
-    assert (quiet.engines, quiet.tests) == (1, 128 * (2 * (6 + 4) + 2))
+    # two metrics at six horizons of `slower` and four of `became`; `stepped` and `lasting` watch one of them over two spans each.
+    # 120 ticks end no longer horizon.
+    assert (quiet.engines, quiet.tests) == (1, 128 * (2 * (6 + 4) + 2 + 2))
     assert (found.faults, len(found.delays)) == (1, 1)
     assert 0 < found.delays[0] < 180
 
