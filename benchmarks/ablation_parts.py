@@ -176,6 +176,7 @@ INSIDE: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "naming by the cause": ("a trouble is called by its strongest symptom", {"grayscope.judge.Judge._cause": _strongest}),
     "ranks with few peers": ("no rank in a group of one to three is held against its own past", {"grayscope.fewpast.FewPast.fill": _of_large_groups}),
     "one alone": ("the only rank of a job is no reason for more, though the condition of its machine agrees", {"grayscope.blame.corroborated": _unmoved}),
+    "traffic": ("errors are counted whatever was moved", {f"grayscope.{m}.carriers": _no_crowds for m in ("traffic", "worth")}),
     "beginning together": ("parts that begin to spend at once are each other's excuse", {"grayscope.detectors.spending.begun": _begun_nobody}),
     "sufferers": ("who is late because of another in its job has no excuse", {"grayscope.sufferers.Sufferers.excuse": _no_words}),
     "repeat offenders": ("who was suspected before is no likelier to be to blame", {"grayscope.history.History.weight": _one}),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from grayscope import assembly
 from grayscope.batch import Batch
 from grayscope.incident import Incident
+from grayscope.message import Message
 from grayscope.roster import RosterRow
 from grayscope.settings import Settings
 
@@ -34,7 +35,7 @@ class Scene(NamedTuple):
     """
 
     rows: tuple[RosterRow, ...]
-    batches: Iterator[Batch]
+    batches: Iterator[Message]
     wanted: frozenset[str]
     period: int = 10 * SECOND
     until: int = 0

@@ -9,11 +9,14 @@ import numpy as np
 from ablation_scenes import AFTER, BEFORE, MINUTE, RETRANSMITS, SECOND, Floats, Rng, Scene, fleet, of, told
 
 from grayscope.batch import Batch
+from grayscope.event import Event
+from grayscope.message import Message
 from grayscope.roster import RosterRow
 
 ECC = 'gpu_ecc_corrected_errors_total{location="dram",retention="volatile"}'
 CPU = "host_cpu_busy_ratio"
 HOT = 'gpu_clock_limit_seconds_total{reason="thermal_software"}'
+TEMPERATURE, MOVED = "gpu_temperature_celsius", 'nic_port_transferred_bytes_total{direction="transmit"}'
 BRAKE = 'gpu_clock_limit_seconds_total{reason="power_brake"}'
 
 
@@ -153,4 +156,34 @@ def drives(rng: Rng) -> Scene:
     return Scene(tuple(RosterRow(n, "drive") for n in names), told("drive", names, metrics, values(), MINUTE), frozenset({names[tired]}), MINUTE)
 
 
-MORE = {f.__name__: f for f in (storm, lemon, ports, cooled, halves, grazing, busy, braked, drives)}
+def moved(rng: Rng) -> Scene:
+    """Of ports that retransmit now and then one moves thirty times as much, and retransmits as often for it; another moves a thirtieth, with as many errors."""
+    names = tuple(f"n{i // 8:02}/nic{i % 8}" for i in range(64))
+    busy, bad = rng.choice(64, 2, replace=False)
+    much = np.where(np.arange(64) == busy, 30.0, np.where(np.arange(64) == bad, 1 / 30, 1.0))
+    rate = 0.5 * np.where(np.arange(64) == busy, 30.0, 1.0)
+    values = (np.stack([rng.poisson(rate), 1e9 * much * np.exp(0.05 * rng.standard_normal(64))]) for _ in range(2 * (BEFORE + AFTER)))
+    rows = tuple(RosterRow(s, "nic", keys={"node": s[:3], "job": "job:1", "sku": "A", "rail": f"rail:{s[-1]}"}) for s in names)
+    return Scene(rows, told("nic", names, (RETRANSMITS, MOVED), values), frozenset({names[bad]}))
+
+
+def turns(rng: Rng) -> Scene:
+    """The GPUs of one machine are lost by turns, in four of ten jobs; what counts is what is said from the last time on."""
+    long, names, bad = 144, tuple(f"n{n:02}/gpu{g}" for n in range(8) for g in range(2)), int(rng.integers(8))
+    days = np.sort(rng.choice(9, 4, replace=False)).tolist()
+    rows = [
+        RosterRow(s, table, day * long * 10 * MINUTE + 1, (day + 1) * long * 10 * MINUTE + 1, {"job": f"job:{day}", "node": s[:3]})
+        for day in range(10) for s, table in [*((s, "gpu") for s in names), *((f"n{n:02}", "node") for n in range(8))]
+    ]  # fmt: skip
+    falls = {day * long + int(rng.integers(20, 120)): k % 2 for k, day in enumerate(days)}
+
+    def messages() -> Iterator[Message]:
+        for t in range(1, 10 * long):
+            if t in falls:
+                yield Event(t * 10 * MINUTE - MINUTE, f"n{bad:02}/gpu{falls[t]}", "xid", "79", "fallen off the bus")
+            yield Batch("gpu", np.array([t * 10 * MINUTE]), names, (TEMPERATURE,), rng.normal(60, 1, (1, 1, len(names))).astype(np.float32))
+
+    return Scene(tuple(rows), messages(), frozenset({f"n{bad:02}"}), 10 * MINUTE, since=(max(falls) + 1) * 10 * MINUTE)
+
+
+MORE = {f.__name__: f for f in (storm, lemon, ports, cooled, halves, grazing, busy, braked, drives, moved, turns)}

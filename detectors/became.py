@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from grayscope.evidence import Evidence, Finding
-from grayscope.horizons import Horizons, worth
+from grayscope.horizons import Horizons
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.wording import why
+from grayscope.worth import worth
 
 
 class Became:
@@ -51,7 +52,7 @@ class Became:
             tick.time, tick.subjects[s], side, "became", round(level, 4), metric.mode or "became_slower", metric.mechanism or "",
             tick.metrics[m], standing.effect(m, s, usual + shift), standing.effect(m, s, usual), standing.peers(m, s),
         )  # fmt: skip
-        return found._replace(why=why(found, metric.unit, beside)) if worth(found, metric) else None
+        return found._replace(why=why(found, metric.unit, beside)) if worth(found, metric, tick, standing, m, s) else None
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""

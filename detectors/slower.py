@@ -13,10 +13,11 @@ import numpy as np
 
 from grayscope.born import WORK, Born
 from grayscope.evidence import Evidence, Finding
-from grayscope.horizons import Horizons, worth
+from grayscope.horizons import Horizons
 from grayscope.standing import Standing
 from grayscope.tick import Tick
 from grayscope.wording import why
+from grayscope.worth import worth
 
 #: What a part is called that has been slow for as long as it is known.
 BORN = "slow_silicon"
@@ -55,7 +56,7 @@ class Slower:
             tick.metrics[m], standing.effect(m, s, distance), standing.expected(m, s), standing.peers(m, s),
         )  # fmt: skip
         text = f"{why(found, metric.unit, 'its peers')}{', ever since it was first seen' if ever else ''}"
-        return found._replace(why=text) if worth(found, metric) else None
+        return found._replace(why=text) if worth(found, metric, tick, standing, m, s) else None
 
     def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the whole state."""

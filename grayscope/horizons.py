@@ -24,7 +24,6 @@ from grayscope.columns import Columns, Field, Memory
 from grayscope.crowd import CROWD, Cell, crowds, halved, machine, split, spread
 from grayscope.detector import State
 from grayscope.evidence import NOTHING, Crowd, Evidence, Finding
-from grayscope.mechanisms import limited
 from grayscope.populations import Parted, Span, divided
 from grayscope.restless import STEP, restless
 from grayscope.standing import Standing
@@ -73,17 +72,6 @@ def looks(horizon: int, period: int) -> float:
     2016.0
     """
     return 2.0 * WEEK / (horizon * period)
-
-
-def worth(finding: Finding, metric: Metric) -> bool:
-    """Say whether a distance from peers means anything on the metric's side.
-
-    What is spent of a stock is the ledger's matter, whatever the peers did; an error rate that is not twice the usual
-    one is nobody's matter.
-    """
-    if metric.side != "redundancy":
-        return True
-    return metric.type == "counter" and metric.mechanism not in limited() and finding.value >= 2 * finding.expected
 
 
 def _accuses(metric: Metric | None) -> bool:
