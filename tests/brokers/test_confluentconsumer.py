@@ -29,6 +29,7 @@ def consumer(*polls: list[Any]) -> Any:
 
     some.topics, some.places, some._next, some._most, some._passing = ("t",), {}, {}, 100, frozenset()
     some._wrong, some.broken, some._kafka, some._told, some._grouped, some._itself = None, False, kafka, [], True, ""
+    some._heard = []
     some._client = SimpleNamespace(poll=poll, consume=consume, memberid=lambda: "w1-a" if not some.broken else None)
     some.monotonic = lambda: 0.0 if waiting else 9.0
     return some
@@ -41,6 +42,15 @@ def test_an_error_among_records_loses_none_of_them_and_is_told_after_them() -> N
     with pytest.raises(GrayscopeError, match="kafka topic t: there is none"):
         some.poll()
     assert [r.offset for r in some.poll()] == [8]
+
+
+def test_what_was_said_before_the_first_poll_is_not_lost() -> None:
+    denied = kafka.KafkaError(kafka.KafkaError.GROUP_AUTHORIZATION_FAILED)
+    some = consumer([message(5)])
+    some._heard = [message(0, denied)]  # said once, while the cluster was waited for
+    with pytest.raises(GrayscopeError, match=r"group\.id: grant this user READ on it"):
+        some.poll()
+    assert [r.offset for r in some.poll()] == [5]
 
 
 def test_a_client_that_was_shut_out_is_broken_and_says_why_in_one_line() -> None:
