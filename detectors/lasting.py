@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from grayscope.evidence import Evidence, Finding
 from grayscope.standing import Standing
-from grayscope.stretches import Change, Plan, Reading, Stretches
+from grayscope.stretches import TABLES, Change, Plan, Reading, Stretches
 from grayscope.tails import CLOSE
 from grayscope.tick import Tick
 from grayscope.wording import why
@@ -44,6 +44,7 @@ class Lasting:
     """
 
     rival: ClassVar[bool] = False
+    tables: ClassVar[frozenset[str]] = TABLES
 
     def __init__(self, *, false_pages: float = 1.0) -> None:
         self.stretches = Stretches("lasting", false_pages, Plan(BLOCK, SPANS, SPANS[-1], 1, KNEES, CLOSE, read))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from grayscope.evidence import Evidence, Finding
 from grayscope.standing import Standing
-from grayscope.stretches import Change, Plan, Reading, Stretches
+from grayscope.stretches import TABLES, Change, Plan, Reading, Stretches
 from grayscope.tails import JUMP
 from grayscope.tick import Tick
 from grayscope.wording import why
@@ -43,6 +43,7 @@ class Stepped:
     """
 
     rival: ClassVar[bool] = False
+    tables: ClassVar[frozenset[str]] = TABLES
 
     def __init__(self, *, false_pages: float = 1.0) -> None:
         # Evidence counts from the whole level on: a jump is seen once, and what is left of it beside the next look takes nothing back.
