@@ -47,6 +47,8 @@ class Task:
     hours : float
     fault : str
         ``3 %`` or ``3 sigma``.
+    detectors : tuple of str
+        Empty: those that are on by default.
     """
 
     kind: str
@@ -57,6 +59,7 @@ class Task:
     period: int
     hours: float
     fault: str = ""
+    detectors: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -114,7 +117,7 @@ def _noise(task: Task) -> Iterator[Count]:
     for rate in task.rates:
         source = _source(task)
         ticks = round(task.hours * 3600 / task.period)
-        engine = _engine(source, rate)
+        engine = _engine(source, rate, task.detectors)
         yield _counted(task, rate, [], engine, *_watched(engine, _messages(source, ticks)))
 
 
@@ -144,7 +147,7 @@ def _fault(task: Task) -> Iterator[Count]:
         factor[victims] = 1.03 if task.fault == "3 %" else np.exp(3 * source.sigma())
         onset = START + (BEFORE + 1) * task.period * 1_000_000
         truth = [{"subject": source.gpus[v], "also": [source.ranks[v]], "mode": "slow_rank", "state": "gray", "began": onset, "ended": None} for v in victims]
-        engine = _engine(source, rate)
+        engine = _engine(source, rate, task.detectors)
         yield _counted(task, rate, truth, engine, *_watched(engine, _messages(source, BEFORE + ticks, factor)))
 
 
@@ -152,8 +155,9 @@ def _source(task: Task) -> Source:
     return Source(next(n for n in NOISES if n.name == task.source), task.subjects, task.period, task.seed)
 
 
-def _engine(source: Source, rate: float) -> Engine:
-    return assembly.engine(Settings(false_pages_per_1000_gpu_weeks=rate), periods={source.noise.table: source.period * 1_000_000})
+def _engine(source: Source, rate: float, detectors: tuple[str, ...] = ()) -> Engine:
+    settings = Settings(false_pages_per_1000_gpu_weeks=rate, detectors=detectors)
+    return assembly.engine(settings, periods={source.noise.table: source.period * 1_000_000})
 
 
 def _messages(source: Source, ticks: int, factor: np.ndarray[Any, Any] | None = None) -> Iterator[Message]:
