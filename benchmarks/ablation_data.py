@@ -61,11 +61,12 @@ def scene(name: str, part: Part, seeds: Sequence[int], _: Path | None) -> Said:
     late = 0.0
     for seed in seeds:
         drawn = (SCENES | MORE | PATHS)[name](np.random.default_rng([seed, *name.encode()]))
-        loud = [i for i in play(drawn, part.detectors) if i.severity != "notice" and i.noticed >= drawn.since]
+        told, end = play(drawn, part.detectors)
+        loud = [i for i in told if i.severity != "notice" and i.noticed >= drawn.since]
         right += sorted(i.subject for i in loud) == sorted(drawn.wanted) and all(i.severity == drawn.severity or not drawn.severity for i in loud)
         others += sum(i.subject not in drawn.wanted for i in loud)
         times += sum(rings(i) for i in loud)
-        late += sum(((i.ended or 0) - drawn.until) / MINUTE for i in loud) if drawn.until else 0.0
+        late += sum(((i.ended or end) - drawn.until) / MINUTE for i in loud) if drawn.until else 0.0
     words = f"{right} of {len(seeds)} right, {others} others accused, told {times} times" + (
         f", open for {late / len(seeds):.0f} min after it was over" if late else ""
     )

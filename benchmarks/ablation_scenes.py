@@ -44,12 +44,16 @@ class Scene(NamedTuple):
     since: int = 0
 
 
-def play(scene: Scene, detectors: Sequence[str]) -> list[Incident]:
-    """Return the last word on every incident."""
+def play(scene: Scene, detectors: Sequence[str]) -> tuple[list[Incident], int]:
+    """Return the last word on every incident, and when the last of what they tell was, microseconds."""
     periods = dict.fromkeys(("rank", "gpu", "nic", "node", "drive", "comm", "path"), scene.period) | {scene.minutely: MINUTE}
     engine = assembly.engine(Settings(detectors=tuple(detectors)), periods=periods)
-    outputs = [engine.step(scene.rows), *map(engine.step, scene.batches), engine.flush()]
-    return list({i.id: i for output in outputs for i in output.incidents}.values())
+    outputs, end = [engine.step(scene.rows)], 0
+    for message in scene.batches:
+        end = int(message.times[-1]) if isinstance(message, Batch) else end
+        outputs.append(engine.step(message))
+    outputs.append(engine.flush())
+    return list({i.id: i for output in outputs for i in output.incidents}.values()), end
 
 
 def fleet(jobs: Sequence[int], gpus: int, racks: int = 1) -> tuple[RosterRow, ...]:
