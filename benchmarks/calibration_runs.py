@@ -185,8 +185,8 @@ def tests(engine: Engine) -> int:
     """Return how many running means and changes an engine holds against a threshold at once: cells that were ever judged, by horizon."""
     together = 0
     for detector in engine.detectors:
-        if isinstance(stretches := getattr(detector, "stretches", None), Stretches):
-            together += sum(len(stretches.plan.spans) * int(np.count_nonzero(c.arrays["seen"])) for c in stretches.memory.tables.values())
+        if isinstance(detector, Stretches):
+            together += sum(len(detector.plan.spans) * int(np.count_nonzero(c.arrays["seen"])) for c in detector.memory.tables.values())
         elif isinstance(horizons := getattr(detector, "horizons", None), Horizons):
             together += sum(int(np.count_nonzero(c.arrays["seen"])) for c in horizons.memory.tables.values())
     return together

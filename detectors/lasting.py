@@ -10,19 +10,13 @@ sqrt(n d / (n + d)): 18.7 and 19.5 for 600 and 1,024. The running mean of `becam
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grayscope.evidence import Evidence, Finding
-from grayscope.standing import Standing
-from grayscope.stretches import TABLES, Change, Plan, Reading, Stretches
+from grayscope.stretches import Plan, Reading, Stretches
 from grayscope.tails import CLOSE
-from grayscope.tick import Tick
-from grayscope.wording import why
 
 #: Ticks of a block; blocks of a mean (512 and 1,024 ticks); where their tails leave the normal curve.
 BLOCK = 16
@@ -30,36 +24,6 @@ SPANS = (32, 64)
 KNEES = (3.0, 3.0)
 #: Share of the mean that the last few blocks must show: what is over is no news.
 STILL, LATELY = 0.25, 4
-
-
-class Lasting:
-    """Watch the mean of each rank's last 512 and 1,024 ticks beside its own past.
-
-    Not for: ranks without peers, the first 512 ticks of a part, what others wait, and what healthy parts do for an hour as well.
-
-    Parameters
-    ----------
-    false_pages : float
-        Accepted false pages per 1,000 subject-weeks.
-    """
-
-    rival: ClassVar[bool] = False
-    tables: ClassVar[frozenset[str]] = TABLES
-
-    def __init__(self, *, false_pages: float = 1.0) -> None:
-        self.stretches = Stretches("lasting", false_pages, Plan(BLOCK, SPANS, SPANS[-1], 1, KNEES, CLOSE, read))
-
-    def step(self, tick: Tick, standing: Standing) -> Evidence:
-        """Return the cells that have been worse than they were."""
-        return self.stretches.step(tick, standing, _explain)
-
-    def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Return the whole state."""
-        return self.stretches.snapshot()
-
-    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Become what `snapshot` returned."""
-        self.stretches.restore(state)
 
 
 def read(blocks: NDArray[np.float32], span: int) -> Reading:
@@ -86,15 +50,16 @@ def _mean(blocks: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray[np.f
     return mean
 
 
-def _explain(tick: Tick, standing: Standing, m: int, s: int, change: Change) -> Finding | None:
-    metric, noise = standing.metrics[m], float(standing.noise[m, s])
-    assert metric is not None
-    if standing.alone(m, s):  # with nobody beside it, an hour of another pace is most often other work
-        return None
-    usual = float(standing.residual[m, s]) - float(standing.past[m, s])
-    usual = usual if math.isfinite(usual) else 0.0
-    found = Finding(
-        tick.time, tick.subjects[s], metric.side, "lasting", round(change.strength, 4), metric.mode or "became_slower", metric.mechanism or "",
-        tick.metrics[m], standing.effect(m, s, usual + noise * change.now), standing.effect(m, s, usual), standing.peers(m, s),
-    )  # fmt: skip
-    return found._replace(why=why(found, metric.unit, "its own past beside the same peers, for long"))
+class Lasting(Stretches):
+    """Watch the mean of each rank's last 512 and 1,024 ticks beside its own past.
+
+    Not for: ranks without peers, of which an hour of another pace is most often other work; the first 512 ticks of a part; what others wait; and what
+    healthy parts do for an hour as well.
+
+    Parameters
+    ----------
+    false_pages : float
+        Accepted false pages per 1,000 subject-weeks.
+    """
+
+    plan: ClassVar[Plan] = Plan(BLOCK, SPANS, SPANS[-1], 1, KNEES, CLOSE, read, "its own past beside the same peers, for long")

@@ -9,18 +9,13 @@ hardly knows of anything that is slower than that, and shows a jump whole. It is
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grayscope.evidence import Evidence, Finding
-from grayscope.standing import Standing
-from grayscope.stretches import TABLES, Change, Plan, Reading, Stretches
+from grayscope.stretches import Plan, Reading, Stretches
 from grayscope.tails import JUMP
-from grayscope.tick import Tick
-from grayscope.wording import why
 
 #: Ticks that are one block, for a step within one is seen less clearly; blocks on each side of a step; where their tails leave the normal curve, as of
 #: means over as many ticks.
@@ -29,37 +24,6 @@ SPANS = (4, 8)
 KNEES = (2.0, 2.25)
 #: Share of a step that must be beyond what is usual: what only comes back from below it is no news.
 NEWS = 0.5
-
-
-class Stepped:
-    """Compare the last few ticks of each rank with the few before.
-
-    Not for: what comes slowly (`became` sees that), the first 128 ticks of a part, and what others wait.
-
-    Parameters
-    ----------
-    false_pages : float
-        Accepted false pages per 1,000 subject-weeks.
-    """
-
-    rival: ClassVar[bool] = False
-    tables: ClassVar[frozenset[str]] = TABLES
-
-    def __init__(self, *, false_pages: float = 1.0) -> None:
-        # Evidence counts from the whole level on: a jump is seen once, and what is left of it beside the next look takes nothing back.
-        self.stretches = Stretches("stepped", false_pages, Plan(BLOCK, SPANS, 2 * SPANS[-1], SPANS[0], KNEES, JUMP, read))
-
-    def step(self, tick: Tick, standing: Standing) -> Evidence:
-        """Return the cells that have just become worse by more than they wander."""
-        return self.stretches.step(tick, standing, _explain)
-
-    def snapshot(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Return the whole state."""
-        return self.stretches.snapshot()
-
-    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Become what `snapshot` returned."""
-        self.stretches.restore(state)
 
 
 def read(blocks: NDArray[np.float32], span: int) -> Reading:
@@ -76,14 +40,20 @@ def read(blocks: NDArray[np.float32], span: int) -> Reading:
     return Reading(jump * np.float32(math.sqrt(span * BLOCK / 2)), before, now, now >= NEWS * jump)
 
 
-def _explain(tick: Tick, standing: Standing, m: int, s: int, jump: Change) -> Finding:
-    metric, noise = standing.metrics[m], float(standing.noise[m, s])
-    assert metric is not None
-    usual = float(standing.residual[m, s]) - float(standing.past[m, s])
-    usual = usual if math.isfinite(usual) else 0.0
-    side, beside = ("condition", "with no peers beside it") if standing.alone(m, s) else (metric.side, "beside the same peers")
-    found = Finding(
-        tick.time, tick.subjects[s], side, "stepped", round(jump.strength, 4), metric.mode or "became_slower", metric.mechanism or "",
-        tick.metrics[m], standing.effect(m, s, usual + noise * jump.now), standing.effect(m, s, usual + noise * jump.before), standing.peers(m, s),
+class Stepped(Stretches):
+    """Compare the last few ticks of each rank with the few before.
+
+    Evidence counts from the whole level on: a jump is seen once, and what is left of it beside the next look takes nothing back.
+
+    Not for: what comes slowly (`became` sees that), the first 128 ticks of a part, and what others wait.
+
+    Parameters
+    ----------
+    false_pages : float
+        Accepted false pages per 1,000 subject-weeks.
+    """
+
+    plan: ClassVar[Plan] = Plan(
+        BLOCK, SPANS, 2 * SPANS[-1], SPANS[0], KNEES, JUMP, read,
+        "what it was just before beside the same peers", "what it was just before with no peers beside it",
     )  # fmt: skip
-    return found._replace(why=why(found, metric.unit, f"what it was just before {beside}"))

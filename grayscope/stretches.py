@@ -1,7 +1,7 @@
 """Stretches: what ranks take in blocks of a few ticks, beside their own past, and whose last blocks stand out of all others'.
 
-The detectors that look for a change say how the blocks are read (`Plan.read`); how often that happens by chance is learned from the fleet, as in
-`grayscope.horizons`.
+The detectors that look for a change have a plan that says how the blocks are read (`Plan.read`); how often that happens by chance is learned from
+the fleet, as in `grayscope.horizons`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,10 @@ from grayscope.standing import Standing
 from grayscope.taillaw import MARKS
 from grayscope.tails import Tails
 from grayscope.tick import Tick
+from grayscope.wording import why
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.intp]
-#: Where jobs tell what they take.
-TABLES = frozenset({"rank"})
 #: Blocks over which a cell's own unrest is learned, and from which on it is believed.
 LONG, KNOWN = 512, 32
 #: Looks overlap: four of them within a span see so many more excursions than two.
@@ -80,6 +79,8 @@ class Plan:
         Spreads at which a single value is clipped.
     read : callable
         ``read(blocks, span)`` with blocks [kept, rows, S], the youngest last, gives a `Reading`.
+    beside, alone : str
+        What the change is measured by, in words: beside peers, and where there are none; ``""``: then nothing is said.
     """
 
     block: int
@@ -89,25 +90,26 @@ class Plan:
     knees: tuple[float, ...]
     clip: float
     read: Callable[[Floats, int], Reading]
-
-
-Explain = Callable[[Tick, Standing, int, int, Change], Finding | None]
+    beside: str
+    alone: str = ""
 
 
 class Stretches:
-    """The blocks of one detector.
+    """The blocks of one detector, which is called as its class.
 
     Parameters
     ----------
-    name : str
-        Of the detector, for its findings.
     false_pages : float
-        Configured false pages per 1,000 subject-weeks.
-    plan : Plan
+        Accepted false pages per 1,000 subject-weeks.
     """
 
-    def __init__(self, name: str, false_pages: float, plan: Plan) -> None:
-        self.name, self.plan, self.level = name, plan, threshold(false_pages)
+    rival: ClassVar[bool] = False
+    #: Where jobs tell what they take.
+    tables: ClassVar[frozenset[str]] = frozenset({"rank"})
+    plan: ClassVar[Plan]
+
+    def __init__(self, *, false_pages: float = 1.0) -> None:
+        plan, self.name, self.level = self.plan, type(self).__name__.lower(), threshold(false_pages)
         self.memory = Memory(
             {
                 "blocks": Field(np.float32, np.nan, (plan.kept,)), "sum": Field(np.float32, 0.0), "came": Field(np.int32, 0),
@@ -116,9 +118,9 @@ class Stretches:
         )  # fmt: skip
         self.tails = Tails(plan.knees)
 
-    def step(self, tick: Tick, standing: Standing, explain: Explain) -> Evidence:
+    def step(self, tick: Tick, standing: Standing) -> Evidence:
         """Return what stands out once a block is full; where a crowd of a peer group does, its group, with its members."""
-        rows = np.array([m for m, metric in enumerate(standing.metrics) if _watched(metric)] if tick.table in TABLES else (), np.intp)
+        rows = np.array([m for m, metric in enumerate(standing.metrics) if _watched(metric)] if tick.table in self.tables else (), np.intp)
         if not len(rows):
             return NOTHING
         columns = self.memory.of(replace(tick, metrics=tuple(tick.metrics[m] for m in rows)))
@@ -137,18 +139,33 @@ class Stretches:
         self._close(a)
         best = self._best(tick, standing, columns, rows)
         self._learn(a, standing.doubted)
-        return self._told(tick, standing, best, explain) if best else NOTHING
+        return self._told(tick, standing, best) if best else NOTHING
 
-    def _told(self, tick: Tick, standing: Standing, best: dict[tuple[int, int], Change], explain: Explain) -> Evidence:
+    def _told(self, tick: Tick, standing: Standing, best: dict[tuple[int, int], Change]) -> Evidence:
         crowded = crowds(best, tick, standing)
         lost = {(m, s) for (m, _), members in crowded.items() for s in members}
         groups = []
         for cell, members in sorted(crowded.items()):
-            found = (explain(tick, standing, cell[0], s, best[cell[0], s]) for s in members)
+            found = (self._finding(tick, standing, cell[0], s, best[cell[0], s]) for s in members)
             shared = split(tick, standing, cell, members, max(best[cell[0], s].strength for s in members), self.name)
             groups.append(Crowd(shared, tuple(f for f in found if f is not None)))
-        alone = (explain(tick, standing, m, s, change) for (m, s), change in sorted(best.items()) if (m, s) not in lost)
+        alone = (self._finding(tick, standing, m, s, change) for (m, s), change in sorted(best.items()) if (m, s) not in lost)
         return Evidence([*(c.finding for c in groups), *(f for f in alone if f is not None)], crowds=groups)
+
+    def _finding(self, tick: Tick, standing: Standing, m: int, s: int, change: Change) -> Finding | None:
+        metric, noise, alone = standing.metrics[m], float(standing.noise[m, s]), standing.alone(m, s)
+        assert metric is not None
+        beside = self.plan.alone if alone else self.plan.beside
+        if not beside:
+            return None
+        usual = float(standing.residual[m, s]) - float(standing.past[m, s])
+        usual = usual if math.isfinite(usual) else 0.0
+        found = Finding(
+            tick.time, tick.subjects[s], "condition" if alone else metric.side, self.name, round(change.strength, 4), metric.mode or "became_slower",
+            metric.mechanism or "", tick.metrics[m], standing.effect(m, s, usual + noise * change.now), standing.effect(m, s, usual + noise * change.before),
+            standing.peers(m, s),
+        )  # fmt: skip
+        return found._replace(why=why(found, metric.unit, beside))
 
     def _close(self, a: dict[str, NDArray[Any]]) -> None:
         """Close a block: its mean is the youngest of those that are kept, NaN where less than half of its ticks came."""

@@ -8,6 +8,7 @@ tick is a tick.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,6 +42,7 @@ class Group(NamedTuple):
     rate: Floats
 
 
+@lru_cache(maxsize=64)
 def carriers(table: str, names: tuple[str, ...]) -> dict[int, list[int]]:
     """Return, for each row of a counter whose account says what it is exposed to, the rows that tell of that.
 

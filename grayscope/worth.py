@@ -30,13 +30,18 @@ def worth(finding: Finding, metric: Metric, tick: Tick, standing: Standing, m: i
         return True
     if metric.type != "counter" or metric.mechanism in limited():
         return False
-    moved, allowed = carriers(tick.table, tick.metrics).get(m), TIMES * finding.expected
+    allowed = TIMES * finding.expected
+    if not finding.value >= allowed:  # nor what is not known
+        return False
+    moved = carriers(tick.table, tick.metrics).get(m)
     if not moved:
-        return finding.value >= allowed
+        return True
+    if finding.expected < DENSE:
+        return False
     label = standing.label[standing.layout[m]]
     others = label == label[s]
     others[s] = False
-    return finding.expected >= DENSE and finding.value >= allowed * busier(tick.values[moved], s, others)
+    return finding.value >= allowed * busier(tick.values[moved], s, others)
 
 
 def busier(moved: NDArray[np.float32], s: int, others: NDArray[np.bool_]) -> float:
